@@ -19,7 +19,7 @@ def run(app: typer.Typer | Callable, name: str) -> None:
     Exit status 0 when all is done, 1 when an input failed, 2 for an unusable call, 3 when something is not installed.
     """
     if not isinstance(app, typer.Typer):
-        function, app = app, typer.Typer(add_completion=False, rich_markup_mode="rich", no_args_is_help=True)
+        function, app = app, typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
         app.command()(function)
     sys.exit(_status(app, name))
 

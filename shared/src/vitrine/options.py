@@ -24,7 +24,7 @@ class EngineName(StrEnum):
 
 
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE…", help="Files, folders, patterns or file:// addresses.", show_default=False)
+    list[str], typer.Argument(metavar="SOURCE", help="Files, folders, patterns or file:// addresses.", show_default=False)
 ]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write each result into this folder.")

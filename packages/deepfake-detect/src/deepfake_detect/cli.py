@@ -1,0 +1,121 @@
+"""The ``deepfake-detect`` command."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from vitrine import command
+from vitrine.errors import UsageError
+from vitrine.options import (
+    BatchSize,
+    Debug,
+    Device,
+    DeviceOption,
+    EngineName,
+    EngineOption,
+    Json,
+    Output,
+    Quiet,
+    Resume,
+    Sources,
+)
+
+MOMENTS = 6
+
+
+class Net(StrEnum):
+    ed = "ed"
+    vae = "vae"
+    both = "both"
+    cascade = "cascade"
+
+
+class Scoring(StrEnum):
+    person = "person"
+    official = "official"
+
+
+class Noise(StrEnum):
+    off = "off"
+    seeded = "seeded"
+    official = "official"
+
+
+def detect(
+    sources: Sources,
+    output: Output = None,
+    net: Annotated[
+        Net | None, typer.Option(help="Network A, network B, both (the default), or B only where A is unsure.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="Other weights than the bundled ones; once a network.", show_default=False),
+    ] = None,
+    frames: Annotated[
+        str, typer.Option(metavar="N|all", help="Frames to look at, spread evenly over each source.")
+    ] = "15",
+    rate: Annotated[
+        float | None, typer.Option(metavar="FPS", min=0.001, help="Frames a second instead.", show_default=False)
+    ] = None,
+    scoring: Annotated[
+        Scoring, typer.Option(help="One score a person, or the official pooled mean that knows only REAL and FAKE.")
+    ] = Scoring.person,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="One limit between REAL and FAKE, leaving nothing UNDECIDED.", show_default=False),
+    ] = None,
+    noise: Annotated[Noise, typer.Option(help="Latent noise of network B; the official code always draws it.")] = Noise.off,
+    seed: Annotated[int, typer.Option(help="For seeded noise.")] = 0,
+    face_detector: Annotated[
+        str, typer.Option(metavar="bundled|dlib|FILE", help="Who finds the faces; FILE is a YuNet model (.onnx).")
+    ] = "bundled",
+    device: DeviceOption = Device.auto,
+    engine: EngineOption = EngineName.auto,
+    batch_size: BatchSize = 16,
+    resume: Resume = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Is the face in this video REAL or FAKE?
+
+    Looks at the faces of each SOURCE (a video, a picture, or a folder of them) and gives one verdict: REAL, FAKE, or
+    UNDECIDED with the reason. With -o it also writes a report page, a table of all faces, and the result as JSON.
+    """
+    number = _frame_number(frames)
+    from deepfake_detect.frames import find_sources
+    from vitrine.preprocess.sources import expand_sources
+
+    found = find_sources(expand_sources(sources))
+    from deepfake_detect.networks import choose_networks
+    from deepfake_detect.pipeline import DeepfakePipeline, Settings
+    from vitrine.batch import Batch
+
+    settings = Settings(number, rate, scoring.value, net is Net.cascade, noise.value, seed, threshold)
+    pipeline = DeepfakePipeline(
+        choose_networks(net and net.value, weights or ()),
+        settings,
+        face_detector=face_detector,
+        engine=engine.value,
+        device=device.value,
+        moments=MOMENTS if output else 0,
+    )
+    batch = Batch("deepfake-detect", pipeline, pipeline.facts(), batch_size, output, resume, json, quiet)
+    return batch.run(found)
+
+
+def _frame_number(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise UsageError(f"--frames {text}", "is neither a number of frames nor 'all'", "give for example --frames 15")
+    return int(text)
+
+
+def main() -> None:
+    command.run(detect, "deepfake-detect")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The job: find the faces of a source, score each with both networks, follow each person, and judge."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepfake_detect import system
+from deepfake_detect.frames import Arrays, FrameSource, open_frames
+from deepfake_detect.networks import FakeNetwork, choose_networks
+from deepfake_detect.official import official_score
+from deepfake_detect.result import Moment, Result
+from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
+from vitrine.engine import prepare
+from vitrine.errors import InputError, UsageError
+from vitrine.faces.detector import Face, load_detector
+from vitrine.faces.tracks import link
+from vitrine.pipeline import Pipeline
+from vitrine.preprocess.image import normalise
+from vitrine.preprocess.video import Frame, sample_indices
+
+CASCADE_SURE = 0.1  # network A decides alone when its P(fake) is this near to 0 or 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to look at and how to judge it; all of it changes numbers, so all of it stands in the result."""
+
+    frames: int | None = 15
+    rate: float | None = None
+    scoring: str = "person"
+    cascade: bool = False
+    noise: str = "off"
+    seed: int = 0
+    threshold: float | None = None
+
+
+@dataclass
+class Sample:
+    """One open source, and the faces that were found in it so far, in the order of the items."""
+
+    source: Path
+    reader: FrameSource
+    indices: list[int]
+    found: list[tuple[int, float, list[Face]]] = field(default_factory=list)
+
+
+class DeepfakePipeline(Pipeline[Sample, Result]):
+    """Frames in, verdicts out. ``moments`` is how many of the most suspicious faces are explained by heat maps."""
+
+    def __init__(
+        self,
+        networks: list[FakeNetwork],
+        settings: Settings = Settings(),
+        *,
+        face_detector: str = "bundled",
+        engine: str = "auto",
+        device: str = "auto",
+        moments: int = 0,
+    ):
+        if settings.cascade and len(networks) < 2:
+            raise UsageError("cascade", "needs both networks", "use --net ed or --net vae for one")
+        self.networks, self.settings, self.moments = networks, settings, moments
+        self.detector = load_detector(face_detector)
+        self.crop = networks[0].crop
+        # The tolerance bounds logits; a change of 0.04 in a logit is at most 0.01 in P(fake).
+        prepare_one = partial(prepare, engine=engine, device=device, tolerance=0.04)
+        self.engines = [_noisy(n, settings) or prepare_one(n.module, key=n.weights.sha256) for n in networks]
+
+    def facts(self) -> dict:
+        """All that two runs must share to give the same numbers (but for the engine's rounding)."""
+        return {
+            "model": "GenConViT",
+            "version": system.version,
+            "weights": {network.name: network.weights.sha256 for network in self.networks},
+            "face_detector": self.detector.sha256,
+            **asdict(self.settings),
+        }
+
+    @property
+    def thresholds(self) -> Thresholds:
+        if self.settings.threshold is not None:
+            return Thresholds(self.settings.threshold, self.settings.threshold)
+        pairs = [network.thresholds for network in self.networks]
+        mean = partial(np.mean, dtype=float)
+        return Thresholds(mean([t.real_below for t in pairs]), mean([t.fake_above for t in pairs]))
+
+    def predict(self, images: np.ndarray | Path | str) -> Result:
+        """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
+        sample = self.read(Path(images)) if isinstance(images, Path | str) else self._in_memory(np.asarray(images))
+        try:
+            items = list(self.items(sample))
+            outputs = [self.infer(torch.stack(items[at : at + 16])) for at in range(0, len(items), 16)]
+            return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0, len(self.networks), 2))
+        finally:
+            self.close(sample)
+
+    def read(self, source: Path) -> Sample:
+        return self._sample(source, open_frames(source))
+
+    def _in_memory(self, images: np.ndarray) -> Sample:
+        if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3 or images.size == 0:
+            raise InputError("array", f"is {images.dtype} of shape {images.shape}", "give uint8 RGB (H, W, 3) or (T, H, W, 3)")
+        return self._sample(Path("array"), Arrays(images if images.ndim == 4 else images[None]))
+
+    def _sample(self, source: Path, reader: FrameSource) -> Sample:
+        rate = self.settings.rate
+        if rate is not None and reader.fps is None:
+            raise InputError(source, "pictures have no time, so no rate", "use --frames for a folder of pictures")
+        number = None if rate is not None else self.settings.frames
+        return Sample(source, reader, sample_indices(reader.frame_count, number=number, rate=rate, fps=reader.fps))
+
+    def items(self, sample: Sample) -> Iterator[Tensor]:
+        for frame in sample.reader.frames(sample.indices):
+            faces = self.detector(frame.image)
+            sample.found.append((frame.index, frame.time, faces))
+            for face in faces:
+                yield self._tensor(frame, face)
+
+    def _tensor(self, frame: Frame, face: Face) -> Tensor:
+        return normalise(self.crop.cut(frame.image, face)[None], self.crop.mean, self.crop.std)[0]
+
+    def infer(self, batch: Tensor) -> Tensor:
+        """Logits (B, networks, 2); NaN where the cascade left a network out."""
+        logits = torch.full((len(batch), len(self.networks), 2), float("nan"))
+        rows = torch.arange(len(batch))
+        for column, (network, engine) in enumerate(zip(self.networks, self.engines, strict=True)):
+            if len(rows):
+                logits[rows, column] = engine(batch[rows]).float().cpu()
+            if self.settings.cascade:
+                fake = network.probability(logits[rows, column])
+                rows = rows[(fake > CASCADE_SURE) & (fake < 1 - CASCADE_SURE)]
+        return logits
+
+    def collect(self, sample: Sample, outputs: Tensor) -> Result:
+        observations = self._observe(sample, outputs)
+        frames = len(sample.found)
+        if self.settings.scoring == "official":
+            verdict = self._official(outputs)
+        else:
+            verdict = judge(observations, frames, self.thresholds)
+        worst = sorted(observations, key=lambda seen: -seen.score)[: self.moments]
+        return Result(
+            verdict=verdict,
+            observations=tuple(observations),
+            frames=frames,
+            frames_with_face=sum(bool(faces) for _, _, faces in sample.found),
+            damage=tuple(sample.reader.damage),
+            thresholds=self.thresholds,
+            has_time=sample.reader.fps is not None,
+            moments=tuple(self._explain(sample, worst)),
+        )
+
+    def _observe(self, sample: Sample, outputs: Tensor) -> list[Observation]:
+        probabilities = torch.stack(
+            [network.probability(outputs[:, column]) for column, network in enumerate(self.networks)], dim=1
+        )
+        people = link([faces for _, _, faces in sample.found])
+        rows = iter(probabilities.tolist())
+        return [
+            Observation(index, time, face, person, self._by_name(next(rows)))
+            for (index, time, faces), numbers in zip(sample.found, people, strict=True)
+            for face, person in zip(faces, numbers, strict=True)
+        ]
+
+    def _by_name(self, row: list[float]) -> dict[str, float]:
+        return {network.name: p for network, p in zip(self.networks, row, strict=True) if p == p}
+
+    def _official(self, outputs: Tensor) -> Verdict:
+        """All faces in one pool that is cut at the number of frames; no face is FAKE at 0.5."""
+        kept = outputs[: self.settings.frames]
+        score, _, label = official_score(kept.transpose(0, 1).reshape(-1, 2))
+        return Verdict(Label(label), score, (), ())
+
+    def _explain(self, sample: Sample, worst: list[Observation]) -> Iterator[Moment]:
+        from deepfake_detect.explain import heat_maps
+
+        wanted = {seen.frame: frame for seen in worst for frame in [None]}
+        for frame in sample.reader.frames(sorted(wanted)):
+            wanted[frame.index] = frame
+        for seen in worst:
+            if (frame := wanted[seen.frame]) is None:
+                continue
+            tensor = self._tensor(frame, seen.face)
+            yield Moment(seen, self.crop.cut(frame.image, seen.face), heat_maps(self.networks, tensor))
+
+    def close(self, sample: Sample) -> None:
+        sample.reader.close()
+
+
+def _noisy(network: FakeNetwork, settings: Settings):
+    """Network B with its latent noise: ``seeded`` adds the same noise to every face, so that neither batch nor order
+    changes a score; ``official`` draws it anew for each. None where no noise is wanted."""
+    if network.name != "vae" or settings.noise == "off":
+        return None
+    shape = network.module.encoder.latent_shape
+    fixed = torch.randn(1, *shape, generator=torch.Generator().manual_seed(settings.seed))
+
+    @torch.inference_mode()
+    def infer(batch: Tensor) -> Tensor:
+        drawn = torch.randn(len(batch), *shape) if settings.noise == "official" else fixed.expand(len(batch), *shape)
+        return network.module(batch, drawn)
+
+    return infer
+
+
+def load(net: str | None = None, *, weights: tuple[str, ...] = (), **options) -> DeepfakePipeline:
+    """The whole system in one call: ``load().predict("video.mp4").verdict``. Options as in DeepfakePipeline."""
+    settings = options.pop("settings", Settings(cascade=net == "cascade"))
+    return DeepfakePipeline(choose_networks(net, weights), settings, **options)

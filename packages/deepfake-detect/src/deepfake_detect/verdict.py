@@ -1,0 +1,137 @@
+"""From the scores of single faces to one verdict on a source, with its reasons."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from vitrine.faces.detector import Face
+from vitrine.metrics import bootstrap_interval
+
+MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
+MIN_FRAMES = 3  # frames in which a person must be seen before the person is judged
+MIN_EYE_DISTANCE = 0.22  # of the box's width: below it one eye is hidden, the face is a profile
+
+
+class Label(StrEnum):
+    REAL = "REAL"
+    FAKE = "FAKE"
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A score of at least ``fake_above`` is FAKE, of at most ``real_below`` REAL, between them UNDECIDED."""
+
+    real_below: float
+    fake_above: float
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean."""
+
+    frame: int
+    time: float
+    face: Face
+    person: int
+    scores: dict[str, float]
+
+    @property
+    def score(self) -> float:
+        return float(np.mean(list(self.scores.values())))
+
+    @property
+    def weakness(self) -> str | None:
+        """Why this view of the face is no ground for a verdict; None when it is one."""
+        x0, y0, x1, y1 = self.face.box
+        if min(x1 - x0, y1 - y0) < MIN_FACE:
+            return "small"
+        left, right = self.face.landmarks[:2]
+        return "profile" if np.linalg.norm(right - left) < MIN_EYE_DISTANCE * (x1 - x0) else None
+
+
+@dataclass(frozen=True)
+class Person:
+    """One face followed over time. ``score`` is the mean over its usable frames, with a bootstrap interval of 95 %;
+    None, with ``reason``, when the person was not judged."""
+
+    id: int
+    observations: tuple[Observation, ...]
+    score: float | None
+    interval: tuple[float, float] | None
+    median: float | None
+    share_above: float | None
+    reason: str | None
+
+    def to_dict(self) -> dict:
+        return {
+            "id": self.id,
+            "score": self.score,
+            "interval": self.interval,
+            "median": self.median,
+            "share_above": self.share_above,
+            "frames": len(self.observations),
+            "from": self.observations[0].time,
+            "to": self.observations[-1].time,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``score`` is P(fake) of the most suspicious person, None when nobody could be judged."""
+
+    label: Label
+    score: float | None
+    reasons: tuple[str, ...]
+    persons: tuple[Person, ...]
+
+
+def judge(observations: Sequence[Observation], frames: int, thresholds: Thresholds) -> Verdict:
+    """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a verdict."""
+    by_person = defaultdict(list)
+    for observation in observations:
+        by_person[observation.person].append(observation)
+    persons = tuple(_person(number, seen, frames, thresholds) for number, seen in sorted(by_person.items()))
+    scores = [person.score for person in persons if person.score is not None]
+    if not scores:
+        return Verdict(Label.UNDECIDED, None, _why_nobody(observations, persons, frames), persons)
+    score = max(scores)
+    if score >= thresholds.fake_above:
+        return Verdict(Label.FAKE, score, (), persons)
+    if score <= thresholds.real_below:
+        return Verdict(Label.REAL, score, (), persons)
+    between = f"score {score:.2f} lies between {thresholds.real_below:.2f} (real) and {thresholds.fake_above:.2f} (fake)"
+    return Verdict(Label.UNDECIDED, score, (between,), persons)
+
+
+def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds) -> Person:
+    usable = np.array([observation.score for observation in seen if observation.weakness is None])
+    needed = min(MIN_FRAMES, frames)
+    if len(usable) < needed:
+        reason = f"a usable face in only {len(usable)} of {frames} frames, {needed} are needed"
+        return Person(number, tuple(seen), None, None, None, None, reason)
+    return Person(
+        number,
+        tuple(seen),
+        score=float(usable.mean()),
+        interval=tuple(float(bound) for bound in bootstrap_interval(np.mean, usable)),
+        median=float(np.median(usable)),
+        share_above=float((usable >= thresholds.fake_above).mean()),
+        reason=None,
+    )
+
+
+def _why_nobody(observations: Sequence[Observation], persons: Sequence[Person], frames: int) -> tuple[str, ...]:
+    if not observations:
+        return (f"no face in {frames} of {frames} frames",)
+    weaknesses = [observation.weakness for observation in observations]
+    if all(weakness == "small" for weakness in weaknesses):
+        largest = max(min(o.face.box[2] - o.face.box[0], o.face.box[3] - o.face.box[1]) for o in observations)
+        return (f"the largest face is {largest:.0f} px wide, smaller than {MIN_FACE} px",)
+    if all(weaknesses):
+        return (f"faces in profile or smaller than {MIN_FACE} px only",)
+    return (max(persons, key=lambda person: len(person.observations)).reason,)
