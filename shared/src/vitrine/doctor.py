@@ -69,7 +69,7 @@ def _torchvision(torch_version: str) -> Finding:
 
 
 def _optional(module: str, purpose: str) -> Finding:
-    distribution = {"cv2": "opencv-python"}.get(module, module)
+    distribution = {"cv2": "opencv-python-headless"}.get(module, module)
     version = _version(distribution)
     if version is None:
         return Finding(distribution, "absent", purpose)
