@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from vitrine import command
 from vitrine.errors import UsageError
-from vitrine.options import BatchSize, Debug, DeviceOption, Device, Json
+from vitrine.options import BatchSize, Debug, Device, DeviceOption, Json
 from vitrine.system import find, systems
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Applied vision transformers, each ready to use.")
@@ -32,7 +32,14 @@ WeightsOption = Annotated[
 def list_systems(json_: Json = False, debug: Debug = False) -> None:
     """Show the installed systems."""
     facts = [
-        {"name": s.name, "title": s.title, "summary": s.summary, "version": s.version, "command": s.command, "paper": s.paper}
+        {
+            "name": s.name,
+            "title": s.title,
+            "summary": s.summary,
+            "version": s.version,
+            "command": s.command,
+            "paper": s.paper,
+        }
         for s in systems().values()
     ]
     _show(facts, ["name", "title", "summary", "version"], as_json=json_)
@@ -61,7 +68,9 @@ def list_weights(
 
 
 @weights_app.command("show")
-def show_weights(system: SystemName, name: Annotated[str, typer.Argument(metavar="NAME|FILE")], debug: Debug = False) -> None:
+def show_weights(
+    system: SystemName, name: Annotated[str, typer.Argument(metavar="NAME|FILE")], debug: Debug = False
+) -> None:
     """Show what is known of one weight file, as JSON."""
     from vitrine.weights import resolve
 
@@ -71,7 +80,9 @@ def show_weights(system: SystemName, name: Annotated[str, typer.Argument(metavar
 
 
 @weights_app.command("pull")
-def pull_weights(system: SystemName, name: Annotated[str, typer.Argument(metavar="NAME")], debug: Debug = False) -> None:
+def pull_weights(
+    system: SystemName, name: Annotated[str, typer.Argument(metavar="NAME")], debug: Debug = False
+) -> None:
     """Fetch weights from their hub, where there is a network."""
     from vitrine.weights import catalogue, pull
 
@@ -98,9 +109,13 @@ def verify_weights(json_: Json = False, debug: Debug = False) -> None:
 @app.command()
 def train(
     recipe: RecipeFile,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder (default: runs/NAME).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The run's folder (default: runs/NAME).")
+    ] = None,
     overrides: Overrides = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, though the folder holds a checkpoint.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew, though the folder holds a checkpoint.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Train by a recipe; an interrupted run goes on where it stopped."""
@@ -135,7 +150,9 @@ def evaluate(
 @app.command()
 def export(
     system: SystemName,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the ONNX files go.")] = Path("."),
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the ONNX files go.")] = Path(
+        "."
+    ),
     weights: WeightsOption = None,
     debug: Debug = False,
 ) -> None:

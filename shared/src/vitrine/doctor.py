@@ -41,7 +41,9 @@ def _torch() -> list[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return [Finding("torch", "broken", f"does not import ({error}); reinstall it: uv pip install --reinstall torch")]
+        return [
+            Finding("torch", "broken", f"does not import ({error}); reinstall it: uv pip install --reinstall torch")
+        ]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [

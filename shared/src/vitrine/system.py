@@ -39,8 +39,7 @@ class System:
         return Path(import_module(self.package).__file__).parent
 
     def room(self, name: str) -> ModuleType:
-        """Imports the module ``name`` of this system; MissingError where the system has no such room, or a library of it is
-        not installed."""
+        """Imports the module ``name`` of this system; MissingError where it, or a library that it needs, is absent."""
         module = f"{self.package}.{name}"
         try:
             return import_module(module)
@@ -48,7 +47,9 @@ class System:
             if error.name == module:
                 raise MissingError(self.name, f"has no {name}", "see 'vitrine list'") from error
             raise MissingError(
-                self.name, f"{name} needs the library {error.name}", f"install {self.distribution}[train] or {error.name}"
+                self.name,
+                f"{name} needs the library {error.name}",
+                f"install {self.distribution}[train] or {error.name}",
             ) from error
 
 

@@ -46,11 +46,14 @@ def detect(
     sources: Sources,
     output: Output = None,
     net: Annotated[
-        Net | None, typer.Option(help="Network A, network B, both (the default), or B only where A is unsure.", show_default=False)
+        Net | None,
+        typer.Option(help="Network A, network B, both (the default), or B only where A is unsure.", show_default=False),
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME|FILE", help="Other weights than the bundled ones; once a network.", show_default=False),
+        typer.Option(
+            metavar="NAME|FILE", help="Other weights than the bundled ones; once a network.", show_default=False
+        ),
     ] = None,
     frames: Annotated[
         str, typer.Option(metavar="N|all", help="Frames to look at, spread evenly over each source.")
@@ -63,9 +66,13 @@ def detect(
     ] = Scoring.person,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="One limit between REAL and FAKE, leaving nothing UNDECIDED.", show_default=False),
+        typer.Option(
+            min=0, max=1, help="One limit between REAL and FAKE, leaving nothing UNDECIDED.", show_default=False
+        ),
     ] = None,
-    noise: Annotated[Noise, typer.Option(help="Latent noise of network B; the official code always draws it.")] = Noise.off,
+    noise: Annotated[
+        Noise, typer.Option(help="Latent noise of network B; the official code always draws it.")
+    ] = Noise.off,
     seed: Annotated[int, typer.Option(help="For seeded noise.")] = 0,
     face_detector: Annotated[
         str, typer.Option(metavar="bundled|dlib|FILE", help="Who finds the faces; FILE is a YuNet model (.onnx).")

@@ -5,9 +5,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-
 from vitrine.faces.detector import Face
 from vitrine.faces.official_box import official_box
+
 from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -15,8 +15,8 @@ from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
 class CropRule:
     """Which part of the picture a network sees, and at what size.
 
-    ``box`` is ``hog`` for a tight square like dlib's HOG box, on which the official weights were trained, or ``detector``
-    for a square of the detector's own box area. Each side grows by ``margin`` times the square's side on both ends.
+    ``box`` is ``hog`` for a tight square like dlib's HOG box, on which the official weights were trained, or
+    ``detector`` for a square of the detector's own box area. The square's side grows by ``margin`` on both ends.
     """
 
     img_size: int = 224

@@ -13,8 +13,10 @@ from vitrine.preprocess.video import VIDEO_SUFFIXES, Frame, open_video
 
 
 class FrameSource(Protocol):
-    """``fps`` is None where frames have no time; then ``Frame.time`` is the frame's number. ``damage`` fills while frames
-    are read and holds one sentence a trouble."""
+    """Frames by index. ``fps`` is None where frames have no time; then ``Frame.time`` is the frame's number.
+
+    ``damage`` fills while frames are read and holds one sentence a trouble.
+    """
 
     frame_count: int
     fps: float | None
@@ -43,8 +45,12 @@ class Pictures:
             except InputError as error:
                 failed.append(error)
                 if len(failed) == len(indices):
-                    raise error if len(indices) == 1 else InputError(
-                        self.paths[index].parent, f"none of its {len(indices)} pictures can be read", error.problem
+                    raise (
+                        error
+                        if len(indices) == 1
+                        else InputError(
+                            self.paths[index].parent, f"none of its {len(indices)} pictures can be read", error.problem
+                        )
                     ) from error
                 self.damage.append(str(error))
                 continue
@@ -85,8 +91,10 @@ def open_frames(source: Path) -> FrameSource:
 
 
 def find_sources(paths: Sequence[Path]) -> list[Path]:
-    """What a call's paths stand for: a folder of pictures alone is one sequence; of any other folder each video and picture
-    is a source of its own, its sub-folders included by the same rule."""
+    """What a call's paths stand for: a folder of pictures alone is one sequence, a file is itself.
+
+    Of any other folder each video and each picture is a source, and its sub-folders follow the same rule.
+    """
     found = []
     for path in paths:
         found += _in_folder(path) if path.is_dir() else [path]

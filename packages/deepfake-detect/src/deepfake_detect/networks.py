@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from vitrine.weights import Weights, load_into, read_state, resolve
 
 from deepfake_detect import official, system
 from deepfake_detect.crops import CropRule
@@ -11,7 +12,6 @@ from deepfake_detect.model import build_model
 from deepfake_detect.verdict import Thresholds
 from vitrine.errors import InputError, UsageError
 from vitrine.network import Network
-from vitrine.weights import Weights, load_into, read_state, resolve
 
 BUNDLED = ("ed", "vae")
 OFFICIAL_THRESHOLDS = Thresholds(real_below=0.5, fake_above=0.5)
@@ -47,10 +47,14 @@ def choose_networks(net: str | None, weights: Sequence[str] = ()) -> list[FakeNe
     if len(set(names)) < len(names):
         raise UsageError(", ".join(weights), f"two weight files for the network {names[0]}", "give one a network")
     if net and names != wanted:
-        raise UsageError(", ".join(weights), f"holds {' and '.join(names)}, but --net {net} needs {' and '.join(wanted)}")
+        raise UsageError(
+            ", ".join(weights), f"holds {' and '.join(names)}, but --net {net} needs {' and '.join(wanted)}"
+        )
     if len({network.crop for network in networks}) > 1:
         raise UsageError(
-            ", ".join(weights) or "weights", "were trained on different crops of the face", "run them one by one with --net"
+            ", ".join(weights) or "weights",
+            "were trained on different crops of the face",
+            "run them one by one with --net",
         )
     return networks
 
@@ -69,7 +73,9 @@ def _own(weights: Weights, state: dict, metadata: dict) -> FakeNetwork:
         temperature, thresholds = float(metadata["temperature"]), Thresholds(**metadata["thresholds"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            weights.path, f"its metadata lacks what {system.name} needs ({error})", "use a file that 'vitrine train' wrote"
+            weights.path,
+            f"its metadata lacks what {system.name} needs ({error})",
+            "use a file that 'vitrine train' wrote",
         ) from error
     module = build_model(architecture, config)
     load_into(module, state, subject=weights.path)

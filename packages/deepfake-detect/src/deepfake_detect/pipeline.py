@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from vitrine.engine import prepare
+from vitrine.faces.detector import Face, load_detector
+from vitrine.faces.tracks import link
+from vitrine.pipeline import Pipeline
 
 from deepfake_detect import system
 from deepfake_detect.frames import Arrays, FrameSource, open_frames
@@ -15,11 +19,7 @@ from deepfake_detect.networks import FakeNetwork, choose_networks
 from deepfake_detect.official import official_score
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
-from vitrine.engine import prepare
 from vitrine.errors import InputError, UsageError
-from vitrine.faces.detector import Face, load_detector
-from vitrine.faces.tracks import link
-from vitrine.pipeline import Pipeline
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import Frame, sample_indices
 
@@ -104,7 +104,9 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
 
     def _in_memory(self, images: np.ndarray) -> Sample:
         if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3 or images.size == 0:
-            raise InputError("array", f"is {images.dtype} of shape {images.shape}", "give uint8 RGB (H, W, 3) or (T, H, W, 3)")
+            raise InputError(
+                "array", f"is {images.dtype} of shape {images.shape}", "give uint8 RGB (H, W, 3) or (T, H, W, 3)"
+            )
         return self._sample(Path("array"), Arrays(images if images.ndim == 4 else images[None]))
 
     def _sample(self, source: Path, reader: FrameSource) -> Sample:

@@ -77,4 +77,6 @@ class Result:
             box = [f"{value:.1f}" for value in seen.face.box]
             scores = [f"{seen.scores[name]:.6f}" if name in seen.scores else "" for name in names]
             time = f"{seen.time:.3f}" if self.has_time else ""
-            table.writerow([seen.frame, time, seen.person, *box, f"{seen.face.score:.3f}", *scores, f"{seen.score:.6f}"])
+            table.writerow(
+                [seen.frame, time, seen.person, *box, f"{seen.face.score:.3f}", *scores, f"{seen.score:.6f}"]
+            )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-
 from vitrine.faces.detector import Face
+
 from vitrine.metrics import bootstrap_interval
 
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
@@ -104,7 +104,9 @@ def judge(observations: Sequence[Observation], frames: int, thresholds: Threshol
         return Verdict(Label.FAKE, score, (), persons)
     if score <= thresholds.real_below:
         return Verdict(Label.REAL, score, (), persons)
-    between = f"score {score:.2f} lies between {thresholds.real_below:.2f} (real) and {thresholds.fake_above:.2f} (fake)"
+    between = (
+        f"score {score:.2f} lies between {thresholds.real_below:.2f} (real) and {thresholds.fake_above:.2f} (fake)"
+    )
     return Verdict(Label.UNDECIDED, score, (between,), persons)
 
 

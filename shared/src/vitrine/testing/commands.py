@@ -1,0 +1,33 @@
+"""Calls a system's command inside the test's own process: seconds faster than a new one for each call."""
+
+import contextlib
+import io
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from unittest import mock
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def call(package: str, *arguments: object) -> Outcome:
+    """Runs ``<package>.cli.main`` with ``arguments`` as its command line."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", [package, *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            import_module(f"{package}.cli").main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    return Outcome(status, out.getvalue(), err.getvalue())

@@ -1,0 +1,26 @@
+"""Every test here that asks for ``command`` runs once for each installed system that has one."""
+
+from pathlib import Path
+
+import pytest
+
+from vitrine.system import System, systems
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "system" in metafunc.fixturenames:
+        metafunc.parametrize("system", systems().values(), ids=lambda system: system.name)
+    if "command" in metafunc.fixturenames:
+        commands = [system for system in systems().values() if system.command]
+        metafunc.parametrize("command", commands, ids=lambda system: system.name)
+
+
+@pytest.fixture
+def example(command: System) -> Path:
+    """A small good input of the command, which its package brings."""
+    folder = ROOT / "packages" / command.command / "examples"
+    inputs = [file for file in sorted(folder.iterdir()) if file.suffix not in {".py", ".txt", ".md"}]
+    assert inputs, f"{folder} holds no example input"
+    return inputs[0]
