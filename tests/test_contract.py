@@ -1,0 +1,224 @@
+"""What every installed system promises: its manifest, its command's manners, its weights, its exports."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from vitrine.errors import MAX_LINE
+from vitrine.system import System
+from vitrine.testing.commands import call
+from vitrine.weights import catalogue, resolve
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "numpy", "cv2", "av", "timm", "lightning", "scipy", "pydantic", "PIL", "sklearn"}
+COMMON_OPTIONS = ("--output", "--weights", "--device", "--engine", "--batch-size", "--json", "--quiet", "--debug")
+
+
+def test_manifest(system: System):
+    assert system.version == metadata.version(system.distribution)
+    assert system.summary and system.title and len(system.summary) < 100
+    assert system.folder.is_dir()
+    for room in ("training", "evaluation", "networks"):
+        assert system.room(room).__doc__
+
+
+def test_importing_a_package_is_free(system: System):
+    """``import <package>`` and a command's ``--help`` load nothing heavy."""
+    modules = [system.package, *([f"{system.package}.cli"] if system.command else [])]
+    code = f"import sys, {', '.join(modules)}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not HEAVY & set(loaded)
+
+
+def test_help(command: System):
+    outcome = call(command.package, "--help")
+    assert outcome.status == 0
+    assert command.command in outcome.stdout
+    assert all(option in outcome.stdout for option in COMMON_OPTIONS)
+    assert max(map(len, outcome.stdout.splitlines())) <= 120
+
+
+def assert_one_line(outcome, command: System, status: int) -> None:
+    assert outcome.status == status, outcome
+    assert outcome.stdout == ""
+    assert len(outcome.stderr.splitlines()) == 1, outcome.stderr
+    assert outcome.stderr.startswith(f"{command.command}: ")
+    assert len(outcome.stderr.rstrip("\n")) <= MAX_LINE
+    assert "Traceback" not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--outptu", "x", "y"), ("--batch-size", "0", "y"), ("--device", "abacus", "y"), ("--engine",)]
+)
+def test_an_unusable_call(command: System, arguments):
+    assert_one_line(call(command.package, *arguments), command, 2)
+
+
+def test_a_mistyped_option_names_the_right_one(command: System):
+    assert "--output" in call(command.package, "--outptu", "x", "y").stderr
+
+
+NAMES = [
+    "plain",
+    "with space",
+    "line\nbreak",
+    "émoji 🎬",
+    "-leading-dash",
+    "[bold]markup[/bold]",
+    "semi;colon&$(touch x)",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_input_of_any_name(command: System, name, tmp_path):
+    assert_one_line(call(command.package, "--", tmp_path / name), command, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"<!DOCTYPE html><html>not found</html>", b"PK\x03\x04" + bytes(200)])
+def test_a_file_that_is_not_what_its_name_says(command: System, example, content, tmp_path):
+    path = tmp_path / f"bad{example.suffix}"
+    path.write_bytes(content)
+    output = tmp_path / "out"
+    assert_one_line(call(command.package, path, "-o", output), command, 1)
+    assert not list(output.rglob("*.*"))
+
+
+def test_a_truncated_input(command: System, example, tmp_path):
+    path = tmp_path / f"cut{example.suffix}"
+    path.write_bytes(example.read_bytes()[: example.stat().st_size // 50])
+    assert_one_line(call(command.package, path), command, 1)
+
+
+def test_a_folder_named_like_a_file(command: System, example, tmp_path):
+    folder = tmp_path / f"folder{example.suffix}"
+    folder.mkdir()
+    assert_one_line(call(command.package, folder), command, 1)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read every file")
+def test_an_unreadable_input(command: System, example, tmp_path):
+    path = tmp_path / example.name
+    path.write_bytes(example.read_bytes())
+    path.chmod(0)
+    assert_one_line(call(command.package, path), command, 1)
+
+
+@pytest.mark.parametrize("weights", ["no-such-weights", "missing.safetensors"])
+def test_weights_that_are_not_there(command: System, example, weights):
+    assert_one_line(call(command.package, example, "--weights", weights), command, 3)
+
+
+def test_weights_of_something_else(command: System, example, tmp_path):
+    path = tmp_path / "page.safetensors"
+    path.write_bytes(b"<!DOCTYPE html><title>Not found</title>")
+    assert_one_line(call(command.package, example, "--weights", path), command, 1)
+
+
+def test_an_output_folder_that_cannot_be_written(command: System, example, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert_one_line(call(command.package, example, "-o", blocked), command, 1)
+    assert blocked.read_text() == "in the way"
+
+
+@pytest.fixture(scope="module")
+def batch_outcomes():
+    """A cache, so that the slow call below runs once a command."""
+    return {}
+
+
+def good_and_bad(command: System, example: Path, cache: dict, tmp_path_factory):
+    if command.name not in cache:
+        folder = tmp_path_factory.mktemp(command.name)
+        odd = folder / f"spaced [name] é{example.suffix}"
+        odd.write_bytes(example.read_bytes())
+        bad = folder / f"bad{example.suffix}"
+        bad.write_bytes(b"nothing")
+        output = folder / "out"
+        cache[command.name] = (call(command.package, odd, bad, example, "--json", "-o", output), output)
+    return cache[command.name]
+
+
+def test_one_bad_input_among_many(command: System, example, batch_outcomes, tmp_path_factory):
+    outcome, output = good_and_bad(command, example, batch_outcomes, tmp_path_factory)
+    rows = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert outcome.status == 1
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert rows[1]["reason"] and len(outcome.stderr.splitlines()) == 1
+    assert [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()] == rows
+    assert len(list(output.glob("*/result.json"))) == 2
+    assert not [path for path in output.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
+
+
+def test_a_row_says_where_it_came_from(command: System, example, batch_outcomes, tmp_path_factory):
+    outcome, _ = good_and_bad(command, example, batch_outcomes, tmp_path_factory)
+    row = json.loads(outcome.stdout.splitlines()[-1])
+    assert row["source"] == str(example) and len(row["sha256"]) == 64 and row["seconds"] >= 0
+    assert row["settings"]["version"] == command.version
+    assert all(len(sha256) == 64 for sha256 in row["settings"]["weights"].values())
+    assert row["device"] and row["engine"]
+
+
+def test_resume_skips_what_is_done(command: System, example, tmp_path):
+    first = call(command.package, example, "-o", tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    second = call(command.package, example, "-o", tmp_path, "--resume")
+    assert (first.status, second.status) == (0, 0)
+    assert first.stdout and not second.stdout
+    assert "1 of 1 done before" in second.stderr
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == written
+
+
+def test_weights_are_what_the_catalogue_says(system: System):
+    entries = catalogue(system)
+    assert any(entry.file for entry in entries), "a system brings at least one weight file"
+    for entry in entries:
+        if entry.file:
+            weights = resolve(system, entry.name)  # refuses a file whose sha256 differs
+            assert weights.path.stat().st_size <= 12_000_000
+            assert weights.metadata["architecture"] == entry.architecture
+            assert entry.metrics and entry.measured_by and entry.licence and entry.trained_on
+
+
+def test_export_gives_the_same_numbers(system: System, tmp_path):
+    outcome = call("vitrine", "export", system.name, "-o", tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    assert len(list(tmp_path.glob("*.onnx"))) == len(outcome.stdout.splitlines()) >= 1
+
+
+@pytest.mark.parametrize("verb", ["list", "doctor", "weights list", "weights verify"])
+def test_generic_verbs_speak_json_to_a_pipe(verb):
+    outcome = call("vitrine", *verb.split())
+    assert outcome.status == 0, outcome.stderr
+    assert all(isinstance(json.loads(line), dict) for line in outcome.stdout.splitlines())
+
+
+def test_doctor_names_a_torchvision_that_does_not_match(monkeypatch, tmp_path):
+    broken = tmp_path / "torchvision.py"
+    broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    code = "from vitrine.doctor import examine; print(*(f.detail for f in examine() if f.state == 'broken'))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    ).stdout
+    assert "does not match torch" in said and "install both again" in said
+
+
+def test_every_recipe_is_valid():
+    from vitrine.recipes import load_recipe
+
+    recipes = sorted(ROOT.glob("pipelines/*/*.yaml"))
+    assert recipes
+    for path in recipes:
+        assert load_recipe(path).name
+
+
+def test_a_recipe_with_a_typo_names_the_right_key(tmp_path):
+    recipe = sorted(ROOT.glob("pipelines/*/*.yaml"))[0]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(recipe.read_text().replace("budget:", "bugdet:"))
+    outcome = call("vitrine", "train", wrong)
+    assert outcome.status == 2 and "bugdet" in outcome.stderr and "budget" in outcome.stderr
