@@ -1,7 +1,7 @@
 """YAML 1.2's plain values, read strictly and written so that they read back: no tags, no aliases, no doubled keys."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -22,22 +22,24 @@ _SCALARS = {
 class _Composer(yaml.SafeLoader):
     """Builds the tree of nodes, and stops at the first thing that a recipe has no use for."""
 
-    yaml_implicit_resolvers = {}
+    yaml_implicit_resolvers: ClassVar[dict] = {}
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node:
         event = self.peek_event()
+        refusal = None
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases are not taken, write the value out", problem_mark=event.start_mark)
-        if event.tag is not None:
-            raise yaml.MarkedYAMLError(problem="tags are not taken, leave it out", problem_mark=event.start_mark)
-        if self.depth == MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=event.start_mark)
+            refusal = "aliases are not taken, write the value out"
+        elif event.tag is not None:
+            refusal = "tags are not taken, leave it out"
+        elif self.depth == MAX_DEPTH:
+            refusal = f"nested deeper than {MAX_DEPTH}"
+        if refusal:
+            raise yaml.MarkedYAMLError(problem=refusal, problem_mark=event.start_mark)
         self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,4 +1,4 @@
-"""Recipes: the YAML files that say how a system is trained, read strictly and checked against the system's own model."""
+"""Recipes: the YAML files that say how a system is trained, checked against that system's own model."""
 
 import difflib
 import hashlib

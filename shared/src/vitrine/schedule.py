@@ -1,0 +1,90 @@
+"""The budget's clock: how much of a run is spent, the learning rate that follows from it, and when to stop."""
+
+import math
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from vitrine.errors import VitrineError
+from vitrine.recipes import Recipe
+
+
+def rate(share: float, *, warmup: float, schedule: str) -> float:
+    """The factor of the learning rate in 0..1 when ``share`` (0..1) of the run is spent: linear warm-up, then cosine to
+    zero or constant."""
+    if share < warmup:
+        return share / warmup
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (share - warmup) / (1 - warmup))))
+
+
+class BudgetClock(Callback):
+    """Sets the learning rate before each step and ends the run when the budget is spent, over any number of resumes."""
+
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+        self._earlier_seconds = 0.0
+        self._started: float | None = None
+        self._first_step = 0
+        self._first_epoch = True
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training and validation, the sessions before a resume included."""
+        return self._earlier_seconds + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def share(self, trainer: Trainer, step: float) -> float:
+        """How much of the budget is spent at ``step`` (for a budget of minutes: now), in 0..1."""
+        budget = self.recipe.budget
+        if budget.minutes:
+            # One clock for all processes: replicas with different learning rates would drift apart.
+            return min(1.0, trainer.strategy.broadcast(self.seconds) / (60 * budget.minutes))
+        return min(1.0, step / (budget.steps or budget.epochs * trainer.num_training_batches))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seed(self._first_step)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # The session's first loader draws before this hook, so that epoch is seeded in on_fit_start.
+        if not self._first_epoch:
+            self._seed(trainer.global_step)
+        self._first_epoch = False
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        optim = self.recipe.optim
+        # The middle of the step: neither the first nor the last one is lost to a rate of zero.
+        factor = rate(self.share(trainer, trainer.global_step + 0.5), warmup=optim.warmup, schedule=optim.schedule)
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+        pl_module.log("lr", optim.lr * factor)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any, batch_idx: int
+    ) -> None:
+        if not outputs["loss"].isfinite():
+            raise VitrineError(
+                self.recipe.name, f"the loss is no longer a number at step {trainer.global_step}", "lower optim.lr"
+            )
+        if self.share(trainer, trainer.global_step) >= 1:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, float]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self._earlier_seconds = state_dict["seconds"]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._first_step = checkpoint["global_step"]
+
+    def _seed(self, step: int) -> None:
+        """Makes an epoch depend on the recipe's seed and its first step only, so that a resumed run repeats it."""
+        seed_everything(self.recipe.seed + step, workers=True, verbose=False)
