@@ -8,10 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from vitrine.weights import catalogue, resolve
+
 from vitrine.errors import MAX_LINE
 from vitrine.system import System
 from vitrine.testing.commands import call
-from vitrine.weights import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "cv2", "av", "timm", "lightning", "scipy", "pydantic", "PIL", "sklearn"}
