@@ -1,0 +1,86 @@
+"""Small clips and pictures to test on, and damaged variants of any file."""
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+
+def pattern(width: int = 64, height: int = 64, seed: int = 0) -> np.ndarray:
+    """A smooth coloured picture, uint8 (height, width, 3), that survives compression well."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def moving_pattern(length: int = 20, width: int = 64, height: int = 64) -> Iterator[np.ndarray]:
+    """``length`` frames of one picture that slides to the right by 3 pixels a frame."""
+    still = pattern(width, height)
+    for index in range(length):
+        yield np.roll(still, 3 * index, axis=1)
+
+
+def write_picture(path: Path, image: np.ndarray | None = None, **options) -> Path:
+    """Saves ``image`` (default: ``pattern()``) through Pillow with its save ``options``."""
+    Image.fromarray(pattern() if image is None else image).save(path, **options)
+    return path
+
+
+def write_clip(
+    path: Path,
+    frames: Iterable[np.ndarray] | None = None,
+    *,
+    fps: int = 25,
+    codec: str = "libx264",
+    times: Iterable[int] | None = None,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Encodes uint8 RGB ``frames`` (default: ``moving_pattern()``) as yuv420p.
+
+    ``times`` are presentation times in units of 1 / ``fps``, for a variable rate; ``rotation`` goes into the display
+    matrix, in degrees counterclockwise; ``options`` are the encoder's (``g``, ``bf``, ``crf``), ``container_options``
+    the container's (``movflags``).
+    """
+    frames = iter(moving_pattern() if frames is None else frames)
+    first = next(frames)
+    ticks = itertools.count() if times is None else iter(times)
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=fps, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for image in (first, *frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = next(ticks), Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def mutate_bytes(data: bytes, seed: int, count: int) -> Iterator[bytes]:
+    """``count`` damaged variants of ``data``, the same ones for the same seed.
+
+    In turn: up to 16 bytes overwritten, the end cut off, a run set to zero, garbage put in.
+    """
+    for variant in range(count):
+        rng = random.Random(f"{seed}/{variant}")
+        place = rng.randrange(len(data))
+        match variant % 4:
+            case 0:
+                damaged = bytearray(data)
+                for _ in range(rng.randint(1, 16)):
+                    damaged[rng.randrange(len(data))] = rng.randrange(256)
+                yield bytes(damaged)
+            case 1:
+                yield data[:place]
+            case 2:
+                length = min(rng.randint(1, 256), len(data) - place)
+                yield data[:place] + bytes(length) + data[place + length :]
+            case 3:
+                yield data[:place] + rng.randbytes(rng.randint(1, 256)) + data[place:]
