@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import timm
 import torch
@@ -21,8 +21,8 @@ def create_backbone(
 
     ``config`` holds the options of the network's own class (``depths``, ``dims``, ``img_size``, …). The module maps
     (B, in_chans, H, W) to (B, num_classes), or to pooled features when ``num_classes`` is 0. With ``features`` it
-    returns a list of (B, C, H', W') maps instead, of all stages or of the stages named by number, and
-    ``feature_info.channels()`` and ``.reduction()`` tell their sizes.
+    returns a list of (B, C, H', W') maps instead, of all stages (of a plain ViT: its last blocks) or of those named by
+    number; ``feature_info.channels()`` and ``.reduction()`` tell their sizes.
 
     Raises UsageError for a name or an option that does not exist, with the nearest one that does, and for a value
     that the network refuses.
@@ -30,7 +30,7 @@ def create_backbone(
     if not timm.is_model(name):
         raise UsageError(name, "no backbone has this name", _nearest(name, timm.list_models()))
     for option in config.keys() & _LOADER_OPTIONS:
-        raise _unknown_option(name, option)
+        raise UsageError(name, f"has no option {option}", "weights are loaded after it is built")
     cut = {} if features is False else {"features_only": True, "feature_cls": "getter"}
     if not isinstance(features, bool):
         cut["out_indices"] = tuple(features)
@@ -53,6 +53,6 @@ def _unknown_option(name: str, option: str) -> UsageError:
     return UsageError(name, f"has no option {option}", _nearest(option, _options(name)))
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-    return f"did you mean {near[0]}?" if near else ""
+def _nearest(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known)[:5])}, …"
