@@ -1,62 +1,60 @@
-"""What a training run shows and remembers of itself: a line or a bar while it runs, and the metrics of each validation."""
+"""What a training run tells of itself: a line now and then while it runs, and the metrics of each validation."""
 
+import math
 import sys
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from vitrine.errors import UsageError
-from vitrine.recipes import Monitor
+from vitrine.errors import UsageError, VitrineError
+from vitrine.recipes import Recipe
 from vitrine.schedule import BudgetClock
 
-SECONDS_BETWEEN_LINES = 60
+LINES = 20
 
 
 class History(Callback):
-    """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics; survives a resume.
+    """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None where not a number).
 
-    With ``lines`` it prints one line to stderr at each validation and at most one a minute between them.
+    It travels with the checkpoints. With ``lines`` about ``LINES`` lines go to stderr over the whole run.
     """
 
-    def __init__(self, monitor: Monitor, clock: BudgetClock, lines: bool):
-        self.monitor, self.clock, self.lines = monitor, clock, lines
-        self.points: list[dict[str, float]] = []
-        self._last_line = 0.0
+    def __init__(self, recipe: Recipe, clock: BudgetClock, lines: bool):
+        self.recipe, self.clock, self.lines = recipe, clock, lines
+        self.points: list[dict[str, float | None]] = []
+        self._lines_due = 0
 
-    def best(self) -> dict[str, float]:
-        """The validation with the best monitored metric."""
-        choose = max if self.monitor.mode == "max" else min
-        return choose(self.points, key=lambda point: point[self.monitor.metric])
+    def best(self) -> dict[str, float | None]:
+        """The first validation with the best monitored metric; VitrineError where none gave a number."""
+        return self._best(self.points)
 
     def still_improving(self) -> bool:
-        """Whether the last quarter of the run bettered the metric by more than 2 %."""
-        choose = max if self.monitor.mode == "max" else min
-        early = [point[self.monitor.metric] for point in self.points if point["share"] <= 0.75]
+        """Whether the last quarter of the run bettered the monitored metric by more than 2 %."""
+        metric = self.recipe.monitor.metric
+        early = [point for point in self.points if point["share"] <= 0.75 and point[metric] is not None]
         if not early:
             return False
-        before, after = choose(early), self.best()[self.monitor.metric]
+        before, after = self._best(early)[metric], self.best()[metric]
         return abs(after - before) > 0.02 * abs(before)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.clock.seconds - self._last_line > SECONDS_BETWEEN_LINES:
+        # A validation is about to print its own line, so this one speaks only where validations are rare.
+        if self._due(trainer) > self._lines_due + 1:
             self._print(trainer, {"train/loss": outputs["loss"].item()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        if self.monitor.metric not in metrics:
-            raise UsageError(
-                f"monitor.metric: {self.monitor.metric}",
-                "is not measured",
-                f"measured: {', '.join(metrics) or 'nothing'}",
-            )
-        step = trainer.global_step
-        self.points.append(
-            {"step": step, "share": self.clock.share(trainer, step), "seconds": round(self.clock.seconds, 1), **metrics}
-        )
-        self._print(trainer, metrics)
+        wanted = self.recipe.monitor.metric
+        if wanted not in metrics:
+            raise UsageError("monitor.metric", f"{wanted} is not measured", f"there is {', '.join(metrics) or 'none'}")
+        when = {"step": trainer.global_step, "share": self.clock.share(trainer, trainer.global_step)}
+        when["seconds"] = round(self.clock.seconds, 1)
+        self.points.append(when | {name: value if math.isfinite(value) else None for name, value in metrics.items()})
+        if self._due(trainer) > self._lines_due:
+            self._print(trainer, metrics)
 
     def state_dict(self) -> dict[str, Any]:
         return {"points": self.points}
@@ -64,11 +62,23 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.points = list(state_dict["points"])
 
+    def _best(self, points: list[dict[str, float | None]]) -> dict[str, float | None]:
+        monitor = self.recipe.monitor
+        numbers = [point for point in points if point[monitor.metric] is not None]
+        if not numbers:
+            raise VitrineError(self.recipe.name, f"no validation gave a {monitor.metric}", "look at the data's split")
+        choose = max if monitor.mode == "max" else min
+        return choose(numbers, key=lambda point: point[monitor.metric])
+
+    def _due(self, trainer: Trainer) -> int:
+        """How many lines the share of the budget spent so far has earned."""
+        return int(self.clock.share(trainer, trainer.global_step) * LINES + 1e-6)
+
     def _print(self, trainer: Trainer, metrics: dict[str, float]) -> None:
-        self._last_line = self.clock.seconds
+        self._lines_due = self._due(trainer)
         if not self.lines or not trainer.is_global_zero:
             return
         share = self.clock.share(trainer, trainer.global_step)
         figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        line = f"{share:4.0%}  {self.clock.seconds:.0f} s  epoch {trainer.current_epoch}  step {trainer.global_step}"
-        print(f"{line}  {figures}", file=sys.stderr, flush=True)
+        when = f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  {self.clock.seconds:.0f} s"
+        print(f"{share:4.0%}  {when}  {figures}", file=sys.stderr, flush=True)

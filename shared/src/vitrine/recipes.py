@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -74,7 +73,7 @@ class Recipe(Section):
 
     system: str
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     optim: Optim
     budget: Budget
     monitor: Monitor
@@ -93,7 +92,7 @@ class Recipe(Section):
 
 def data_folder() -> str:
     """Where the data sets lie: the environment's ``VITRINE_DATA``, or ``../shared/data``."""
-    return os.environ.get("VITRINE_DATA") or "../shared/data"
+    return str(Path(os.environ.get("VITRINE_DATA") or "../shared/data"))
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -108,8 +107,10 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(content, override)
     content = _expand(content, path.name)
+    if "system" not in content:
+        raise UsageError(f"{path.name}: system", "this key is missing")
     try:
-        system = find(str(content.get("system")))
+        system = find(str(content["system"]))
     except UsageError as error:
         raise UsageError(f"{path.name}: system", error.problem, error.remedy) from None
     return parse(system.room("training").Recipe, content, path.name)

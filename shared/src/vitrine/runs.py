@@ -31,17 +31,24 @@ class Run:
     def finished(self) -> bool:
         return self.record.exists() and self.weights.exists()
 
-    def open(self) -> None:
-        """Makes the folder and writes the resolved recipe; UsageError where another recipe's run lies in it."""
+    def open(self, resume: bool) -> None:
+        """Makes the folder and writes the resolved recipe; without ``resume`` what an earlier run left goes first.
+
+        Raises UsageError where the folder cannot be made, or holds the run of another recipe.
+        """
+        if not resume:
+            self._clear()
         text = f"# sha256 {self.recipe.sha256}\n{self.recipe.to_yaml()}"
         if self.resolved.exists() and self.resolved.read_text() != text:
             raise UsageError(self.folder, "holds the run of another recipe", "give another folder or begin again")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(self.folder, f"cannot be made ({error.strerror})", "give another folder") from None
         with atomic_file(self.resolved) as temporary:
             temporary.write_text(text)
 
-    def clear(self) -> None:
-        """Removes what an earlier run left, and nothing else."""
+    def _clear(self) -> None:
         for path in (self.weights, self.best, self.last, self.record, self.resolved):
             path.unlink(missing_ok=True)
         for logs in ("csv", "tensorboard"):

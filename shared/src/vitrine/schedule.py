@@ -1,14 +1,17 @@
 """The budget's clock: how much of a run is spent, the learning rate that follows from it, and when to stop."""
 
 import math
+import random
 import time
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from vitrine.errors import VitrineError
+from vitrine.errors import UsageError, VitrineError
 from vitrine.recipes import Recipe
 
 
@@ -46,15 +49,17 @@ class BudgetClock(Callback):
         return min(1.0, step / (budget.steps or budget.epochs * trainer.num_training_batches))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seed(self._first_step)
+        self._seed(trainer, self._first_step)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.recipe.budget.epochs and math.isinf(trainer.num_training_batches):
+            raise UsageError("budget.epochs", "the length of this data is not known", "give steps or minutes")
         self._started = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # The session's first loader draws before this hook, so that epoch is seeded in on_fit_start.
         if not self._first_epoch:
-            self._seed(trainer.global_step)
+            self._seed(trainer, trainer.global_step)
         self._first_epoch = False
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -85,6 +90,9 @@ class BudgetClock(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._first_step = checkpoint["global_step"]
 
-    def _seed(self, step: int) -> None:
-        """Makes an epoch depend on the recipe's seed and its first step only, so that a resumed run repeats it."""
-        seed_everything(self.recipe.seed + step, workers=True, verbose=False)
+    def _seed(self, trainer: Trainer, step: int) -> None:
+        """Makes an epoch's randomness depend on nothing before it, so that a resumed run repeats it."""
+        seed = self.recipe.seed + step + 1_000_003 * trainer.global_rank
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - libraries that augment draw from the global state
+        torch.manual_seed(seed)

@@ -16,7 +16,8 @@ from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import nn
 
 from vitrine import weights
 from vitrine.errors import VitrineError
@@ -33,8 +34,8 @@ class Task(LightningModule):
     """What a system trains: its networks, losses, loaders and metrics.
 
     A subclass gives ``train_dataloader``, ``val_dataloader``, ``training_step`` (returns the loss), a validation that
-    logs ``recipe.monitor.metric``, and ``weights() -> (state, metadata)``: the state that the domain command loads, with
-    system, architecture and config. Its loaders draw nothing from the global random state while they are built.
+    logs ``recipe.monitor.metric``, and ``weights() -> (state, metadata)``: the state that the domain command loads,
+    with system, architecture and config. Building its loaders draws nothing from the global random state.
     """
 
     def __init__(self, recipe: Recipe):
@@ -54,13 +55,12 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
     """Trains the recipe's system and returns the path of ``weights.safetensors``, the best state by the monitor.
 
     ``run_folder`` also receives the resolved recipe, the metrics, the checkpoints and ``run.json``. With ``resume`` an
-    interrupted run of the same recipe goes on where it stopped; without it the run is begun again. A run that stopped at
-    the end of an epoch ends with the weights that an uninterrupted one gives.
+    interrupted run of the same recipe goes on where it stopped (after the end of an epoch: exactly as if it had never
+    stopped); without it the run is begun again. Raises VitrineError when the loss is no number or the run is stopped.
     """
     run = Run(run_folder, recipe)
-    if not resume:
-        run.clear()
-    run.open()
+    if rank_zero_only.rank == 0:
+        run.open(resume)
     if run.finished:
         return run.weights
     seed_everything(recipe.seed, workers=True, verbose=False)
@@ -68,26 +68,22 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
     _use_channels_last(task)
     clock = BudgetClock(recipe)
     terminal = sys.stderr.isatty()
-    history = History(recipe.monitor, clock, lines=not terminal)
+    history = History(recipe, clock, lines=not terminal)
     bars = [RichProgressBar(console_kwargs={"stderr": True})] if terminal else []
     with _quiet(), _interruptible(run):
         trainer = _trainer(run, [clock, history, *bars])
-        trainer.fit(task, ckpt_path=run.last if run.last.exists() else None, weights_only=True)
+        trainer.fit(task, ckpt_path=_checkpoint_to_continue(run), weights_only=True)
     if trainer.is_global_zero:
         _finish(run, task, clock, history)
     return run.weights
 
 
 class _LastCheckpoint(ModelCheckpoint):
-    """Keeps ``last.ckpt`` after each validation, and when somebody stops the run; a failed run leaves the earlier one."""
+    """Keeps ``last.ckpt``: after each validation, and when somebody stops the run. A failure leaves the earlier one."""
 
     def __init__(self, run: Run):
-        super().__init__(
-            run.folder,
-            run.last.stem,
-            save_on_train_epoch_end=run.recipe.budget.epochs is not None,
-            enable_version_counter=False,
-        )
+        at_epoch_end = run.recipe.budget.epochs is not None
+        super().__init__(run.folder, run.last.stem, save_on_train_epoch_end=at_epoch_end, enable_version_counter=False)
         self.path = run.last
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -96,8 +92,7 @@ class _LastCheckpoint(ModelCheckpoint):
 
 
 def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
-    recipe = run.recipe
-    monitor = recipe.monitor
+    recipe, monitor = run.recipe, run.recipe.monitor
     best = ModelCheckpoint(
         run.folder, run.best.stem, monitor=monitor.metric, mode=monitor.mode, enable_version_counter=False
     )
@@ -117,26 +112,20 @@ def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
 
 
 def _limits(budget: Budget) -> dict[str, Any]:
-    """The budget and the rhythm of validation in Lightning's words: each epoch, or a twentieth of steps or minutes."""
+    """The budget and the rhythm of validation in Lightning's words: each epoch, or each twentieth of the run."""
     if budget.epochs:
         return {"max_epochs": budget.epochs}
+    endless = {"max_epochs": -1, "check_val_every_n_epoch": None}
     if budget.steps:
-        interval = max(1, budget.steps // VALIDATIONS)
-        return {
-            "max_epochs": -1,
-            "max_steps": budget.steps,
-            "val_check_interval": interval,
-            "check_val_every_n_epoch": None,
-        }
-    interval = timedelta(minutes=budget.minutes / VALIDATIONS)
-    return {"max_epochs": -1, "val_check_interval": interval, "check_val_every_n_epoch": None}
+        return {**endless, "max_steps": budget.steps, "val_check_interval": max(1, budget.steps // VALIDATIONS)}
+    return {**endless, "val_check_interval": timedelta(minutes=budget.minutes / VALIDATIONS)}
 
 
 def _launched_processes() -> dict[str, int]:
-    """What ``torchrun`` decided; Lightning finds the rest in the environment, but checks these two numbers against it."""
+    """The two numbers of ``torchrun`` or SLURM that Lightning does not take from the environment but checks against."""
     if "LOCAL_WORLD_SIZE" in os.environ:
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        return {"devices": local, "num_nodes": int(os.environ["WORLD_SIZE"]) // local}
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        return {"devices": devices, "num_nodes": int(os.environ["WORLD_SIZE"]) // devices}
     return {"num_nodes": int(os.environ.get("SLURM_NNODES", 1))}
 
 
@@ -146,44 +135,57 @@ def _use_channels_last(module: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
+def _checkpoint_to_continue(run: Run) -> Path | None:
+    if not run.last.exists():
+        return None
+    weights.read_state(run.last)  # says in one sentence what is wrong with a damaged file, where Lightning does not
+    return run.last
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leaves out Lightning's remarks on hardware and advice on settings that are this module's business."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        yield
-    logger.setLevel(level)
+    """Leaves out Lightning's remarks on hardware, and its advice on settings that are this module's business."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
 def _interruptible(run: Run) -> Iterator[None]:
-    """Turns the ways in which Lightning leaves a stopped run into one sentence."""
+    """Turns the exit by which Lightning answers ctrl-C and SIGTERM into one sentence, and ctrl-C back on."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as stop:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
         raise VitrineError(run.folder, "the run was interrupted", "the same command continues it") from stop
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def _finish(run: Run, task: Task, clock: BudgetClock, history: History) -> None:
     """Writes the weights of the best validation and the run's record."""
+    best = history.best()
+    metric = {run.recipe.monitor.metric: best[run.recipe.monitor.metric]}
     weights.load_into(task, weights.read_state(run.best)[0])
     state, metadata = task.weights()
-    best = history.best()
-    monitored = run.recipe.monitor.metric
-    facts = {"recipe": run.recipe.name, "recipe_sha256": run.recipe.sha256, "metric": {monitored: best[monitored]}}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    facts = {"recipe": run.recipe.name, "recipe_sha256": run.recipe.sha256, "metric": metric}
     weights.save(run.weights, state, {**metadata, **facts})
-    improving = history.still_improving()
-    device = torch.cuda.get_device_name() if task.device.type == "cuda" else task.device.type
     run.write_record(
-        seconds=round(clock.seconds, 1), device=device, best=best, still_improving=improving, history=history.points
+        seconds=round(clock.seconds, 1),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        best=best,
+        still_improving=history.still_improving(),
+        history=history.points,
     )
-    print(f"best {monitored} {best[monitored]:.4g} at step {best['step']:.0f}", file=sys.stderr)
-    if improving:
+    print(f"best {', '.join(f'{name} {value:.4g}' for name, value in metric.items())}: {run.weights}", file=sys.stderr)
+    if history.still_improving():
         print("still improving: lengthen the budget", file=sys.stderr)
