@@ -1,6 +1,7 @@
 """The one training loop that every recipe uses: Lightning, driven by the share of the budget that is spent."""
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -79,16 +80,18 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
 
 
 class _LastCheckpoint(ModelCheckpoint):
-    """Keeps ``last.ckpt``: after each validation, and when somebody stops the run. A failure leaves the earlier one."""
+    """Keeps ``last.ckpt`` of each epoch's end (other budgets: each validation), and when somebody stops the run."""
 
     def __init__(self, run: Run):
-        at_epoch_end = run.recipe.budget.epochs is not None
-        super().__init__(run.folder, run.last.stem, save_on_train_epoch_end=at_epoch_end, enable_version_counter=False)
-        self.path = run.last
+        self.run = run
+        self.by_epoch = run.recipe.budget.epochs is not None
+        super().__init__(run.folder, run.last.stem, save_on_train_epoch_end=self.by_epoch, enable_version_counter=False)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt | SIGTERMException):
-            trainer.save_checkpoint(self.path)
+        # The end of an epoch is the one place from which a run goes on exactly, so a checkpoint of it stays.
+        exact = self.by_epoch and self.run.last.exists()
+        if isinstance(exception, KeyboardInterrupt | SIGTERMException) and not exact:
+            trainer.save_checkpoint(self.run.last)
 
 
 def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
@@ -117,7 +120,7 @@ def _limits(budget: Budget) -> dict[str, Any]:
         return {"max_epochs": budget.epochs}
     endless = {"max_epochs": -1, "check_val_every_n_epoch": None}
     if budget.steps:
-        return {**endless, "max_steps": budget.steps, "val_check_interval": max(1, budget.steps // VALIDATIONS)}
+        return {**endless, "max_steps": budget.steps, "val_check_interval": math.ceil(budget.steps / VALIDATIONS)}
     return {**endless, "val_check_interval": timedelta(minutes=budget.minutes / VALIDATIONS)}
 
 
