@@ -22,12 +22,14 @@ def bootstrap_interval(
     ``arrays`` are (n, ...) with the same n. ``groups`` (n,) names each row's subject, video or recording: these are
     drawn with all their rows, since rows of one subject are not independent. Draws where the statistic is NaN (an AUC
     without a second class) are left out. Below some twenty groups the interval is too narrow. InputError when sizes
-    differ or no draw gives a number. Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+    differ or no draw gives a number. Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13.
     """
     arrays = [np.asarray(array) for array in arrays]
-    rows = _rows_of_groups(np.arange(len(arrays[0])) if groups is None else np.asarray(groups))
-    if {len(array) for array in arrays} != {sum(map(len, rows))} or not rows:
-        raise InputError("bootstrap", f"needs arrays of one length, not {[len(array) for array in arrays]}")
+    groups = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
+    lengths = [len(array) for array in (*arrays, groups)]
+    if len(set(lengths)) != 1 or not lengths[0]:
+        raise InputError("bootstrap", f"needs rows and arrays of one length, not {lengths}")
+    rows = _rows_of_groups(groups)
     draws = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
     values = []
     for draw in draws:
