@@ -5,9 +5,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from vitrine.faces.detector import Face
-from vitrine.faces.official_box import official_box
 
+from vitrine.faces.face import Face
+from vitrine.faces.official_box import official_box
 from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
 
 

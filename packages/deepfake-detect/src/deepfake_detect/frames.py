@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from vitrine.errors import InputError
-from vitrine.preprocess.image import IMAGE_SUFFIXES, read_image
-from vitrine.preprocess.sources import natural_sorted
-from vitrine.preprocess.video import VIDEO_SUFFIXES, Frame, open_video
+from vitrine.preprocess.image import read_image
+from vitrine.preprocess.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, picture_files
+from vitrine.preprocess.video import Frame, open_video
 
 
 class FrameSource(Protocol):
@@ -23,8 +23,6 @@ class FrameSource(Protocol):
     damage: list[str]
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]: ...
-
-    def close(self) -> None: ...
 
 
 class Pictures:
@@ -56,9 +54,6 @@ class Pictures:
                 continue
             yield Frame(index, float(index), image)
 
-    def close(self) -> None:
-        """Nothing is open between two pictures."""
-
 
 class Arrays:
     """uint8 RGB arrays (H, W, 3) in memory, or one of shape (T, H, W, 3)."""
@@ -74,14 +69,11 @@ class Arrays:
         for index in indices:
             yield Frame(index, float(index), self.images[index])
 
-    def close(self) -> None:
-        """Nothing was opened."""
-
 
 def open_frames(source: Path) -> FrameSource:
     """Opens a video, a picture or a folder of pictures; InputError says why not."""
     if source.is_dir():
-        pictures = _pictures(source)
+        pictures = picture_files(source)
         if not pictures:
             raise InputError(source, "the folder holds no picture and no video", "name a folder of frames or a video")
         return Pictures(pictures)
@@ -111,9 +103,5 @@ def _in_folder(folder: Path) -> list[Path]:
     media = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
     if media and not folders and all(file.suffix.lower() in IMAGE_SUFFIXES for file in media):
         return [folder]
-    nested = [source for child in folders for source in _in_folder(child) if source != child or _pictures(child)]
+    nested = [source for child in folders for source in _in_folder(child) if source != child or picture_files(child)]
     return media + nested or [folder]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return natural_sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in IMAGE_SUFFIXES)

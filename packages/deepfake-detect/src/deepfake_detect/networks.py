@@ -83,11 +83,11 @@ def _own(weights: Weights, state: dict, metadata: dict) -> FakeNetwork:
 
 
 def _official(weights: Weights, state: dict) -> FakeNetwork:
-    architecture = official.architecture_of(state)
+    architecture, config = official.read_config(state)
     with torch.device("meta"):
-        module = build_model(architecture, {})
+        module = build_model(architecture, config)
     load_into(module, official.convert(state), subject=weights.path, assign=True)
-    return _network(architecture, module, weights, CropRule(), 1.0, OFFICIAL_THRESHOLDS)
+    return _network(architecture, module, weights, CropRule(img_size=module.config.img_size), 1.0, OFFICIAL_THRESHOLDS)
 
 
 def _network(architecture, module, weights, crop, temperature, thresholds) -> FakeNetwork:

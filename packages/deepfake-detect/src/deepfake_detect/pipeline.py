@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from vitrine.engine import prepare
-from vitrine.faces.detector import Face, load_detector
+from vitrine.faces.detector import load_detector
 from vitrine.faces.tracks import link
 from vitrine.pipeline import Pipeline
 
@@ -20,9 +21,11 @@ from deepfake_detect.official import official_score
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
 from vitrine.errors import InputError, UsageError
+from vitrine.faces.face import Face
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import Frame, sample_indices
 
+PREDICT_BATCH = 16
 CASCADE_SURE = 0.1  # network A decides alone when its P(fake) is this near to 0 or 1
 
 
@@ -92,12 +95,9 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def predict(self, images: np.ndarray | Path | str) -> Result:
         """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
         sample = self.read(Path(images)) if isinstance(images, Path | str) else self._in_memory(np.asarray(images))
-        try:
-            items = list(self.items(sample))
-            outputs = [self.infer(torch.stack(items[at : at + 16])) for at in range(0, len(items), 16)]
-            return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0, len(self.networks), 2))
-        finally:
-            self.close(sample)
+        items = self.items(sample)
+        outputs = [self.infer(torch.stack(batch)) for batch in iter(lambda: list(islice(items, PREDICT_BATCH)), [])]
+        return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0))
 
     def read(self, source: Path) -> Sample:
         return self._sample(source, open_frames(source))
@@ -110,11 +110,12 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         return self._sample(Path("array"), Arrays(images if images.ndim == 4 else images[None]))
 
     def _sample(self, source: Path, reader: FrameSource) -> Sample:
-        rate = self.settings.rate
+        count, rate = reader.frame_count, self.settings.rate
         if rate is not None and reader.fps is None:
             raise InputError(source, "pictures have no time, so no rate", "use --frames for a folder of pictures")
         number = None if rate is not None else self.settings.frames
-        return Sample(source, reader, sample_indices(reader.frame_count, number=number, rate=rate, fps=reader.fps))
+        indices = sample_indices(count, number=number, rate=rate, fps=reader.fps)
+        return Sample(source, reader, indices if self.settings.scoring == "official" else sorted(set(indices)))
 
     def items(self, sample: Sample) -> Iterator[Tensor]:
         for frame in sample.reader.frames(sample.indices):
@@ -181,17 +182,10 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def _explain(self, sample: Sample, worst: list[Observation]) -> Iterator[Moment]:
         from deepfake_detect.explain import heat_maps
 
-        wanted = {seen.frame: frame for seen in worst for frame in [None]}
-        for frame in sample.reader.frames(sorted(wanted)):
-            wanted[frame.index] = frame
+        by_frame = {frame.index: frame.image for frame in sample.reader.frames(sorted({seen.frame for seen in worst}))}
         for seen in worst:
-            if (frame := wanted[seen.frame]) is None:
-                continue
-            tensor = self._tensor(frame, seen.face)
-            yield Moment(seen, self.crop.cut(frame.image, seen.face), heat_maps(self.networks, tensor))
-
-    def close(self, sample: Sample) -> None:
-        sample.reader.close()
+            crop = self.crop.cut(by_frame[seen.frame], seen.face)
+            yield Moment(seen, crop, heat_maps(self.networks, crop))
 
 
 def _noisy(network: FakeNetwork, settings: Settings):

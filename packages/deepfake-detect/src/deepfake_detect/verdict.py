@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from vitrine.faces.detector import Face
 
+from vitrine.faces.face import Face
 from vitrine.metrics import bootstrap_interval
 
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on

@@ -1,0 +1,68 @@
+"""What counts as a source, and the frames it gives."""
+
+import numpy as np
+import pytest
+
+from deepfake_detect.frames import Arrays, find_sources, open_frames
+from vitrine.errors import InputError
+from vitrine.testing.media import pattern, write_clip, write_picture
+
+
+def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path):
+    for number in (10, 2, 1):
+        write_picture(tmp_path / f"frame{number}.png", pattern(seed=number))
+    assert find_sources([tmp_path]) == [tmp_path]
+    source = open_frames(tmp_path)
+    assert source.frame_count == 3 and source.fps is None
+    images = [frame.image for frame in source.frames([0, 1, 2])]
+    assert all(np.array_equal(image, pattern(seed=number)) for image, number in zip(images, (1, 2, 10), strict=True))
+
+
+def test_a_folder_with_videos_holds_one_source_each(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "stills").mkdir()
+    clips = [write_clip(tmp_path / name) for name in ("b.mp4", "a.MKV")]
+    nested = write_clip(tmp_path / "real" / "c.mp4")
+    picture = write_picture(tmp_path / "poster.jpg")
+    write_picture(tmp_path / "stills" / "1.png")
+    (tmp_path / "notes.txt").write_text("not media")
+    assert set(find_sources([tmp_path])) == {*clips, nested, picture, tmp_path / "stills"}
+
+
+def test_a_source_named_twice_counts_once(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4")
+    assert find_sources([clip, tmp_path, clip]) == [clip]
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    assert find_sources([tmp_path]) == [tmp_path]
+    with pytest.raises(InputError, match="no picture and no video"):
+        open_frames(tmp_path)
+
+
+def test_a_damaged_picture_of_a_sequence_is_skipped_and_told(tmp_path):
+    write_picture(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    write_picture(tmp_path / "3.png")
+    source = open_frames(tmp_path)
+    assert [frame.index for frame in source.frames([0, 1, 2])] == [0, 2]
+    assert len(source.damage) == 1 and "2.png" in source.damage[0]
+
+
+def test_a_sequence_without_one_readable_picture_fails(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="none of its 3 pictures"):
+        list(open_frames(tmp_path).frames([0, 1, 2]))
+
+
+def test_one_picture_and_one_clip(tmp_path):
+    picture = open_frames(write_picture(tmp_path / "a.webp", lossless=True))
+    assert picture.frame_count == 1 and next(iter(picture.frames([0]))).image.shape == (64, 64, 3)
+    clip = open_frames(write_clip(tmp_path / "a.mp4"))
+    assert clip.frame_count == 20 and clip.fps == pytest.approx(25)
+
+
+def test_arrays_are_frames():
+    stack = np.stack([pattern(seed=seed) for seed in range(3)])
+    assert [frame.index for frame in Arrays(stack).frames([0, 2])] == [0, 2]

@@ -1,0 +1,80 @@
+"""From scores to verdicts: thresholds, several persons, and why nobody was judged."""
+
+import numpy as np
+import pytest
+
+from deepfake_detect.verdict import Label, Observation, Thresholds, judge
+from vitrine.faces.face import Face
+
+LIMITS = Thresholds(real_below=0.4, fake_above=0.6)
+
+
+def seen(frame: int, score: float, person: int = 0, width: float = 100, eyes: float = 0.45) -> Observation:
+    box = (10.0, 10.0, 10 + width, 10 + 1.3 * width)
+    left, right = 10 + width * (0.5 - eyes / 2), 10 + width * (0.5 + eyes / 2)
+    landmarks = np.array([[left, 50], [right, 50], [60, 70], [40, 90], [80, 90]], np.float32)
+    return Observation(frame, frame / 25, Face(box, 0.9, landmarks), person, {"ed": score - 0.05, "vae": score + 0.05})
+
+
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [(0.1, "REAL"), (0.4, "REAL"), (0.41, "UNDECIDED"), (0.59, "UNDECIDED"), (0.6, "FAKE"), (0.9, "FAKE")],
+)
+def test_the_score_falls_on_one_side_or_between(score, label):
+    verdict = judge([seen(i, score) for i in range(5)], 5, LIMITS)
+    assert verdict.label == label
+    assert verdict.score == pytest.approx(score)
+    assert bool(verdict.reasons) == (label == "UNDECIDED")
+
+
+def test_the_most_suspicious_person_decides():
+    """A pooled mean would hide one fake among several real people."""
+    crowd = [seen(i, 0.1, person) for i in range(6) for person in range(3)] + [seen(i, 0.95, 3) for i in range(6)]
+    verdict = judge(crowd, 6, LIMITS)
+    assert verdict.label is Label.FAKE and verdict.score == pytest.approx(0.95)
+    assert [person.score for person in verdict.persons] == pytest.approx([0.1, 0.1, 0.1, 0.95])
+
+
+def test_a_passer_by_is_not_judged():
+    observations = [seen(i, 0.1) for i in range(15)] + [seen(7, 0.99, person=1)]
+    verdict = judge(observations, 15, LIMITS)
+    assert verdict.label is Label.REAL
+    assert verdict.persons[1].score is None and "only 1 of 15" in verdict.persons[1].reason
+
+
+@pytest.mark.parametrize(
+    ("observations", "reason"),
+    [
+        ([], "no face in 5 of 5 frames"),
+        ([seen(i, 0.9, width=40) for i in range(5)], "the largest face is 40 px wide, smaller than 60 px"),
+        ([seen(i, 0.9, eyes=0.1) for i in range(5)], "profile"),
+        ([seen(0, 0.9)], "a usable face in only 1 of 5 frames"),
+    ],
+)
+def test_what_cannot_be_judged_is_undecided(observations, reason):
+    verdict = judge(observations, 5, LIMITS)
+    assert verdict.label is Label.UNDECIDED and verdict.score is None
+    assert reason in verdict.reasons[0]
+
+
+def test_one_picture_is_enough_where_there_is_only_one():
+    assert judge([seen(0, 0.9)], 1, LIMITS).label is Label.FAKE
+
+
+def test_weak_views_do_not_count():
+    """Small faces are left out of a person's score, though they are shown."""
+    verdict = judge([seen(i, 0.2) for i in range(4)] + [seen(4, 1.0, width=30)], 5, LIMITS)
+    assert verdict.score == pytest.approx(0.2)
+    assert len(verdict.persons[0].observations) == 5
+
+
+def test_a_missing_score_of_the_cascade_is_no_number():
+    observation = seen(0, 0.3)
+    assert Observation(0, 0.0, observation.face, 0, {"ed": 0.05}).score == pytest.approx(0.05)
+
+
+def test_the_interval_holds_the_score():
+    rng = np.random.default_rng(0)
+    person = judge([seen(i, s) for i, s in enumerate(rng.uniform(0.3, 0.7, 30))], 30, LIMITS).persons[0]
+    low, high = person.interval
+    assert 0.3 < low < person.score < high < 0.7
