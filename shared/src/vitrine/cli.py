@@ -141,7 +141,7 @@ def evaluate(
     tables = find(loaded.system).room("evaluation").evaluate(loaded, weights[0] if weights else None)
     if json_ or not sys.stdout.isatty():
         for table in tables:
-            print(json.dumps(table.to_dict()))
+            print(json.dumps(vars(table)))
     else:
         for table in tables:
             Console().print(table.to_rich())

@@ -148,6 +148,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
             verdict = judge(observations, frames, self.thresholds)
         worst = sorted(observations, key=lambda seen: -seen.score)[: self.moments]
         return Result(
+            source=sample.source,
             verdict=verdict,
             observations=tuple(observations),
             frames=frames,

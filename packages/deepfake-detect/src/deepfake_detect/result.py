@@ -25,6 +25,7 @@ class Moment:
 class Result:
     """``frames`` counts the frames that were looked at; ``has_time`` is False for pictures."""
 
+    source: Path
     verdict: Verdict
     observations: tuple[Observation, ...]
     frames: int
@@ -68,7 +69,7 @@ class Result:
 
         with (folder / FRAMES_FILE).open("w", newline="") as file:
             self._write_frames(csv.writer(file))
-        write_page(self, folder / REPORT_FILE)
+        write_page(self, folder / REPORT_FILE, self.source.name)
 
     def _write_frames(self, table) -> None:
         names = list(self.observations[0].scores) if self.observations else []
