@@ -17,13 +17,13 @@ LINES = 20
 class History(Callback):
     """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None where not a number).
 
-    It travels with the checkpoints. With ``lines`` about ``LINES`` lines go to stderr over the whole run.
+    It travels with the checkpoints. With ``lines`` it prints some ``LINES`` lines to stderr over the whole run.
     """
 
     def __init__(self, recipe: Recipe, clock: BudgetClock, lines: bool):
         self.recipe, self.clock, self.lines = recipe, clock, lines
         self.points: list[dict[str, float | None]] = []
-        self._lines_due = 0
+        self._due_at_line = self._due_at_validation = 0
 
     def best(self) -> dict[str, float | None]:
         """The first validation with the best monitored metric; VitrineError where none gave a number."""
@@ -41,8 +41,8 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # A validation is about to print its own line, so this one speaks only where validations are rare.
-        if self._due(trainer) > self._lines_due + 1:
+        # Validations print lines of their own, so this one speaks only where they are rare.
+        if self._due_at_line + 1 < self._due(trainer) < LINES:
             self._print(trainer, {"train/loss": outputs["loss"].item()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,8 +53,9 @@ class History(Callback):
         when = {"step": trainer.global_step, "share": self.clock.share(trainer, trainer.global_step)}
         when["seconds"] = round(self.clock.seconds, 1)
         self.points.append(when | {name: value if math.isfinite(value) else None for name, value in metrics.items()})
-        if self._due(trainer) > self._lines_due:
+        if self._due(trainer) > self._due_at_validation:
             self._print(trainer, metrics)
+            self._due_at_validation = self._due_at_line
 
     def state_dict(self) -> dict[str, Any]:
         return {"points": self.points}
@@ -75,7 +76,7 @@ class History(Callback):
         return int(self.clock.share(trainer, trainer.global_step) * LINES + 1e-6)
 
     def _print(self, trainer: Trainer, metrics: dict[str, float]) -> None:
-        self._lines_due = self._due(trainer)
+        self._due_at_line = self._due(trainer)
         if not self.lines or not trainer.is_global_zero:
             return
         share = self.clock.share(trainer, trainer.global_step)
