@@ -9,14 +9,14 @@ import torch
 from vitrine.pipeline import Failure, run
 
 from deepfake_detect.official import official_score
-from deepfake_detect.pipeline import DeepfakePipeline, Settings
+from deepfake_detect.pipeline import DeepfakePipeline, Options
 from deepfake_detect.verdict import Label
 from vitrine.errors import InputError, UsageError
 from vitrine.testing.media import write_clip, write_picture
 
 
 def pipeline(networks, **settings) -> DeepfakePipeline:
-    return DeepfakePipeline(networks, Settings(**settings), engine="eager", device="cpu")
+    return DeepfakePipeline(networks, Options(**settings), engine="eager", device="cpu")
 
 
 def test_a_portrait_gets_one_person_in_every_frame(networks, portrait):
@@ -133,7 +133,7 @@ def test_a_cut_video_says_how_much_was_read(networks, tmp_path, portrait):
 
 
 def test_moments_explain_the_most_suspicious_faces(networks, portrait):
-    job = DeepfakePipeline(networks, Settings(frames=6), engine="eager", device="cpu", moments=2)
+    job = DeepfakePipeline(networks, Options(frames=6), engine="eager", device="cpu", moments=2)
     result = job.predict(portrait)
     worst = sorted(result.observations, key=lambda seen: -seen.score)[:2]
     assert [moment.observation for moment in result.moments] == worst

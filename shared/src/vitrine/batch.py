@@ -27,13 +27,12 @@ ROWS_FILE = "results.jsonl"
 class Batch:
     """One call of a command: its pipeline, and what the caller wants to see and keep.
 
-    ``settings`` are the facts that make two runs comparable (model, weights' sha256, options that change numbers); they
-    stand in every row, and ``resume`` skips a source only when they and the input's sha256 are the same.
+    The pipeline's ``settings()`` stand in every row; ``resume`` skips a source only when they and the input's sha256 are
+    those of the earlier result.
     """
 
     command: str
     pipeline: Pipeline
-    settings: dict[str, Any]
     batch_size: int
     output: Path | None = None
     resume: bool = False
@@ -71,7 +70,9 @@ class Batch:
             return None
         try:
             row = json.loads((self.output / name / RESULT_FILE).read_text())
-            same = row["settings"] == json.loads(json.dumps(self.settings)) and row["sha256"] == sha256(source)
+            same = row["settings"] == json.loads(json.dumps(self.pipeline.settings())) and row["sha256"] == sha256(
+                source
+            )
             return row if same and row["status"] == "done" else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, VitrineError):
             return None
@@ -98,7 +99,7 @@ class Batch:
         if not isinstance(outcome, Failure):
             try:
                 row = {"source": str(source), "sha256": sha256(source), "status": "done", **outcome.to_dict()}
-                row |= {"settings": self.settings, "seconds": round(seconds, 3)}
+                row |= {"settings": self.pipeline.settings(), **self.pipeline.runtime(), "seconds": round(seconds, 3)}
                 if self.output:
                     self._write(name, row, outcome)
                 return row, outcome

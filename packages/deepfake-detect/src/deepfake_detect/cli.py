@@ -96,19 +96,19 @@ def detect(
 
     found = find_sources(expand_sources(sources))
     from deepfake_detect.networks import choose_networks
-    from deepfake_detect.pipeline import DeepfakePipeline, Settings
+    from deepfake_detect.pipeline import DeepfakePipeline, Options
     from vitrine.batch import Batch
 
-    settings = Settings(number, rate, scoring.value, net is Net.cascade, noise.value, seed, threshold)
+    options = Options(number, rate, scoring.value, net is Net.cascade, noise.value, seed, threshold)
     pipeline = DeepfakePipeline(
         choose_networks(net and net.value, weights or ()),
-        settings,
+        options,
         face_detector=face_detector,
         engine=engine.value,
         device=device.value,
         moments=MOMENTS if output else 0,
     )
-    batch = Batch("deepfake-detect", pipeline, pipeline.facts(), batch_size, output, resume, json, quiet)
+    batch = Batch("deepfake-detect", pipeline, batch_size, output, resume, json, quiet)
     return batch.run(found)
 
 

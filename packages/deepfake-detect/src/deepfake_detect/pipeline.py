@@ -1,6 +1,6 @@
 """The job: find the faces of a source, score each with both networks, follow each person, and judge."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from vitrine.engine import prepare
-from vitrine.faces.detector import load_detector
+from vitrine.engine import Engine, prepare
 from vitrine.faces.tracks import link
 from vitrine.pipeline import Pipeline
 
 from deepfake_detect import system
 from deepfake_detect.frames import Arrays, FrameSource, open_frames
 from deepfake_detect.networks import FakeNetwork, choose_networks
+from deepfake_detect.noise import NoisyEngine
 from deepfake_detect.official import official_score
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
 from vitrine.errors import InputError, UsageError
+from vitrine.faces.detector import load_detector
 from vitrine.faces.face import Face
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import Frame, sample_indices
@@ -30,7 +31,7 @@ CASCADE_SURE = 0.1  # network A decides alone when its P(fake) is this near to 0
 
 
 @dataclass(frozen=True)
-class Settings:
+class Options:
     """What to look at and how to judge it; all of it changes numbers, so all of it stands in the result."""
 
     frames: int | None = 15
@@ -58,36 +59,45 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def __init__(
         self,
         networks: list[FakeNetwork],
-        settings: Settings = Settings(),
+        options: Options = Options(),
         *,
         face_detector: str = "bundled",
         engine: str = "auto",
         device: str = "auto",
         moments: int = 0,
     ):
-        if settings.cascade and len(networks) < 2:
+        if options.cascade and len(networks) < 2:
             raise UsageError("cascade", "needs both networks", "use --net ed or --net vae for one")
-        self.networks, self.settings, self.moments = networks, settings, moments
+        self.networks, self.options, self.moments = networks, options, moments
         self.detector = load_detector(face_detector)
         self.crop = networks[0].crop
-        # The tolerance bounds logits; a change of 0.04 in a logit is at most 0.01 in P(fake).
-        prepare_one = partial(prepare, engine=engine, device=device, tolerance=0.04)
-        self.engines = [_noisy(n, settings) or prepare_one(n.module, key=n.weights.sha256) for n in networks]
+        self.engines = [self._engine(network, engine, device) for network in networks]
 
-    def facts(self) -> dict:
-        """All that two runs must share to give the same numbers (but for the engine's rounding)."""
+    def _engine(self, network: FakeNetwork, engine: str, device: str) -> Engine | NoisyEngine:
+        if network.name == "vae" and self.options.noise != "off":
+            return NoisyEngine(network, self.options.noise, self.options.seed, device)
+        # The tolerance bounds logits: a change of 0.04 in a logit is one of at most 0.01 in P(fake).
+        return prepare(network.module, engine=engine, device=device, tolerance=0.04, key=network.weights.sha256)
+
+    def settings(self) -> dict:
         return {
             "model": "GenConViT",
             "version": system.version,
             "weights": {network.name: network.weights.sha256 for network in self.networks},
             "face_detector": self.detector.sha256,
-            **asdict(self.settings),
+            **asdict(self.options),
+        }
+
+    def runtime(self) -> dict:
+        return {
+            "device": self.engines[0].device,
+            "engine": {n.name: e.name for n, e in zip(self.networks, self.engines, strict=True)},
         }
 
     @property
     def thresholds(self) -> Thresholds:
-        if self.settings.threshold is not None:
-            return Thresholds(self.settings.threshold, self.settings.threshold)
+        if self.options.threshold is not None:
+            return Thresholds(self.options.threshold, self.options.threshold)
         pairs = [network.thresholds for network in self.networks]
         mean = partial(np.mean, dtype=float)
         return Thresholds(mean([t.real_below for t in pairs]), mean([t.fake_above for t in pairs]))
@@ -110,12 +120,12 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         return self._sample(Path("array"), Arrays(images if images.ndim == 4 else images[None]))
 
     def _sample(self, source: Path, reader: FrameSource) -> Sample:
-        count, rate = reader.frame_count, self.settings.rate
+        count, rate = reader.frame_count, self.options.rate
         if rate is not None and reader.fps is None:
             raise InputError(source, "pictures have no time, so no rate", "use --frames for a folder of pictures")
-        number = None if rate is not None else self.settings.frames
+        number = None if rate is not None else self.options.frames
         indices = sample_indices(count, number=number, rate=rate, fps=reader.fps)
-        return Sample(source, reader, indices if self.settings.scoring == "official" else sorted(set(indices)))
+        return Sample(source, reader, indices if self.options.scoring == "official" else sorted(set(indices)))
 
     def items(self, sample: Sample) -> Iterator[Tensor]:
         for frame in sample.reader.frames(sample.indices):
@@ -134,7 +144,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         for column, (network, engine) in enumerate(zip(self.networks, self.engines, strict=True)):
             if len(rows):
                 logits[rows, column] = engine(batch[rows]).float().cpu()
-            if self.settings.cascade:
+            if self.options.cascade:
                 fake = network.probability(logits[rows, column])
                 rows = rows[(fake > CASCADE_SURE) & (fake < 1 - CASCADE_SURE)]
         return logits
@@ -142,7 +152,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def collect(self, sample: Sample, outputs: Tensor) -> Result:
         observations = self._observe(sample, outputs)
         frames = len(sample.found)
-        if self.settings.scoring == "official":
+        if self.options.scoring == "official":
             verdict = self._official(outputs)
         else:
             verdict = judge(observations, frames, self.thresholds)
@@ -176,7 +186,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
 
     def _official(self, outputs: Tensor) -> Verdict:
         """All faces in one pool that is cut at the number of frames; no face is FAKE at 0.5."""
-        kept = outputs[: self.settings.frames]
+        kept = outputs[: self.options.frames]
         score, _, label = official_score(kept.transpose(0, 1).reshape(-1, 2))
         return Verdict(Label(label), score, (), ())
 
@@ -189,23 +199,9 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
             yield Moment(seen, crop, heat_maps(self.networks, crop))
 
 
-def _noisy(network: FakeNetwork, settings: Settings):
-    """Network B with its latent noise: ``seeded`` adds the same noise to every face, so that neither batch nor order
-    changes a score; ``official`` draws it anew for each. None where no noise is wanted."""
-    if network.name != "vae" or settings.noise == "off":
-        return None
-    shape = network.module.encoder.latent_shape
-    fixed = torch.randn(1, *shape, generator=torch.Generator().manual_seed(settings.seed))
-
-    @torch.inference_mode()
-    def infer(batch: Tensor) -> Tensor:
-        drawn = torch.randn(len(batch), *shape) if settings.noise == "official" else fixed.expand(len(batch), *shape)
-        return network.module(batch, drawn)
-
-    return infer
-
-
-def load(net: str | None = None, *, weights: tuple[str, ...] = (), **options) -> DeepfakePipeline:
-    """The whole system in one call: ``load().predict("video.mp4").verdict``. Options as in DeepfakePipeline."""
-    settings = options.pop("settings", Settings(cascade=net == "cascade"))
-    return DeepfakePipeline(choose_networks(net, weights), settings, **options)
+def load(
+    net: str | None = None, *, weights: Sequence[str] = (), options: Options | None = None, **where
+) -> DeepfakePipeline:
+    """The whole system in one call: ``load().predict("video.mp4").verdict``; ``where`` as in DeepfakePipeline."""
+    options = options or Options(cascade=net == "cascade")
+    return DeepfakePipeline(choose_networks(net, weights), options, **where)

@@ -1,0 +1,93 @@
+"""Hundreds of damaged inputs: a result or one sentence, never a traceback, never a stray file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deepfake_detect.pipeline import DeepfakePipeline, Options
+from vitrine.batch import Batch
+from vitrine.testing.commands import call
+from vitrine.testing.media import mutate_bytes, write_clip, write_picture
+
+VARIANTS = 200
+
+
+@pytest.fixture(scope="module")
+def small_inputs(tmp_path_factory) -> dict[str, bytes]:
+    """A small good input of each format that the command reads."""
+    folder = tmp_path_factory.mktemp("good")
+    clips = [write_clip(folder / f"clip{suffix}") for suffix in (".mp4", ".mkv")]
+    pictures = [write_picture(folder / f"picture{suffix}") for suffix in (".jpg", ".png", ".webp")]
+    return {path.suffix: path.read_bytes() for path in (*clips, *pictures)}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".jpg", ".png", ".webp"])
+def test_damaged_variants(networks, small_inputs, suffix, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["deepfake-detect"])
+    sources = []
+    for number, data in enumerate(mutate_bytes(small_inputs[suffix], seed=7, count=VARIANTS)):
+        sources.append(tmp_path / f"{number}{suffix}")
+        sources[-1].write_bytes(data)
+    before = set(tmp_path.rglob("*"))
+    pipeline = DeepfakePipeline(networks, Options(frames=3), engine="eager", device="cpu")
+    status = Batch("deepfake-detect", pipeline, batch_size=16, json=True).run(sources)
+    printed = capfd.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert len(rows) == VARIANTS and status == (1 if failed else 0)
+    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
+    assert len(printed.err.splitlines()) == len(failed)
+    assert all(row["verdict"] == "UNDECIDED" for row in rows if row["status"] == "done")
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--frames", "0"], "neither a number"),
+        (["--frames", "many"], "neither a number"),
+        (["--threshold", "2"], "threshold"),
+        (["--rate", "0"], "rate"),
+        (["--net", "neither"], "net"),
+        (["--net", "cascade", "--weights", "ed"], "needs ed and vae"),
+        (["--net", "vae", "--weights", "ed"], "holds ed"),
+        (["--weights", "ed", "--weights", "ed"], "two weight files"),
+    ],
+)
+def test_unusable_calls(portrait, arguments, problem):
+    outcome = call("deepfake_detect", portrait, *arguments)
+    assert outcome.status == 2 and outcome.stdout == ""
+    assert problem in outcome.stderr and len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_face_detector_file_that_is_none(portrait, tmp_path):
+    wrong = tmp_path / "detector.onnx"
+    wrong.write_bytes(b"no model")
+    outcome = call("deepfake_detect", portrait, "--face-detector", wrong)
+    assert outcome.status == 1 and len(outcome.stderr.splitlines()) == 1
+
+
+def test_an_audio_file_is_named_as_such(tmp_path):
+    import av
+    import numpy as np
+
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    outcome = call("deepfake_detect", path)
+    assert outcome.status == 1 and "video" in outcome.stderr
+
+
+def test_a_disk_that_is_full_leaves_nothing(portrait, tmp_path, monkeypatch):
+    def full(self, *_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    outcome = call("deepfake_detect", portrait, "--frames", "2", "-o", tmp_path / "out")
+    assert outcome.status == 1 and "space" in outcome.stderr.lower()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,0 +1,71 @@
+"""The command with the bundled weights, as a user types it."""
+
+import csv
+import json
+
+import pytest
+
+from deepfake_detect import load
+from vitrine.testing.commands import call
+from vitrine.testing.media import write_clip
+
+
+def test_a_folder_of_results(portrait, tmp_path):
+    outcome = call("deepfake_detect", portrait, "-o", tmp_path, "--frames", "4")
+    assert outcome.status == 0, outcome.stderr
+    row = json.loads(outcome.stdout)
+    assert row["verdict"] in {"REAL", "FAKE", "UNDECIDED"} and 0 <= row["score"] <= 1
+    folder = tmp_path / portrait.name
+    assert {path.name for path in folder.iterdir()} == {"result.json", "frames.csv", "report.html"}
+    assert json.loads((folder / "result.json").read_text()) == row
+    table = list(csv.DictReader((folder / "frames.csv").open()))
+    assert len(table) == 4 and {"frame", "time", "person", "ed", "vae", "score"} <= set(table[0])
+    assert sum(float(line["score"]) for line in table) / 4 == pytest.approx(row["score"], abs=1e-4)
+
+
+def test_the_report_needs_nothing_but_a_browser(portrait, tmp_path):
+    call("deepfake_detect", portrait, "-o", tmp_path, "--frames", "4")
+    page = (tmp_path / portrait.name / "report.html").read_text()
+    assert "<script" not in page and "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+    assert page.count("data:image/webp") == 4 * 4  # crop, two heat maps and the reconstruction, of each of four faces
+    assert "<svg" in page
+
+
+def test_a_file_address(portrait):
+    outcome = call("deepfake_detect", portrait.resolve().as_uri(), "--frames", "2")
+    assert outcome.status == 0 and json.loads(outcome.stdout)["frames"] == 2
+
+
+@pytest.mark.parametrize("net", ["ed", "vae", "both", "cascade"])
+def test_every_choice_of_network(portrait, net):
+    outcome = call("deepfake_detect", portrait, "--net", net, "--frames", "2", "--engine", "eager")
+    assert outcome.status == 0, outcome.stderr
+    weights = json.loads(outcome.stdout)["settings"]["weights"]
+    assert list(weights) == ([net] if net in {"ed", "vae"} else ["ed", "vae"])
+
+
+def test_frames_by_rate_and_all(portrait):
+    assert json.loads(call("deepfake_detect", portrait, "--rate", "4").stdout)["frames"] == 13
+    assert json.loads(call("deepfake_detect", portrait, "--frames", "all", "--net", "ed").stdout)["frames"] == 75
+
+
+def test_two_runs_give_the_same_numbers(portrait):
+    rows = [
+        json.loads(call("deepfake_detect", portrait, "--frames", "3", "--engine", "eager").stdout) for _ in range(2)
+    ]
+    assert rows[0] | {"seconds": 0} == rows[1] | {"seconds": 0}
+
+
+def test_python_says_what_the_command_says(portrait):
+    row = json.loads(call("deepfake_detect", portrait, "--engine", "eager").stdout)
+    assert load(engine="eager").predict(portrait).verdict.score == pytest.approx(row["score"], abs=1e-6)
+
+
+def test_a_clip_without_a_face_says_so(tmp_path):
+    row = json.loads(call("deepfake_detect", write_clip(tmp_path / "pattern.mp4")).stdout)
+    assert row["verdict"] == "UNDECIDED" and row["reasons"] == ["no face in 15 of 15 frames"]
+
+
+def test_official_scoring_is_a_setting_of_the_result(portrait):
+    row = json.loads(call("deepfake_detect", portrait, "--scoring", "official", "--frames", "3").stdout)
+    assert row["settings"]["scoring"] == "official" and row["verdict"] in {"REAL", "FAKE"}
