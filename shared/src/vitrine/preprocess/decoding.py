@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from vitrine.errors import InputError, MissingError
-from vitrine.preprocess.clip import Clip, open_container, video_stream
+from vitrine.preprocess.clip import Clip, open_stream
 
 _WORTH_A_SEEK = 24  # frames; decoding fewer is as quick as emptying and refilling the decoder
 _WORTH_THREADS = 48  # frames a run; for shorter ones, filling the pipeline of frame threads costs more than it gains
@@ -17,8 +17,7 @@ def pyav_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.nda
     """(index, upright RGB) of the ``wanted`` frames (ascending, distinct), without those that damage has spoilt."""
     runs = _runs(clip, wanted)
     effort = sum(run[-1] - clip.key_before(run[0]) + 1 for run in runs)
-    with open_container(clip.path) as container:
-        stream = video_stream(clip.path, container, clip.stream)
+    with open_stream(clip.path, clip.stream) as (container, stream):
         stream.thread_type = "AUTO" if effort > _WORTH_THREADS * len(runs) else "SLICE"
         for run in runs:
             remaining = set(run)
@@ -55,7 +54,10 @@ def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet
         yield from container.demux(stream)
         return
     for target in (key, clip.keys[0]):
-        container.seek(clip.seek_stamps[target], stream=stream)
+        try:
+            container.seek(clip.seek_stamps[target], stream=stream)
+        except av.FFmpegError:
+            continue
         packets = container.demux(stream)
         for packet in packets:
             if packet.pts == clip.stamps[key]:
@@ -95,7 +97,7 @@ def _sound(clip: Clip, frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple
             continue
         key = clip.key_before(index)
         lost_one = stumbled and expected is not None and index > expected and clip.key_before(index - 1) == key
-        if frame.is_corrupt or lost_one:
+        if frame.is_corrupt or index in clip.torn or lost_one:
             spoilt = key
         expected = index + 1
         if key != spoilt:

@@ -85,6 +85,6 @@ def normalise(
     images: np.ndarray, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
 ) -> torch.Tensor:
     """uint8 (N, H, W, 3) or (H, W, 3) to float32 (N, 3, H, W) or (3, H, W): ``(x / 255 - mean) / std``."""
-    batch = torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, -3).float().div_(255)
+    batch = torch.from_numpy(np.require(images, requirements="CW")).movedim(-1, -3).float().div_(255)
     shape = (-1, 1, 1)
     return batch.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape)).contiguous()

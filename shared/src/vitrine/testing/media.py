@@ -14,7 +14,7 @@ from PIL import Image
 def pattern(width: int = 64, height: int = 64, seed: int = 0) -> np.ndarray:
     """A smooth coloured picture, uint8 (height, width, 3), that survives compression well."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def moving_pattern(length: int = 20, width: int = 64, height: int = 64) -> Iterator[np.ndarray]:
@@ -36,12 +36,13 @@ def write_clip(
     *,
     fps: int = 25,
     codec: str = "libx264",
+    pixel_format: str = "yuv420p",
     times: Iterable[int] | None = None,
     rotation: int = 0,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Encodes uint8 RGB ``frames`` (default: ``moving_pattern()``) as yuv420p.
+    """Encodes uint8 RGB ``frames`` (default: ``moving_pattern()``), yuv420p unless told otherwise.
 
     ``times`` are presentation times in units of 1 / ``fps``, for a variable rate; ``rotation`` goes into the display
     matrix, in degrees counterclockwise; ``options`` are the encoder's (``g``, ``bf``, ``crf``), ``container_options``
@@ -52,7 +53,7 @@ def write_clip(
     ticks = itertools.count() if times is None else iter(times)
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
-        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], pixel_format
         if rotation:
             stream.set_display_rotation(rotation)
         for image in (first, *frames):

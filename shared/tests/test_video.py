@@ -1,0 +1,375 @@
+"""Reading videos: exact frames however they are asked for, and an honest word on what is missing."""
+
+import json
+import os
+import struct
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vitrine.errors import InputError, UsageError
+from vitrine.preprocess import decoding
+from vitrine.preprocess.video import open_video, sample_indices
+from vitrine.testing.media import moving_pattern, mutate_bytes, pattern, write_clip, write_picture
+
+PARITY = Path(__file__).parents[3] / "shared" / "parity"
+DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+GOPS = {
+    "b-frames": {"g": "12", "bf": "3"},
+    "long": {"g": "250", "bf": "2"},
+    "intra": {"g": "1"},
+    "plain": {"g": "12", "bf": "0"},
+}
+FRONT = {"movflags": "faststart"}  # the index before the pictures
+
+
+def full_decode(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def read_all(path, backend="pyav"):
+    with open_video(path, backend) as reader:
+        return reader, list(reader.frames(range(reader.frame_count)))
+
+
+@pytest.mark.parametrize("gop", GOPS)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
+def test_frames_are_those_of_a_full_decode(tmp_path, suffix, gop):
+    path = write_clip(tmp_path / f"clip.{suffix}", moving_pattern(90), options=GOPS[gop])
+    reference = full_decode(path)
+    reader, frames = read_all(path)
+    assert reader.frame_count == len(reference) == 90
+    assert reader.damage == []
+    assert [frame.index for frame in frames] == list(range(90))
+    assert all(np.array_equal(frame.image, expected) for frame, expected in zip(frames, reference, strict=True))
+    assert np.allclose([frame.time for frame in frames], np.arange(90) / 25, atol=0.001)
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 3, 5, 15):
+        wanted = sorted(rng.choice(90, size, replace=False).tolist())
+        got = list(reader.frames(wanted))
+        assert [frame.index for frame in got] == wanted
+        assert all(np.array_equal(frame.image, reference[frame.index]) for frame in got)
+
+
+@pytest.mark.parametrize("codec_options", [{"g": "30"}, {"g": "30", "auto-alt-ref": "1", "lag-in-frames": "16"}])
+def test_webm_with_and_without_hidden_frames(tmp_path, codec_options):
+    path = write_clip(tmp_path / "clip.webm", moving_pattern(60), codec="libvpx", options=codec_options)
+    reference = full_decode(path)
+    reader, frames = read_all(path)
+    assert reader.frame_count == len(reference) == 60
+    assert all(np.array_equal(frame.image, expected) for frame, expected in zip(frames, reference, strict=True))
+    assert np.array_equal(next(reader.frames([47])).image, reference[47])
+
+
+def test_seeks_where_that_saves_decoding_and_never_decodes_twice(tmp_path, monkeypatch):
+    decoded = []
+
+    def counted(clip, frames, original=decoding._sound):
+        for index, frame in original(clip, frames):
+            decoded.append(index)
+            yield index, frame
+
+    monkeypatch.setattr(decoding, "_sound", counted)
+    reader = open_video(write_clip(tmp_path / "clip.mp4", moving_pattern(300), options={"g": "30"}))
+    assert [frame.index for frame in reader.frames([0, 292])] == [0, 292]
+    assert len(decoded) < 40
+    decoded.clear()
+    assert len(list(reader.frames(range(5, 300, 10)))) == 30
+    assert decoded == sorted(set(decoded))
+
+
+def test_repeated_indices_give_repeated_frames(tmp_path):
+    reader = open_video(write_clip(tmp_path / "clip.mp4"))
+    assert [frame.index for frame in reader.frames([7, 3, 7, 0])] == [0, 3, 7, 7]
+    assert list(reader.frames([])) == []
+    for index in (-1, 20):
+        with pytest.raises(UsageError, match="frames 0 to 19"):
+            list(reader.frames([index]))
+
+
+def test_two_iterations_do_not_disturb_each_other(tmp_path):
+    reader = open_video(write_clip(tmp_path / "clip.mp4", options={"g": "5"}))
+    pairs = zip(reader.frames(range(20)), reader.frames(range(20)), strict=True)
+    assert [(first.index, second.index) for first, second in pairs] == [(index, index) for index in range(20)]
+
+
+def test_facts(tmp_path):
+    reader = open_video(write_clip(tmp_path / "clip.mp4", moving_pattern(50, 96, 64), fps=20))
+    assert (reader.frame_count, reader.fps, reader.width, reader.height, reader.rotation) == (50, 20, 96, 64, 0)
+    assert reader.duration == pytest.approx(2.5)
+
+
+def test_variable_rate_keeps_index_and_time(tmp_path):
+    ticks = [0, 1, 2, 10, 11, 30, 31, 32, 60, 100]
+    path = write_clip(tmp_path / "clip.mp4", moving_pattern(10), times=ticks, options={"g": "4", "bf": "2"})
+    reader, frames = read_all(path)
+    assert [frame.index for frame in frames] == list(range(10))
+    assert [frame.time for frame in frames] == pytest.approx([tick / 25 for tick in ticks])
+    assert [frame.index for frame in reader.frames_at([-1, 0, 0.41, 1.19, 1.21, 99])] == [0, 0, 3, 4, 5, 9]
+
+
+def test_times_count_from_the_first_frame(tmp_path):
+    path = write_clip(tmp_path / "late.ts", times=range(50, 70))
+    assert [frame.time for frame in open_video(path).frames([0, 5])] == pytest.approx([0, 0.2])
+
+
+@pytest.mark.parametrize("backend", ["pyav", "decord"])
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_display_rotation_is_applied(tmp_path, turn, backend):
+    if backend == "decord":
+        pytest.importorskip("decord")
+    frames = list(moving_pattern(5, 96, 64))
+    reference = read_all(write_clip(tmp_path / "straight.mp4", frames))[1]
+    reader, turned = read_all(write_clip(tmp_path / "turned.mp4", frames, rotation=turn), backend)
+    assert reader.rotation == -turn % 360
+    assert (reader.width, reader.height) == ((96, 64) if turn == 180 else (64, 96))
+    for frame, straight in zip(turned, reference, strict=True):
+        difference = np.abs(frame.image.astype(int) - np.rot90(straight.image, turn // 90))
+        assert difference.max() <= (0 if backend == "pyav" else 40)  # decord turns before it restores the colours
+        assert difference.mean() < 3
+
+
+def test_mirrored_display_matrix(tmp_path):
+    data = bytearray(write_clip(tmp_path / "clip.mp4").read_bytes())
+    straight = read_all(tmp_path / "clip.mp4")[1][0].image
+    identity = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    place = data.index(b"tkhd")
+    place = data.index(identity, place)
+    data[place : place + 36] = struct.pack(">9i", -65536, 0, 0, 0, 65536, 0, 64 << 16, 0, 1 << 30)
+    (tmp_path / "mirrored.mp4").write_bytes(data)
+    assert np.array_equal(read_all(tmp_path / "mirrored.mp4")[1][0].image, straight[:, ::-1])
+
+
+def test_decord_gives_the_same_frames(tmp_path):
+    pytest.importorskip("decord")
+    path = write_clip(tmp_path / "clip.mp4", moving_pattern(60), options=GOPS["b-frames"])
+    wanted = [0, 7, 31, 59]
+    ours, theirs = (list(open_video(path, backend).frames(wanted)) for backend in ("pyav", "decord"))
+    assert [frame.index for frame in theirs] == wanted
+    assert all(np.array_equal(a.image, b.image) and a.time == b.time for a, b in zip(ours, theirs, strict=True))
+
+
+def test_unknown_backend(tmp_path):
+    with pytest.raises(UsageError, match="choose pyav or decord"):
+        open_video(tmp_path / "clip.mp4", backend="opencv")
+
+
+def test_index_in_front_and_file_cut(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", moving_pattern(60), options=GOPS["b-frames"], container_options=FRONT)
+    reference = full_decode(path)
+    with av.open(str(path)) as container:
+        first = next(container.demux(video=0))
+    data, end_of_first = path.read_bytes(), first.pos + first.size
+    path.write_bytes(data[: end_of_first - 1])
+    with pytest.raises(InputError, match="no frame that can be decoded"):
+        open_video(path)
+    for step in range(20):
+        path.write_bytes(data[: end_of_first + (len(data) - end_of_first) * step // 20])
+        reader, frames = read_all(path)
+        assert 0 < len(frames) <= reader.frame_count < 60
+        assert reader.damage[0] == f"the file holds {reader.frame_count} of 60 declared frames"
+        assert all(np.array_equal(frame.image, reference[frame.index]) for frame in frames)
+
+
+def test_index_at_the_end_and_file_cut(tmp_path):
+    data = write_clip(tmp_path / "clip.mp4").read_bytes()
+    path = tmp_path / "cut.mp4"
+    for step in range(1, 20):
+        path.write_bytes(data[: len(data) * step // 20])
+        with pytest.raises(InputError, match="damaged, cut short or not a video"):
+            open_video(path)
+
+
+def test_cut_matroska_is_told_by_its_duration(tmp_path):
+    data = write_clip(tmp_path / "clip.mkv", moving_pattern(100), options={"g": "10"}).read_bytes()
+    path = tmp_path / "cut.mkv"
+    path.write_bytes(data[: len(data) // 2])
+    assert "of 4.0 s declared" in open_video(path).damage[0]
+
+
+def test_damage_spoils_frames_up_to_the_next_key_frame_only(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", moving_pattern(60), options={"g": "20", "bf": "0", "crf": "10"})
+    reference = full_decode(path)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    position, size = packets[25]
+    data[position + 8 : position + size] = bytes(size - 8)
+    path.write_bytes(data)
+    reader, frames = read_all(path)
+    assert [frame.index for frame in frames] == [*range(25), *range(40, 60)]
+    assert all(np.array_equal(frame.image, reference[frame.index]) for frame in frames)
+    assert reader.damage == ["read 45 of 60 frames"]
+    assert [frame.index for frame in reader.frames([10, 30, 50])] == [10, 50]
+    assert reader.damage[-1] == "read 2 of 3 wanted frames"
+    with pytest.raises(InputError, match="no frame that can be decoded"):
+        list(reader.frames([30]))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
+def test_damaged_files_give_frames_or_a_reason(tmp_path, suffix):
+    front = FRONT if suffix == "mp4" else None
+    data = write_clip(tmp_path / f"clip.{suffix}", options={"g": "8"}, container_options=front).read_bytes()
+    path = tmp_path / f"damaged.{suffix}"
+    outcomes = {"reason": 0, "told": 0, "whole": 0}
+    for damaged in mutate_bytes(data, seed=3, count=200):
+        path.write_bytes(damaged)
+        try:
+            reader, frames = read_all(path)
+        except InputError as error:
+            outcomes["reason"] += 1
+            assert len(str(error)) <= 200
+            continue
+        outcomes["told" if reader.damage else "whole"] += 1
+        assert 0 < len(frames) <= reader.frame_count
+        assert len(frames) == reader.frame_count or reader.damage
+        assert all(frame.image.shape == (reader.height, reader.width, 3) for frame in frames)
+    assert outcomes["reason"]
+    assert outcomes["told"] > 50
+
+
+def test_declared_frames_are_only_a_hint(tmp_path):
+    data = bytearray(write_clip(tmp_path / "clip.avi").read_bytes())
+    place = data.index(b"strh") + 8 + 32
+    assert struct.unpack_from("<I", data, place) == (20,)
+    struct.pack_into("<I", data, place, 1_000_000_000)
+    (tmp_path / "boast.avi").write_bytes(data)
+    reader, frames = read_all(tmp_path / "boast.avi")
+    assert len(frames) == reader.frame_count == 20
+    assert reader.damage == ["the file holds 20 of 1000000000 declared frames"]
+
+
+@pytest.mark.parametrize("fixed_size", [0, 1])
+def test_an_index_of_a_thousand_million_frames_is_refused(tmp_path, fixed_size):
+    data = bytearray(write_clip(tmp_path / "clip.mp4", container_options=FRONT).read_bytes())
+    struct.pack_into(">II", data, data.index(b"stsz") + 8, fixed_size, 1_000_000_000)
+    struct.pack_into(">I", data, data.index(b"stts") + 12, 1_000_000_000)
+    struct.pack_into(">I", data, data.index(b"stsc") + 16, 1_000_000_000)
+    (tmp_path / "boast.mp4").write_bytes(data)
+    with pytest.raises(InputError):
+        open_video(tmp_path / "boast.mp4")
+
+
+def test_size_change_in_mid_stream_is_scaled(tmp_path):
+    small = write_clip(tmp_path / "small.ts", moving_pattern(10, 64, 64))
+    large = write_clip(tmp_path / "large.ts", moving_pattern(10, 96, 80), times=range(10, 20))
+    path = tmp_path / "both.ts"
+    path.write_bytes(small.read_bytes() + large.read_bytes())
+    reader, frames = read_all(path)
+    assert {frame.image.shape for frame in frames} == {(64, 64, 3)}
+    assert len(frames) == reader.frame_count == 20
+
+
+def test_frames_above_the_cap_are_refused(tmp_path):
+    wide = (np.zeros((2048, 18_000, 3), np.uint8) for _ in range(2))
+    path = write_clip(tmp_path / "wide.avi", wide, codec="mjpeg", pixel_format="yuvj420p")
+    with pytest.raises(InputError):
+        open_video(path)
+
+
+def mux(path, *, films=(), sound=False, cover=None):
+    """A file with several streams: ``films`` are iterables of frames; ``cover`` is the bytes of a JPEG picture."""
+    with av.open(str(path), "w", format="mp4") as container:
+        streams = [(container.add_stream("libx264", rate=25), list(frames)) for frames in films]
+        for stream, frames in streams:
+            stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        voice = container.add_stream("aac", rate=8000, layout="mono") if sound else None
+        picture = container.add_stream("mjpeg") if cover else None
+        if picture:
+            picture.width = picture.height = 64
+            picture.pix_fmt, picture.time_base = "yuvj420p", Fraction(1, 90_000)
+            picture.disposition = av.stream.Disposition.attached_pic
+            packet = av.Packet(cover)
+            packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1, 90_000)
+        if voice:
+            noise = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+            noise.sample_rate = 8000
+            container.mux(chain(voice.encode(noise), voice.encode(None)))
+        for stream, frames in streams:
+            encoded = (stream.encode(av.VideoFrame.from_ndarray(frame)) for frame in frames)
+            container.mux([*chain.from_iterable(encoded), *stream.encode(None)])
+        if picture:
+            container.mux(packet)
+    return path
+
+
+def test_the_largest_moving_pictures_are_read(tmp_path):
+    path = mux(tmp_path / "two.mp4", films=[moving_pattern(5, 32, 32), moving_pattern(9, 96, 64)], sound=True)
+    reader, frames = read_all(path)
+    assert (reader.width, reader.height, len(frames)) == (96, 64, 9)
+    assert reader.damage == []
+
+
+def test_sound_only_with_and_without_a_cover(tmp_path):
+    cover = write_picture(tmp_path / "cover.jpg").read_bytes()
+    for path in (mux(tmp_path / "plain.m4a", sound=True), mux(tmp_path / "art.m4a", sound=True, cover=cover)):
+        with pytest.raises(InputError, match="holds sound only"):
+            open_video(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("one.mp4", b"\0"),
+        ("text.mp4", b"hello " * 1000),
+        ("list.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
+        ("script.mp4", b"ffconcat version 1.0\nfile 'clip.mp4'\n"),
+        ("no_frames.mp4", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x08moov"),
+    ],
+)
+def test_not_a_video(tmp_path, name, content):
+    write_clip(tmp_path / "clip.mp4")
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        open_video(path)
+
+
+def test_pictures_folders_and_absences_are_not_videos(tmp_path, capfd):
+    (tmp_path / "empty.mp4").touch()
+    Path(write_picture(tmp_path / "photo.jpg")).rename(tmp_path / "photo.mp4")
+    cases = {"photo.mp4": "not a video", "empty.mp4": "is empty", "gone.mp4": "does not exist", ".": "is a folder"}
+    for name, problem in cases.items():
+        with pytest.raises(InputError, match=problem):
+            open_video(tmp_path / name)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_odd_names_and_single_frames(tmp_path):
+    for name in ("a b\n🙂.mp4", "-dash.mp4", "concat:x|y.mp4", "100%d.mp4"):
+        reader, frames = read_all(write_clip(tmp_path / name.replace(":", "_"), [pattern()]).rename(tmp_path / name))
+        assert (reader.frame_count, len(frames), reader.duration) == (1, 1, pytest.approx(1 / 25))
+
+
+def test_sampling_by_number_rate_and_all():
+    assert sample_indices(300, number=15)[:4] == [0, 21, 42, 64]
+    assert sample_indices(10, number=15) == [0, 0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9]
+    assert sample_indices(300, number=1) == [0]
+    assert sample_indices(100, rate=5, fps=25) == list(range(0, 100, 5))
+    assert sample_indices(10, rate=100, fps=25) == list(range(10))
+    assert sample_indices(4) == [0, 1, 2, 3]
+    assert sample_indices(0, number=15) == []
+
+
+def test_sampling_matches_the_official_goldens():
+    golden = PARITY / "deepfake" / "preproc.json"
+    if not golden.is_file():
+        pytest.skip("the parity pack is not beside the checkout")
+    for case in json.loads(golden.read_text())["frame_sampling"]:
+        assert sample_indices(case["total_frames"], number=case["num_frames"]) == case["indices"]
+
+
+def test_real_clips_are_read_whole():
+    clips = sorted((DATA / "deepfake" / "videos").glob("*/*.mp4"))
+    if not clips:
+        pytest.skip("the real clips are not at VITRINE_DATA")
+    for clip in clips:
+        reader = open_video(clip)
+        wanted = sample_indices(reader.frame_count, number=5)
+        assert [frame.index for frame in reader.frames(wanted)] == wanted
+        assert reader.damage == []
