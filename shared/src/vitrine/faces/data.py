@@ -1,0 +1,132 @@
+"""Photographs with labelled faces: found by a teacher once, kept in memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vitrine.errors import InputError
+from vitrine.faces.face import Face
+from vitrine.faces.yunet import YuNet
+from vitrine.preprocess.image import read_image
+from vitrine.preprocess.sources import picture_files
+from vitrine.recipes import Section
+
+SURE, UNSURE = 0.75, 0.35  # the teacher's scores: a face; a region that is neither face nor background
+EYES_NOSE_MOUTH = ((33, 133), (362, 263), (1,), (61,), (291,))  # points of the 468-point face mesh
+
+
+class Data(Section):
+    """Where the photographs lie.
+
+    ``faces`` and ``val_faces`` hold photographs ``<Person>_<number>.jpg`` of one person each at the centre; no person of
+    ``val_faces`` or of the folders ``held_out`` is trained on. ``mesh`` is the npz file with the 468 points of each, its
+    ``files`` relative to its own folder. ``scenes`` and ``val_scenes`` are other photographs, with and without people.
+    ``teacher`` is a YuNet file; what it finds is kept in the file ``cache``.
+    """
+
+    faces: str
+    val_faces: str
+    held_out: tuple[str, ...] = ()
+    mesh: str
+    scenes: tuple[str, ...]
+    val_scenes: tuple[str, ...]
+    teacher: str
+    cache: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture, uint8 RGB (H, W, 3), and what is known of it in pixels.
+
+    ``boxes`` float32 (n, 4) and ``landmarks`` (n, 5, 2) are its faces, the landmarks NaN where they are not known;
+    ``unsure`` (m, 4) are boxes that may or may not hold a face.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    unsure: np.ndarray
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """``portraits`` have their one well-known face first; ``scenes`` are all other pictures."""
+
+    portraits: list[Scene]
+    scenes: list[Scene]
+
+
+def load_photographs(data: Data) -> tuple[Photographs, Photographs]:
+    """The pictures to train on and to validate on."""
+    strangers = {person(path) for folder in (data.val_faces, *data.held_out) for path in _pictures(folder)}
+    known = [path for path in _pictures(data.faces) if person(path) not in strangers]
+    groups = [
+        known,
+        _pictures(data.val_faces),
+        [path for folder in data.scenes for path in _pictures(folder)],
+        [path for folder in data.val_scenes for path in _pictures(folder)],
+    ]
+    found = teach(YuNet(Path(data.teacher)), [path for group in groups for path in group], Path(data.cache))
+    mesh = read_mesh(Path(data.mesh))
+    faces, val_faces, scenes, val_scenes = (
+        [label(read_image(path), found[path], mesh.get(path.resolve())) for path in group] for group in groups
+    )
+    return Photographs(faces, scenes), Photographs(val_faces, val_scenes)
+
+
+def person(path: Path) -> str:
+    """``Ana_Lopez`` for ``Ana_Lopez_0001.jpg``."""
+    return path.stem.rpartition("_")[0]
+
+
+def _pictures(folder: str) -> list[Path]:
+    paths = picture_files(Path(folder)) if Path(folder).is_dir() else []
+    if not paths:
+        raise InputError(folder, "no pictures are here", "set VITRINE_DATA to the folder of the data sets")
+    return paths
+
+
+def read_mesh(path: Path) -> dict[Path, np.ndarray]:
+    """The five landmarks (5, 2) in pixels of each picture that has a mesh."""
+    with np.load(path) as arrays:
+        points = arrays["xy_times_32"].astype(np.float32) / 32  # pictures, 468, 2
+        landmarks = np.stack([points[:, group].mean(axis=1) for group in EYES_NOSE_MOUTH], axis=1)
+        return {(path.parent / name).resolve(): five for name, five in zip(arrays["files"], landmarks, strict=True)}
+
+
+def teach(teacher: YuNet, paths: Sequence[Path], cache: Path) -> dict[Path, np.ndarray]:
+    """What the teacher finds in each picture: rows (x0, y0, x1, y1, score), read from ``cache`` where they stand there."""
+    found = {}
+    if cache.exists():
+        with np.load(cache) as arrays:
+            found = dict(arrays)
+    keys = {path: f"{teacher.sha256}/{path.parent.name}/{path.name}" for path in paths}
+    missing = [path for path, key in keys.items() if key not in found]
+    for path in missing:
+        found[keys[path]] = _rows(teacher.search([read_image(path)])[0])
+    if missing:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(cache, **found)
+    return {path: found[key] for path, key in keys.items()}
+
+
+def _rows(faces: Iterable[Face]) -> np.ndarray:
+    return np.array([(*face.box, face.score) for face in faces], np.float32).reshape(-1, 5)
+
+
+def label(image: np.ndarray, rows: np.ndarray, landmarks: np.ndarray | None = None) -> Scene:
+    """A scene from the teacher's ``rows``; ``landmarks`` (5, 2) belong to one of its faces, which comes first."""
+    rows = rows[rows[:, 4] >= UNSURE]
+    sure = rows[:, 4] >= SURE
+    if landmarks is not None:
+        centres = (rows[:, :2] + rows[:, 2:4]) / 2
+        nearest = np.linalg.norm(centres - landmarks.mean(axis=0), axis=1).argmin()
+        order = np.argsort(np.arange(len(rows)) != nearest, kind="stable")
+        rows, sure = rows[order], sure[order]
+        sure[0] = True
+    points = np.full((int(sure.sum()), 5, 2), np.nan, np.float32)
+    if landmarks is not None:
+        points[0] = landmarks
+    return Scene(image, rows[sure, :4], points, rows[~sure, :4])

@@ -1,0 +1,111 @@
+"""The bundled face detector, and the door to all others."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.ops import nms
+
+from vitrine.errors import InputError
+from vitrine.faces import system
+from vitrine.faces.base import Detector
+from vitrine.faces.face import Face
+from vitrine.faces.model import Config, ConvNormAct, FaceNet
+from vitrine.weights import load_into, read_state, resolve
+
+__all__ = ["Detector", "Face", "FaceDetector", "load_detector"]
+
+MIN_SCORE, MAX_OVERLAP = 0.5, 0.4
+BATCH = 8  # pictures of 640 x 640 that are searched at once
+BUNDLED = "detector"
+
+
+class FaceDetector(Detector):
+    """Our own network. ``min_score`` is the lowest score of a face, ``sha256`` the checksum of the weights."""
+
+    def __init__(self, model: FaceNet, *, min_score: float = MIN_SCORE, sha256: str = ""):
+        self.model = fold_norms(model.train(False)).to(memory_format=torch.channels_last)
+        self.min_score, self.sha256 = min_score, sha256
+
+    def search(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
+        found: list[list[Face]] = [[] for _ in images]
+        alike = defaultdict(list)
+        for number, image in enumerate(images):
+            alike[padded_size(image)].append(number)
+        for (height, width), numbers in alike.items():
+            step = max(BATCH * 640 * 640 // (height * width), 1)
+            for at in range(0, len(numbers), step):
+                some = numbers[at : at + step]
+                batch = np.stack([pad(images[number], (height, width)) for number in some])
+                for number, faces in zip(some, self._faces(torch.from_numpy(batch).movedim(-1, 1)), strict=True):
+                    found[number] = faces
+        return found
+
+    def _faces(self, batch: Tensor) -> list[list[Face]]:
+        with torch.inference_mode():
+            return [read_faces(rows, self.min_score) for rows in self.model(batch.float())]
+
+
+def padded_size(image: np.ndarray) -> tuple[int, int]:
+    """Height and width, rounded up to multiples of 32."""
+    height, width = image.shape[:2]
+    return -(-height // 32) * 32, -(-width // 32) * 32
+
+
+def pad(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture with grey below and to the right, of ``size`` (H, W)."""
+    padded = np.full((*size, 3), 128, np.uint8)
+    padded[: image.shape[0], : image.shape[1]] = image
+    return padded
+
+
+def read_faces(rows: Tensor, min_score: float) -> list[Face]:
+    """The faces, best first, in the network's output (N, 15) for one picture; of those that overlap the best is kept."""
+    scores = rows[:, 0].sigmoid()
+    likely = scores >= min_score
+    rows, scores = rows[likely], scores[likely]
+    kept = nms(rows[:, 1:5], scores, MAX_OVERLAP)
+    return [
+        Face(tuple(row[1:5].tolist()), score, row[5:].reshape(5, 2).numpy())
+        for row, score in zip(rows[kept], scores[kept].tolist(), strict=True)
+    ]
+
+
+def fold_norms(model: nn.Module) -> nn.Module:
+    """Puts each batch norm into the convolution before it: the same numbers in fewer steps. Changes ``model``."""
+    for module in model.modules():
+        if isinstance(module, ConvNormAct) and isinstance(module[1], nn.BatchNorm2d):
+            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+    return model
+
+
+def load_detector(spec: str = "bundled") -> Detector:
+    """``bundled``, ``dlib``, a weight file that ``vitrine train`` wrote, or a YuNet model file (.onnx).
+
+    Raises InputError for a file of another kind, MissingError for one that is not there, or without the library dlib.
+    """
+    if spec == "dlib":
+        from vitrine.faces.hog import Hog
+
+        return Hog()
+    if Path(spec).suffix.lower() == ".onnx":
+        from vitrine.faces.yunet import YuNet
+
+        return YuNet(Path(spec))
+    weights = resolve(system, BUNDLED if spec == "bundled" else spec)
+    state, metadata = read_state(weights.path)
+    model = FaceNet(_config(metadata.get("config"), weights.path))
+    load_into(model, state, subject=weights.path)
+    return FaceDetector(model, sha256=weights.sha256)
+
+
+def _config(config: object, path: Path) -> Config:
+    """The network's sizes as they stand in a weight file."""
+    try:
+        return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
+    except (AttributeError, TypeError) as error:
+        raise InputError(path, "holds no face detector", "use a file that 'vitrine train' wrote") from error

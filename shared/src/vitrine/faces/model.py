@@ -1,0 +1,139 @@
+"""The network of the face detector: anchor-free, three strides, a box and five landmarks at each point."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STRIDES = (8, 16, 32)
+LANDMARKS = 5
+
+
+@dataclass(frozen=True)
+class Config:
+    """Channels of the stem, of the stages at strides 4, 8, 16 and 32, and of the neck; ``depths`` counts residual blocks at
+    strides 8, 16 and 32."""
+
+    stem: int = 16
+    dims: tuple[int, int, int, int] = (32, 64, 64, 96)
+    depths: tuple[int, int, int] = (2, 2, 2)
+    neck: int = 48
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, batch norm, ReLU."""
+
+    def __init__(self, in_chans: int, out_chans: int, kernel: int = 3, stride: int = 1, groups: int = 1):
+        super().__init__(
+            nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(out_chans),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Separable(nn.Sequential):
+    """A depthwise 3x3 and a pointwise convolution, each with norm and activation."""
+
+    def __init__(self, in_chans: int, out_chans: int, stride: int = 1):
+        super().__init__(
+            ConvNormAct(in_chans, in_chans, 3, stride, groups=in_chans),
+            ConvNormAct(in_chans, out_chans, 1),
+        )
+
+
+class Residual(nn.Module):
+    """A dense 3x3 convolution around which its input passes."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.conv = ConvNormAct(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+class Backbone(nn.Module):
+    """(B, 3, H, W) to maps of (B, dims[i], H/s, W/s) at the strides s of ``STRIDES``."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        dims = config.dims
+        self.stem = nn.Sequential(
+            ConvNormAct(3, config.stem, stride=2),
+            ConvNormAct(config.stem, dims[0], stride=2),
+            Separable(dims[0], dims[0]),
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(ConvNormAct(before, dim, stride=2), *(Residual(dim) for _ in range(depth)))
+            for before, dim, depth in zip(dims, dims[1:], config.depths, strict=False)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)  # B, dims[0], H/4, W/4
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class Neck(nn.Module):
+    """A feature pyramid: coarse maps are enlarged and added to the finer ones (Lin et al. 2017, section 3)."""
+
+    def __init__(self, dims: tuple[int, ...], dim: int):
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(in_chans, dim, 1) for in_chans in dims)
+        self.smooth = nn.ModuleList(Separable(dim, dim) for _ in dims)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        maps = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
+        for fine in reversed(range(len(maps) - 1)):
+            maps[fine] = maps[fine] + F.interpolate(maps[fine + 1], scale_factor=2.0, mode="nearest")
+        return [smooth(x) for smooth, x in zip(self.smooth, maps, strict=True)]  # each B, dim, H/s, W/s
+
+
+class FaceNet(nn.Module):
+    """Finds faces of about 12 pixels and more.
+
+    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 32, and returns (B, N, 15) for the
+    N = sum(H/s * W/s) points of all strides s, row by row, finest stride first: the score's logit, the box (x0, y0, x1, y1) and five
+    landmarks (x, y), in pixels of the input. A face belongs to the points at its centre (Tian et al. 2019, FCOS).
+    """
+
+    def __init__(self, config: Config = Config()):
+        super().__init__()
+        self.backbone = Backbone(config)
+        self.neck = Neck(config.dims[1:], config.neck)
+        self.head = nn.Sequential(
+            Separable(config.neck, config.neck), nn.Conv2d(config.neck, 1 + 4 + 2 * LANDMARKS, 1)
+        )  # shared by all strides: a face looks the same at each
+        nn.init.normal_(self.head[-1].weight, std=0.01)
+        nn.init.zeros_(self.head[-1].bias)
+        nn.init.constant_(self.head[-1].bias[:1], -4.6)  # a score of 0.01 at the start, as faces are rare
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.neck(self.backbone(images / 64 - 2))
+        rows = torch.cat([self.head(x).flatten(2).transpose(1, 2).float() for x in maps], dim=1)  # B, N, 15
+        points, strides = grid(images.shape[-2:], images.device)
+        return decode(rows, points, strides)
+
+
+def grid(size: tuple[int, int], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """The points (N, 2) as x, y in pixels of an input of ``size`` (H, W), and their strides (N, 1)."""
+    points, strides = [], []
+    for stride in STRIDES:
+        rows, columns = (torch.arange(side // stride, device=device) for side in size)
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        points.append((torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((len(points[-1]), 1), float(stride), device=device))
+    return torch.cat(points), torch.cat(strides)
+
+
+def decode(rows: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+    """Distances and offsets (B, N, 15), in strides from each point, to pixels."""
+    logit, sides, offsets = rows.split((1, 4, 2 * LANDMARKS), dim=-1)
+    reach = sides.clamp(max=4.0).exp() * strides  # left, top, right, bottom; never negative
+    corners = torch.cat((points - reach[..., :2], points + reach[..., 2:]), dim=-1)
+    landmarks = offsets * strides + points.repeat(1, LANDMARKS)
+    return torch.cat((logit, corners, landmarks), dim=-1)
