@@ -68,17 +68,18 @@ def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         return _from_16_bit(path, np.asarray(image)).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_16_bit(path: Path, values: np.ndarray) -> Image.Image:
     """Grey values of 0..65535 as 8-bit grey; a picture of another range has no agreed black and white."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise InputError(path, "holds measurements, not grey levels", "convert it to 8 or 16 bits")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def normalise(
