@@ -9,21 +9,19 @@ from lightning.pytorch.callbacks import Callback
 
 from vitrine.errors import UsageError, VitrineError
 from vitrine.recipes import Recipe
-from vitrine.schedule import BudgetClock
-
-LINES = 20
+from vitrine.schedule import PARTS, BudgetClock
 
 
 class History(Callback):
     """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None where not a number).
 
-    It travels with the checkpoints. With ``lines`` it prints some ``LINES`` lines to stderr over the whole run.
+    It travels with the checkpoints. With ``lines`` it prints about a line to stderr in each part of the run.
     """
 
     def __init__(self, recipe: Recipe, clock: BudgetClock, lines: bool):
         self.recipe, self.clock, self.lines = recipe, clock, lines
         self.points: list[dict[str, float | None]] = []
-        self._due_at_line = self._due_at_validation = 0
+        self._part_of_line = self._part_of_validation = 0
 
     def best(self) -> dict[str, float | None]:
         """The first validation with the best monitored metric; VitrineError where none gave a number."""
@@ -42,7 +40,7 @@ class History(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # Validations print lines of their own, so this one speaks only where they are rare.
-        if self._due_at_line + 1 < self._due(trainer) < LINES:
+        if self._part_of_line + 1 < self.clock.part < PARTS:
             self._print(trainer, {"train/loss": outputs["loss"].item()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -50,12 +48,11 @@ class History(Callback):
         wanted = self.recipe.monitor.metric
         if wanted not in metrics:
             raise UsageError("monitor.metric", f"{wanted} is not measured", f"there is {', '.join(metrics) or 'none'}")
-        when = {"step": trainer.global_step, "share": self.clock.share(trainer, trainer.global_step)}
-        when["seconds"] = round(self.clock.seconds, 1)
+        when = {"step": trainer.global_step, "share": self.clock.spent, "seconds": round(self.clock.seconds, 1)}
         self.points.append(when | {name: value if math.isfinite(value) else None for name, value in metrics.items()})
-        if self._due(trainer) > self._due_at_validation:
+        if self.clock.part > self._part_of_validation:
             self._print(trainer, metrics)
-            self._due_at_validation = self._due_at_line
+            self._part_of_validation = self.clock.part
 
     def state_dict(self) -> dict[str, Any]:
         return {"points": self.points}
@@ -71,15 +68,10 @@ class History(Callback):
         choose = max if monitor.mode == "max" else min
         return choose(numbers, key=lambda point: point[monitor.metric])
 
-    def _due(self, trainer: Trainer) -> int:
-        """How many lines the share of the budget spent so far has earned."""
-        return int(self.clock.share(trainer, trainer.global_step) * LINES + 1e-6)
-
     def _print(self, trainer: Trainer, metrics: dict[str, float]) -> None:
-        self._due_at_line = self._due(trainer)
+        self._part_of_line = self.clock.part
         if not self.lines or not trainer.is_global_zero:
             return
-        share = self.clock.share(trainer, trainer.global_step)
         figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         when = f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  {self.clock.seconds:.0f} s"
-        print(f"{share:4.0%}  {when}  {figures}", file=sys.stderr, flush=True)
+        print(f"{self.clock.spent:4.0%}  {when}  {figures}", file=sys.stderr, flush=True)

@@ -34,17 +34,13 @@ class Run:
     def open(self, resume: bool) -> None:
         """Makes the folder and writes the resolved recipe; without ``resume`` what an earlier run left goes first.
 
-        Raises UsageError where the folder cannot be made, or holds the run of another recipe.
+        Raises UsageError where the folder holds the run of another recipe, InputError where it cannot be written.
         """
         if not resume:
             self._clear()
         text = f"# sha256 {self.recipe.sha256}\n{self.recipe.to_yaml()}"
         if self.resolved.exists() and self.resolved.read_text() != text:
             raise UsageError(self.folder, "holds the run of another recipe", "give another folder or begin again")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(self.folder, f"cannot be made ({error.strerror})", "give another folder") from None
         with atomic_file(self.resolved) as temporary:
             temporary.write_text(text)
 

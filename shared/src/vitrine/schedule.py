@@ -14,6 +14,9 @@ from torch import Tensor
 from vitrine.errors import UsageError, VitrineError
 from vitrine.recipes import Recipe
 
+PARTS = 20
+NEVER = 10**9
+
 
 def rate(share: float, *, warmup: float, schedule: str) -> float:
     """The factor of the learning rate in 0..1 when ``share`` (0..1) of the run is spent: linear warm-up, then cosine to
@@ -26,10 +29,16 @@ def rate(share: float, *, warmup: float, schedule: str) -> float:
 
 
 class BudgetClock(Callback):
-    """Sets the learning rate before each step and ends the run when the budget is spent, over any number of resumes."""
+    """Sets the learning rate before each step, calls for validations, and ends the run when the budget is spent.
+
+    ``spent`` is the share of the budget in 0..1 after the latest step, the same in all processes; it and ``seconds``
+    count over any number of resumes. A budget of epochs is validated after each, others after each ``part``.
+    """
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
+        self.spent = 0.0
+        self._steps = math.inf
         self._earlier_seconds = 0.0
         self._started: float | None = None
         self._first_step = 0
@@ -40,21 +49,22 @@ class BudgetClock(Callback):
         """Time spent in training and validation, the sessions before a resume included."""
         return self._earlier_seconds + (0.0 if self._started is None else time.monotonic() - self._started)
 
-    def share(self, trainer: Trainer, step: float) -> float:
-        """How much of the budget is spent at ``step`` (for a budget of minutes: now), in 0..1."""
-        budget = self.recipe.budget
-        if budget.minutes:
-            # One clock for all processes: replicas with different learning rates would drift apart.
-            return min(1.0, trainer.strategy.broadcast(self.seconds) / (60 * budget.minutes))
-        return min(1.0, step / (budget.steps or budget.epochs * trainer.num_training_batches))
+    @property
+    def part(self) -> int:
+        """How many of the run's ``PARTS`` equal parts are over."""
+        return int(self.spent * PARTS + 1e-6)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seed(trainer, self._first_step)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.recipe.budget.epochs and math.isinf(trainer.num_training_batches):
-            raise UsageError("budget.epochs", "the length of this data is not known", "give steps or minutes")
+        budget = self.recipe.budget
+        if not budget.minutes:
+            self._steps = budget.steps or budget.epochs * trainer.num_training_batches
+            if math.isinf(self._steps):
+                raise UsageError("budget.epochs", "the length of this data is not known", "give steps or minutes")
         self._started = time.monotonic()
+        self._look(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # The session's first loader draws before this hook, so that epoch is seeded in on_fit_start.
@@ -65,7 +75,7 @@ class BudgetClock(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         optim = self.recipe.optim
         # The middle of the step: neither the first nor the last one is lost to a rate of zero.
-        factor = rate(self.share(trainer, trainer.global_step + 0.5), warmup=optim.warmup, schedule=optim.schedule)
+        factor = rate(self.spent + 0.5 / self._steps, warmup=optim.warmup, schedule=optim.schedule)
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
@@ -78,8 +88,13 @@ class BudgetClock(Callback):
             raise VitrineError(
                 self.recipe.name, f"the loss is no longer a number at step {trainer.global_step}", "lower optim.lr"
             )
-        if self.share(trainer, trainer.global_step) >= 1:
-            trainer.should_stop = True
+        part = self.part
+        self._look(trainer)
+        trainer.should_stop = trainer.should_stop or self.spent >= 1
+        if not self.recipe.budget.epochs:
+            # Lightning's own interval in seconds is measured by each process for itself, so that they wait forever
+            # for one another when they disagree.
+            trainer.val_check_batch = 1 if self.part > part else NEVER
 
     def state_dict(self) -> dict[str, float]:
         return {"seconds": self.seconds}
@@ -89,6 +104,14 @@ class BudgetClock(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._first_step = checkpoint["global_step"]
+
+    def _look(self, trainer: Trainer) -> None:
+        if self.recipe.budget.minutes:
+            # Replicas with different learning rates would drift apart, hence one clock for all.
+            self.spent = trainer.strategy.broadcast(self.seconds) / (60 * self.recipe.budget.minutes)
+        else:
+            self.spent = trainer.global_step / self._steps
+        self.spent = min(1.0, self.spent)
 
     def _seed(self, trainer: Trainer, step: int) -> None:
         """Makes an epoch's randomness depend on nothing before it, so that a resumed run repeats it."""

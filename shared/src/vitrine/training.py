@@ -1,14 +1,12 @@
 """The one training loop that every recipe uses: Lightning, driven by the share of the budget that is spent."""
 
 import logging
-import math
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +23,8 @@ from vitrine.errors import VitrineError
 from vitrine.progress import History
 from vitrine.recipes import Budget, Recipe
 from vitrine.runs import Run
-from vitrine.schedule import BudgetClock
+from vitrine.schedule import NEVER, BudgetClock
 from vitrine.system import find
-
-VALIDATIONS = 20
 
 
 class Task(LightningModule):
@@ -62,7 +58,7 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
     run = Run(run_folder, recipe)
     if rank_zero_only.rank == 0:
         run.open(resume)
-    if run.finished:
+    if resume and run.finished:
         return run.weights
     seed_everything(recipe.seed, workers=True, verbose=False)
     task = find(recipe.system).room("training").Task(recipe)
@@ -76,6 +72,7 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
         trainer.fit(task, ckpt_path=_checkpoint_to_continue(run), weights_only=True)
     if trainer.is_global_zero:
         _finish(run, task, clock, history)
+    trainer.strategy.barrier()  # no process returns before the weights are there
     return run.weights
 
 
@@ -115,13 +112,15 @@ def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
 
 
 def _limits(budget: Budget) -> dict[str, Any]:
-    """The budget and the rhythm of validation in Lightning's words: each epoch, or each twentieth of the run."""
+    """The budget in Lightning's words; where it is not one of epochs, the clock stops the run and calls validations."""
     if budget.epochs:
         return {"max_epochs": budget.epochs}
-    endless = {"max_epochs": -1, "check_val_every_n_epoch": None}
-    if budget.steps:
-        return {**endless, "max_steps": budget.steps, "val_check_interval": math.ceil(budget.steps / VALIDATIONS)}
-    return {**endless, "val_check_interval": timedelta(minutes=budget.minutes / VALIDATIONS)}
+    return {
+        "max_epochs": -1,
+        "max_steps": budget.steps or -1,
+        "val_check_interval": NEVER,
+        "check_val_every_n_epoch": None,
+    }
 
 
 def _launched_processes() -> dict[str, int]:
