@@ -18,6 +18,7 @@ from vitrine.backbones import create_backbone
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import sample_indices
 from vitrine.testing.parity import Comparison, compare, formula_tensor, read_pack, same
+from vitrine.weights import load_into
 
 __all__ = [
     "LABELS",
@@ -89,7 +90,7 @@ def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> list[Compari
     if "formula" in spec:
         absent = {key: value.shape for key, value in model.state_dict().items() if key not in stored}
         state |= {key: formula_tensor(key, shape) for key, shape in absent.items()}
-    model.load_state_dict(convert(state), assign=True)
+    load_into(model, convert(state), subject="golden", assign=True)
 
     image = tensors.get("input.image")
     if image is None:
