@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from vitrine.engine import Engine, prepare
 from vitrine.faces.tracks import link
-from vitrine.pipeline import Pipeline
 
 from deepfake_detect import system
 from deepfake_detect.frames import Arrays, FrameSource, open_frames
@@ -23,6 +22,7 @@ from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, jud
 from vitrine.errors import InputError, UsageError
 from vitrine.faces.detector import load_detector
 from vitrine.faces.face import Face
+from vitrine.pipeline import Pipeline
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import Frame, sample_indices
 
