@@ -165,7 +165,7 @@ class GenConViTVAE(nn.Module):
             return mu
         if isinstance(noise, torch.Generator):
             noise = torch.randn(mu.shape, generator=noise, device=noise.device, dtype=mu.dtype)
-        return mu + noise.to(mu).view_as(mu) * torch.exp(0.5 * mu)
+        return mu + noise.to(mu).reshape(mu.shape) * torch.exp(0.5 * mu)
 
     def classify(self, image: Tensor, reconstruction: Tensor) -> Tensor:
         return self.head(self.backbone(image), self.backbone(reconstruction))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepfake_detect.checkpoint import architecture_of, build, convert, modern_swin_keys, read_config
+from deepfake_detect.checkpoint import build, convert, modern_swin_keys, read_config
 from deepfake_detect.crops import cut_square
 from deepfake_detect.model import FAKE, REAL, GenConViTED, GenConViTVAE, build_model
 from vitrine.backbones import create_backbone
@@ -24,7 +24,6 @@ __all__ = [
     "LABELS",
     "NUM_FRAMES",
     "Score",
-    "architecture_of",
     "build",
     "check",
     "convert",
