@@ -1,0 +1,124 @@
+"""Networks outside PyTorch: written as ONNX for ONNX Runtime, or converted for OpenVINO."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vitrine.errors import InputError, MissingError
+from vitrine.output import atomic_folder
+
+Output = Tensor | tuple[Tensor, ...]
+Run = Callable[[Tensor], Output]
+
+IR_FOLDER, IR_FILE = "openvino", "network.xml"
+
+
+def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
+    """Writes one ONNX file whose batch axis is dynamic; MissingError without the libraries onnx and onnxscript."""
+    library("onnx", "onnx")
+    library("onnxscript", "onnx")
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(
+            module,
+            (_two_rows(sample),),
+            path,
+            input_names=["input"],
+            dynamic_shapes=({0: torch.export.Dim.AUTO},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def open_onnx(path: Path) -> Run:
+    """An ONNX file of one input as a function of batches; MissingError without the library onnxruntime."""
+    runtime = library("onnxruntime", "onnx")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0]
+    return _batchwise(lambda array: session.run(None, {source.name: array}), source.shape[0])
+
+
+def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
+    """The network as an OpenVINO model, from ``store`` or kept there; MissingError without the library openvino."""
+    openvino = _openvino()
+    if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)):
+        return model
+    with warnings.catch_warnings(action="ignore"):
+        shapes = ({0: torch.export.Dim.AUTO},)
+        model = openvino.convert_model(torch.export.export(module, (_two_rows(sample),), dynamic_shapes=shapes))
+    if store:
+        _keep_ir(openvino, model, store / IR_FOLDER)
+    return model
+
+
+def compile_ir(model: Any, precision: str) -> Run:
+    """An OpenVINO model of one input as a function of batches; ``precision`` is ``f32`` or ``bf16``."""
+    options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = _openvino().Core().compile_model(model, "CPU", options)
+    rows = model.input(0).partial_shape[0]
+    return _batchwise(lambda array: compiled([array]).to_tuple(), rows.get_length() if rows.is_static else None)
+
+
+def library(name: str, extra: str) -> ModuleType:
+    """Imports an optional library; MissingError says how to install it."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingError(name, "this library is not installed", f"install vitrine[{extra}]") from error
+
+
+def _openvino() -> ModuleType:
+    sys.modules.setdefault("openvino_telemetry", None)  # it would report each import and conversion over the network
+    return library("openvino", "openvino")
+
+
+def _read_ir(openvino: ModuleType, path: Path) -> Any:
+    try:
+        return openvino.Core().read_model(path) if path.exists() else None
+    except RuntimeError:  # damaged: converted again
+        return None
+
+
+def _keep_ir(openvino: ModuleType, model: Any, folder: Path) -> None:
+    try:
+        with atomic_folder(folder) as temporary:
+            openvino.save_model(model, temporary / IR_FILE, compress_to_fp16=False)
+    except (InputError, RuntimeError):  # a full or read-only cache must not stop the work
+        return
+
+
+def _two_rows(sample: Tensor) -> Tensor:
+    """Exporters take a batch of one for a constant."""
+    return torch.cat([sample[:1], sample[:1]])
+
+
+def _batchwise(compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: object) -> Run:
+    """A function of batches from one of arrays; ``rows`` is a number where the export fixed the length of a batch."""
+
+    def run(batch: Tensor) -> Output:
+        array = batch.cpu().contiguous().numpy()
+        arrays = _in_pieces(compute, array, rows) if isinstance(rows, int) else compute(array)
+        tensors = tuple(torch.from_numpy(np.asarray(part)) for part in arrays)
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    return run
+
+
+def _in_pieces(compute: Callable, array: np.ndarray, rows: int) -> list[np.ndarray]:
+    """Feeds ``rows`` rows at a time, the last piece filled up with its first row."""
+    pieces = []
+    for start in range(0, len(array), rows):
+        piece = array[start : start + rows]
+        filled = np.concatenate([piece, *[piece[:1]] * (rows - len(piece))])
+        pieces.append([part[: len(piece)] for part in compute(filled)])
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
