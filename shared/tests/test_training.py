@@ -100,7 +100,12 @@ def fail(loss):
 
 
 def press_ctrl_c(loss):
-    raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
+    return loss
+
+
+def press_ctrl_c_twice(loss):
+    return press_ctrl_c(press_ctrl_c(loss))
 
 
 def terminate(loss):
@@ -157,7 +162,7 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, monkey
     assert [point["step"] for point in record(tmp_path / "broken")["history"]] == [8, 16, 24]
 
 
-@pytest.mark.parametrize("event", [press_ctrl_c, terminate])
+@pytest.mark.parametrize("event", [press_ctrl_c, press_ctrl_c_twice, terminate])
 @pytest.mark.parametrize("budget", [{"epochs": 2}, {"steps": 16}])
 def test_a_run_stopped_within_its_first_epoch_goes_on(tmp_path, toy, monkeypatch, event, budget):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

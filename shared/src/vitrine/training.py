@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,14 +163,23 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible(run: Run) -> Iterator[None]:
-    """Turns the exit by which Lightning answers ctrl-C and SIGTERM into one sentence, and ctrl-C back on."""
-    handler = signal.getsignal(signal.SIGINT)
+    """Lets ctrl-C and SIGTERM end the run after the step in hand, with one sentence; ctrl-C again stops at once."""
+    at_ctrl_c = signal.getsignal(signal.SIGINT)
+
+    def finish_the_step(*_: object) -> None:
+        signal.signal(signal.SIGINT, at_ctrl_c)
+        signal.raise_signal(signal.SIGTERM)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
     try:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, finish_the_step)
         yield
     except SystemExit as stop:
-        if signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)
         raise VitrineError(run.folder, "the run was interrupted", "the same command continues it") from stop
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, at_ctrl_c)
 
 
 def _finish(run: Run, task: Task, clock: BudgetClock, history: History) -> None:
