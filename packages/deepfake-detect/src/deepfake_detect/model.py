@@ -120,8 +120,8 @@ class GenConViTED(nn.Module):
         return self.decoder(self.encoder(image))
 
     def classify(self, image: Tensor, reconstruction: Tensor) -> Tensor:
-        of_reconstruction, of_image = self.backbone(torch.cat((reconstruction, image))).chunk(2)  # (B, embedding) each
-        return self.head(of_image, of_reconstruction)
+        both = self.backbone(torch.cat((reconstruction, image)))  # (2 * B, embedding)
+        return self.head(both[len(image) :], both[: len(image)])
 
     def head(self, of_image: Tensor, of_reconstruction: Tensor) -> Tensor:
         """Logits (B, 2) from the backbone's outputs; network A puts the reconstruction first."""
