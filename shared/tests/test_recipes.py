@@ -1,7 +1,9 @@
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from vitrine import recipes
 from vitrine.errors import UsageError
@@ -28,8 +30,19 @@ class Model(recipes.Section):
     depth: int = 2
 
 
+class Folders(recipes.Section):
+    format: Literal["folders"]
+    path: Path
+
+
+class Table(recipes.Section):
+    format: Literal["table"]
+    file: Path
+
+
 class Recipe(recipes.Recipe):
     data: Data
+    source: Annotated[Folders | Table, Field(discriminator="format")] | None = None
     models: tuple[Model, ...] = ()
     teacher: Model | None = None
 
@@ -106,6 +119,10 @@ def test_overrides_are_yaml_values(write):
         ("models=[{}, {depht: 1}]", "r.yaml: models.1.depht: unknown key; did you mean depth?"),
         ("sead=1", "r.yaml: sead: unknown key; did you mean seed?"),
         ("budget.zzz=1", "r.yaml: budget.zzz: unknown key; valid: epochs, steps, minutes"),
+        ("source={format: table, fiel: x}", "r.yaml: source.fiel: unknown key; did you mean file?"),
+        ("source={format: folders, file: x}", "r.yaml: source.file: unknown key; "),
+        ("source={format: table}", "r.yaml: source.file: this key is missing"),
+        ("source={format: tabel, file: x}", "r.yaml: source: "),
         ("optim.lr=fast", "r.yaml: optim.lr: must be a valid number, not 'fast'"),
         ("optim.lr='0.1'", "r.yaml: optim.lr: must be a valid number, not '0.1'"),
         ("optim.lr=true", "r.yaml: optim.lr: must be a valid number, not True"),
@@ -126,7 +143,8 @@ def test_overrides_are_yaml_values(write):
         ("seed.x=1", "r.yaml: seed: must be a valid integer"),
         ("system.x=1", "system.x=1: system holds a value, not a section"),
         ("optim.lr=[1", "optim.lr=[1: line 1: "),
-        ('name="\\ud800"', "r.yaml: "),
+        ('name="\\ud800"', "r.yaml: Invalid JSON: lone "),
+        ("expect=3", "r.yaml: expect: must be a section of keys"),
     ],
 )
 def test_a_fault_is_one_line_with_the_path_of_its_key(write, override, line):

@@ -124,7 +124,7 @@ def parse(model: type[BaseModel], content: dict[str, Any], source: str) -> Any:
     except ValidationError as error:
         faults = error.errors(include_url=False)
         unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
-        raise _usage_error(model, (unknown or faults)[0], source) from None
+        raise _usage_error(model, content, (unknown or faults)[0], source) from None
 
 
 def _read(path: Path) -> bytes:
@@ -178,20 +178,31 @@ def _collapse(value: Any) -> Any:
     return value
 
 
-def _usage_error(model: type[BaseModel], fault: ErrorDetails, source: str) -> UsageError:
+def _usage_error(model: type[BaseModel], content: Any, fault: ErrorDetails, source: str) -> UsageError:
     location = fault["loc"]
-    subject = ": ".join(part for part in (source, ".".join(map(str, location))) if part)
+    subject = ": ".join(part for part in (source, ".".join(_written_path(content, fault))) if part)
     if fault["type"] == "extra_forbidden":
         keys = _keys_at(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), keys, n=1)
         return UsageError(subject, "unknown key", f"did you mean {near[0]}?" if near else f"valid: {', '.join(keys)}")
     if fault["type"] == "missing":
         return UsageError(subject, "this key is missing")
-    if fault["type"] == "model_type":
+    if fault["type"] in ("model_type", "dict_type"):
         return UsageError(subject, "must be a section of keys")
     problem = re.sub(r"^\w+ should", "must", fault["msg"].removeprefix("Value error, "))
-    given = "" if isinstance(fault["input"], dict | list) else f", not {fault['input']!r}"
+    given = "" if isinstance(fault["input"], dict | list) or not location else f", not {fault['input']!r}"
     return UsageError(subject, problem + given)
+
+
+def _written_path(content: Any, fault: ErrorDetails) -> Iterator[str]:
+    """The fault's location without pydantic's names for the branches of a union, which stand in no file."""
+    for part in fault["loc"]:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            if fault["type"] != "missing" or part is not fault["loc"][-1]:
+                continue
+        yield str(part)
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -200,7 +211,7 @@ def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[st
     for part in location:
         annotations = [item.model_fields[part].annotation for item in models if part in item.model_fields]
         models = [found for annotation in annotations for found in _models_in(annotation)] or models
-    return [key for item in models for key in item.model_fields]
+    return list(dict.fromkeys(key for item in models for key in item.model_fields))
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
