@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from vitrine.faces.canvas import Canvas, Window, move_boxes, similarity
+from vitrine.faces.canvas import Canvas, Window, covered, move_boxes, similarity
 from vitrine.faces.data import Photographs, Scene
 
 MIN_SIZE = 11.0  # pixels of the smallest face
@@ -11,15 +11,15 @@ MAX_ANGLE = 40.0  # degrees
 
 
 class Composer:
-    """Composes pictures from ``photographs`` whose scenes without any face are used as patches and occluders, too: pasted in
-    the same way as faces, they teach that a pasted edge is no sign of a face."""
+    """Composes pictures from ``photographs``. Scenes without any face are pasted in the same way as faces, too: they
+    teach that a pasted edge is no sign of a face, and hide parts of faces."""
 
     def __init__(self, photographs: Photographs):
         self.portraits, self.scenes = photographs.portraits, photographs.scenes
         self.empty = [scene for scene in self.scenes if not len(scene.boxes) + len(scene.unsure)]
 
     def __call__(self, size: int, rng: np.random.Generator) -> Scene:
-        """One picture of ``size`` x ``size`` pixels with its labels: a scene or a mosaic of four, up to six portraits."""
+        """One picture of ``size`` x ``size`` pixels with its labels: one scene or four, and up to six portraits."""
         canvas = Canvas(size)
         for window in _windows(size, rng):
             self._fill(canvas, window, self.scenes, rng)
@@ -29,11 +29,11 @@ class Composer:
         largest = size * rng.choice((0.3, 0.6, 0.95))
         for face_size in sorted(np.exp(rng.uniform(np.log(MIN_SIZE), np.log(largest), number)), reverse=True):
             self._add_portrait(canvas, face_size, rng)
-        shown = canvas.scene()
-        for box in shown.boxes:
+        known = canvas.scene
+        for box in known.boxes:
             if rng.random() < 0.15:
                 self._hide_part(canvas, box, rng)
-        return _without_tiny(canvas.image, shown)
+        return _without_tiny(canvas.scene.image, known)
 
     def _fill(self, canvas: Canvas, window: Window, scenes: list[Scene], rng: np.random.Generator, mask=None) -> None:
         """Fills a window with a random cut-out of a random scene."""
@@ -51,7 +51,7 @@ class Composer:
         self._fill(canvas, window, self.empty, rng, _patch_mask(box, window, rng))
 
     def _add_portrait(self, canvas: Canvas, face_size: float, rng: np.random.Generator) -> None:
-        """Pastes a portrait whose face measures ``face_size`` where it hides no other face, if such a place is found."""
+        """Pastes a portrait whose face measures ``face_size`` where it hides no other face, if there is room."""
         portrait = self.portraits[rng.integers(len(self.portraits))]
         x0, y0, x1, y1 = portrait.boxes[0]
         scale = face_size / np.sqrt((x1 - x0) * (y1 - y0))
@@ -63,7 +63,7 @@ class Composer:
             box = _grown(move_boxes(portrait.boxes[:1], matrix)[0], rng)
             window = _window(box, canvas.size)
             mask = _patch_mask(box, window, rng)
-            hidden = canvas.covered(np.concatenate((canvas.boxes, canvas.unsure)), mask, window)
+            hidden = covered(np.concatenate((canvas.scene.boxes, canvas.scene.unsure)), mask, window)
             if not ((hidden > 0.05) & (hidden < 0.9)).any():
                 canvas.paste(portrait, matrix, mask, window, bounded=True)
                 return
@@ -99,7 +99,7 @@ def _window(box: np.ndarray, size: int) -> Window:
 
 
 def _patch_mask(box: np.ndarray, window: Window, rng: np.random.Generator) -> np.ndarray:
-    """A rectangle or an ellipse of ones as large as ``box``, sharp or soft at its edge: float32 of the window's shape."""
+    """Ones in a rectangle or an ellipse of the size of ``box``, with a sharp or a soft edge: float32, window-shaped."""
     x0, y0, x1, y1 = window
     mask = np.zeros((y1 - y0, x1 - x0), np.float32)
     left, top, right, bottom = np.maximum(np.round(box - (x0, y0, x0, y0)), 0).astype(int)

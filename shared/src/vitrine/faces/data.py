@@ -20,10 +20,11 @@ EYES_NOSE_MOUTH = ((33, 133), (362, 263), (1,), (61,), (291,))  # points of the 
 class Data(Section):
     """Where the photographs lie.
 
-    ``faces`` and ``val_faces`` hold photographs ``<Person>_<number>.jpg`` of one person each at the centre; no person of
-    ``val_faces`` or of the folders ``held_out`` is trained on. ``mesh`` is the npz file with the 468 points of each, its
-    ``files`` relative to its own folder. ``scenes`` and ``val_scenes`` are other photographs, with and without people.
-    ``teacher`` is a YuNet file; what it finds is kept in the file ``cache``.
+    ``faces`` and ``val_faces`` hold photographs ``<Person>_<number>.jpg`` with one person at the centre; no person of
+    ``val_faces`` or of the folders ``held_out`` is trained on. ``mesh`` is the npz file with the 468 points of each,
+    its ``files`` relative to its own folder. ``scenes`` and ``val_scenes`` are other photographs, with and without
+    people. ``teacher`` is a YuNet file; what it finds is kept in the file ``cache``. The videos below ``clips`` are
+    only measured on.
     """
 
     faces: str
@@ -34,6 +35,7 @@ class Data(Section):
     val_scenes: tuple[str, ...]
     teacher: str
     cache: str
+    clips: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ def read_mesh(path: Path) -> dict[Path, np.ndarray]:
 
 
 def teach(teacher: YuNet, paths: Sequence[Path], cache: Path) -> dict[Path, np.ndarray]:
-    """What the teacher finds in each picture: rows (x0, y0, x1, y1, score), read from ``cache`` where they stand there."""
+    """What the teacher finds in each picture, rows (x0, y0, x1, y1, score); ``cache`` is read first, then completed."""
     found = {}
     if cache.exists():
         with np.load(cache) as arrays:

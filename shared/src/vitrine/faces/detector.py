@@ -64,7 +64,7 @@ def pad(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_faces(rows: Tensor, min_score: float) -> list[Face]:
-    """The faces, best first, in the network's output (N, 15) for one picture; of those that overlap the best is kept."""
+    """The faces, best first, in the network's output (N, 15) for one picture; of overlapping ones the best is kept."""
     scores = rows[:, 0].sigmoid()
     likely = scores >= min_score
     rows, scores = rows[likely], scores[likely]

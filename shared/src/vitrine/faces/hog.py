@@ -11,14 +11,14 @@ from vitrine.faces.official_box import detector_box
 
 
 class Hog(Detector):
-    """Frontal faces of about 80 pixels and more. ``official_box`` of a face gives dlib's own square again; its landmarks are
-    NaN. MissingError where the library is not installed."""
+    """Frontal faces of about 80 pixels and more. ``official_box`` of a face gives dlib's own square again; it has no
+    landmarks (NaN). MissingError where the library is not installed."""
 
     def __init__(self):
         try:
             import dlib
         except ModuleNotFoundError as error:
-            raise MissingError("dlib", "is not installed", "install dlib-bin, or take --face-detector bundled") from error
+            raise MissingError("dlib", "is not installed", "install dlib-bin, or use the bundled detector") from error
         self._detect = dlib.get_frontal_face_detector()
         self.sha256 = f"dlib {dlib.__version__}"
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_iou, complete_box_iou_loss
 
-SIZES_IN_STRIDES = (2.5, 10.0)  # a stride answers for faces of so many strides; the finest and the coarsest take the rest
+SIZES_IN_STRIDES = (2.5, 10.0)  # a stride answers for faces of so many strides; the outer ones take the rest
 REACH = 1.5  # how far from a face's centre, in strides, the points lie that answer for it
 
 
@@ -45,12 +45,14 @@ def _within(points: Tensor, boxes: Tensor) -> Tensor:
     return ((points[:, None] >= boxes[:, :2]) & (points[:, None] <= boxes[:, 2:])).all(dim=2)
 
 
-def detection_losses(rows: Tensor, points: Tensor, strides: Tensor, labels: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def detection_losses(
+    rows: Tensor, points: Tensor, strides: Tensor, labels: list[dict[str, Tensor]]
+) -> dict[str, Tensor]:
     """The three losses of a batch.
 
     ``rows`` (B, N, 15) is what the network returns; each picture's ``labels`` are ``boxes`` (n, 4), ``landmarks``
-    (n, 5, 2) with NaN where they are not known, and ``unsure`` (m, 4), all in pixels. The score learns the IoU of its own
-    box (Li et al. 2020, quality focal loss); boxes learn by complete IoU (Zheng et al. 2020).
+    (n, 5, 2) with NaN where they are not known, and ``unsure`` (m, 4), all in pixels. The score learns the IoU of its
+    own box (Li et al. 2020, quality focal loss); boxes learn by complete IoU (Zheng et al. 2020).
     """
     quality = torch.zeros_like(rows[..., 0])
     counts = torch.ones_like(quality, dtype=torch.bool)

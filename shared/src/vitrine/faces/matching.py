@@ -42,8 +42,10 @@ class Matches:
 
 
 def match(faces: Sequence[Face], boxes: np.ndarray, landmarks: np.ndarray, unsure: np.ndarray) -> Matches:
-    """Gives each found face, best first, the free known box (n, 4) of the largest IoU if it is at least 0.5. A found face
-    that lies over an ``unsure`` box (m, 4) instead is left out."""
+    """Gives each found face, best first, the free known box (n, 4) of the largest IoU if it is at least 0.5.
+
+    A found face that lies over an ``unsure`` box (m, 4) instead is left out.
+    """
     free = np.ones(len(boxes), bool)
     rows = []
     for face in sorted(faces, key=lambda face: -face.score):

@@ -12,8 +12,8 @@ LANDMARKS = 5
 
 @dataclass(frozen=True)
 class Config:
-    """Channels of the stem, of the stages at strides 4, 8, 16 and 32, and of the neck; ``depths`` counts residual blocks at
-    strides 8, 16 and 32."""
+    """Channels of the stem, of the stages at strides 4, 8, 16 and 32, and of the neck; ``depths`` counts the residual
+    blocks at strides 8, 16 and 32."""
 
     stem: int = 16
     dims: tuple[int, int, int, int] = (32, 64, 64, 96)
@@ -96,9 +96,10 @@ class Neck(nn.Module):
 class FaceNet(nn.Module):
     """Finds faces of about 12 pixels and more.
 
-    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 32, and returns (B, N, 15) for the
-    N = sum(H/s * W/s) points of all strides s, row by row, finest stride first: the score's logit, the box (x0, y0, x1, y1) and five
-    landmarks (x, y), in pixels of the input. A face belongs to the points at its centre (Tian et al. 2019, FCOS).
+    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 32, and returns (B, N, 15) for
+    the N = sum(H/s * W/s) points of all strides s, row by row, finest stride first: the score's logit, the box
+    (x0, y0, x1, y1) and five landmarks (x, y) in pixels of the input. A face belongs to the points at its centre
+    (Tian et al. 2019, FCOS).
     """
 
     def __init__(self, config: Config = Config()):

@@ -20,8 +20,8 @@ class Batches(Dataset):
     """Batch ``number`` is composed from the seed and that number alone, so a run can be continued or repeated.
 
     It is a dict: ``images`` uint8 (B, 3, S, S), and ``labels``, for each picture its ``boxes`` (n, 4), ``landmarks``
-    (n, 5, 2) and ``unsure`` (m, 4). The side S is drawn from ``sizes``; as many pictures as make up ``batch_size`` pictures
-    of the usual side share a batch.
+    (n, 5, 2) and ``unsure`` (m, 4). The side S is drawn from ``sizes``; a batch has as many pixels as ``batch_size``
+    pictures of the usual side.
     """
 
     def __init__(self, photographs: Photographs, batch_size: int, seed: int, sizes: tuple[int, ...] = SIZES):

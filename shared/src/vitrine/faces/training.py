@@ -35,7 +35,7 @@ class Recipe(vitrine.recipes.Recipe):
 
 
 class Task(vitrine.training.Task):
-    """Trains ``FaceNet``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of other people and scenes."""
+    """Trains ``FaceNet``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of other people."""
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)

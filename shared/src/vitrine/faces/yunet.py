@@ -17,8 +17,8 @@ MIN_SCORE, MAX_OVERLAP = 0.7, 0.3
 class YuNet(Detector):
     """The network of Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", run by ``cv2.FaceDetectorYN``.
 
-    ``path`` is an ONNX file of it, such as ``face_detection_yunet_2023mar.onnx`` of the OpenCV Zoo; any other file raises
-    InputError.
+    ``path`` is an ONNX file of it, such as ``face_detection_yunet_2023mar.onnx`` of the OpenCV Zoo; any other file
+    raises InputError.
     """
 
     def __init__(self, path: Path, min_score: float = MIN_SCORE):
