@@ -1,0 +1,63 @@
+"""Every command in the package's README runs."""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitrine.preprocess.video import open_video
+from vitrine.testing.commands import call
+from vitrine.testing.media import write_picture
+
+ROOT = Path(__file__).parents[3]
+README = Path(__file__).parents[1] / "README.md"
+DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
+LINES = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.fixture
+def workplace(tmp_path, portrait, monkeypatch) -> Path:
+    """A folder with the files that the README speaks of."""
+    shutil.copy(portrait, tmp_path / "video.mp4")
+    (tmp_path / "clips").mkdir()
+    shutil.copy(portrait, tmp_path / "clips")
+    (tmp_path / "frames").mkdir()
+    for frame in open_video(portrait).frames([0, 40]):
+        write_picture(tmp_path / "frames" / f"{frame.index}.png", np.asarray(frame.image))
+    (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VITRINE_DATA", str(DATA))
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("deepfake-detect")])
+def test_a_command_of_the_job(workplace, line):
+    outcome = call("deepfake_detect", *shlex.split(line, comments=True)[1:])
+    assert outcome.status == 0 and '"status": "done"' in outcome.stdout, outcome.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("vitrine")])
+def test_a_generic_verb(workplace, line):
+    if "pipelines" in line and not (DATA / "deepfake").is_dir():
+        pytest.skip(f"needs the data sets in {DATA}")
+    shorter = ["--set", "budget={steps: 2}", "--set", "epoch=2"] if line.startswith("vitrine train") else []
+    outcome = call("vitrine", *shlex.split(line, comments=True)[1:], *shorter)
+    assert outcome.status == 0 and outcome.stdout, outcome.stderr
+
+
+def test_the_other_commands_install_the_package():
+    others = [line for line in LINES if not line.startswith(("deepfake-detect", "vitrine"))]
+    assert others == ["uv tool install ./packages/deepfake-detect"]
+    assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()
+
+
+def _arguments(workplace: Path, line: str) -> list[str]:
+    return shlex.split(line, comments=True)[1:]
