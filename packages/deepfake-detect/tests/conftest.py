@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from vitrine.weights import Weights
 
 from deepfake_detect.crops import CropRule
 from deepfake_detect.model import build_model
 from deepfake_detect.networks import FakeNetwork
 from deepfake_detect.verdict import Thresholds
+from vitrine.weights import Weights
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.mp4"
 SMALL = {

@@ -57,7 +57,3 @@ def test_the_other_commands_install_the_package():
     others = [line for line in LINES if not line.startswith(("deepfake-detect", "vitrine"))]
     assert others == ["uv tool install ./packages/deepfake-detect"]
     assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()
-
-
-def _arguments(workplace: Path, line: str) -> list[str]:
-    return shlex.split(line, comments=True)[1:]
