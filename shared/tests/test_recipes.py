@@ -143,7 +143,7 @@ def test_overrides_are_yaml_values(write):
         ("seed.x=1", "r.yaml: seed: must be a valid integer"),
         ("system.x=1", "system.x=1: system holds a value, not a section"),
         ("optim.lr=[1", "optim.lr=[1: line 1: "),
-        ('name="\\ud800"', "r.yaml: Invalid JSON: lone "),
+        ('name="\\ud800"', "r.yaml: Invalid JSON: "),
         ("expect=3", "r.yaml: expect: must be a section of keys"),
     ],
 )

@@ -1,5 +1,7 @@
 import json
 import signal
+import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -342,7 +344,7 @@ def test_epochs_of_data_without_a_length_are_refused(tmp_path, monkeypatch):
 )
 def test_a_run_whose_last_quarter_gained_is_still_improving(values, mode, improving):
     wanted = recipe(monitor=("val/auc", mode))
-    history = History(wanted, BudgetClock(wanted), lines=False)
+    history = History(wanted, BudgetClock(wanted))
     history.points = [{"share": (n + 1) / 4, "val/auc": value} for n, value in enumerate(values)]
     assert history.still_improving() is improving
 
@@ -355,6 +357,18 @@ def test_a_run_in_the_background_says_little(tmp_path, capfd):
     assert len(lines) == 21
     assert lines[19].startswith("100%  epoch 60  step 480") and "val/loss" in lines[19]
     assert lines[20].startswith("best val/loss")
+
+
+@pytest.mark.parametrize("event", [lambda loss: loss, terminate])
+def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path, capfd, monkeypatch, event):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Task, "at_step", {23: event})
+    with nullcontext() if event is not terminate else pytest.raises(VitrineError):
+        training.train(recipe(), tmp_path)
+    err = capfd.readouterr().err
+    assert "step 23  train/loss" in err or "step 24  train/loss" in err
+    assert err.count("\x1b[?25l") == err.count("\x1b[?25h") == 1
 
 
 def test_an_unfinished_schedule_says_so(tmp_path, capfd):

@@ -1,4 +1,4 @@
-"""What a training run tells of itself: a line now and then while it runs, and the metrics of each validation."""
+"""What a training run tells of itself: the metrics of each validation, a line now and then, a bar on terminals."""
 
 import math
 import sys
@@ -6,6 +6,8 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vitrine.errors import UsageError, VitrineError
 from vitrine.recipes import Recipe
@@ -15,11 +17,11 @@ from vitrine.schedule import PARTS, BudgetClock
 class History(Callback):
     """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None where not a number).
 
-    It travels with the checkpoints. With ``lines`` it prints about a line to stderr in each part of the run.
+    It travels with the checkpoints, and prints about a line to stderr in each part of the run.
     """
 
-    def __init__(self, recipe: Recipe, clock: BudgetClock, lines: bool):
-        self.recipe, self.clock, self.lines = recipe, clock, lines
+    def __init__(self, recipe: Recipe, clock: BudgetClock):
+        self.recipe, self.clock = recipe, clock
         self.points: list[dict[str, float | None]] = []
         self._part_of_line = self._part_of_validation = 0
 
@@ -70,8 +72,35 @@ class History(Callback):
 
     def _print(self, trainer: Trainer, metrics: dict[str, float]) -> None:
         self._part_of_line = self.clock.part
-        if not self.lines or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
         figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         when = f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  {self.clock.seconds:.0f} s"
         print(f"{self.clock.spent:4.0%}  {when}  {figures}", file=sys.stderr, flush=True)
+
+
+class Bar(Callback):
+    """The share of the budget that is spent and the time that is left, live on stderr; lines pass above it."""
+
+    def __init__(self, clock: BudgetClock):
+        self.clock = clock
+        columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        text = TextColumn("{task.description}")
+        self._progress = Progress(*columns, text, console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task("", total=1.0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._progress.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        text = f"step {trainer.global_step}  train/loss {outputs['loss'].item():.4g}"
+        self._progress.update(self._task, completed=self.clock.spent, description=text)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._progress.stop()

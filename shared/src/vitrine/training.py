@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -21,7 +21,7 @@ from torch import nn
 
 from vitrine import weights
 from vitrine.errors import VitrineError
-from vitrine.progress import History
+from vitrine.progress import Bar, History
 from vitrine.recipes import Budget, Recipe
 from vitrine.runs import Run
 from vitrine.schedule import NEVER, BudgetClock
@@ -65,9 +65,8 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
     task = find(recipe.system).room("training").Task(recipe)
     _use_channels_last(task)
     clock = BudgetClock(recipe)
-    terminal = sys.stderr.isatty()
-    history = History(recipe, clock, lines=not terminal)
-    bars = [RichProgressBar(console_kwargs={"stderr": True})] if terminal else []
+    history = History(recipe, clock)
+    bars = [Bar(clock)] if sys.stderr.isatty() else []
     with _quiet(), _interruptible(run):
         trainer = _trainer(run, [clock, history, *bars])
         trainer.fit(task, ckpt_path=_checkpoint_to_continue(run), weights_only=True)
@@ -104,7 +103,7 @@ def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
         logger=[CSVLogger(run.folder, "csv"), TensorBoardLogger(run.folder, "tensorboard", version="")],
         log_every_n_steps=10,
         callbacks=[*callbacks, best, _LastCheckpoint(run)],
-        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         **_launched_processes(),
