@@ -46,9 +46,7 @@ class Choice(BaseModel):
     trials: list[Trial]
 
 
-def choose(
-    backends: Backends, batch: Tensor, tolerance: float, store: Path | None
-) -> tuple[str, Run, list[Trial]]:
+def choose(backends: Backends, batch: Tensor, tolerance: float, store: Path | None) -> tuple[str, Run, list[Trial]]:
     """The way to run batches like ``batch``: its name, the function, and all trials, from ``store`` where it knows."""
     rows = batch if backends.device == "cuda" else batch[:CPU_ROWS]
     eager = backends.build("eager")
@@ -66,7 +64,7 @@ def choose(
 
 
 def store_for(key: str, module: nn.Module, batch: Tensor, device: str) -> Path | None:
-    """The cache folder of these weights in this network, for inputs of this shape, on this machine; None without key."""
+    """The cache folder of this network with these weights, this input shape and machine; None without ``key``."""
     if not key:
         return None
     libraries = [_version(name) for name in ("torch", "openvino", "onnxruntime")]

@@ -22,20 +22,16 @@ IR_FOLDER, IR_FILE = "openvino", "network.xml"
 
 
 def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
-    """Writes one ONNX file whose batch axis is dynamic; MissingError without the libraries onnx and onnxscript."""
+    """Writes one ONNX file for batches of any length; MissingError without the libraries onnx and onnxscript."""
     library("onnx", "onnx")
     library("onnxscript", "onnx")
+    program = _export(module, sample)
+    options = {"input_names": ["input"], "dynamo": True, "external_data": False, "verbose": False}
     with warnings.catch_warnings(action="ignore"):
-        torch.onnx.export(
-            module,
-            (_two_rows(sample),),
-            path,
-            input_names=["input"],
-            dynamic_shapes=({0: torch.export.Dim.AUTO},),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        try:
+            torch.onnx.export(program, (), path, **options)
+        except Exception:  # onnxscript's optimiser fails on some good graphs, such as a chunk of the batch axis
+            torch.onnx.export(program, (), path, optimize=False, **options)
 
 
 def open_onnx(path: Path) -> Run:
@@ -54,8 +50,7 @@ def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
     if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)):
         return model
     with warnings.catch_warnings(action="ignore"):
-        shapes = ({0: torch.export.Dim.AUTO},)
-        model = openvino.convert_model(torch.export.export(module, (_two_rows(sample),), dynamic_shapes=shapes))
+        model = openvino.convert_model(_export(module, sample))
     if store:
         _keep_ir(openvino, model, store / IR_FOLDER)
     return model
@@ -97,9 +92,15 @@ def _keep_ir(openvino: ModuleType, model: Any, folder: Path) -> None:
         return
 
 
-def _two_rows(sample: Tensor) -> Tensor:
-    """Exporters take a batch of one for a constant."""
-    return torch.cat([sample[:1], sample[:1]])
+def _export(module: nn.Module, sample: Tensor) -> torch.export.ExportedProgram:
+    """The network's graph for batches of any length; where it computes with that length, for batches of two."""
+    two = torch.cat([sample[:1], sample[:1]])  # exporters take a batch of one for a constant
+    for strict in (False, True):
+        try:
+            return torch.export.export(module, (two,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=strict)
+        except Exception:  # each of the two ways knows networks that the other does not
+            continue
+    return torch.export.export(module, (two,))
 
 
 def _batchwise(compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: object) -> Run:
