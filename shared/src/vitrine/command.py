@@ -28,13 +28,12 @@ def _status(app: typer.Typer, name: str) -> int:
     try:
         status = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # Typer's own answer to ctrl-C
+            _say(name, "interrupted; finished results are kept")
         return status if isinstance(status, int) else 0
     except BrokenPipeError:  # the reader of our output went away: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (KeyboardInterrupt, typer.Abort):
-        _say(name, "interrupted; finished results are kept")
-        return INTERRUPTED
     except VitrineError as error:
         return _fail(name, str(error), error.exit_status)
     except ModuleNotFoundError as error:

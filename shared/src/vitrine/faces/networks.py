@@ -1,0 +1,22 @@
+"""The face detector's network, as ``vitrine export`` and ``vitrine bench`` run it."""
+
+from collections.abc import Sequence
+
+import torch
+
+from vitrine.errors import UsageError
+from vitrine.faces import system
+from vitrine.faces.detector import BUNDLED, FaceDetector, load_detector
+from vitrine.network import Network
+from vitrine.weights import resolve
+
+SIDE = 320  # pixels of the example; any multiple of 32 will do
+
+
+def load_networks(weights: Sequence[str] = ()) -> list[Network]:
+    """The bundled detector, or that of a weight file that ``vitrine train`` wrote."""
+    name = weights[0] if weights else BUNDLED
+    detector = load_detector(name)
+    if not isinstance(detector, FaceDetector):
+        raise UsageError(name, "is no network of ours", "name a file that 'vitrine train' wrote")
+    return [Network("detector", detector.model, torch.zeros(2, 3, SIDE, SIDE), resolve(system, name))]
