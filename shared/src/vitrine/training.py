@@ -187,7 +187,6 @@ def _finish(run: Run, task: Task, clock: BudgetClock, history: History) -> None:
     metric = {run.recipe.monitor.metric: best[run.recipe.monitor.metric]}
     weights.load_into(task, weights.read_state(run.best)[0])
     state, metadata = task.weights()
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     facts = {"recipe": run.recipe.name, "recipe_sha256": run.recipe.sha256, "metric": metric}
     weights.save(run.weights, state, {**metadata, **facts})
     run.write_record(
