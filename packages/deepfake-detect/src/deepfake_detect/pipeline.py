@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
 from torch import Tensor
-from vitrine.engine import Engine, prepare
-from vitrine.faces.tracks import link
 
 from deepfake_detect import system
 from deepfake_detect.frames import Arrays, FrameSource, open_frames
@@ -19,9 +17,11 @@ from deepfake_detect.noise import NoisyEngine
 from deepfake_detect.official import official_score
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
+from vitrine.engine import Engine, prepare
 from vitrine.errors import InputError, UsageError
 from vitrine.faces.detector import load_detector
 from vitrine.faces.face import Face
+from vitrine.faces.tracks import link
 from vitrine.pipeline import Pipeline
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import Frame, sample_indices
@@ -99,8 +99,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         if self.options.threshold is not None:
             return Thresholds(self.options.threshold, self.options.threshold)
         pairs = [network.thresholds for network in self.networks]
-        mean = partial(np.mean, dtype=float)
-        return Thresholds(mean([t.real_below for t in pairs]), mean([t.fake_above for t in pairs]))
+        return Thresholds(fmean(pair.real_below for pair in pairs), fmean(pair.fake_above for pair in pairs))
 
     def predict(self, images: np.ndarray | Path | str) -> Result:
         """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
@@ -150,6 +149,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         return logits
 
     def collect(self, sample: Sample, outputs: Tensor) -> Result:
+        outputs = outputs.reshape(-1, len(self.networks), 2)  # without a face there was no batch to give it a shape
         observations = self._observe(sample, outputs)
         frames = len(sample.found)
         if self.options.scoring == "official":
