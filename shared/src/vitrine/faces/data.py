@@ -119,10 +119,15 @@ def _rows(faces: Iterable[Face]) -> np.ndarray:
 
 
 def label(image: np.ndarray, rows: np.ndarray, landmarks: np.ndarray | None = None) -> Scene:
-    """A scene from the teacher's ``rows``; ``landmarks`` (5, 2) belong to one of its faces, which comes first."""
+    """A scene from the teacher's ``rows``; ``landmarks`` (5, 2) belong to one of its faces, which comes first.
+
+    InputError where the teacher found no face to which they could belong.
+    """
     rows = rows[rows[:, 4] >= UNSURE]
     sure = rows[:, 4] >= SURE
     if landmarks is not None:
+        if not len(rows):
+            raise InputError("portrait", "the teacher finds no face in it", "leave the picture out")
         centres = (rows[:, :2] + rows[:, 2:4]) / 2
         nearest = np.linalg.norm(centres - landmarks.mean(axis=0), axis=1).argmin()
         order = np.argsort(np.arange(len(rows)) != nearest, kind="stable")

@@ -1,0 +1,163 @@
+"""Finding faces: sizes, batches, other detectors, and weight files that hold none."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vitrine.errors import InputError, MissingError
+from vitrine.faces.base import Detector
+from vitrine.faces.detector import FaceDetector, load_detector, read_faces
+from vitrine.faces.face import Face
+from vitrine.faces.model import Config, FaceNet
+from vitrine.faces.official_box import official_box
+from vitrine.weights import save
+
+YUNET = Path(os.environ.get("VITRINE_DATA", "../shared/data")) / "deepfake/models/face_detection_yunet_2023mar.onnx"
+TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
+
+
+class BrightSquares(Detector):
+    """Takes the bright part of a picture for a face if it is at least ``least`` pixels wide; notes the sizes it saw."""
+
+    def __init__(self, least=0):
+        self.least, self.seen = least, []
+
+    def search(self, images):
+        self.seen += [image.shape[:2] for image in images]
+        return [self._one(image) for image in images]
+
+    def _one(self, image):
+        rows, columns = np.nonzero(image[..., 0] > 127)
+        if not len(rows) or np.ptp(columns) + 1 < self.least:
+            return []
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        return [Face(tuple(map(float, box)), 0.9, np.full((5, 2), box[0], np.float32))]
+
+
+def picture(height, width, box):
+    image = np.zeros((height, width, 3), np.uint8)
+    x0, y0, x1, y1 = box
+    image[y0:y1, x0:x1] = 255
+    return image
+
+
+@pytest.mark.parametrize("height, width", [(480, 640), (1440, 1920), (1280, 300), (2001, 1503)])
+def test_faces_are_told_in_the_pixels_of_the_picture(height, width):
+    box = (width // 4, height // 3, width // 2, height // 2)
+    (face,) = BrightSquares()(picture(height, width, box))
+    np.testing.assert_allclose(face.box, box, atol=max(height, width) / 640)
+    np.testing.assert_allclose(face.landmarks[0, 0], box[0], atol=max(height, width) / 640)
+
+
+def test_a_second_larger_look_only_where_nothing_was_found():
+    detector = BrightSquares(least=30)
+    small_face, large_face = picture(720, 1280, (100, 100, 140, 140)), picture(720, 1280, (100, 100, 300, 300))
+    nothing = picture(360, 500, (0, 0, 0, 0))
+    found = detector.many([small_face, large_face, nothing])
+    assert [len(faces) for faces in found] == [1, 1, 0]
+    assert found[0][0].box == (100, 100, 140, 140)
+    assert detector.seen == [(360, 640), (360, 640), (360, 500), (720, 1280)]
+
+
+def test_no_pictures_no_faces():
+    assert BrightSquares().many([]) == []
+
+
+def test_many_pictures_of_several_sizes_are_searched_like_each_alone():
+    torch.manual_seed(0)
+    detector = FaceDetector(FaceNet(TINY), min_score=0.0)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((40, 50), (33, 64), (40, 50), (5, 7))]
+    together = detector.many(images)
+    for image, faces in zip(images, together, strict=True):
+        alone = detector(image)
+        assert len(faces) == len(alone) > 0
+        np.testing.assert_allclose([face.box for face in faces], [face.box for face in alone], atol=1e-2)
+        assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
+
+
+def test_of_overlapping_boxes_the_best_is_kept():
+    rows = torch.zeros(4, 15)
+    rows[:, 0] = torch.tensor([0.5, 3.0, 1.0, -5.0])
+    rows[:, 1:5] = torch.tensor([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [80, 80, 90, 90.0]])
+    faces = read_faces(rows, min_score=0.5)
+    assert [face.box for face in faces] == [(1, 0, 11, 10), (50, 50, 60, 60)]
+    assert faces[0].score == pytest.approx(torch.tensor(3.0).sigmoid().item())
+
+
+def test_a_trained_file_is_loaded_as_it_was_saved(tmp_path):
+    torch.manual_seed(1)
+    model = FaceNet(TINY).eval()
+    config = {"stem": 4, "dims": [4, 8, 8, 8], "depths": [1, 1, 1], "neck": 8}
+    save(tmp_path / "own.safetensors", model.state_dict(), {"system": "faces", "config": config}, dtype=torch.float32)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    loaded = load_detector(str(tmp_path / "own.safetensors"))
+    loaded.min_score = 0.0
+    expected = FaceDetector(model, min_score=0.0)(image)
+    assert [face.box for face in loaded(image)] == [face.box for face in expected]
+    assert len(loaded.sha256) == 64
+
+
+@pytest.mark.parametrize("metadata", [{}, {"config": {"dims": [1, 2, 3, 4], "wings": 2}}, {"config": "FaceNet"}])
+def test_weights_of_another_system_are_refused(tmp_path, metadata):
+    save(tmp_path / "other.safetensors", {"layer.weight": torch.zeros(2, 2)}, metadata)
+    with pytest.raises(InputError, match="holds no face detector"):
+        load_detector(str(tmp_path / "other.safetensors"))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(MissingError, match="nowhere"):
+        load_detector("nowhere.safetensors")
+    with pytest.raises(InputError, match="nowhere"):
+        load_detector("nowhere.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"<!doctype html>", b"\x08\x07" * 500])
+def test_a_file_that_is_no_yunet_is_refused(tmp_path, content):
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(InputError):
+        load_detector(str(tmp_path / "model.onnx"))
+
+
+def test_another_onnx_network_is_no_yunet(tmp_path):
+    pytest.importorskip("onnxscript")
+    torch.onnx.export(
+        torch.nn.Conv2d(3, 2, 1), (torch.zeros(1, 3, 8, 8),), tmp_path / "conv.onnx", dynamo=True, verbose=False
+    )
+    with pytest.raises(InputError, match="not a YuNet"):
+        load_detector(str(tmp_path / "conv.onnx"))
+
+
+@pytest.mark.skipif(not YUNET.exists(), reason="needs the YuNet file of VITRINE_DATA/deepfake/models")
+def test_yunet_finds_the_astronaut():
+    _check_astronaut(load_detector(str(YUNET)), landmarks=True)
+
+
+def test_dlib_finds_the_astronaut():
+    pytest.importorskip("dlib")
+    face = _check_astronaut(load_detector("dlib"), landmarks=False)
+    x0, y0, x1, y1 = official_box(face.box)
+    assert x1 - x0 == pytest.approx(y1 - y0)
+
+
+def test_without_dlib_the_remedy_is_told(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "dlib", None)
+    with pytest.raises(MissingError, match="install dlib-bin"):
+        load_detector("dlib")
+
+
+def _check_astronaut(detector, landmarks):
+    """The photograph of skimage's: one face around (224, 118), beside a model of a rocket."""
+    image = pytest.importorskip("skimage.data").astronaut()
+    (face,) = detector(image)
+    x0, y0, x1, y1 = face.box
+    assert x0 < 205 < 243 < x1 and y0 < 105 < 135 < y1
+    assert 60 < face.size < 150
+    if landmarks:
+        left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
+        assert left_eye[0] < nose[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
+        assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    return face
