@@ -1,8 +1,10 @@
 """Networks outside PyTorch: written as ONNX for ONNX Runtime, or converted for OpenVINO."""
 
+import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitrine.errors import InputError, MissingError
+from vitrine.errors import InputError, MissingError, UsageError
 from vitrine.output import atomic_folder
 
 Output = Tensor | tuple[Tensor, ...]
@@ -22,12 +24,18 @@ IR_FOLDER, IR_FILE = "openvino", "network.xml"
 
 
 def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
-    """Writes one ONNX file for batches of any length; MissingError without the libraries onnx and onnxscript."""
+    """Writes one ONNX file for batches of any length.
+
+    Raises UsageError for a network that can only be exported for one length, MissingError without the libraries onnx
+    and onnxscript.
+    """
     library("onnx", "onnx")
     library("onnxscript", "onnx")
     program = _export(module, sample)
+    if _rows(program):
+        raise UsageError("onnx", "the network computes with the length of a batch", "use another engine")
     options = {"input_names": ["input"], "dynamo": True, "external_data": False, "verbose": False}
-    with warnings.catch_warnings(action="ignore"):
+    with _quiet():
         try:
             torch.onnx.export(program, (), path, **options)
         except Exception:  # onnxscript's optimiser fails on some good graphs, such as a chunk of the batch axis
@@ -39,9 +47,10 @@ def open_onnx(path: Path) -> Run:
     runtime = library("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # its errors are raised as well
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    source = session.get_inputs()[0]
-    return _batchwise(lambda array: session.run(None, {source.name: array}), source.shape[0])
+    name = session.get_inputs()[0].name
+    return _batchwise(lambda array: session.run(None, {name: array}))
 
 
 def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
@@ -49,8 +58,10 @@ def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
     openvino = _openvino()
     if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)):
         return model
-    with warnings.catch_warnings(action="ignore"):
-        model = openvino.convert_model(_export(module, sample))
+    program = _export(module, sample)
+    with _quiet():
+        model = openvino.convert_model(program)
+    model.reshape([_rows(program) or -1, *sample.shape[1:]])  # the conversion loosens sizes that are fixed
     if store:
         _keep_ir(openvino, model, store / IR_FOLDER)
     return model
@@ -94,21 +105,45 @@ def _keep_ir(openvino: ModuleType, model: Any, folder: Path) -> None:
 
 def _export(module: nn.Module, sample: Tensor) -> torch.export.ExportedProgram:
     """The network's graph for batches of any length; where it computes with that length, for batches of two."""
-    two = torch.cat([sample[:1], sample[:1]])  # exporters take a batch of one for a constant
-    for strict in (False, True):
-        try:
-            return torch.export.export(module, (two,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=strict)
-        except Exception:  # each of the two ways knows networks that the other does not
-            continue
-    return torch.export.export(module, (two,))
+
+    def two_rows() -> tuple[Tensor]:  # exporters take a batch of one for a constant, and leave marks on a tensor
+        return (torch.cat([sample[:1], sample[:1]]),)
+
+    shapes = ({0: torch.export.Dim.DYNAMIC},)
+    with _quiet():
+        for strict in (False, True):
+            try:
+                return torch.export.export(module, two_rows(), dynamic_shapes=shapes, strict=strict)
+            except Exception:  # each of the two ways knows networks that the other does not
+                continue
+        return torch.export.export(module, two_rows())
 
 
-def _batchwise(compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: object) -> Run:
+def _rows(program: torch.export.ExportedProgram) -> int | None:
+    """The length of a batch that the graph was fixed to; None where it takes any."""
+    source = [node for node in program.graph.nodes if node.op == "placeholder"][-1]
+    rows = source.meta["val"].shape[0]
+    return rows if isinstance(rows, int) else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters log and warn at length about attempts that may fail."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _batchwise(compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: int | None = None) -> Run:
     """A function of batches from one of arrays; ``rows`` is a number where the export fixed the length of a batch."""
 
     def run(batch: Tensor) -> Output:
         array = batch.cpu().contiguous().numpy()
-        arrays = _in_pieces(compute, array, rows) if isinstance(rows, int) else compute(array)
+        arrays = _in_pieces(compute, array, rows) if rows else compute(array)
         tensors = tuple(torch.from_numpy(np.asarray(part)) for part in arrays)
         return tensors[0] if len(tensors) == 1 else tensors
 
