@@ -1,7 +1,9 @@
 """What happens to a video on its way to the viewer, done to a real picture and its pseudo-fake alike."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -17,7 +19,7 @@ def augment_alike(images: Sequence[np.ndarray], rng: Generator) -> list[np.ndarr
 
 
 def _draw(size: tuple[int, int], rng: Generator) -> list[Change]:
-    kinds = ((0.3, _colour), (0.3, _light), (0.35, _rescale), (0.15, _blur), (0.2, _noise), (0.7, _compress))
+    kinds = ((0.3, _colour), (0.3, _light), (0.35, _rescale), (0.15, _blur), (0.2, _noise), (0.5, _jpeg), (0.3, _video))
     return [kind(size, rng) for chance, kind in kinds if rng.random() < chance]
 
 
@@ -59,7 +61,7 @@ def _noise(size: tuple[int, int], rng: Generator) -> Change:
     return lambda image: (image + grain).clip(0, 255).astype(np.uint8)
 
 
-def _compress(size: tuple[int, int], rng: Generator) -> Change:
+def _jpeg(size: tuple[int, int], rng: Generator) -> Change:
     """JPEG; a second time in half of the cases, as a picture that was stored and sent on."""
     qualities = [int(quality) for quality in rng.integers(30, 96, 1 + int(rng.random() < 0.5))]
 
@@ -71,3 +73,22 @@ def _compress(size: tuple[int, int], rng: Generator) -> Change:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
     return change
+
+
+def _video(size: tuple[int, int], rng: Generator) -> Change:
+    factor = int(rng.integers(20, 39))
+    return lambda image: recompress(image, factor)
+
+
+def recompress(image: np.ndarray, rate_factor: int) -> np.ndarray:
+    """The picture after H.264 at x264's constant rate factor (18 is fine, 40 coarse), as the first frame of a clip."""
+    height, width = image.shape[:2]
+    even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = even.shape[1], even.shape[0], "yuv420p"
+    encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
+    encoder.options = {"crf": str(rate_factor), "preset": "veryfast", "tune": "zerolatency"}
+    packets = [*encoder.encode(av.VideoFrame.from_ndarray(even, format="rgb24")), *encoder.encode(None)]
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    return frames[0].to_ndarray(format="rgb24")[:height, :width]

@@ -1,6 +1,6 @@
-"""Faces to training samples: pairs of a real face and its pseudo-fake, or labelled crops of the user's own."""
+"""Faces to training samples: pairs of a real face and its pseudo-fake."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +12,25 @@ from torch.utils.data import Dataset
 
 from deepfake_detect.augment import augment_alike
 from deepfake_detect.crops import CropRule, cut_square
-from deepfake_detect.face_points import MIRROR, box_from_points, landmarks_from_points, read_mesh
+from deepfake_detect.face_points import (
+    MIRROR,
+    box_from_points,
+    landmarks_from_points,
+    points_from_landmarks,
+    read_mesh,
+)
 from deepfake_detect.model import FAKE, REAL
 from deepfake_detect.pseudo_fakes import self_blend
 from vitrine.errors import InputError
+from vitrine.faces.base import Detector
 from vitrine.faces.face import Face
 from vitrine.preprocess.image import read_image
 from vitrine.preprocess.sources import picture_files
 
-SURROUNDINGS = 0.35  # how far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
-REGION = 168  # pixels: the region's side while it is made
+SURROUNDINGS = 0.6  # how far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
+REGION = 224  # pixels: the region's side while it is made
+
+Square = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -57,17 +66,37 @@ def read_regions(folder: Path, mesh: Path) -> list[FaceRegion]:
     return [cut_region(read_image(path), points[f"{folder.name}/{path.name}"]) for path in paths]
 
 
+def detect_regions(folder: Path, detector: Detector) -> list[FaceRegion]:
+    """The likeliest face of every picture of ``folder``, in name order, its points guessed from five landmarks."""
+    regions = []
+    for path in picture_files(folder):
+        image = read_image(path)
+        if faces := detector(image):
+            regions.append(cut_region(image, points_from_landmarks(faces[0].landmarks)))
+    if not regions:
+        raise InputError(folder, "no picture of it shows a face", "check the recipe's data")
+    return regions
+
+
 class Pairs(Dataset):
-    """Sample n: a real crop and its pseudo-fake, uint8 (2, 3, S, S), column order as in the labels (FAKE, REAL).
+    """Sample n: a pseudo-fake crop and its real face, uint8 (2, 3, S, S), labelled (FAKE, REAL).
 
     The same ``seed`` and n always give the same pair, in whichever process, so that a resumed run sees what an
-    uninterrupted one would. ``train`` turns on mirroring, loose crops and the changes of ``augment``.
+    uninterrupted one would. ``train`` turns on mirroring and loose crops; ``change`` is done to both pictures.
     """
 
     labels = torch.tensor([FAKE, REAL])
 
-    def __init__(self, regions: Sequence[FaceRegion], rule: CropRule, *, seed: int, train: bool):
-        self.regions, self.rule, self.seed, self.train = regions, rule, seed, train
+    def __init__(
+        self,
+        regions: Sequence[FaceRegion],
+        rule: CropRule,
+        *,
+        seed: int,
+        train: bool,
+        change: Callable[[Sequence[np.ndarray], Generator], Sequence[np.ndarray]] = augment_alike,
+    ):
+        self.regions, self.rule, self.seed, self.train, self.change = regions, rule, seed, train, change
 
     def __len__(self) -> int:
         """How many faces there are; sample numbers may go on beyond it."""
@@ -80,39 +109,11 @@ class Pairs(Dataset):
         if self.train and rng.random() < 0.5:
             region = region.mirrored()
         real, fake = self_blend(region.image, region.points, rng)
-        fake, real = augment_alike([fake, real], rng)
-        square = _loose(self.rule.square(region.face), rng) if self.train else self.rule.square(region.face)
-        return to_tensor([cut_square(image, square, self.rule.img_size) for image in (fake, real)])
-
-
-class LabelledCrops(Dataset):
-    """Sample n: a crop of the user's own as uint8 (1, 3, S, S) and its label (1,).
-
-    ``train`` draws fake and real equally often, mirrors, loosens and changes them.
-    """
-
-    def __init__(self, fakes: Sequence[Path], reals: Sequence[Path], rule: CropRule, *, seed: int, train: bool):
-        self.paths, self.rule, self.seed, self.train = (fakes, reals), rule, seed, train
-        self.all = [(path, label) for label, paths in enumerate(self.paths) for path in paths]
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        rng = default_rng((self.seed, number))
-        path, label = self._draw(rng) if self.train else self.all[number]
-        image = read_image(path)
+        fake, real = self.change([fake, real], rng)
+        square = self.rule.square(region.face)
         if self.train:
-            image = np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
-            (image,) = augment_alike([image], rng)
-        side = min(image.shape[:2])
-        square = (0, 0, side, side)
-        image = cut_square(image, _loose(square, rng) if self.train else square, self.rule.img_size)
-        return to_tensor([image]), torch.tensor([label])
-
-    def _draw(self, rng: Generator) -> tuple[Path, int]:
-        label = int(rng.integers(2))
-        return self.paths[label][rng.integers(len(self.paths[label]))], label
+            square = loosen(square, rng, scale=(0.9, 1.12))
+        return to_tensor([cut_square(image, square, self.rule.img_size) for image in (fake, real)])
 
 
 def to_tensor(images: Sequence[np.ndarray]) -> Tensor:
@@ -120,10 +121,10 @@ def to_tensor(images: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
 
 
-def _loose(square: tuple[int, int, int, int], rng: Generator) -> tuple[int, int, int, int]:
-    """The square a tenth larger or smaller and a twentieth aside: detectors are no surveyors."""
+def loosen(square: Square, rng: Generator, scale: tuple[float, float]) -> Square:
+    """The square scaled and moved by up to a twentieth of its side: detectors are no surveyors."""
     x0, y0, x1, y1 = square
     side = x1 - x0
-    half = side * rng.uniform(0.9, 1.12) / 2
+    half = side * rng.uniform(*scale) / 2
     x, y = (x0 + x1) / 2 + rng.uniform(-0.05, 0.05) * side, (y0 + y1) / 2 + rng.uniform(-0.05, 0.05) * side
     return round(x - half), round(y - half), round(x + half), round(y + half)

@@ -1,63 +1,88 @@
 """How both networks are trained: from real faces and their pseudo-fakes, or from the user's own labelled faces."""
 
+import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 import vitrine.recipes
 import vitrine.training
 from deepfake_detect.calibration import calibrate
 from deepfake_detect.crops import CropRule
-from deepfake_detect.data import LabelledCrops, Pairs, read_regions
+from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
+from deepfake_detect.extract import extract_faces
+from deepfake_detect.labelled import LabelledCrops, read_labelled, split
 from deepfake_detect.model import FAKE, build_model
+from vitrine.faces.detector import load_detector
 from vitrine.faces.samples import Numbers
 from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
-from vitrine.preprocess.sources import picture_files
 from vitrine.recipes import Section
-from vitrine.weights import load_into, read_state
+from vitrine.system import find
+from vitrine.weights import load_into, read_state, resolve
+
+VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
 
 class PseudoFakes(Section):
-    """Real faces alone: pictures in ``train`` and ``val`` (of other people), and the face mesh that knows both."""
+    """Real faces alone: pictures in ``train`` and in ``val`` (of other people).
+
+    ``mesh`` describes their face points; without one the faces are searched, and their points guessed from five.
+    """
 
     format: Literal["pseudo-fakes"]
     train: Path
     val: Path
-    mesh: Path
-    val_repeats: int = 2
+    mesh: Path | None = None
+    val_repeats: PositiveInt = 2
 
 
 class Folders(Section):
-    """The user's own face crops: ``train/real``, ``train/fake``, ``val/real``, ``val/fake`` below ``path``."""
+    """The user's own labelled faces: ``real`` and ``fake`` below ``path``, each with face crops.
+
+    Where ``path`` holds videos or whole pictures, ``crops`` names a folder into which their faces are cut once, from
+    ``frames`` frames each. ``val_share`` of the videos, or of the folders below ``real`` and ``fake``, validate.
+    """
 
     format: Literal["folders"]
     path: Path
+    crops: Path | None = None
+    frames: PositiveInt = 16
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
 
 class Model(Section):
-    """The architecture and its options; ``init`` is a weight file to start from."""
+    """The architecture and its options; ``init`` is a catalogued name or a weight file to start from.
+
+    Where ``config`` is left out, that file's options hold.
+    """
 
     architecture: Literal["genconvit-ed", "genconvit-vae"]
     config: dict[str, Any] = Field(default_factory=dict)
-    init: Path | None = None
+    init: str | None = None
 
 
 class Recipe(vitrine.recipes.Recipe):
-    """``crop`` gives the margin of the face crops; ``epoch`` is the number of batches between two validations."""
+    """``margin`` is that of the face crops; ``epoch`` the number of batches between two looks at the learning rate.
+
+    ``reconstruction`` weighs network B's reconstruction error. ``test`` names labelled sets for ``vitrine evaluate``:
+    folders with ``real`` and ``fake``, or lists ``path,label``; training and calibration never see them.
+    """
 
     data: PseudoFakes | Folders
     model: Model
     margin: float = 0.2
-    epoch: int = 100
+    epoch: PositiveInt = 100
     reconstruction: float = 1.0
+    face_detector: str = "bundled"
+    test: dict[str, Path] = Field(default_factory=dict)
 
 
 class Task(vitrine.training.Task):
@@ -65,18 +90,15 @@ class Task(vitrine.training.Task):
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
-        self.model = build_model(recipe.model.architecture, recipe.model.config)
-        if recipe.model.init:
-            load_into(self.model, read_state(recipe.model.init)[0], subject=recipe.model.init)
+        self.config, self.model = _build(recipe)
         self.rule = CropRule(img_size=self.model.config.img_size, box="detector", margin=recipe.margin)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255, persistent=False)
         self.validated: list[tuple[Tensor, Tensor]] = []
-        self.calibration: dict[str, Any] = {}
 
     @cached_property
     def datasets(self) -> tuple[Dataset, Dataset]:
-        return _datasets(self.recipe, self.rule)
+        return make_datasets(self.recipe, self.rule)
 
     def train_dataloader(self) -> DataLoader:
         per_sample = 2 if self.recipe.data.format == "pseudo-fakes" else 1
@@ -116,7 +138,7 @@ class Task(vitrine.training.Task):
         metadata = {
             "system": self.recipe.system,
             "architecture": self.recipe.model.architecture,
-            "config": self.recipe.model.config,
+            "config": self.config,
             "crop": self.rule.to_dict(),
             **calibrate(logits, labels),
         }
@@ -136,15 +158,47 @@ class Task(vitrine.training.Task):
         return images.contiguous(memory_format=torch.channels_last), labels.flatten().to(images.device)
 
 
-def _datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
+def _build(recipe: Recipe) -> tuple[dict[str, Any], nn.Module]:
+    """The options of the network and the network, with the weights to start from if there are any."""
+    architecture, config, init = recipe.model.architecture, recipe.model.config, recipe.model.init
+    if init is None:
+        return config, build_model(architecture, config)
+    start = resolve(find(recipe.system), init)
+    config = config or start.metadata.get("config", {})
+    model = build_model(architecture, config)
+    load_into(model, read_state(start.path)[0], subject=start.path)
+    return config, model
+
+
+def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
+    """Training and validation data, people or videos of the one never in the other."""
+    if isinstance(recipe.data, PseudoFakes):
+        train, val = (_regions(recipe, folder) for folder in (recipe.data.train, recipe.data.val))
+        return Pairs(train, rule, seed=recipe.seed, train=True), Pairs(val, rule, seed=VAL_SEED, train=False)
+    train, val = split(read_labelled(_crops(recipe, rule)), recipe.data.val_share)
+    return (
+        LabelledCrops(train, rule, seed=recipe.seed, train=True),
+        LabelledCrops(val, rule, seed=VAL_SEED, train=False),
+    )
+
+
+def _regions(recipe: Recipe, folder: Path) -> list[FaceRegion]:
+    if recipe.data.mesh:
+        return read_regions(folder, recipe.data.mesh)
+    return detect_regions(folder, load_detector(recipe.face_detector))
+
+
+def _crops(recipe: Recipe, rule: CropRule) -> Path:
+    """The folder of face crops; the faces of videos are cut first, where that is still to do."""
     data = recipe.data
-    if isinstance(data, PseudoFakes):
-        train, val = (read_regions(folder, data.mesh) for folder in (data.train, data.val))
-        return Pairs(train, rule, seed=recipe.seed, train=True), Pairs(val, rule, seed=1, train=False)
-    folders = [[picture_files(data.path / part / kind) for kind in ("fake", "real")] for part in ("train", "val")]
-    train, val = (LabelledCrops(*paths, rule, seed=recipe.seed, train=part == 0) for part, paths in enumerate(folders))
-    return train, val
+    if data.crops is None:
+        return data.path
+    folders = {file.path: data.crops / file.path.relative_to(data.path) for file in read_labelled(data.path)}
+    for _, found in extract_faces(folders, load_detector(recipe.face_detector), rule, frames=data.frames):
+        if not isinstance(found, int):
+            print(f"left out: {found}", file=sys.stderr)
+    return data.crops
 
 
-def _loader(dataset: Dataset, batch: int, numbers) -> DataLoader:
+def _loader(dataset: Dataset, batch: int, numbers: Sampler | range) -> DataLoader:
     return DataLoader(dataset, batch_size=batch, sampler=numbers, num_workers=1, persistent_workers=True)

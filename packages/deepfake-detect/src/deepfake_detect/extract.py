@@ -1,0 +1,43 @@
+"""Videos and pictures to face crops, once, for training on them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from deepfake_detect.crops import CropRule, cut_square
+from deepfake_detect.frames import open_frames
+from vitrine.errors import VitrineError
+from vitrine.faces.base import Detector
+from vitrine.output import atomic_folder
+from vitrine.preprocess.video import sample_indices
+
+LARGEST_CROP = 256  # pixels; networks see less
+
+
+def extract_faces(
+    sources: Mapping[Path, Path], detector: Detector, rule: CropRule, *, frames: int = 16
+) -> Iterator[tuple[Path, int | VitrineError]]:
+    """Cuts the largest face of evenly spaced ``frames`` of each source, by ``rule``, into PNG files of its own folder.
+
+    ``sources`` gives each source's folder; one that exists is left as it is, so that an interrupted job goes on. Yields
+    each source with the number of its crops, or with the error for which it has none.
+    """
+    for source, folder in sources.items():
+        try:
+            if not folder.is_dir():
+                _extract(source, folder, detector, rule, frames)
+            yield source, sum(1 for _ in folder.glob("*.png"))
+        except VitrineError as error:
+            yield source, error
+
+
+def _extract(source: Path, folder: Path, detector: Detector, rule: CropRule, frames: int) -> None:
+    reader = open_frames(source)
+    indices = sorted(set(sample_indices(reader.frame_count, number=frames, rate=None, fps=reader.fps)))
+    with atomic_folder(folder) as temporary:
+        for frame in reader.frames(indices):
+            if faces := detector(frame.image):
+                square = rule.square(max(faces, key=lambda face: face.size))
+                crop = cut_square(frame.image, square, min(square[2] - square[0], LARGEST_CROP))
+                Image.fromarray(crop).save(temporary / f"{frame.index:06d}.png")
