@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import reduce
 
 import av
 import cv2
@@ -64,20 +65,18 @@ def _noise(size: tuple[int, int], rng: Generator) -> Change:
 def _jpeg(size: tuple[int, int], rng: Generator) -> Change:
     """JPEG; a second time in half of the cases, as a picture that was stored and sent on."""
     qualities = [int(quality) for quality in rng.integers(30, 96, 1 + int(rng.random() < 0.5))]
-
-    def change(image: np.ndarray) -> np.ndarray:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        for quality in qualities:
-            _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-    return change
+    return lambda image: reduce(jpeg, qualities, image)
 
 
 def _video(size: tuple[int, int], rng: Generator) -> Change:
     factor = int(rng.integers(20, 39))
     return lambda image: recompress(image, factor)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """The picture after JPEG at ``quality`` (1 to 100)."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def recompress(image: np.ndarray, rate_factor: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """How both networks are trained: from real faces and their pseudo-fakes, or from the user's own labelled faces."""
 
 import sys
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,12 +22,12 @@ from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
 from deepfake_detect.extract import extract_faces
 from deepfake_detect.labelled import LabelledCrops, read_labelled, split
 from deepfake_detect.model import FAKE, build_model
+from deepfake_detect.networks import load_networks
+from vitrine.errors import UsageError
 from vitrine.faces.detector import load_detector
 from vitrine.faces.samples import Numbers
-from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
 from vitrine.recipes import Section
-from vitrine.system import find
-from vitrine.weights import load_into, read_state, resolve
+from vitrine.weights import load_into
 
 VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
@@ -61,7 +62,8 @@ class Folders(Section):
 class Model(Section):
     """The architecture and its options; ``init`` is a catalogued name or a weight file to start from.
 
-    Where ``config`` is left out, that file's options hold.
+    A file of the same architecture brings its ``config`` and its crops of the face along; from one of the other
+    architecture the backbone alone is taken.
     """
 
     architecture: Literal["genconvit-ed", "genconvit-vae"]
@@ -90,10 +92,9 @@ class Task(vitrine.training.Task):
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
-        self.config, self.model = _build(recipe)
-        self.rule = CropRule(img_size=self.model.config.img_size, box="detector", margin=recipe.margin)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255, persistent=False)
+        self.model, self.rule = _start(recipe)
+        self.register_buffer("mean", torch.tensor(self.rule.mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(self.rule.std).view(3, 1, 1) * 255, persistent=False)
         self.validated: list[tuple[Tensor, Tensor]] = []
 
     @cached_property
@@ -138,7 +139,7 @@ class Task(vitrine.training.Task):
         metadata = {
             "system": self.recipe.system,
             "architecture": self.recipe.model.architecture,
-            "config": self.config,
+            "config": asdict(self.model.config),
             "crop": self.rule.to_dict(),
             **calibrate(logits, labels),
         }
@@ -158,16 +159,18 @@ class Task(vitrine.training.Task):
         return images.contiguous(memory_format=torch.channels_last), labels.flatten().to(images.device)
 
 
-def _build(recipe: Recipe) -> tuple[dict[str, Any], nn.Module]:
-    """The options of the network and the network, with the weights to start from if there are any."""
+def _start(recipe: Recipe) -> tuple[nn.Module, CropRule]:
+    """The network to train, fresh or from ``init``, and the crops that it is to see."""
     architecture, config, init = recipe.model.architecture, recipe.model.config, recipe.model.init
-    if init is None:
-        return config, build_model(architecture, config)
-    start = resolve(find(recipe.system), init)
-    config = config or start.metadata.get("config", {})
+    given = load_networks([init])[0] if init else None
+    if given and architecture == f"genconvit-{given.name}":
+        if config:
+            raise UsageError("model.config", "comes with model.init", "leave it out")
+        return given.module.train(), given.crop
     model = build_model(architecture, config)
-    load_into(model, read_state(start.path)[0], subject=start.path)
-    return config, model
+    if given:
+        load_into(model.backbone, given.module.backbone.state_dict(), subject=init)
+    return model, CropRule(img_size=model.config.img_size, box="detector", margin=recipe.margin)
 
 
 def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:

@@ -1,0 +1,46 @@
+"""The figures by which detectors of fakes are compared."""
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from deepfake_detect.model import FAKE
+from deepfake_detect.verdict import Thresholds
+from vitrine.metrics import bootstrap_interval, eer
+
+MEASURES = ("AUC", "from", "to", "average precision", "EER", "accuracy at 0.5")
+VERDICTS = ("UNDECIDED", "wrong among the decided", "real called FAKE", "fake called REAL")
+
+
+def measures(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, ...]:
+    """The ``MEASURES`` of P(fake) (N,) and labels (N,); the AUC's interval comes from drawing ``groups`` (N,)."""
+    fake = labels == FAKE
+    return (
+        auc(fake, scores),
+        *bootstrap_interval(auc, fake, scores, groups=groups),
+        float(average_precision_score(fake, scores)),
+        eer(scores, fake.astype(int)).rate,
+        float(np.mean((scores >= 0.5) == fake)),
+    )
+
+
+def auc(fake: np.ndarray, scores: np.ndarray) -> float:
+    """The share of pairs of a fake and a real in which the fake scores higher; NaN where one kind is missing."""
+    return float(roc_auc_score(fake, scores)) if fake.any() and not fake.all() else float("nan")
+
+
+def verdicts(scores: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> tuple[float, ...]:
+    """The ``VERDICTS`` as shares; a score that is NaN is UNDECIDED."""
+    fake = labels == FAKE
+    called_fake, called_real = scores >= thresholds.fake_above, scores <= thresholds.real_below
+    decided = called_fake | called_real
+    wrong = (called_fake & ~fake) | (called_real & fake)
+    return (
+        float(np.mean(~decided)),
+        _share(wrong, decided),
+        _share(called_fake, ~fake),
+        _share(called_real, fake),
+    )
+
+
+def _share(of: np.ndarray, among: np.ndarray) -> float:
+    return float(of[among].mean()) if among.any() else float("nan")

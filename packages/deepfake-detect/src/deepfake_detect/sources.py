@@ -1,0 +1,96 @@
+"""Labelled videos and pictures judged by the whole job, and what came of it as tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepfake_detect.figures import MEASURES, VERDICTS, measures, verdicts
+from deepfake_detect.labelled import LABELS, Labelled, read_labelled
+from deepfake_detect.pipeline import DeepfakePipeline
+from deepfake_detect.result import Result
+from vitrine.pipeline import Failure, run
+from vitrine.report import Table
+
+BATCH = 16
+LONGEST = 40  # sources that get a row each
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A labelled source and its result, or the failure of reading it."""
+
+    file: Labelled
+    result: Result | Failure
+
+    @property
+    def verdict(self) -> str:
+        return "FAILED" if isinstance(self.result, Failure) else self.result.verdict.label.value
+
+    @property
+    def score(self) -> float:
+        """P(fake), NaN where nobody could be judged."""
+        if isinstance(self.result, Failure) or self.result.verdict.score is None:
+            return float("nan")
+        return self.result.verdict.score
+
+    @property
+    def frame_scores(self) -> list[float]:
+        """For each frame with a face, P(fake) of its most suspicious one."""
+        worst: dict[int, float] = {}
+        for seen in () if isinstance(self.result, Failure) else self.result.observations:
+            worst[seen.frame] = max(seen.score, worst.get(seen.frame, 0.0))
+        return list(worst.values())
+
+
+def judge_sources(job: DeepfakePipeline, source: Path) -> list[Judged]:
+    """Every file of a labelled folder or list, judged by ``job``."""
+    files = {file.path: file for file in read_labelled(source)}
+    return [Judged(files[path], result) for path, result in run(job, list(files), batch_size=BATCH)]
+
+
+def source_tables(title: str, by_scorer: Mapping[str, Sequence[Judged]]) -> list[Table]:
+    """Figures over sources and over frames, the verdicts, and a row for each source where they are few."""
+    rows, verdict_rows = [], []
+    for scorer, judged in by_scorer.items():
+        for unit, scores, labels, groups in (("sources", *_sources(judged)), ("frames", *_frames(judged))):
+            known = ~np.isnan(scores)
+            figures = measures(scores[known], labels[known], groups[known])
+            rows.append((scorer, unit, int(known.sum()), *figures))
+        verdict_rows.append((scorer, len(judged), *_verdicts(judged)))
+    tables = [
+        Table(f"{title}: scores", ("scorer", "of", "number", *MEASURES), rows),
+        Table(f"{title}: verdicts", ("scorer", "sources", *VERDICTS), verdict_rows),
+    ]
+    first = next(iter(by_scorer.values()))
+    return [*tables, _each(title, by_scorer)] if len(first) <= LONGEST else tables
+
+
+def _sources(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score, label and group of each source."""
+    scores = np.array([one.score for one in judged])
+    return scores, np.array([one.file.label for one in judged]), np.arange(len(judged))
+
+
+def _frames(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Score, label and group of each frame; a source's frames are one group."""
+    frames = [(score, one.file.label, group) for group, one in enumerate(judged) for score in one.frame_scores]
+    scores, labels, groups = np.array(frames).reshape(-1, 3).T
+    return scores, labels.astype(int), groups.astype(int)
+
+
+def _verdicts(judged: Sequence[Judged]) -> tuple[float, ...]:
+    scores, labels, _ = _sources(judged)
+    done = [one.result for one in judged if isinstance(one.result, Result)]
+    return verdicts(scores, labels, done[0].thresholds)
+
+
+def _each(title: str, by_scorer: Mapping[str, Sequence[Judged]]) -> Table:
+    names = {label: name for name, label in LABELS.items()}
+    rows = [
+        (one.file.path.name, names[one.file.label], scorer, one.score, one.verdict, len(one.frame_scores))
+        for scorer, judged in by_scorer.items()
+        for one in judged
+    ]
+    return Table(f"{title}: each", ("source", "label", "scorer", "P(fake)", "verdict", "frames with a face"), rows)
