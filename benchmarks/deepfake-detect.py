@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from functools import partial
 from multiprocessing import get_context
 
@@ -21,15 +22,14 @@ from torch import Tensor, nn
 
 from deepfake_detect.model import FAKE, GenConViTED, GenConViTVAE, build_model
 from vitrine.engine import ENGINES, prepare
-from vitrine.errors import MissingError
+from vitrine.errors import MissingError, UsageError
 from vitrine.preprocess.image import normalise
 from vitrine.testing.parity import formula_tensor
 
 CROPS = 15  # of one video, as many as the release takes
-GROWTH = (1, 4, 16)
+GROWTH = (1, 4, CROPS)
 REPEATS = 3
 NETWORKS = {"ed": "genconvit-ed", "vae": "genconvit-vae"}
-OTHER_ENGINES = [name for name in ENGINES if name not in ("auto", "eager", "compile")]  # compiling takes minutes
 
 Infer = Callable[[Tensor], Tensor]
 
@@ -80,30 +80,29 @@ def peak_memory(name: str, order: str) -> list[int]:
 
 
 @torch.inference_mode()
-def fastest(variants: dict[str, Infer], batch: Tensor) -> dict[str, float]:
-    """Seconds of the fastest of some runs of each, in turn, so that a busy moment strikes them all."""
-    seconds = {name: [] for name in variants}
+def fastest(variants: dict[str, Infer], batch: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Seconds of the fastest of some runs of each, in turn, so that a busy moment strikes them all; and the outputs."""
+    seconds, outputs = {name: [] for name in variants}, {}
     for _ in range(REPEATS):
         for name, infer in variants.items():
             started = time.perf_counter()
-            infer(batch)
+            outputs[name] = infer(batch)
             seconds[name].append(time.perf_counter() - started)
-    return {name: min(runs) for name, runs in seconds.items()}
-
-
-@torch.inference_mode()
-def p_fake(infer: Infer, batch: Tensor) -> Tensor:
-    return infer(batch).float().softmax(1)[:, FAKE]
+    return {name: min(runs) for name, runs in seconds.items()}, outputs
 
 
 def engines(model: nn.Module) -> dict[str, Infer]:
-    """Our order in PyTorch, and in every other engine that is installed."""
-    found = {"eager": model}
-    for name in OTHER_ENGINES:
+    """Our order under every engine that is installed and can run it."""
+    found = {}
+    for name in ENGINES:
+        if name in ("auto", "compile"):  # one of the others; minutes of compiling
+            continue
         try:
             found[name] = prepare(model, engine=name, device="cpu")
-        except MissingError as missing:
-            print(f"left out: {missing}")
+            found[name](crops(2))  # converts and compiles
+        except (MissingError, UsageError) as error:
+            print(f"left out: {error}")
+            del found[name]
     return found
 
 
@@ -117,23 +116,19 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
 
 def compare_speed(name: str) -> None:
     model = network(name, formula_tensor)
-    ours, batch = engines(model), crops(CROPS)
-    variants = {"official order": official_order(name, model), **ours}
-    scores = {variant: p_fake(infer, batch) for variant, infer in variants.items()}  # also warms up
-    seconds = fastest(variants, batch)
-    official = seconds["official order"]
-    rows = [
-        (variant, s, official / s, f"{(scores[variant] - scores['official order']).abs().max():.1e}")
-        for variant, s in seconds.items()
-    ]
-    header = ("order and engine", "seconds", "times as fast", "largest difference of P(fake)")
-    print_table(f"{name}: {CROPS} crops, {torch.get_num_threads()} threads", header, rows)
-
-    best = min(ours, key=seconds.__getitem__)
-    pair = {"official order": variants["official order"], best: ours[best]}
-    timed = {number: fastest(pair, crops(number)) for number in GROWTH}
-    rows = [(number, *times.values(), times["official order"] / times[best]) for number, times in timed.items()]
-    print_table(f"{name}: growth", ("crops", "official order, s", f"{best}, s", "times as fast"), rows)
+    # Its own copy: engines lay out the weights of theirs anew.
+    variants = {"official order": official_order(name, deepcopy(model)), **engines(model)}
+    runs = {number: fastest(variants, crops(number)) for number in GROWTH}
+    p_fake = {variant: logits.float().softmax(1)[:, FAKE] for variant, logits in runs[CROPS][1].items()}
+    rows = []
+    for variant in variants:
+        seconds = [runs[number][0][variant] for number in GROWTH]
+        ratios = [f"{runs[number][0]['official order'] / runs[number][0][variant]:.2f}x" for number in GROWTH]
+        difference = (p_fake[variant] - p_fake["official order"]).abs().max()
+        rows.append((variant, *seconds, *ratios, f"{difference:.0e}"))
+    sizes = [f"{number} crop{'s' * (number > 1)}" for number in GROWTH]
+    header = ("order and engine", *(f"{size}, s" for size in sizes), *(f"{size}, speed" for size in sizes), "difference")
+    print_table(f"{name}: seconds, speed as a ratio to the official order, largest difference of P(fake)", header, rows)
 
 
 def compare_memory(name: str) -> None:
