@@ -1,19 +1,21 @@
 """The way of the data: read, items, infer, collect; and the runner that batches across sources."""
 
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from vitrine.errors import VitrineError
+from vitrine.errors import MAX_LINE, MAX_SUBJECT, VitrineError, one_line
 
 Sample = TypeVar("Sample")
 Result = TypeVar("Result")
+
+MAX_OPEN = 64  # sources, each of which may hold a file open
 
 
 class Pipeline(ABC, Generic[Sample, Result]):
@@ -56,23 +58,6 @@ class Failure:
     error: Exception
 
 
-@dataclass
-class _Job:
-    """One open source: its remaining items, and the rows that came back."""
-
-    source: Path
-    sample: Any
-    items: Iterator[Tensor]
-    rows: list[Tensor | None] = field(default_factory=list)
-    waiting: int = 0
-    exhausted: bool = False
-    outcome: Any = None
-
-    @property
-    def complete(self) -> bool:
-        return self.outcome is not None or (self.exhausted and not self.waiting)
-
-
 def run(
     pipeline: Pipeline[Sample, Result],
     sources: Iterable[Path],
@@ -82,101 +67,135 @@ def run(
 ) -> Iterator[tuple[Path, Result | Failure]]:
     """Yields each source with its result or its failure, in the order of ``sources``.
 
-    Items of several sources share a batch when their shapes agree. At most ``batch_size`` items of a shape wait, and a
-    source is opened only when those before it have given all their items. ``on_progress`` hears of each computed batch:
-    a source, and how many of its items are done.
+    Items of several sources share a batch when their shapes and dtypes agree. A source is opened only when those before
+    it have given all their items; at most ``2 * batch_size`` items wait and ``MAX_OPEN`` sources are open, which costs
+    full batches only where many shapes mix. ``on_progress`` hears of each computed batch: a source, and how many of its
+    items were in it. An error in ``read``, ``items``, ``collect`` or ``close`` fails its source, one in ``infer`` the
+    sources of that batch.
     """
-    runner = _Runner(pipeline, batch_size, on_progress or (lambda source, count: None))
-    jobs: deque[_Job] = deque()
+    runner = _Runner(pipeline, batch_size, on_progress)
     try:
         for source in sources:
-            jobs.append(runner.open(source))
-            runner.feed(jobs[-1])
-            while jobs and jobs[0].complete:
-                yield runner.finish(jobs.popleft())
-        runner.flush()
-        while jobs:
-            yield runner.finish(jobs.popleft())
+            runner.take(source)
+            yield from runner.finished()
+            while len(runner.jobs) >= MAX_OPEN:
+                runner.compute_oldest()
+                yield from runner.finished()
+        while runner.jobs:
+            runner.compute_oldest()
+            yield from runner.finished()
     finally:
-        for job in jobs:
-            runner.close(job)
+        runner.close()
+
+
+@dataclass(eq=False)
+class _Job:
+    """One source: its sample while that is open, the rows that came back, and what became of it."""
+
+    source: Path
+    sample: Any = None
+    rows: list[Tensor | None] = field(default_factory=list)
+    waiting: int = 0
+    outcome: Any = None
+
+
+class _Waiting(NamedTuple):
+    """An item that waits for its batch to fill, and where its row belongs."""
+
+    job: _Job
+    place: int
+    item: Tensor
 
 
 class _Runner:
-    """Items that wait for a full batch, by shape."""
+    """The open sources in order, and the batches that fill up, by shape and dtype, the oldest first."""
 
-    def __init__(self, pipeline: Pipeline, batch_size: int, on_progress: Callable[[Path, int], None]):
+    def __init__(self, pipeline: Pipeline, batch_size: int, on_progress: Callable[[Path, int], None] | None):
         self.pipeline, self.batch_size, self.on_progress = pipeline, batch_size, on_progress
-        self.waiting: dict[tuple, list[tuple[_Job, int, Tensor]]] = {}
+        self.jobs: deque[_Job] = deque()
+        self.batches: dict[tuple, list[_Waiting]] = {}
 
-    def open(self, source: Path) -> _Job:
+    def take(self, source: Path) -> None:
+        """Opens a source and takes all its items, computing each batch as soon as it is full."""
+        job = _Job(source)
+        self.jobs.append(job)
         try:
-            sample = self.pipeline.read(source)
-        except Exception as error:
-            return _Job(source, None, iter(()), outcome=_failure(source, error))
-        return _Job(source, sample, iter(()))
-
-    def feed(self, job: _Job) -> None:
-        """Takes all items of a job, computing each batch as soon as it is full."""
-        if job.outcome is not None:
-            return
-        try:
+            job.sample = self.pipeline.read(source)
             for item in self.pipeline.items(job.sample):
-                kind = (tuple(item.shape), item.dtype)
-                batch = self.waiting.setdefault(kind, [])
-                batch.append((job, len(job.rows), item))
-                job.rows.append(None)
-                job.waiting += 1
-                if len(batch) == self.batch_size:
-                    self._compute(self.waiting.pop(kind))
-                if job.outcome is not None:
+                self._add(job, item)
+                if job.outcome is not None:  # a batch with items of this source went wrong
                     return
         except Exception as error:
             self._fail(job, error)
-        job.exhausted = True
 
-    def flush(self) -> None:
-        while self.waiting:
-            self._compute(self.waiting.pop(next(iter(self.waiting))))
+    def finished(self) -> Iterator[tuple[Path, Any]]:
+        """The outcomes of the sources that nothing keeps waiting any more, first come first."""
+        while self.jobs and (self.jobs[0].outcome is not None or not self.jobs[0].waiting):
+            job = self.jobs.popleft()
+            try:
+                if job.outcome is None:
+                    rows = torch.stack(job.rows) if job.rows else torch.empty(0)
+                    job.outcome = self.pipeline.collect(job.sample, rows)
+            except Exception as error:
+                job.outcome = _failure(job.source, error)
+            finally:
+                self._close(job)
+            yield job.source, job.outcome
 
-    def finish(self, job: _Job) -> tuple[Path, Any]:
+    def compute_oldest(self) -> None:
+        """Runs the batch that has waited longest, full or not."""
+        if self.batches:
+            self._compute(next(iter(self.batches)))
+
+    def close(self) -> None:
+        while self.jobs:
+            self._close(self.jobs.popleft())
+
+    def _add(self, job: _Job, item: Tensor) -> None:
+        kind = (item.shape, item.dtype)
+        self.batches.setdefault(kind, []).append(_Waiting(job, len(job.rows), item))
+        job.rows.append(None)
+        job.waiting += 1
+        if len(self.batches[kind]) == self.batch_size:
+            self._compute(kind)
+        elif sum(map(len, self.batches.values())) >= 2 * self.batch_size:
+            self.compute_oldest()
+
+    def _compute(self, kind: tuple) -> None:
+        batch = self.batches.pop(kind)
         try:
-            if job.outcome is None:
-                job.outcome = self.pipeline.collect(job.sample, torch.stack(job.rows) if job.rows else torch.empty(0))
+            rows = self.pipeline.infer(torch.stack([waiting.item for waiting in batch]))
+            if len(rows) != len(batch):
+                raise ValueError(f"{len(rows)} rows came back for {len(batch)} items")
         except Exception as error:
-            job.outcome = _failure(job.source, error)
-        finally:
-            self.close(job)
-        return job.source, job.outcome
-
-    def close(self, job: _Job) -> None:
-        if job.sample is not None:
-            self.pipeline.close(job.sample)
-            job.sample = None
-
-    def _compute(self, batch: list[tuple[_Job, int, Tensor]]) -> None:
-        try:
-            rows = self.pipeline.infer(torch.stack([item for _, _, item in batch]))
-        except Exception as error:
-            for job, _, _ in batch:
+            for job in {waiting.job for waiting in batch}:
                 self._fail(job, error)
             return
-        counts: dict[int, tuple[_Job, int]] = {}
-        for (job, place, _), row in zip(batch, rows, strict=True):
-            job.rows[place] = row
-            job.waiting -= 1
-            counts[id(job)] = (job, counts.get(id(job), (job, 0))[1] + 1)
-        for job, count in counts.values():
-            self.on_progress(job.source, count)
+        for waiting, row in zip(batch, rows, strict=True):
+            waiting.job.rows[waiting.place] = row
+            waiting.job.waiting -= 1
+        if self.on_progress:
+            for job, count in Counter(waiting.job for waiting in batch).items():
+                self.on_progress(job.source, count)
 
     def _fail(self, job: _Job, error: Exception) -> None:
-        """Gives up one source; its items leave the waiting batches."""
+        """Gives up one source; its items leave the batches."""
         job.outcome = _failure(job.source, error)
-        for kind, batch in list(self.waiting.items()):
-            self.waiting[kind] = [entry for entry in batch if entry[0] is not job]
+        rest = {kind: [waiting for waiting in batch if waiting.job is not job] for kind, batch in self.batches.items()}
+        self.batches = {kind: batch for kind, batch in rest.items() if batch}
+
+    def _close(self, job: _Job) -> None:
+        sample, job.sample = job.sample, None
+        if sample is None:
+            return
+        try:
+            self.pipeline.close(sample)
+        except Exception as error:
+            job.outcome = _failure(job.source, error)
 
 
 def _failure(source: Path, error: Exception) -> Failure:
     if isinstance(error, VitrineError):
         return Failure(str(source), error.reason, error)
-    return Failure(str(source), f"unexpected {type(error).__name__}: {error}; --debug shows where", error)
+    reason = one_line(f"unexpected {type(error).__name__}: {error}; --debug shows where", MAX_LINE - MAX_SUBJECT)
+    return Failure(str(source), reason, error)

@@ -3,6 +3,7 @@
 import json
 import pickle
 import tomllib
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,19 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import safe_open
+from pydantic import BaseModel, ConfigDict, model_validator
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vitrine.errors import InputError, MissingError
+from vitrine.cache import cache_folder
+from vitrine.errors import InputError, MissingError, UsageError
 from vitrine.output import atomic_file
 from vitrine.preprocess.sources import require_file, sha256
 from vitrine.system import System
 
 CATALOGUE = "weights/catalogue.toml"
 METADATA_KEY = "vitrine"
-EXPANSION_LIMIT = 4  # an honest checkpoint stores its tensors uncompressed
+WRAPPERS = ("state_dict", "model")  # under which training code keeps the tensors
+TIED = 4  # times the file's size: more values than that are no honest sharing of tensors
 BLOCK = 1 << 24  # elements looked at together, so that a check needs no second copy of a large tensor
 
 
@@ -52,6 +55,14 @@ class Entry(BaseModel):
     metrics: dict[str, float] = {}
     measured_by: str = ""
 
+    @model_validator(mode="after")
+    def _lies_in_one_place(self) -> "Entry":
+        if (self.file is None) == (self.hub is None):
+            raise ValueError(f"{self.name} needs either a file or a hub")
+        if self.file and not self.sha256:
+            raise ValueError(f"{self.name} is bundled and needs its sha256")
+        return self
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -69,13 +80,14 @@ def catalogue(system: System) -> list[Entry]:
     if not path.is_file():
         return []
     try:
-        return [Entry.model_validate(entry) for entry in tomllib.loads(path.read_text()).get("weights", [])]
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise InputError(path, f"is no catalogue of weights ({str(error).splitlines()[0]})") from error
+        return [Entry.model_validate(entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["weights"]]
+    except (KeyError, TypeError, ValueError) as error:  # TOML's and pydantic's errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"is no catalogue of weights ({reason})", "install the package again") from error
 
 
 def resolve(system: System, name: str | Path) -> Weights:
-    """The weight file of a catalogued name, or of a path; InputError where a bundled file is not the catalogued one.
+    """The weight file of a catalogued name, or of a path; InputError where a catalogued file is another than it was.
 
     Raises MissingError for a name that nobody knows and for a hub file that was not pulled.
     """
@@ -83,66 +95,87 @@ def resolve(system: System, name: str | Path) -> Weights:
     entry = entries.get(str(name))
     if entry is None:
         path = Path(name)
-        if not path.exists():
+        if not _exists(path):
             known = f"known: {', '.join(entries)}" if entries else "give a file"
             raise MissingError(name, "neither weights of this name nor such a file", known)
         return _weights(path.name, path)
     path = system.folder / "weights" / entry.file if entry.file else hub_path(entry)
     if not path.exists():
-        raise MissingError(name, "is not on this machine", f"vitrine weights pull {system.name} {name}")
+        remedy = "install the package again" if entry.file else f"vitrine weights pull {system.name} {name}"
+        raise MissingError(name, "is not on this machine", remedy)
     weights = _weights(entry.name, path)
-    if entry.sha256 and weights.sha256 != entry.sha256:
-        raise InputError(path, "is not the catalogued file (its sha256 differs)", "install the package again")
+    _check_sum(entry, path, weights.sha256)
     return weights
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name; a null character in it
+        return False
+
+
 def _weights(name: str, path: Path) -> Weights:
-    require_file(path)
     return Weights(name, path, sha256(path), read_metadata(path))
+
+
+def _check_sum(entry: Entry, path: Path, found: str) -> None:
+    if entry.sha256 and found != entry.sha256:
+        remedy = "install the package again" if entry.file else "remove it and pull it again"
+        raise InputError(path, "is not the catalogued file (its sha256 differs)", remedy)
 
 
 def hub_path(entry: Entry) -> Path:
     """Where ``pull`` puts a hub's file."""
-    from vitrine.cache import cache_folder
-
-    return cache_folder("weights") / entry.hub.repo.replace("/", "--") / Path(entry.hub.file).name
+    return cache_folder("weights") / entry.hub.repo.replace("/", "--") / entry.hub.file
 
 
 def pull(entry: Entry) -> Path:
-    """Fetches a hub's file; MissingError without a network or the library ``huggingface_hub``."""
+    """Fetches a hub's file; MissingError without a network, InputError where another file than the catalogued came."""
     if entry.hub is None:
-        raise MissingError(entry.name, "is bundled, there is nothing to pull")
+        raise UsageError(entry.name, "is bundled", "there is nothing to pull")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    target = hub_path(entry)
+    path, folder = hub_path(entry), cache_folder("weights") / entry.hub.repo.replace("/", "--")
     try:
-        hf_hub_download(entry.hub.repo, entry.hub.file, local_dir=target.parent)
+        hf_hub_download(entry.hub.repo, entry.hub.file, local_dir=folder)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise MissingError(entry.name, f"could not be fetched ({type(error).__name__})", "check the network") from error
-    return target
+    try:
+        _check_sum(entry, path, sha256(path))
+    except InputError:
+        path.unlink()
+        raise
+    return path
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """What ``save`` wrote beside the tensors; empty for files of others."""
-    if not _is_safetensors(path):
+    if not _is_safetensors(require_file(path)):
         return {}
     with _plain_errors(path), safe_open(path, "pt") as file:
-        return json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+        metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+    if not isinstance(metadata, dict):
+        raise InputError(path, "its metadata is no table", "use a file that 'vitrine train' wrote")
+    return metadata
 
 
 def read_state(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a weight file and the metadata that ``save`` wrote (empty for files of others).
 
-    Takes safetensors and PyTorch's zip checkpoints; a dict under ``state_dict`` is unwrapped. Nothing in the file is
-    ever executed. Raises InputError for a file that is damaged, no checkpoint, much larger inside than outside, or that
-    holds NaN or infinity.
+    Takes safetensors and PyTorch's zip checkpoints, mapped into memory; a dict under ``state_dict`` or ``model`` is
+    unwrapped. Nothing in the file is ever executed. Raises InputError for a file that is damaged, no checkpoint, much
+    larger inside than outside, or that holds NaN or infinity.
     """
     path = require_file(Path(path))
-    state = _read_safetensors(path) if _is_safetensors(path) else _read_checkpoint(path)
-    for name, tensor in state.items():
-        if not _is_finite(tensor):
-            raise InputError(path, f"holds NaN or infinity in {name}", "use another checkpoint of this training")
+    with _plain_errors(path):
+        state = _read_safetensors(path) if _is_safetensors(path) else _read_checkpoint(path)
+        if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > TIED * path.stat().st_size:
+            raise InputError(path, "claims more values than it stores", "do not trust this file")
+        for name, tensor in state.items():
+            if not _is_finite(tensor):
+                raise InputError(path, f"holds NaN or infinity in {name}", "use another checkpoint of this training")
     return state, read_metadata(path)
 
 
@@ -154,14 +187,15 @@ def load_into(
     Raises InputError with the first three names and the count of what is missing, unexpected or of another shape.
     """
     own = module.state_dict()
-    troubles = [
-        ("missing", [name for name in own if name not in state]),
-        ("unexpected", [name for name in state if name not in own]),
-        ("of another shape", [name for name in own if name in state and own[name].shape != state[name].shape]),
-    ]
-    said = [f"{len(names)} {kind} ({', '.join(names[:3])})" for kind, names in troubles if names]
-    if said:
-        raise InputError(subject, f"does not fit this network: {'; '.join(said)}")
+    troubles = {
+        "missing": [name for name in own if name not in state],
+        "unexpected": [name for name in state if name not in own],
+        "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+    }
+    if any(troubles.values()):
+        counts = ", ".join(f"{len(names)} {kind}" for kind, names in troubles.items() if names)
+        names = ", ".join(name for names in troubles.values() for name in names[:3])
+        raise InputError(subject, f"does not fit this network: {counts}", names)
     module.load_state_dict(state, assign=assign)
     if assign:
         module.float()
@@ -170,13 +204,21 @@ def load_into(
 def save(
     path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any], dtype: torch.dtype = torch.float16
 ) -> None:
-    """Writes safetensors with ``metadata`` as JSON, floating-point tensors as ``dtype``; whole or not at all."""
-    tensors = {
-        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
-        for name, tensor in state.items()
-    }
+    """Writes safetensors with ``metadata`` as JSON, floating-point tensors as ``dtype``; whole or not at all.
+
+    Raises InputError where a value is not finite as ``dtype``, and where the file cannot be written.
+    """
+    tensors = {}
+    for name, tensor in state.items():
+        kept = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
+        if not _is_finite(kept):
+            raise InputError(path, f"NaN or infinity in {name} as {dtype}", "it was not written")
+        tensors[name] = kept.clone(memory_format=torch.contiguous_format)  # safetensors refuses shared memory
     with atomic_file(path) as temporary:
-        save_file(tensors, temporary, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        try:
+            save_file(tensors, temporary, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -186,61 +228,74 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    with _plain_errors(path), safe_open(path, "pt") as file:
+    with safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     _refuse_what_is_no_zip(path)
-    with _plain_errors(path):
-        _refuse_bombs(path)
-        content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    content = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not content or not all(isinstance(value, Tensor) for value in content.values()):
+    _refuse_bombs_and_damage(path)
+    content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not (isinstance(content, dict) and content and all(map(_is_plain, content.items()))):
         raise InputError(path, "holds no state dict of tensors", "save model.state_dict() and give that file")
-    for name, tensor in content.items():
-        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise InputError(path, f"claims more values than it stores ({name})", "do not trust this file")
     return dict(content)
+
+
+def _is_plain(entry: tuple[Any, Any]) -> bool:
+    name, tensor = entry
+    dense = isinstance(tensor, Tensor) and tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return isinstance(name, str) and dense
 
 
 def _refuse_what_is_no_zip(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(200)
     if start.startswith(b"PK\x03\x04"):
+        if path.suffix == ".safetensors":  # torch.load goes by this suffix
+            raise InputError(path, "is a PyTorch checkpoint under another format's name", "rename it to .pth")
         return
     if start.startswith(b"version https://git-lfs"):
         raise InputError(path, "is a git-lfs pointer, not the file itself", "fetch it with 'git lfs pull'")
-    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise InputError(path, "is a web page, not weights", "download the file itself")
-    if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise InputError(path, "is a bare pickle, which can run code", "save it as safetensors")
     raise InputError(path, "is no weight file", "give safetensors or a PyTorch checkpoint")
 
 
-def _refuse_bombs(path: Path) -> None:
+def _refuse_bombs_and_damage(path: Path) -> None:
+    """torch.save stores each part as it is with its checksum, so the whole is never smaller than its parts."""
     with zipfile.ZipFile(path) as archive:
-        inside = sum(member.file_size for member in archive.infolist())
-    if inside > EXPANSION_LIMIT * path.stat().st_size + (1 << 20):
-        raise InputError(path, f"would unpack to {inside >> 20} MB", "do not trust this file")
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise InputError(path, "is compressed, which torch.save never does", "save it again with torch.save")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise InputError(path, "would unpack to more than it holds", "do not trust this file")
+        if archive.testzip() is not None:
+            raise InputError(path, "is damaged (a checksum differs)", "download or save it again")
 
 
 def _is_finite(tensor: Tensor) -> bool:
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
     if not tensor.is_floating_point():
         return True
-    flat = tensor.reshape(-1)
-    return all(bool(block.isfinite().all()) for block in flat.split(BLOCK))
+    return all(bool(block.isfinite().all()) for block in tensor.reshape(-1).split(BLOCK))
 
 
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
     """Whatever a reader says of a damaged file becomes one sentence, without its advice to lower the guard."""
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except InputError:
         raise
-    except pickle.UnpicklingError as error:
+    except pickle.UnpicklingError:
         problem = "holds more than tensors, and such a pickle can run code"
-        raise InputError(path, problem, "save it as safetensors") from error
+        raise InputError(path, problem, "save it as safetensors") from None
     except Exception as error:  # damaged archives raise nearly every kind there is
         raise InputError(path, f"is damaged ({type(error).__name__})", "download or save it again") from error

@@ -1,0 +1,450 @@
+"""Weight files: good ones, foreign ones, damaged ones and hostile ones; and the catalogue."""
+
+import io
+import json
+import pickle
+import random
+import struct
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from vitrine.errors import InputError, MissingError, UsageError, VitrineError
+from vitrine.preprocess.sources import sha256
+from vitrine.system import System
+from vitrine.weights import Entry, Hub, catalogue, hub_path, load_into, pull, read_metadata, read_state, resolve, save
+
+MUTANTS = 200
+METADATA = {"system": "toy", "architecture": "two-layers", "config": {"width": 4}}
+
+
+class Canary:
+    """A pickle of it touches a file when it is loaded."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def network(width: int = 4) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+
+
+def checkpoint(path: Path, content: object = None) -> Path:
+    torch.save(network().state_dict() if content is None else content, path)
+    return path
+
+
+def refused(path: Path, *words: str) -> str:
+    """The one line that ``read_state`` refuses ``path`` with."""
+    with pytest.raises(InputError) as caught:
+        read_state(path)
+    line = str(caught.value)
+    assert all(word in line for word in words), line
+    assert "\n" not in line and len(line) <= 200
+    assert "weights_only" not in line and "allowlist" not in line and "safe_globals" not in line
+    return line
+
+
+def rezipped(source: Path, target: Path, compression: int) -> Path:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    return target
+
+
+# Good files
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_what_was_saved_comes_back(tmp_path, dtype):
+    path, state = tmp_path / "toy.safetensors", network().state_dict()
+    save(path, state, METADATA, dtype)
+    back, metadata = read_state(path)
+    assert metadata == METADATA == read_metadata(path)
+    assert list(tmp_path.iterdir()) == [path]
+    for name, tensor in state.items():
+        assert back[name].dtype == (dtype if tensor.is_floating_point() else tensor.dtype)
+        torch.testing.assert_close(back[name].to(tensor.dtype), tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_shared_tensors_can_be_saved(tmp_path):
+    weight = torch.ones(2, 2)
+    save(tmp_path / "tied.safetensors", {"a": weight, "b": weight, "c": weight.T}, {}, torch.float32)
+    assert set(read_state(tmp_path / "tied.safetensors")[0]) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+def test_a_checkpoint_of_pytorch_is_read(tmp_path, wrapper):
+    state = network().state_dict()
+    content = state if wrapper is None else {wrapper: state, "epoch": 7, "meta": {"words": ["x"]}}
+    back, metadata = read_state(checkpoint(tmp_path / "official.pth", content))
+    assert metadata == {}
+    assert all(torch.equal(back[name], tensor) for name, tensor in state.items())
+
+
+def test_a_name_does_not_decide_the_format(tmp_path):
+    save(tmp_path / "weights.pth", network().state_dict(), METADATA)
+    assert read_state(tmp_path / "weights.pth")[1] == METADATA
+    assert read_state(checkpoint(tmp_path / "weights"))[0]
+    refused(checkpoint(tmp_path / "weights.safetensors"), "rename it to .pth")
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_weights_go_into_a_network(tmp_path, assign):
+    save(tmp_path / "toy.safetensors", network().state_dict(), METADATA)
+    with torch.device("meta" if assign else "cpu"):
+        module = network()
+    load_into(module, read_state(tmp_path / "toy.safetensors")[0], assign=assign)
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(module.eval()(x), network().eval()(x), rtol=1e-2, atol=1e-3)
+    assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
+
+
+# Files that do not fit
+
+
+def test_keys_that_do_not_fit_are_counted_and_named():
+    state = network().state_dict()
+    del state["0.weight"], state["0.bias"]
+    state |= {f"extra.{n}": torch.zeros(1) for n in range(5)} | {"2.weight": torch.zeros(2, 9)}
+    with pytest.raises(InputError) as caught:
+        load_into(network(), state, subject="toy.pth")
+    assert caught.value.problem == "does not fit this network: 2 missing, 5 unexpected, 1 of another shape"
+    assert caught.value.remedy == "0.weight, 0.bias, extra.0, extra.1, extra.2, 2.weight"
+    assert str(caught.value).startswith("toy.pth: does not fit this network: 2 missing, 5")
+
+
+def test_nothing_is_loaded_where_one_key_does_not_fit():
+    module, state = network(), {name: torch.zeros_like(tensor) for name, tensor in network().state_dict().items()}
+    del state["2.bias"]
+    with pytest.raises(InputError):
+        load_into(module, state)
+    assert module[0].weight.abs().sum() > 0
+
+
+# Files that are no weights
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"x", "is no weight file"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        (b"\xef\xbb\xbf\n <HTML>", "is a web page"),
+        (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "is a git-lfs pointer"),
+        (b"PK\x03\x04" + bytes(50), "is damaged"),
+        (b"\x05\0\0\0\0\0\0\0{\"a\":", "is damaged"),
+        (struct.pack("<Q", 1 << 62) + b"{}", "is damaged"),
+    ],
+)  # fmt: skip
+def test_what_is_no_weight_file_is_told(tmp_path, content, words):
+    (tmp_path / "w.pth").write_bytes(content)
+    refused(tmp_path / "w.pth", words)
+
+
+def test_places_that_hold_no_file_are_told(tmp_path):
+    refused(tmp_path, "is a folder")
+    refused(tmp_path / "gone.pth", "does not exist")
+    refused(tmp_path / ("x" * 5000), "cannot be read")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, {"a": torch.ones(1), "b": "text"}, {1: torch.ones(1)}])
+def test_a_checkpoint_without_a_state_dict_is_refused(tmp_path, content):
+    refused(checkpoint(tmp_path / "w.pth", content), "holds no state dict")
+
+
+@pytest.mark.parametrize("tensor", [torch.eye(3).to_sparse(), torch.empty(3, device="meta")])
+def test_tensors_that_are_not_plain_are_refused(tmp_path, tensor):
+    refused(checkpoint(tmp_path / "w.pth", {"a": tensor}), "holds no state dict")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), complex(0, float("nan"))])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_values_that_are_not_finite_are_refused(tmp_path, value, suffix):
+    state = {"good": torch.ones(3), "bad": torch.tensor([0.0, value, 1.0])}
+    path = tmp_path / f"w{suffix}"
+    torch.save(state, path) if suffix == ".pth" else save_file(state, path)
+    refused(path, "NaN or infinity in bad")
+
+
+def test_what_is_not_finite_is_not_saved(tmp_path):
+    for value in (float("nan"), 1e5):  # float16 ends at 65504
+        with pytest.raises(InputError, match="NaN or infinity in a as"):
+            save(tmp_path / "w.safetensors", {"a": torch.tensor([value])}, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("metadata", ["[]", "{", "null", "[" * 100_000])
+def test_metadata_that_is_no_table_is_refused(tmp_path, metadata):
+    save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors", {"vitrine": metadata})
+    refused(tmp_path / "w.safetensors")
+
+
+# Hostile files
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_code_in_a_bare_pickle_does_not_run(tmp_path, protocol):
+    (tmp_path / "w.pth").write_bytes(pickle.dumps({"state_dict": Canary(tmp_path / "canary")}, protocol))
+    refused(tmp_path / "w.pth", "can run code")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_code_in_a_checkpoint_does_not_run(tmp_path):
+    path = checkpoint(tmp_path / "w.pth", {"a": torch.ones(1), "b": Canary(tmp_path / "canary")})
+    refused(path, "can run code")
+    assert not (tmp_path / "canary").exists()
+    torch.load(path, weights_only=False)  # the canary is a working one
+    assert (tmp_path / "canary").exists()
+
+
+def test_a_decompression_bomb_is_refused_unopened(tmp_path):
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data/0", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    assert bomb.stat().st_size < 400_000
+    refused(bomb, "is compressed")
+
+
+def test_a_compressed_checkpoint_is_refused(tmp_path):
+    refused(rezipped(checkpoint(tmp_path / "w.pth"), tmp_path / "z.pth", zipfile.ZIP_DEFLATED), "is compressed")
+
+
+def test_a_directory_that_claims_more_than_the_file_holds_is_refused(tmp_path):
+    content = bytearray(checkpoint(tmp_path / "w.pth").read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    struct.pack_into("<I", content, entry + 24, 1 << 30)  # the uncompressed size
+    (tmp_path / "w.pth").write_bytes(content)
+    refused(tmp_path / "w.pth", "unpack to more")
+
+
+def test_a_tensor_of_terabytes_in_a_small_file_is_refused(tmp_path):
+    path = checkpoint(tmp_path / "w.pth", {"a": torch.zeros(1).expand(1_000_000, 1_000_000)})
+    assert path.stat().st_size < 2000
+    refused(path, "claims more values than it stores")
+
+
+def test_many_views_of_one_storage_are_refused(tmp_path):
+    storage = torch.zeros(250_000)
+    refused(checkpoint(tmp_path / "w.pth", {f"w{n}": storage.view(-1) for n in range(200)}), "claims more values")
+
+
+# Damaged files
+
+
+@pytest.fixture(scope="module")
+def good_files(tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("good")
+    save(folder / "w.safetensors", network().state_dict(), METADATA)
+    checkpoint(folder / "w.pth", OrderedDict(network().state_dict()))
+    return {path.suffix: path.read_bytes() for path in folder.iterdir()}
+
+
+def mutant(content: bytes, random: random.Random) -> bytes:
+    """``content`` with up to eight bytes changed, a stretch left out, or one put in."""
+    damaged = bytearray(content)
+    where = random.randrange(len(damaged))
+    match random.randrange(3):
+        case 0:
+            for _ in range(random.randint(1, 8)):
+                damaged[random.randrange(len(damaged))] = random.randrange(256)
+        case 1:
+            del damaged[where : where + random.randint(1, 64)]
+        case 2:
+            damaged[where:where] = random.randbytes(random.randint(1, 64))
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_mutants_are_refused_or_hold_finite_tensors(tmp_path, good_files, suffix, capfd):
+    path, dice = tmp_path / f"w{suffix}", random.Random(13)
+    lines = []
+    for _ in range(MUTANTS):
+        path.write_bytes(mutant(good_files[suffix], dice))
+        try:
+            state, metadata = read_state(path)
+            assert isinstance(metadata, dict)
+            assert all(tensor.isfinite().all() for tensor in state.values())
+        except InputError as error:
+            lines.append(str(error))
+    assert len(lines) > MUTANTS / 2
+    assert not any("weights_only" in line or "\n" in line for line in lines)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_checkpoint_with_changed_values_is_refused(tmp_path, good_files):
+    content = bytearray(good_files[".pth"])
+    value = struct.pack("<f", network().state_dict()["0.bias"][1].item())
+    content[content.index(value)] ^= 1
+    (tmp_path / "w.pth").write_bytes(content)
+    refused(tmp_path / "w.pth", "a checksum differs")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_truncated_files_are_refused(tmp_path, good_files, suffix):
+    content = good_files[suffix]
+    for tenth in range(1, 10):
+        (tmp_path / "w").write_bytes(content[: len(content) * tenth // 10])
+        refused(tmp_path / "w", "is damaged")
+
+
+# The catalogue
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch) -> System:
+    """A system with one bundled file, whose catalogue a test may write anew."""
+    folder = tmp_path / "site" / "toy_system"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.delitem(__import__("sys").modules, "toy_system", raising=False)
+    monkeypatch.setenv("VITRINE_CACHE", str(tmp_path / "cache"))
+    save(folder / "weights" / "small.safetensors", network().state_dict(), METADATA)
+    write_catalogue(folder, bundled_entry(folder))
+    return System("toy", "Toy", "A toy.", "toy_system", "toy")
+
+
+def bundled_entry(folder: Path, **changes: object) -> dict:
+    digest = sha256(folder / "weights" / "small.safetensors")
+    entry = {"name": "small", "architecture": "two-layers", "file": "small.safetensors", "sha256": digest}
+    return entry | {"default": True, "metrics": {"auc": 0.9}, "config": {"width": 4}} | changes
+
+
+def write_catalogue(folder: Path, *entries: dict) -> None:
+    def inline(value: object) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key} = {inline(item)}" for key, item in value.items()) + "}"
+        return json.dumps(value)
+
+    lines = [line for entry in entries for line in ("[[weights]]", *(f"{k} = {inline(v)}" for k, v in entry.items()))]
+    (folder / "weights" / "catalogue.toml").write_text("\n".join(lines))
+
+
+def test_a_bundled_name_is_resolved_and_checked(system):
+    weights = resolve(system, "small")
+    assert weights.name == "small" and weights.metadata == METADATA
+    assert weights.sha256 == catalogue(system)[0].sha256 == sha256(weights.path)
+
+
+def test_a_changed_bundled_file_is_refused(system):
+    path = resolve(system, "small").path
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is not the catalogued file"):
+        resolve(system, "small")
+
+
+@pytest.mark.parametrize("name", ["mine.pth", "two words.pth", "line\nbreak.pth", "🙂.pth", "-dash.pth"])
+def test_a_file_of_the_user_is_resolved_by_its_path(system, tmp_path, name):
+    path = checkpoint(tmp_path / name)
+    assert resolve(system, str(path)) == resolve(system, path)
+    assert resolve(system, path).sha256 == sha256(path)
+    assert read_state(resolve(system, path).path)[0].keys() == network().state_dict().keys()
+
+
+@pytest.mark.parametrize("name", ["smal", "x" * 5000, "a\0b", ""])
+def test_a_name_that_nobody_knows_is_told(system, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VitrineError):
+        resolve(system, name)
+    with pytest.raises(MissingError, match="known: small"):
+        resolve(system, "smal")
+
+
+def test_a_system_without_a_catalogue_knows_no_weights(system):
+    (system.folder / "weights" / "catalogue.toml").unlink()
+    assert catalogue(system) == []
+    with pytest.raises(MissingError, match="give a file"):
+        resolve(system, "small")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"colour": "red"}, {"file": 3}, {"sha256": ""}, {"hub": {"repo": "a/b", "file": "c"}}]
+)
+def test_a_catalogue_with_a_wrong_entry_is_refused(system, changes):
+    write_catalogue(system.folder, bundled_entry(system.folder, **changes))
+    with pytest.raises(InputError, match="is no catalogue of weights"):
+        catalogue(system)
+
+
+@pytest.mark.parametrize("text", ["", "[[weights]", "weights = 3"])
+def test_a_catalogue_that_is_none_is_refused(system, text):
+    (system.folder / "weights" / "catalogue.toml").write_text(text)
+    with pytest.raises(InputError, match="is no catalogue of weights"):
+        catalogue(system)
+
+
+# The hub
+
+
+@pytest.fixture
+def hub_entry(system) -> Entry:
+    content = io.BytesIO()
+    torch.save(network().state_dict(), content)
+    source = system.folder.parent / "published.pth"
+    source.write_bytes(content.getvalue())
+    write_catalogue(
+        system.folder,
+        {"name": "big", "architecture": "two-layers", "hub": {"repo": "lab/net", "file": "v1/big.pth"}}
+        | {"sha256": sha256(source)},
+    )
+    return catalogue(system)[0]
+
+
+def publish(monkeypatch, source: Path) -> None:
+    def download(repo: str, file: str, local_dir: Path) -> None:
+        (local_dir / file).parent.mkdir(parents=True, exist_ok=True)
+        (local_dir / file).write_bytes(source.read_bytes())
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+
+
+def test_a_file_of_the_hub_is_pulled_and_resolved(system, hub_entry, monkeypatch):
+    with pytest.raises(MissingError, match="vitrine weights pull toy big"):
+        resolve(system, "big")
+    publish(monkeypatch, system.folder.parent / "published.pth")
+    assert pull(hub_entry) == hub_path(hub_entry) == resolve(system, "big").path
+
+
+def test_another_file_than_the_catalogued_is_not_kept(system, hub_entry, monkeypatch):
+    publish(monkeypatch, system.folder / "__init__.py")
+    with pytest.raises(InputError):
+        pull(hub_entry)
+    publish(monkeypatch, checkpoint(system.folder.parent / "other.pth", {"a": torch.ones(1)}))
+    with pytest.raises(InputError, match="sha256 differs"):
+        pull(hub_entry)
+    assert not hub_path(hub_entry).exists()
+
+
+def test_without_a_network_pulling_says_so(hub_entry, monkeypatch):
+    def download(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    with pytest.raises(MissingError, match="check the network"):
+        pull(hub_entry)
+
+
+def test_a_bundled_file_cannot_be_pulled(system):
+    with pytest.raises(UsageError, match="is bundled"):
+        pull(catalogue(system)[0])
+
+
+def test_an_entry_lies_in_one_place():
+    with pytest.raises(ValueError, match="either a file or a hub"):
+        Entry(name="x", architecture="y")
+    assert Entry(name="x", architecture="y", hub=Hub(repo="a/b", file="c")).hub.file == "c"
