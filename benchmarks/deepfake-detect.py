@@ -127,7 +127,12 @@ def compare_speed(name: str) -> None:
         difference = (p_fake[variant] - p_fake["official order"]).abs().max()
         rows.append((variant, *seconds, *ratios, f"{difference:.0e}"))
     sizes = [f"{number} crop{'s' * (number > 1)}" for number in GROWTH]
-    header = ("order and engine", *(f"{size}, s" for size in sizes), *(f"{size}, speed" for size in sizes), "difference")
+    header = (
+        "order and engine",
+        *(f"{size}, s" for size in sizes),
+        *(f"{size}, speed" for size in sizes),
+        "difference",
+    )
     print_table(f"{name}: seconds, speed as a ratio to the official order, largest difference of P(fake)", header, rows)
 
 

@@ -54,6 +54,14 @@ def test_every_parameter_is_trained(architecture, image):
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_exports_with_a_free_batch_size(architecture, image):
+    model = network(architecture)
+    program = torch.export.export(model, (image,), dynamic_shapes={"image": {0: torch.export.Dim("batch")}})
+    five = torch.randn(5, 3, 64, 64)
+    torch.testing.assert_close(program.module()(five), model(five), rtol=1e-5, atol=1e-5)
+
+
 def test_ed_puts_the_reconstruction_first(image):
     model = network("genconvit-ed")
     embedding = torch.cat((model.backbone(model.reconstruct(image)), model.backbone(image)), dim=1)

@@ -120,8 +120,8 @@ class GenConViTED(nn.Module):
         return self.decoder(self.encoder(image))
 
     def classify(self, image: Tensor, reconstruction: Tensor) -> Tensor:
-        both = self.backbone(torch.cat((reconstruction, image)))  # (2 * B, embedding)
-        return self.head(both[len(image) :], both[: len(image)])
+        # One call for both, with twice the batch, needs more memory and up to a quarter more time on a CPU.
+        return self.head(self.backbone(image), self.backbone(reconstruction))
 
     def head(self, of_image: Tensor, of_reconstruction: Tensor) -> Tensor:
         """Logits (B, 2) from the backbone's outputs; network A puts the reconstruction first."""
