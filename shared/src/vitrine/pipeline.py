@@ -67,11 +67,11 @@ def run(
 ) -> Iterator[tuple[Path, Result | Failure]]:
     """Yields each source with its result or its failure, in the order of ``sources``.
 
-    Items of several sources share a batch when their shapes and dtypes agree. A source is opened only when those before
-    it have given all their items; at most ``2 * batch_size`` items wait and ``MAX_OPEN`` sources are open, which costs
-    full batches only where many shapes mix. ``on_progress`` hears of each computed batch: a source, and how many of its
-    items were in it. An error in ``read``, ``items``, ``collect`` or ``close`` fails its source, one in ``infer`` the
-    sources of that batch.
+    Items of several sources share a batch when their shapes and dtypes agree; all rows of one source must be of one
+    shape. A source is opened only when those before it have given all their items. At most ``2 * batch_size`` items
+    wait and ``MAX_OPEN`` sources are open: where more would, a batch is computed before it is full. ``on_progress``
+    hears of each computed batch: a source, and how many of its items were in it. An error in ``read``, ``items``,
+    ``collect`` or ``close`` fails its source, one in ``infer`` the sources of that batch.
     """
     runner = _Runner(pipeline, batch_size, on_progress)
     try:
