@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -96,6 +96,16 @@ class Task(vitrine.training.Task):
         self.register_buffer("mean", torch.tensor(self.rule.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(self.rule.std).view(3, 1, 1) * 255, persistent=False)
         self.validated: list[tuple[Tensor, Tensor]] = []
+
+    def train(self, mode: bool = True) -> Self:
+        """A backbone that was trained before keeps its batch norms' statistics: they serve picture and reconstruction
+        alike, and network B shows it the two apart, which would pull them to and fro."""
+        super().train(mode)
+        if self.recipe.model.init:
+            for module in self.model.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     @cached_property
     def datasets(self) -> tuple[Dataset, Dataset]:
