@@ -96,6 +96,7 @@ class Task(vitrine.training.Task):
         self.register_buffer("mean", torch.tensor(self.rule.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(self.rule.std).view(3, 1, 1) * 255, persistent=False)
         self.validated: list[tuple[Tensor, Tensor]] = []
+        self.train()  # Lightning takes the modes as it finds them
 
     def train(self, mode: bool = True) -> Self:
         """A backbone that was trained before keeps its batch norms' statistics: they serve picture and reconstruction
