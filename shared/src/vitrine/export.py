@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vitrine.engine.exported import Output, Run, open_onnx, write_onnx
+from vitrine.engine.exported import Run, open_onnx, relative_error, write_onnx
 from vitrine.errors import InputError
 from vitrine.output import atomic_file
 from vitrine.testing.parity import Comparison
@@ -39,7 +39,7 @@ def export_onnx(module: nn.Module, example: Tensor, path: Path, *, tolerance: fl
 def _largest_error(module: nn.Module, run: Run, example: Tensor) -> float:
     generator = torch.Generator().manual_seed(0)
     batches = [_random_like(example, rows, generator) for rows in CHECKED_ROWS]
-    return max(_error(run(batch), module(batch)) for batch in batches)
+    return max(relative_error(run(batch), module(batch)) for batch in batches)
 
 
 def _random_like(example: Tensor, rows: int, generator: torch.Generator) -> Tensor:
@@ -50,10 +50,3 @@ def _random_like(example: Tensor, rows: int, generator: torch.Generator) -> Tens
     if low == high:
         return torch.randn(shape, generator=generator).to(example.dtype)
     return (low + (high - low) * torch.rand(shape, generator=generator)).to(example.dtype)
-
-
-def _error(output: Output, reference: Output) -> float:
-    if isinstance(reference, Tensor):
-        difference = (output.double() - reference.double()).abs().max()
-        return (difference / reference.double().abs().max().clamp(min=1)).item()
-    return max(_error(*pair) for pair in zip(output, reference, strict=True))

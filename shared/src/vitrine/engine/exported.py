@@ -4,8 +4,9 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ Output = Tensor | tuple[Tensor, ...]
 Run = Callable[[Tensor], Output]
 
 IR_FOLDER, IR_FILE = "openvino", "network.xml"
+SAME = 1e-3  # relative error of float32 in another order of summation, with room
 
 
 def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
@@ -54,9 +56,12 @@ def open_onnx(path: Path) -> Run:
 
 
 def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
-    """The network as an OpenVINO model, from ``store`` or kept there; MissingError without the library openvino."""
+    """The network as an OpenVINO model, from ``store`` or kept there; MissingError without the library openvino.
+
+    A kept one must still give PyTorch's numbers: the file may be damaged, or the network's code another by now.
+    """
     openvino = _openvino()
-    if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)):
+    if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)) and _is_right(model, module, sample):
         return model
     program = _export(module, sample)
     with _quiet():
@@ -73,6 +78,14 @@ def compile_ir(model: Any, precision: str) -> Run:
     compiled = _openvino().Core().compile_model(model, "CPU", options)
     rows = model.input(0).partial_shape[0]
     return _batchwise(lambda array: compiled([array]).to_tuple(), rows.get_length() if rows.is_static else None)
+
+
+def relative_error(output: Output, reference: Output) -> float:
+    """The largest absolute difference, relative to the largest value of ``reference`` where that exceeds 1."""
+    if isinstance(reference, Tensor):
+        difference = (output.double() - reference.double()).abs().max()
+        return (difference / reference.double().abs().max().clamp(min=1)).item()
+    return max(relative_error(*pair) for pair in zip(output, reference, strict=True))
 
 
 def library(name: str, extra: str) -> ModuleType:
@@ -93,6 +106,13 @@ def _read_ir(openvino: ModuleType, path: Path) -> Any:
         return openvino.Core().read_model(path) if path.exists() else None
     except RuntimeError:  # damaged: converted again
         return None
+
+
+def _is_right(model: Any, module: nn.Module, sample: Tensor) -> bool:
+    try:
+        return relative_error(compile_ir(model, "f32")(sample), module(sample)) < SAME
+    except (RuntimeError, ValueError):  # another shape, another number of outputs
+        return False
 
 
 def _keep_ir(openvino: ModuleType, model: Any, folder: Path) -> None:
@@ -128,11 +148,11 @@ def _rows(program: torch.export.ExportedProgram) -> int | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporters log and warn at length about attempts that may fail."""
+    """Exporters log, warn and print at length about attempts that may fail."""
     before = logging.root.manager.disable
     logging.disable()
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             yield
     finally:
         logging.disable(before)
