@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrine.engine.exported import Run, open_onnx, relative_error, write_onnx
-from vitrine.errors import InputError
+from vitrine.errors import UsageError, VitrineError
 from vitrine.output import atomic_file
 from vitrine.testing.parity import Comparison
 
@@ -19,19 +19,26 @@ def export_onnx(module: nn.Module, example: Tensor, path: Path, *, tolerance: fl
 
     ``example`` (B, ...) is a batch of valid inputs; the comparison is made on random ones of its shape and range, of 1,
     2 and 5 rows. Its error is the largest absolute difference, relative to the largest output where that exceeds 1.
-    Raises InputError, and leaves no file, where the error exceeds ``tolerance`` or the weights do not fit into one
-    file; MissingError without the libraries onnx, onnxscript and onnxruntime.
+    Raises UsageError, and writes nothing, where the error exceeds ``tolerance``, the network cannot be exported or its
+    weights do not fit into one file; InputError where ``path`` cannot be written; MissingError without the libraries
+    onnx, onnxscript and onnxruntime.
     """
     weights = (*module.parameters(), *module.buffers())
     if sum(tensor.numel() * tensor.element_size() for tensor in weights) > FILE_LIMIT:
-        raise InputError(path, "would exceed the 2 GiB that one ONNX file can hold", "export a smaller network")
+        raise UsageError(path, "would exceed the 2 GiB that one ONNX file can hold", "export a smaller network")
     module, example = module.eval().cpu(), example.cpu()
     with atomic_file(path) as temporary:
-        write_onnx(module, example, temporary)
-        error = _largest_error(module, open_onnx(temporary), example)
+        try:
+            write_onnx(module, example, temporary)
+            error = _largest_error(module, open_onnx(temporary), example)
+        except (VitrineError, OSError):
+            raise
+        except Exception as failure:  # exporters raise every kind there is
+            problem = f"this network cannot be exported ({type(failure).__name__})"
+            raise UsageError(path, problem, "--debug shows why") from failure
         if not error <= tolerance:  # a NaN fails
             problem = f"does not give PyTorch's numbers (off by {error:.1e}, allowed {tolerance:.1e})"
-            raise InputError(path, problem, "it was not written")
+            raise UsageError(path, problem, "it was not written")
     return Comparison(Path(path).name, error, tolerance)
 
 

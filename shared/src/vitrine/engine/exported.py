@@ -35,7 +35,9 @@ def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
     library("onnxscript", "onnx")
     program = _export(module, sample)
     if _rows(program):
-        raise UsageError("onnx", "the network computes with the length of a batch", "use another engine")
+        raise UsageError(
+            "onnx", "cannot hold this network, which computes with the length of a batch", "use another engine"
+        )
     options = {"input_names": ["input"], "dynamo": True, "external_data": False, "verbose": False}
     with _quiet():
         try:
