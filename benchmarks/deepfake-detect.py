@@ -131,9 +131,12 @@ def compare_speed(name: str) -> None:
         "order and engine",
         *(f"{size}, s" for size in sizes),
         *(f"{size}, speed" for size in sizes),
-        "difference",
+        "change",
     )
-    print_table(f"{name}: seconds, speed as a ratio to the official order, largest difference of P(fake)", header, rows)
+    threads = torch.get_num_threads()
+    print_table(
+        f"{name}, {threads} threads: speed as a ratio to the official order, largest change of P(fake)", header, rows
+    )
 
 
 def compare_memory(name: str) -> None:
