@@ -51,6 +51,7 @@ def test_damaged_variants(networks, small_inputs, suffix, tmp_path, capfd, monke
         (["--rate", "0"], "rate"),
         (["--net", "neither"], "net"),
         (["--net", "cascade", "--weights", "ed"], "needs ed and vae"),
+        (["--net", "cascade", "--scoring", "official"], "official scoring needs"),
         (["--net", "vae", "--weights", "ed"], "holds ed"),
         (["--weights", "ed", "--weights", "ed"], "two weight files"),
     ],

@@ -14,7 +14,7 @@ from deepfake_detect import system
 from deepfake_detect.frames import Arrays, FrameSource, open_frames
 from deepfake_detect.networks import FakeNetwork, choose_networks
 from deepfake_detect.noise import NoisyEngine
-from deepfake_detect.official import official_score
+from deepfake_detect.official import official_score, pool
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
 from vitrine.engine import Engine, prepare
@@ -68,6 +68,8 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     ):
         if options.cascade and len(networks) < 2:
             raise UsageError("cascade", "needs both networks", "use --net ed or --net vae for one")
+        if options.cascade and options.scoring == "official":
+            raise UsageError("cascade", "leaves scores out that official scoring needs", "use --net both")
         self.networks, self.options, self.moments = networks, options, moments
         self.detector = load_detector(face_detector)
         self.crop = networks[0].crop
@@ -153,7 +155,8 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         observations = self._observe(sample, outputs)
         frames = len(sample.found)
         if self.options.scoring == "official":
-            verdict = self._official(outputs)
+            value, _, label = official_score(pool(outputs, self.options.frames))
+            verdict = Verdict(Label(label), value, (), ())
         else:
             verdict = judge(observations, frames, self.thresholds)
         worst = sorted(observations, key=lambda seen: -seen.score)[: self.moments]
@@ -183,12 +186,6 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
 
     def _by_name(self, row: list[float]) -> dict[str, float]:
         return {network.name: p for network, p in zip(self.networks, row, strict=True) if p == p}
-
-    def _official(self, outputs: Tensor) -> Verdict:
-        """All faces in one pool that is cut at the number of frames; no face is FAKE at 0.5."""
-        kept = outputs[: self.options.frames]
-        score, _, label = official_score(kept.transpose(0, 1).reshape(-1, 2))
-        return Verdict(Label(label), score, (), ())
 
     def _explain(self, sample: Sample, worst: list[Observation]) -> Iterator[Moment]:
         from deepfake_detect.explain import heat_maps
