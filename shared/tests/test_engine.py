@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import vitrine.engine.choice as choice
+from vitrine.cache import cache_folder
 from vitrine.engine import ENGINES, prepare
 from vitrine.engine.backends import Backends
 from vitrine.errors import MissingError, UsageError
@@ -272,7 +273,7 @@ def test_auto_refuses_a_way_that_gives_nan_or_fails(timed, monkeypatch):
             return x
 
     timed(eager=0.001, bfloat16=0.0001)
-    for module, note in ((Unstable(), "gives NaN"), (Broken(), "RuntimeError: not\\nin bfloat16")):
+    for module, note in ((Unstable(), "gives NaN or infinity"), (Broken(), "RuntimeError: not\\nin bfloat16")):
         engine = prepare(module, device="cpu")
         engine(images(2))
         assert engine.name == "eager" and engine.trials[1].note == note and not engine.trials[1].accepted
@@ -303,6 +304,18 @@ def test_a_decision_is_made_once(timed, monkeypatch, cache):
 def test_without_a_key_nothing_is_kept(cache):
     prepare(Convolutions(), device="cpu")(images(2))
     assert not cache.exists()
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    for variable in ("VITRINE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(MissingError, match="name a folder in VITRINE_CACHE"):
+        cache_folder("weights")
+    assert prepare(Convolutions(), device="cpu", key=KEY)(images(2)).shape == (2, 2)
 
 
 @pytest.mark.parametrize("change", ["key", "shape", "network", "threads", "tolerance"])

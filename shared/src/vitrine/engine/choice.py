@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 import time
 from importlib import metadata
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from vitrine.cache import cache_folder
 from vitrine.engine.backends import Backends
-from vitrine.engine.exported import Output, Run
+from vitrine.engine.exported import Output, Run, largest_error
 from vitrine.errors import InputError, MissingError, VitrineError, one_line
 from vitrine.output import atomic_file
 
@@ -25,8 +26,10 @@ CHOICE_FILE = "choice.json"
 
 
 class Trial(BaseModel):
-    """One way as ``auto`` saw it: ``seconds`` for the measured rows, ``error`` the largest absolute difference from
-    eager float32; both None, and a ``note`` that says why, where it was not measured.
+    """One way as ``auto`` saw it.
+
+    ``seconds`` for the measured rows, ``error`` the largest absolute difference from eager float32; None, and a
+    ``note`` that says why, where there is no such number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,14 +52,15 @@ class Choice(BaseModel):
 def choose(backends: Backends, batch: Tensor, tolerance: float, store: Path | None) -> tuple[str, Run, list[Trial]]:
     """The way to run batches like ``batch``: its name, the function, and all trials, from ``store`` where it knows."""
     rows = batch if backends.device == "cuda" else batch[:CPU_ROWS]
-    eager = backends.build("eager")
     if (known := _recall(store, tolerance)) and (run := _rebuild(backends, known.name)):
         return known.name, run, known.trials
+    eager = backends.build("eager")
     reference, seconds = _measure(eager, rows)
     trials, runs = [Trial(name="eager", seconds=seconds, error=0.0, accepted=True)], {"eager": eager}
     for name, reason in _candidates(backends.device, seconds / len(rows)).items():
-        trial = Trial(name=name, note=reason) if reason else _try(backends, name, rows, reference, tolerance, runs)
-        trials.append(trial)
+        trial, run = (Trial(name=name, note=reason), None) if reason else _try(backends, name, rows, reference)
+        trials.append(trial.model_copy(update={"accepted": trial.error is not None and trial.error <= tolerance}))
+        runs[name] = run
     best = min((trial for trial in trials if trial.accepted), key=lambda trial: trial.seconds)
     name = best.name if best.seconds < WORTHWHILE * seconds else "eager"
     _remember(store, Choice(name=name, tolerance=tolerance, trials=trials))
@@ -65,12 +69,16 @@ def choose(backends: Backends, batch: Tensor, tolerance: float, store: Path | No
 
 def store_for(key: str, module: nn.Module, batch: Tensor, device: str) -> Path | None:
     """The cache folder of this network with these weights, this input shape and machine; None without ``key``."""
+    try:
+        folder = cache_folder("engines")
+    except MissingError:
+        return None
     if not key:
         return None
     libraries = [_version(name) for name in ("torch", "openvino", "onnxruntime")]
     machine = [device, torch.cuda.get_device_name() if device == "cuda" else _cpu(), torch.get_num_threads()]
     facts = [key, str(module), list(batch.shape[1:]), str(batch.dtype), libraries, machine]
-    return cache_folder("engines") / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def _candidates(device: str, seconds_per_row: float) -> dict[str, str]:
@@ -82,21 +90,19 @@ def _candidates(device: str, seconds_per_row: float) -> dict[str, str]:
     return {"bfloat16": "", "openvino": quick, "openvino-bfloat16": quick, "onnx": quick or second}
 
 
-def _try(
-    backends: Backends, name: str, rows: Tensor, reference: Output, tolerance: float, runs: dict[str, Run]
-) -> Trial:
+def _try(backends: Backends, name: str, rows: Tensor, reference: Output) -> tuple[Trial, Run | None]:
     try:
-        runs[name] = backends.build(name)
-        output, seconds = _measure(runs[name], rows)
-        error = _difference(output, reference)
+        run = backends.build(name)
+        output, seconds = _measure(run, rows)
+        error = largest_error(output, reference)
     except MissingError as missing:
-        return Trial(name=name, note=f"{missing.subject} is not installed")
+        return Trial(name=name, note=f"{missing.subject} is not installed"), None
     except Exception as failure:  # whatever goes wrong in a library that is only tried, eager remains
         reason = failure.reason if isinstance(failure, VitrineError) else f"{type(failure).__name__}: {failure}"
-        return Trial(name=name, note=one_line(reason, 120))
-    if error != error:
-        return Trial(name=name, seconds=seconds, note="gives NaN")
-    return Trial(name=name, seconds=seconds, error=error, accepted=error <= tolerance)
+        return Trial(name=name, note=one_line(reason, 120)), None
+    if math.isfinite(error):
+        return Trial(name=name, seconds=seconds, error=error), run
+    return Trial(name=name, seconds=seconds, note="gives NaN or infinity"), run
 
 
 def _measure(run: Run, rows: Tensor) -> tuple[Output, float]:
@@ -107,13 +113,6 @@ def _measure(run: Run, rows: Tensor) -> tuple[Output, float]:
         run(rows)
         seconds.append(time.perf_counter() - started)
     return output, min(seconds)
-
-
-def _difference(output: Output, reference: Output) -> float:
-    if isinstance(reference, Tensor):
-        return (output.double() - reference.double()).abs().max().item()
-    differences = [_difference(*pair) for pair in zip(output, reference, strict=True)]
-    return sum(differences) if any(d != d for d in differences) else max(differences)
 
 
 def _recall(store: Path | None, tolerance: float) -> Choice | None:
