@@ -12,8 +12,13 @@ VERDICTS = ("UNDECIDED", "wrong among the decided", "real called FAKE", "fake ca
 
 
 def measures(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, ...]:
-    """The ``MEASURES`` of P(fake) (N,) and labels (N,); the AUC's interval comes from drawing ``groups`` (N,)."""
+    """The ``MEASURES`` of P(fake) (N,) and labels (N,); the AUC's interval comes from drawing ``groups`` (N,).
+
+    All are NaN where one label is missing.
+    """
     fake = labels == FAKE
+    if fake.all() or not fake.any():
+        return (float("nan"),) * len(MEASURES)
     return (
         auc(fake, scores),
         *bootstrap_interval(auc, fake, scores, groups=groups),

@@ -78,7 +78,7 @@ class Recipe(vitrine.recipes.Recipe):
     folders with ``real`` and ``fake``, or lists ``path,label``; training and calibration never see them.
     """
 
-    data: PseudoFakes | Folders
+    data: Annotated[PseudoFakes | Folders, Field(discriminator="format")]
     model: Model
     margin: float = 0.2
     epoch: PositiveInt = 100
