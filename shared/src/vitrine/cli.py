@@ -14,8 +14,13 @@ from vitrine.errors import UsageError
 from vitrine.options import BatchSize, Debug, Device, DeviceOption, Json
 from vitrine.system import find, systems
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Applied vision transformers, each ready to use.")
-weights_app = typer.Typer(no_args_is_help=True, help="The weights that each system knows.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Applied vision transformers, each ready to use.",
+)
+weights_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The weights that each system knows.")
 app.add_typer(weights_app, name="weights")
 
 SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A name that 'vitrine list' shows.")]
