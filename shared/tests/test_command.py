@@ -62,3 +62,13 @@ def test_hostile_names_stay_on_one_printable_line(name):
 
 def test_a_long_text_keeps_its_ends():
     assert one_line("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
+
+
+def test_a_command_of_several_verbs_answers_nothing_with_its_help(monkeypatch, capsys):
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    app.command("one")(lambda: None)
+    app.command("two")(lambda: None)
+    assert end(app, monkeypatch=monkeypatch) == 2
+    assert "Commands:" in capsys.readouterr().err
+    assert end(app, "thre", monkeypatch=monkeypatch) == 2
+    assert capsys.readouterr().err.startswith("toy: No such command 'thre'")

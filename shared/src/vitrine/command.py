@@ -41,13 +41,15 @@ def _status(app: typer.Typer, name: str) -> int:
         return _fail(name, str(missing), missing.exit_status)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of Typer's own parser
-            return _fail(name, _usage_line(error, name), 2)
+            return _unusable(error.format_message().strip(), name)
         return _fail(name, f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
 
 
-def _usage_line(error: Exception, name: str) -> str:
-    message = error.format_message().strip() or "this call is incomplete"
-    return f"{message.rstrip('.')}; see '{name} --help'"
+def _unusable(message: str, name: str) -> int:
+    if message.startswith("Usage:"):  # called with nothing at all: the help is the answer
+        print(message, file=sys.stderr)
+        return 2
+    return _fail(name, f"{message.rstrip('.?') or 'this call is incomplete'}; see '{name} --help'", 2)
 
 
 def _fail(name: str, line: str, status: int) -> int:
