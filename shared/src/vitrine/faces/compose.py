@@ -23,11 +23,9 @@ class Composer:
         canvas = Canvas(size)
         for window in _windows(size, rng):
             self._fill(canvas, window, self.scenes, rng)
-        for _ in range(rng.integers(0, 3)):
+        for _ in range(rng.integers(0, 4)):
             self._fill_patch(canvas, _random_box(size, rng), rng)
-        number = rng.choice(7, p=(0.1, 0.4, 0.2, 0.12, 0.08, 0.05, 0.05))
-        largest = size * rng.choice((0.3, 0.6, 0.95))
-        for face_size in sorted(np.exp(rng.uniform(np.log(MIN_SIZE), np.log(largest), number)), reverse=True):
+        for face_size in _face_sizes(size, rng):
             self._add_portrait(canvas, face_size, rng)
         known = canvas.scene
         for box in known.boxes:
@@ -36,11 +34,15 @@ class Composer:
         return _without_tiny(canvas.scene.image, known)
 
     def _fill(self, canvas: Canvas, window: Window, scenes: list[Scene], rng: np.random.Generator, mask=None) -> None:
-        """Fills a window with a random cut-out of a random scene."""
+        """Fills a window with a random cut-out of a random scene.
+
+        One without faces may be small and mirrored around, which makes the finest patterns.
+        """
         scene = scenes[rng.integers(len(scenes))]
         low, high = np.reshape(window, (2, 2))
         size, full = high - low, np.array(scene.image.shape[1::-1])
-        scale = (size / full).max() * np.exp(rng.uniform(-0.1, 0.9))
+        smallest = -0.1 if len(scene.boxes) + len(scene.unsure) else -1.2
+        scale = (size / full).max() * np.exp(rng.uniform(smallest, 0.9))
         room = np.maximum(full - size / scale, 0) / 2
         centre = full / 2 + rng.uniform(-1, 1, 2) * room
         matrix = similarity(centre, (low + high) / 2, scale, _angle(rng) / 2, rng.random() < 0.5)
@@ -73,6 +75,16 @@ class Composer:
         sides = (box[2:] - box[:2]) * rng.uniform(0.2, 0.6, 2)
         centre = rng.uniform(box[:2], box[2:]).clip(1, canvas.size - 1)
         self._fill_patch(canvas, np.concatenate((centre - sides / 2, centre + sides / 2)), rng)
+
+
+def _face_sizes(size: int, rng: np.random.Generator) -> list[float]:
+    """Pixels of none to six faces, the largest first: most are small, one picture in four has one that fills it."""
+    number = rng.choice(7, p=(0.1, 0.4, 0.2, 0.12, 0.08, 0.05, 0.05))
+    largest = size * rng.choice((0.3, 0.6, 0.95))
+    sizes = np.exp(rng.uniform(np.log(MIN_SIZE), np.log(largest), number))
+    if number and rng.random() < 0.25:
+        sizes[0] = size * rng.uniform(0.4, 0.95)
+    return sorted(sizes, reverse=True)
 
 
 def _without_tiny(image: np.ndarray, scene: Scene) -> Scene:

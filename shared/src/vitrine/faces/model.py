@@ -17,7 +17,7 @@ class Config:
 
     stem: int = 16
     dims: tuple[int, int, int, int] = (32, 64, 64, 96)
-    depths: tuple[int, int, int] = (2, 2, 2)
+    depths: tuple[int, int, int] = (1, 2, 2)
     neck: int = 48
 
 

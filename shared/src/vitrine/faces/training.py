@@ -1,5 +1,6 @@
 """How the bundled face detector is trained: from composed pictures, taught by YuNet and a face mesh."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property
 
@@ -49,10 +50,10 @@ class Task(vitrine.training.Task):
 
     def train_dataloader(self) -> DataLoader:
         batches = Batches(self.photographs[0], self.recipe.optim.batch_size, self.recipe.seed)
-        return _loader(batches, EPOCH)
+        return _loader(batches, Numbers(EPOCH))
 
     def val_dataloader(self) -> DataLoader:
-        return _loader(Batches(self.photographs[1], self.recipe.optim.batch_size, seed=1, sizes=(416,)), VALIDATION)
+        return _loader(Batches(self.photographs[1], 16, seed=1, sizes=(416,)), range(VALIDATION))
 
     def training_step(self, batch: dict, number: int) -> Tensor:
         images = batch["images"]
@@ -80,5 +81,5 @@ class Task(vitrine.training.Task):
         return self.model.state_dict(), {"system": "faces", "architecture": "FaceNet", "config": asdict(self.config)}
 
 
-def _loader(batches: Batches, length: int) -> DataLoader:
-    return DataLoader(batches, batch_size=None, sampler=Numbers(length), num_workers=1, persistent_workers=True)
+def _loader(batches: Batches, numbers: Iterable[int]) -> DataLoader:
+    return DataLoader(batches, batch_size=None, sampler=numbers, num_workers=1, persistent_workers=True)
