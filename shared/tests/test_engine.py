@@ -246,7 +246,7 @@ def test_auto_does_not_export_a_quick_network(timed):
     engine = prepare(Convolutions(), device="cpu")
     engine(images(4))
     notes = {trial.name: trial.note for trial in engine.trials}
-    assert notes == {"eager": "", "bfloat16": ""} | dict.fromkeys(OPTIONAL, "eager takes under 10 ms a row")
+    assert notes == {"eager": "", "bfloat16": ""} | dict.fromkeys(OPTIONAL, "eager takes under 30 ms a row")
     assert engine.name == "bfloat16"
 
 

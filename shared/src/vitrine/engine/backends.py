@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from vitrine.engine.exported import Output, Run, compile_ir, convert_to_ir, open_onnx, write_onnx
+from vitrine.engine.exported import Output, Run, compile_ir, convert_to_ir, open_onnx, quiet, write_onnx
 from vitrine.errors import UsageError, VitrineError
 
 EXPORTED = ("openvino", "openvino-bfloat16", "onnx")  # these run on the CPU, and serve one shape of input
@@ -57,7 +57,8 @@ class Backends:
 
     def _compile(self) -> Run:
         compiled = torch.compile(self.module)
-        compiled(self.sample)  # compiles, so that a network that cannot be compiled fails here
+        with quiet():
+            compiled(self.sample)  # compiles, so that a network that cannot be compiled fails here
         return lambda batch: compiled(batch.to(self.device))
 
     def _onnx(self) -> Run:

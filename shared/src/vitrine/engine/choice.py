@@ -21,7 +21,7 @@ from vitrine.output import atomic_file
 CPU_ROWS = 4  # on CPUs a row costs the same in any batch, so few are enough to measure
 REPEATS = 2
 WORTHWHILE = 0.9  # of eager's time: what saves less is not worth other numbers
-EXPORT_PAYS = 0.010  # seconds a row: below it a network is not what a job waits for, and exporting takes seconds
+EXPORT_PAYS = 0.030  # seconds a row: with a quicker network a short job ends before another library is even loaded
 CHOICE_FILE = "choice.json"
 
 

@@ -37,7 +37,7 @@ def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
     if _rows(program):
         raise UsageError("onnx", "this network computes with the length of a batch", "use another engine")
     options = {"input_names": ["input"], "dynamo": True, "verbose": False}
-    with _quiet():
+    with quiet():
         try:
             written = torch.onnx.export(program, (), **options)
         except Exception:  # onnxscript's optimiser fails on some good graphs, such as a chunk of the batch axis
@@ -67,7 +67,7 @@ def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
     if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)) and _is_right(model, module, sample):
         return model
     program = _export(module, sample)
-    with _quiet():
+    with quiet():
         model = openvino.convert_model(program)
     model.reshape([_rows(program) or -1, *sample.shape[1:]])  # the conversion loosens sizes that are fixed
     if store:
@@ -94,6 +94,18 @@ def largest_error(output: Output, reference: Output, *, relative: bool = False) 
         error = (got.double() - expected.double()).abs().max()
         errors.append(error / expected.double().abs().max().clamp(min=1) if relative else error)
     return torch.stack(errors).max().item()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Compilers and exporters log, warn and print at length about attempts that may fail."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def library(name: str, extra: str) -> ModuleType:
@@ -138,7 +150,7 @@ def _export(module: nn.Module, sample: Tensor) -> torch.export.ExportedProgram:
         return (torch.cat([sample[:1], sample[:1]]),)
 
     shapes = ({0: torch.export.Dim.DYNAMIC},)
-    with _quiet():
+    with quiet():
         for strict in (False, True):
             try:
                 return torch.export.export(module, two_rows(), dynamic_shapes=shapes, strict=strict)
@@ -152,18 +164,6 @@ def _rows(program: torch.export.ExportedProgram) -> int | None:
     source = [node for node in program.graph.nodes if node.op == "placeholder"][-1]
     rows = source.meta["val"].shape[0]
     return rows if isinstance(rows, int) else None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporters log, warn and print at length about attempts that may fail."""
-    before = logging.root.manager.disable
-    logging.disable()
-    try:
-        with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _batchwise(compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: int | None = None) -> Run:
