@@ -1,7 +1,8 @@
 """The figures by which detectors of fakes are compared."""
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
 
 from deepfake_detect.model import FAKE
 from deepfake_detect.verdict import Thresholds
@@ -29,8 +30,14 @@ def measures(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tupl
 
 
 def auc(fake: np.ndarray, scores: np.ndarray) -> float:
-    """The share of pairs of a fake and a real in which the fake scores higher; NaN where one kind is missing."""
-    return float(roc_auc_score(fake, scores)) if fake.any() and not fake.all() else float("nan")
+    """The share of pairs of a fake and a real in which the fake scores higher (a tie counts half); NaN without pairs.
+
+    By ranks (Mann and Whitney, 1947): a bootstrap asks for it a thousand times, and scikit-learn's takes ten times as
+    long.
+    """
+    pairs = fake.sum() * (~fake).sum()
+    won = rankdata(scores)[fake].sum() - fake.sum() * (fake.sum() + 1) / 2
+    return float(won / pairs) if pairs else float("nan")
 
 
 def verdicts(scores: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> tuple[float, ...]:

@@ -1,0 +1,138 @@
+"""The figures are right on scores made by hand, and every table of an evaluation is filled."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from deepfake_detect import baseline, pipeline
+from deepfake_detect.crops import CropRule
+from deepfake_detect.data import Pairs
+from deepfake_detect.evaluation import face_tables
+from deepfake_detect.figures import MEASURES, auc, measures, verdicts
+from deepfake_detect.held_out import pseudo_faces, score, sweep
+from deepfake_detect.labelled import Labelled
+from deepfake_detect.model import FAKE, REAL
+from deepfake_detect.pipeline import DeepfakePipeline, Options
+from deepfake_detect.sources import Judged, judge_sources, source_tables
+from deepfake_detect.verdict import Thresholds
+from vitrine.pipeline import Failure
+from vitrine.testing.media import write_clip, write_picture
+
+RULE = CropRule(img_size=64, box="detector", margin=0.2)
+
+
+def test_measures_of_scores_made_by_hand():
+    scores, labels = np.array([0.9, 0.6, 0.4, 0.1]), np.array([FAKE, REAL, FAKE, REAL])
+    figures = dict(zip(MEASURES, measures(scores, labels, np.arange(4)), strict=True))
+    assert figures["AUC"] == 0.75
+    assert 0 <= figures["from"] <= 0.75 <= figures["to"] <= 1
+    assert figures["average precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert figures["EER"] == pytest.approx(0.5) and figures["accuracy at 0.5"] == 0.5
+
+
+def test_auc_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    for size in (2, 10, 500):
+        fake, scores = np.arange(size) % 2 == 0, rng.integers(0, 20, size) / 20
+        assert auc(fake, scores) == pytest.approx(roc_auc_score(fake, scores), abs=1e-12)
+    assert np.isnan(auc(np.array([True, True]), np.array([0.1, 0.2])))
+
+
+def test_rows_of_one_person_widen_the_interval():
+    """A hundred frames of four people are not a hundred people."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([FAKE, REAL, FAKE, REAL], 25)
+    scores = np.repeat([0.8, 0.5, 0.4, 0.2], 25) + rng.normal(0, 0.01, 100)
+    _, low, high, *_ = measures(scores, labels, np.arange(100))
+    _, wide_low, wide_high, *_ = measures(scores, labels, np.repeat(np.arange(4), 25))
+    assert wide_high - wide_low > 1.5 * (high - low)
+
+
+def test_verdicts_made_by_hand():
+    scores = np.array([0.9, 0.5, 0.1, 0.8, 0.2, np.nan])
+    labels = np.array([FAKE, FAKE, FAKE, REAL, REAL, REAL])
+    undecided, wrong, false_alarms, missed = verdicts(scores, labels, Thresholds(0.3, 0.7))
+    assert undecided == pytest.approx(2 / 6) and wrong == pytest.approx(2 / 4)
+    assert false_alarms == pytest.approx(1 / 3) and missed == pytest.approx(1 / 3)
+
+
+def test_the_baseline_learns_what_sharpness_shows():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
+    labels = np.tile([FAKE, REAL], 20)
+    smooth = images.astype(float)
+    smooth[labels == FAKE, 12:52, 12:52] = smooth[labels == FAKE, 12:52, 12:52].mean(axis=(1, 2), keepdims=True)
+    images = smooth.astype(np.uint8)
+    found = baseline.score(baseline.fit(images[:30], labels[:30]), images[30:])
+    assert found[labels[30:] == FAKE].min() > found[labels[30:] == REAL].max()
+
+
+def test_the_sweep_does_the_same_to_real_and_fake(region):
+    plain = pseudo_faces([region], RULE, sweep()["none"])
+    for name, change in sweep().items():
+        faces = pseudo_faces([region], RULE, change)
+        assert faces.images.shape == plain.images.shape == (2, 64, 64, 3)
+        assert (name == "none") == np.array_equal(faces.images, plain.images)
+
+
+def test_tables_of_faces(region, networks):
+    pairs = [Pairs([region] * 4, RULE, seed=0, train=train) for train in (True, False)]
+    scores, verdict_table, worse = face_tables(networks[0], *pairs)
+    assert [row[1] for row in scores.rows[:2]] == ["ed", baseline.NAME]
+    assert scores.rows[-2][1] == "chance" and "4 people" in scores.title
+    assert len(verdict_table.rows) == 2 and [row[0] for row in worse.rows] == list(sweep())
+    assert all(0 <= row[1] <= 1 for row in worse.rows)
+    for table in (scores, verdict_table, worse):
+        json.dumps(vars(table))
+
+
+def test_scores_are_probabilities_of_fake(region, networks):
+    faces = pseudo_faces([region], RULE, repeats=3)
+    found = score(networks[0], faces.images)
+    assert found.shape == (6,) and ((found > 0) & (found < 1)).all()
+    assert faces.labels.tolist() == [FAKE, REAL] * 3 and faces.groups.tolist() == [0] * 6
+
+
+@pytest.fixture
+def judged(tmp_path, networks, middle_face, monkeypatch):
+    """A clip of each label, a picture too small for a face, and a file that is no video."""
+    monkeypatch.setattr(pipeline, "load_detector", lambda spec: middle_face)
+    for kind, name in (("real", "a"), ("fake", "b")):
+        (tmp_path / kind).mkdir()
+        write_clip(tmp_path / kind / f"{name}.mp4")
+    write_picture(tmp_path / "fake" / "small.png", np.zeros((20, 20, 3), np.uint8))
+    (tmp_path / "real" / "broken.mp4").write_bytes(b"no video")
+    job = DeepfakePipeline([networks[0]], Options(frames=4), engine="eager", device="cpu")
+    return judge_sources(job, tmp_path)
+
+
+def test_every_labelled_source_is_judged(judged):
+    by_name = {one.file.path.name: one for one in judged}
+    assert set(by_name) == {"a.mp4", "b.mp4", "small.png", "broken.mp4"}
+    assert by_name["broken.mp4"].verdict == "FAILED" and isinstance(by_name["broken.mp4"].result, Failure)
+    assert by_name["small.png"].verdict == "UNDECIDED" and np.isnan(by_name["small.png"].score)
+    assert len(by_name["a.mp4"].frame_scores) == 4 and by_name["a.mp4"].file.label == REAL
+
+
+def test_tables_of_sources(judged):
+    scores, verdict_table, each = source_tables("set", {"ed": judged})
+    assert [row[:3] for row in scores.rows] == [("ed", "sources", 0), ("ed", "frames", 8)]
+    assert verdict_table.rows[0][1] == 4
+    assert {row[0]: row[4] for row in each.rows}["broken.mp4"] == "FAILED"
+
+
+def test_a_frame_counts_by_its_most_suspicious_face(judged):
+    one = next(one for one in judged if one.file.path.name == "b.mp4")
+    by_frame = {}
+    for seen in one.result.observations:
+        by_frame.setdefault(seen.frame, []).append(seen.score)
+    assert all(len(scores) == 2 for scores in by_frame.values())
+    assert one.frame_scores == [max(scores) for scores in by_frame.values()]
+
+
+def test_a_long_list_gets_no_row_for_each(judged):
+    failed = next(one for one in judged if one.verdict == "FAILED")
+    many = [*judged, *[Judged(Labelled(failed.file.path, REAL, ""), failed.result)] * 40]
+    assert len(source_tables("set", {"ed": many})) == 2
