@@ -158,6 +158,19 @@ def test_pictures_that_are_crops_already_are_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fake", "real"]
 
 
+def test_videos_need_a_folder_for_their_faces(tmp_path):
+    for kind in ("real", "fake"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "clip.MP4").write_bytes(b"-")
+    config = str(CONFIG).replace("'", "")
+    recipe = load_recipe(
+        PIPELINES / "finetune.yaml",
+        [f"data={{format: folders, path: {tmp_path}}}", f"model={{architecture: genconvit-ed, config: {config}}}"],
+    )
+    with pytest.raises(UsageError, match=r"data\.crops"):
+        _ = Task(recipe).datasets
+
+
 def test_thresholds_hold_back_a_tenth_of_each_kind():
     rng = np.random.default_rng(0)
     labels = np.repeat([FAKE, REAL], 2000)

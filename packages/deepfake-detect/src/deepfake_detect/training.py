@@ -26,6 +26,7 @@ from deepfake_detect.networks import load_networks
 from vitrine.errors import UsageError
 from vitrine.faces.detector import load_detector
 from vitrine.faces.samples import Numbers
+from vitrine.preprocess.sources import VIDEO_SUFFIXES
 from vitrine.recipes import Section
 from vitrine.weights import load_into
 
@@ -204,10 +205,12 @@ def _regions(recipe: Recipe, folder: Path) -> list[FaceRegion]:
 
 def _crops(recipe: Recipe, rule: CropRule) -> Path:
     """The folder of face crops; the faces of videos are cut first, where that is still to do."""
-    data = recipe.data
+    data, files = recipe.data, read_labelled(recipe.data.path)
     if data.crops is None:
+        if any(file.path.suffix.lower() in VIDEO_SUFFIXES for file in files):
+            raise UsageError("data.crops", "is missing", "name a folder for the faces that are cut from the videos")
         return data.path
-    folders = {file.path: data.crops / file.path.relative_to(data.path) for file in read_labelled(data.path)}
+    folders = {file.path: data.crops / file.path.relative_to(data.path) for file in files}
     for _, found in extract_faces(folders, load_detector(recipe.face_detector), rule, frames=data.frames):
         if not isinstance(found, int):
             print(f"left out: {found}", file=sys.stderr)
