@@ -42,6 +42,14 @@ def test_average_precision_counts_a_wrong_box_above_a_right_one():
     assert best_first.average_precision() == 1
 
 
+def test_recall_at_a_precision_takes_the_best_score():
+    faces = [found((0, 0, 10, 10), 0.9), found((200, 0, 210, 10), 0.8), found((50, 0, 60, 10), 0.7)]
+    matches = match(faces, KNOWN, LANDMARKS, NO_BOX)
+    assert [matches.recall_at(precision) for precision in (1.0, 0.6, 0.9)] == [0.5, 1.0, 0.5]
+    nothing = match([], KNOWN, LANDMARKS, NO_BOX)
+    assert nothing.recall_at(0.5) == 0
+
+
 def test_landmark_error_is_in_eye_distances():
     shifted = FIVE + np.array([0.6, 0])  # the eyes are 6 pixels apart
     matches = match([found((0, 0, 10, 10), 0.9, shifted), found((50, 0, 60, 10), 0.8)], KNOWN, LANDMARKS, NO_BOX)

@@ -33,7 +33,14 @@ class Composer:
                 self._hide_part(canvas, box, rng)
         return _without_tiny(canvas.scene.image, known)
 
-    def _fill(self, canvas: Canvas, window: Window, scenes: list[Scene], rng: np.random.Generator, mask=None) -> None:
+    def _fill(
+        self,
+        canvas: Canvas,
+        window: Window,
+        scenes: list[Scene],
+        rng: np.random.Generator,
+        mask: np.ndarray | None = None,
+    ) -> None:
         """Fills a window with a random cut-out of a random scene.
 
         One without faces may be small and mirrored around, which makes the finest patterns.

@@ -14,6 +14,7 @@ from vitrine.faces.base import Detector
 from vitrine.faces.canvas import Canvas, similarity
 from vitrine.faces.data import Photographs, Scene, load_photographs
 from vitrine.faces.detector import MIN_SCORE, load_detector
+from vitrine.faces.face import Face
 from vitrine.faces.matching import MIN_IOU, Matches, iou, match, merge
 from vitrine.faces.training import Recipe
 from vitrine.preprocess.sources import VIDEO_SUFFIXES
@@ -26,37 +27,63 @@ MAX_ANGLE = 40.0
 FRAMES = 16  # of each clip
 LOWEST_SCORE = 0.05  # down to which the curve of precision over recall is followed
 OURS, PEER = "bundled", "YuNet"
+MIN_SCORES = {OURS: MIN_SCORE, PEER: yunet.MIN_SCORE}
 
 
 def evaluate(recipe: Recipe, weights: str | None) -> list[Table]:
     """Tables of both detectors: on composed pictures, by size of the face, on the clips, and their time."""
-    ours, peer = load_detector(weights or "bundled"), yunet.YuNet(Path(recipe.data.teacher))
-    frames = list(clip_frames(Path(recipe.data.clips)))
+    teacher = Path(recipe.data.teacher)
+    detectors = {OURS: load_detector(weights or "bundled"), PEER: yunet.YuNet(teacher)}
     curious = load_detector(weights or "bundled")
     curious.min_score = LOWEST_SCORE
-    searchers = {OURS: curious.many, PEER: yunet.YuNet(Path(recipe.data.teacher), LOWEST_SCORE).many}
+    scenes = list(held_out_scenes(load_photographs(recipe.data)[1]))
+    searches = {OURS: curious.many, PEER: yunet.YuNet(teacher, LOWEST_SCORE).many}
+    found = {name: match_strangers(search, scenes) for name, search in searches.items()}
+    frames = list(clip_frames(Path(recipe.data.clips)))
     return [
-        *people_tables(searchers, load_photographs(recipe.data)[1]),
-        clip_table({OURS: ours, PEER: peer}, frames),
-        time_table({OURS: ours, PEER: peer}, [image for _, image in frames]),
+        people_table(found),
+        size_table(found),
+        clip_table(detectors, frames),
+        time_table(detectors, [image for _, image in frames]),
     ]
 
 
-def people_tables(searchers: Mapping[str, Callable], photographs: Photographs) -> list[Table]:
+def match_strangers(search: Callable, scenes: list[Scene]) -> list[Matches]:
+    """What ``search`` finds in each scene, held against what is there."""
+    return [match(search([scene.image])[0], scene.boxes, scene.landmarks, scene.unsure) for scene in scenes]
+
+
+def people_table(found: Mapping[str, list[Matches]]) -> Table:
     """How well strangers' faces are found that were pasted at fixed sizes and angles over held-out scenes."""
-    scenes = list(held_out_scenes(photographs))
-    min_scores = {OURS: MIN_SCORE, PEER: yunet.MIN_SCORE}
-    found = {name: [_match(search([scene.image])[0], scene) for scene in scenes] for name, search in searchers.items()}
-    columns = ("detector", "min score", "recall", "precision", "average precision", "landmark error / eye distance")
-    overall = [(name, min_scores[name], *_figures(merge(parts), min_scores[name])) for name, parts in found.items()]
-    by_size = [
-        (size, *(merge(parts[first :: len(SIZES)]).recall(min_scores[name]) for name, parts in found.items()))
-        for first, size in enumerate(SIZES)
+    merged = {name: merge(parts) for name, parts in found.items()}
+    precision = merged[PEER].precision(MIN_SCORES[PEER])
+    rows = [
+        (
+            name,
+            MIN_SCORES[name],
+            matches.recall(MIN_SCORES[name]),
+            matches.precision(MIN_SCORES[name]),
+            matches.recall_at(precision),
+            matches.average_precision(),
+            matches.landmark_error(MIN_SCORES[name]),
+        )
+        for name, matches in merged.items()
     ]
-    return [
-        Table(f"{len(scenes)} faces of strangers, IoU {MIN_IOU}", columns, overall),
-        Table("Recall by size of the face", ("pixels", *found), by_size),
-    ]
+    at_equal = f"recall at precision {precision:.3f}"
+    columns = ("detector", "min score", "recall", "precision", at_equal, "average precision", "landmark error / eyes")
+    return Table(f"{merged[PEER].known} faces of strangers, IoU {MIN_IOU}", columns, rows)
+
+
+def size_table(found: Mapping[str, list[Matches]]) -> Table:
+    """The same by size of the face."""
+    rows = []
+    for first, size in enumerate(SIZES):
+        parts = {name: merge(matches[first :: len(SIZES)]) for name, matches in found.items()}
+        recalls = [part.recall(MIN_SCORES[name]) for name, part in parts.items()]
+        errors = [part.landmark_error(MIN_SCORES[name]) for name, part in parts.items()]
+        rows.append((size, *recalls, *errors))
+    columns = [f"{figure}: {name}" for figure in ("recall", "landmark error") for name in found]
+    return Table("By size of the face", ("pixels", *columns), rows)
 
 
 def held_out_scenes(photographs: Photographs) -> Iterator[Scene]:
@@ -91,19 +118,6 @@ def _everywhere() -> tuple[np.ndarray, tuple[int, int, int, int]]:
     return np.ones((CANVAS, CANVAS), np.float32), (0, 0, CANVAS, CANVAS)
 
 
-def _match(faces: list, scene: Scene) -> Matches:
-    return match(faces, scene.boxes, scene.landmarks, scene.unsure)
-
-
-def _figures(matches: Matches, min_score: float) -> tuple[float, ...]:
-    return (
-        matches.recall(min_score),
-        matches.precision(min_score),
-        matches.average_precision(),
-        matches.landmark_error(),
-    )
-
-
 def clip_frames(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """The name of the clip and the picture, for evenly spaced frames of each clip below ``folder``."""
     clips = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
@@ -132,7 +146,7 @@ def clip_table(detectors: Mapping[str, Detector], frames: list[tuple[str, np.nda
     return Table(f"Frames of the clips, IoU {MIN_IOU}", columns, rows)
 
 
-def _agree(face, others: list) -> bool:
+def _agree(face: Face, others: list[Face]) -> bool:
     return bool(others) and bool((iou(face.box, np.array([other.box for other in others])) >= MIN_IOU).any())
 
 

@@ -35,9 +35,15 @@ class Matches:
         precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
         return float(precision[hits].sum() / max(self.known, 1))
 
-    def landmark_error(self) -> float:
+    def recall_at(self, precision: float) -> float:
+        """The largest recall at any score from which the precision is at least ``precision``."""
+        hits = self.hits[np.argsort(-self.scores, kind="stable")]
+        good = np.cumsum(hits) / np.arange(1, len(hits) + 1) >= precision
+        return float(np.cumsum(hits)[good].max(initial=0) / max(self.known, 1))
+
+    def landmark_error(self, min_score: float = 0.0) -> float:
         """The mean over found faces, in eye distances; NaN without any."""
-        errors = self.landmark_errors[np.isfinite(self.landmark_errors)]
+        errors = self.landmark_errors[np.isfinite(self.landmark_errors) & (self.scores >= min_score)]
         return float(errors.mean()) if len(errors) else float("nan")
 
 
