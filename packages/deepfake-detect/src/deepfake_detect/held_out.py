@@ -50,9 +50,10 @@ def crop_faces(crops: LabelledCrops) -> Faces:
 @torch.inference_mode()
 def score(network: FakeNetwork, images: np.ndarray) -> np.ndarray:
     """P(fake) (N,) of crops uint8 (N, S, S, 3)."""
+    module = network.module.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     batches = (images[at : at + BATCH] for at in range(0, len(images), BATCH))
     inputs = (normalise(batch, network.crop.mean, network.crop.std) for batch in batches)
-    return torch.cat([network.probability(network.module(batch)) for batch in inputs]).numpy()
+    return torch.cat([network.probability(module(batch)) for batch in inputs]).numpy()
 
 
 def sweep() -> dict[str, Change]:
