@@ -81,7 +81,7 @@ def test_an_audio_file_is_named_as_such(tmp_path):
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     outcome = call("deepfake_detect", path)
-    assert outcome.status == 1 and "video" in outcome.stderr
+    assert outcome.status == 1 and "holds sound only" in outcome.stderr
 
 
 def test_a_disk_that_is_full_leaves_nothing(portrait, tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def test_every_choice_of_network(portrait, net):
 
 
 def test_frames_by_rate_and_all(portrait):
-    assert json.loads(call("deepfake_detect", portrait, "--rate", "4").stdout)["frames"] == 13
+    assert json.loads(call("deepfake_detect", portrait, "--rate", "5").stdout)["frames"] == 15
     assert json.loads(call("deepfake_detect", portrait, "--frames", "all", "--net", "ed").stdout)["frames"] == 75
 
 

@@ -44,13 +44,35 @@ def test_a_command_of_the_job(workplace, line):
     assert outcome.status == 0 and '"status": "done"' in outcome.stdout, outcome.stderr
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("vitrine")])
-def test_a_generic_verb(workplace, line):
-    if "pipelines" in line and not (DATA / "deepfake").is_dir():
+@pytest.fixture
+def few_faces(workplace) -> list[str]:
+    """Overrides that let a recipe see a dozen people, train for two steps and skip the labelled sets."""
+    folder = DATA / "deepfake" / "faces_real"
+    if not folder.is_dir():
         pytest.skip(f"needs the data sets in {DATA}")
-    shorter = ["--set", "budget={steps: 2}", "--set", "epoch=2"] if line.startswith("vitrine train") else []
-    outcome = call("vitrine", *shlex.split(line, comments=True)[1:], *shorter)
+    for part in ("train", "val"):
+        (workplace / part).mkdir()
+        for picture in sorted((folder / part).iterdir())[:12]:
+            (workplace / part / picture.name).symlink_to(picture)
+    changes = [
+        "budget={steps: 2}",
+        "epoch=2",
+        "test={}",
+        *(f"data.{part}={workplace / part}" for part in ("train", "val")),
+    ]
+    return [word for change in changes for word in ("--set", change)]
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrine train", "vitrine evaluate"))])
+def test_a_recipe(workplace, few_faces, line):
+    outcome = call("vitrine", *shlex.split(line, comments=True)[1:], *few_faces)
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
+
+
+def test_exports(workplace):
+    (line,) = [line for line in LINES if line.startswith("vitrine export")]
+    outcome = call("vitrine", *shlex.split(line, comments=True)[1:])
+    assert outcome.status == 0 and len(list(workplace.rglob("*.onnx"))) == 2, outcome.stderr
 
 
 def test_the_other_commands_install_the_package():
