@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
@@ -236,3 +237,8 @@ def test_time_ticks_are_few_and_inside(span):
     ticks = _time_ticks(3, 3 + span)
     assert 3 <= len(ticks) <= 12
     assert all(3 - 1e-6 <= tick <= 3 + span + 1e-6 for tick in ticks)
+
+
+def test_a_table_is_strict_json():
+    table = Table("t", ("a", "b"), [(1, float("nan")), (0.5, None)])
+    assert json.loads(json.dumps(table.to_dict(), allow_nan=False))["rows"] == [[1, None], [0.5, None]]

@@ -146,7 +146,7 @@ def evaluate(
     tables = find(loaded.system).room("evaluation").evaluate(loaded, weights[0] if weights else None)
     if json_ or not sys.stdout.isatty():
         for table in tables:
-            print(json.dumps(vars(table)))
+            print(json.dumps(table.to_dict(), allow_nan=False))
     else:
         for table in tables:
             Console().print(table.to_rich())

@@ -44,6 +44,11 @@ class Table:
         table = f"<table>{caption}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>"
         return f'<div class="scroll">{table}</div>'
 
+    def to_dict(self) -> dict:
+        """Title, columns and rows as JSON values; NaN becomes None."""
+        rows = [[None if _missing(value) else value for value in row] for row in self.rows]
+        return {"title": self.title, "columns": list(self.columns), "rows": rows}
+
     def to_csv(self) -> str:
         """Comma-separated with a header line; numbers in full precision, None and NaN empty."""
         text = io.StringIO()
