@@ -8,11 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from vitrine.weights import catalogue, resolve
 
 from vitrine.errors import MAX_LINE
 from vitrine.system import System
 from vitrine.testing.commands import call
+from vitrine.weights import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "cv2", "av", "timm", "lightning", "scipy", "pydantic", "PIL", "sklearn"}
@@ -41,6 +41,33 @@ def test_help(command: System):
     assert command.command in outcome.stdout
     assert all(option in outcome.stdout for option in COMMON_OPTIONS)
     assert max(map(len, outcome.stdout.splitlines())) <= 120
+
+
+OPTIONAL = (
+    "scipy",
+    "sklearn",
+    "lightning",
+    "torchmetrics",
+    "tensorboard",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "dlib",
+    "skimage",
+)
+
+
+def test_the_job_needs_no_optional_library(command: System, example):
+    """What ``pip install <package>`` brings is enough for the job."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({OPTIONAL}))  # None: importing it fails
+sys.argv = ["{command.command}", r"{example}", "--quiet"]
+from {command.package}.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and '"status": "done"' in done.stdout, done.stderr
 
 
 def assert_one_line(outcome, command: System, status: int) -> None:

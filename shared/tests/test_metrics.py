@@ -4,7 +4,9 @@ from scipy.special import softmax
 from sklearn.metrics import det_curve, log_loss, roc_auc_score
 
 from vitrine.errors import InputError
-from vitrine.metrics import bootstrap_interval, det_points, eer, fit_temperature
+from vitrine.metrics.bootstrap import bootstrap_interval
+from vitrine.metrics.calibration import fit_temperature
+from vitrine.metrics.verification import det_points, eer
 
 
 @pytest.fixture

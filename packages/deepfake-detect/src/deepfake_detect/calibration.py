@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from deepfake_detect.model import FAKE
-from vitrine.metrics import fit_temperature
+from vitrine.metrics.calibration import fit_temperature
 
 WRONG = 0.1  # share of validation faces of one kind that may lie beyond the other's limit
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from vitrine.faces.face import Face
-from vitrine.metrics import bootstrap_interval
+from vitrine.metrics.bootstrap import bootstrap_interval
 
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
 MIN_FRAMES = 3  # frames in which a person must be seen before the person is judged
