@@ -27,8 +27,8 @@ ROWS_FILE = "results.jsonl"
 class Batch:
     """One call of a command: its pipeline, and what the caller wants to see and keep.
 
-    The pipeline's ``settings()`` stand in every row; ``resume`` skips a source only when they and the input's sha256 are
-    those of the earlier result.
+    The pipeline's ``settings()`` stand in every row; ``resume`` skips a source only when they and the input's sha256
+    are those of the earlier result.
     """
 
     command: str
