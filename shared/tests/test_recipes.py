@@ -102,6 +102,12 @@ def test_the_checksum_changes_with_a_value(write):
     assert load_recipe(path).sha256 != load_recipe(path, ["seed=1"]).sha256
 
 
+def test_what_is_only_said_of_a_run_changes_no_checksum(write):
+    path = write(GOOD)
+    said = load_recipe(path, ["notes=another day", "expect={val/auc: 0.9}"])
+    assert said.notes == "another day" and said.sha256 == load_recipe(path).sha256
+
+
 def test_overrides_are_yaml_values(write):
     recipe = load_recipe(
         write(GOOD), ["optim.lr=2e-4", "data.augment=true", "data.sizes=[1, 2]", "teacher.depth=7", "budget={steps: 3}"]

@@ -32,3 +32,9 @@ def test_beyond_the_border_its_pixels_are_repeated(square):
     x0, y0, x1, y1 = (value + 60 for value in square)
     expected = cv2.resize(padded[y0:y1, x0:x1], (50, 50), interpolation=cv2.INTER_AREA)
     assert np.array_equal(cut_square(image, square, 50), expected)
+
+
+@pytest.mark.parametrize(("x", "share"), [(50, 1.0), (0, 1.0), (-25, 0.75), (175, 0.25), (-100, 0.0), (300, 0.0)])
+def test_the_share_of_a_crop_within_the_picture(x, share):
+    face = Face((x, 20, x + 100, 120), 1.0, LANDMARKS)
+    assert CropRule(box="detector").share_inside(pattern(200, 160), face) == pytest.approx(share)

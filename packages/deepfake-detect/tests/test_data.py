@@ -50,16 +50,40 @@ def test_without_a_mesh_the_detector_finds_the_faces(faces, middle_face):
 @pytest.mark.parametrize("train", [True, False])
 def test_a_pair_can_be_made_again(region, train):
     pairs, same, other = (Pairs([region], RULE, seed=seed, train=train) for seed in (0, 0, 1))
-    assert pairs[7].shape == (2, 3, 64, 64) and pairs[7].dtype == torch.uint8
-    assert torch.equal(pairs[7], same[7])
-    assert not torch.equal(pairs[7], pairs[8]) and not torch.equal(pairs[7], other[7])
-    assert Pairs.labels.tolist() == [FAKE, REAL]
+    sample = pairs[7]
+    assert sample["images"].shape == (2, 3, 64, 64) and sample["images"].dtype == torch.uint8
+    assert sample["labels"].tolist() == [FAKE, REAL]
+    assert all(torch.equal(sample[part], same[7][part]) for part in sample)
+    assert not torch.equal(sample["images"], pairs[8]["images"])
+    assert not torch.equal(sample["images"], other[7]["images"])
+
+
+def test_the_blend_map_shows_where_the_pictures_differ(region):
+    pairs = Pairs([region], RULE, seed=0, train=False, change=lambda images, rng: images)
+    for number in range(8):
+        sample = pairs[number]
+        fake, real = sample["images"].float()
+        boundary, inside = sample["blend"]
+        changed = torch.nn.functional.max_pool2d((fake - real).abs().amax(0)[None], 8)[0]  # of each 8 x 8 pixels
+        assert sample["blend"].shape == (2, 8, 8)
+        assert 0 < inside.max() < 1 + 1e-6 and 0 < boundary.max() < 1 + 1e-6
+        assert changed[inside == 0].max() <= 2  # the resized picture's edge of a cell
+        assert inside[changed > 20].min() > 0
+
+
+def test_some_training_pictures_end_close_to_the_face(region):
+    """Their margin is filled with repeated pixels, in fake and real alike."""
+    pairs = Pairs([region], RULE, seed=0, train=True, change=lambda images, rng: images)
+    edges = [pairs[number]["images"][..., :3].float() for number in range(120)]
+    repeated = [(edge.std(dim=3).amax((1, 2)) < 1e-3).tolist() for edge in edges]
+    assert all(fake == real for fake, real in repeated)
+    assert 1 <= sum(fake for fake, _ in repeated) <= 30
 
 
 def test_the_real_half_of_an_unchanged_validation_pair_is_the_plain_crop(region):
     """What the network sees in training is what the command shows it."""
     pairs = Pairs([region], RULE, seed=0, train=False, change=lambda images, rng: images)
-    crops = [pairs[number][1] for number in range(8)]
+    crops = [pairs[number]["images"][1] for number in range(8)]
     plain = torch.from_numpy(RULE.cut(region.image, region.face)).permute(2, 0, 1)
     assert any(torch.equal(crop, plain) for crop in crops)
 
@@ -125,9 +149,9 @@ def test_crops_carry_their_own_label(tmp_path):
     for train in (True, False):
         crops = LabelledCrops(files, RULE, seed=0, train=train)
         for number in range(12):
-            image, label = crops[number]
-            assert image.shape == (1, 3, 64, 64)
-            assert (image.float().mean() > 120) == (label.item() == FAKE)
+            sample = crops[number]
+            assert sample["images"].shape == (1, 3, 64, 64)
+            assert (sample["images"].float().mean() > 120) == (sample["labels"].item() == FAKE)
 
 
 def test_training_draws_both_labels_equally(tmp_path):
@@ -135,7 +159,7 @@ def test_training_draws_both_labels_equally(tmp_path):
     for number in range(40):
         Image.fromarray(np.full((64, 64, 3), 40, np.uint8)).save(folder / "real" / "a" / f"more{number}.png")
     crops = LabelledCrops(read_labelled(folder), RULE, seed=0, train=True)
-    fakes = sum(crops[number][1].item() == FAKE for number in range(80))
+    fakes = sum(crops[number]["labels"].item() == FAKE for number in range(80))
     assert 25 < fakes < 55
 
 

@@ -1,6 +1,7 @@
 """The figures are right on scores made by hand, and every table of an evaluation is filled."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +10,19 @@ from sklearn.metrics import roc_auc_score
 from deepfake_detect import baseline, pipeline
 from deepfake_detect.crops import CropRule
 from deepfake_detect.data import Pairs
-from deepfake_detect.evaluation import face_tables
+from deepfake_detect.evaluation import face_parts
 from deepfake_detect.figures import MEASURES, auc, measures, verdicts
-from deepfake_detect.held_out import pseudo_faces, score, sweep
+from deepfake_detect.held_out import pseudo_faces, score
 from deepfake_detect.labelled import Labelled
 from deepfake_detect.model import FAKE, REAL
 from deepfake_detect.pipeline import DeepfakePipeline, Options
+from deepfake_detect.recompression import recompressed, recompression_table
+from deepfake_detect.reliability import calibration_parts
+from deepfake_detect.robustness import CHANGES
 from deepfake_detect.sources import Judged, judge_sources, source_tables
 from deepfake_detect.verdict import Thresholds
 from vitrine.pipeline import Failure
+from vitrine.preprocess.video import open_video
 from vitrine.testing.media import write_clip, write_picture
 
 RULE = CropRule(img_size=64, box="detector", margin=0.2)
@@ -69,23 +74,43 @@ def test_the_baseline_learns_what_sharpness_shows():
     assert found[labels[30:] == FAKE].min() > found[labels[30:] == REAL].max()
 
 
-def test_the_sweep_does_the_same_to_real_and_fake(region):
-    plain = pseudo_faces([region], RULE, sweep()["none"])
-    for name, change in sweep().items():
-        faces = pseudo_faces([region], RULE, change)
-        assert faces.images.shape == plain.images.shape == (2, 64, 64, 3)
-        assert (name == "none") == np.array_equal(faces.images, plain.images)
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_stronger_change_departs_further(region, name):
+    change, strengths = CHANGES[name]
+    errors = [np.abs(change(region.image, strength).astype(int) - region.image).mean() for strength in strengths]
+    rising = name.startswith(("H.264", "blur"))
+    assert errors == sorted(errors, reverse=not rising) and min(errors) > 0
+
+
+def test_real_and_fake_are_changed_alike(region):
+    plain, dark = (pseudo_faces([region], RULE, lambda image, part=part: image // part) for part in (1, 2))
+    assert plain.images.shape == (2, 64, 64, 3)
+    assert np.abs(plain.images.astype(int) // 2 - dark.images).max() <= 1
 
 
 def test_tables_of_faces(region, networks):
     pairs = [Pairs([region] * 4, RULE, seed=0, train=train) for train in (True, False)]
-    scores, verdict_table, worse = face_tables(networks[0], *pairs)
+    scores, verdict_table, undecided, calibration, reliability, worse, *charts = face_parts(
+        networks[0], *pairs, [region] * 4
+    )
     assert [row[1] for row in scores.rows[:2]] == ["ed", baseline.NAME]
     assert scores.rows[-2][1] == "chance" and "4 people" in scores.title
-    assert len(verdict_table.rows) == 2 and [row[0] for row in worse.rows] == list(sweep())
-    assert all(0 <= row[1] <= 1 for row in worse.rows)
-    for table in (scores, verdict_table, worse):
-        json.dumps(vars(table))
+    assert len(verdict_table.rows) == 2 and len(calibration.rows) == 2
+    assert {row[0] for row in worse.rows} == {"none", *CHANGES} and all(0 <= row[2] <= 1 for row in worse.rows)
+    assert [chart.x_label for chart in charts] == list(CHANGES) and len(reliability.series) == 3
+    shares = [row[3] for row in undecided.rows]
+    assert shares == sorted(shares, reverse=True), "the more errors are allowed, the less is left undecided"
+    for table in (scores, verdict_table, undecided, calibration, worse):
+        json.dumps(table.to_dict(), allow_nan=False)
+
+
+def test_without_its_temperature_a_network_is_the_softmax_of_its_logits(region, networks):
+    faces = pseudo_faces([region], RULE, repeats=10)
+    hot = replace(networks[0], temperature=1.0)
+    cold = replace(networks[0], temperature=3.0)
+    table, _ = calibration_parts(cold, score(cold, faces.images), faces.labels == FAKE)
+    plain, _ = calibration_parts(hot, score(hot, faces.images), faces.labels == FAKE)
+    assert table.rows[1][2] == pytest.approx(plain.rows[0][2], abs=1e-5)
 
 
 def test_scores_are_probabilities_of_fake(region, networks):
@@ -121,6 +146,28 @@ def test_tables_of_sources(judged):
     assert [row[:3] for row in scores.rows] == [("ed", "sources", 0), ("ed", "frames", 8)]
     assert verdict_table.rows[0][1] == 4
     assert {row[0]: row[4] for row in each.rows}["broken.mp4"] == "FAILED"
+
+
+def test_each_manipulation_is_measured_against_all_real_sources(judged):
+    kinds = {"b.*": "swap", "sm*": "mask", "nothing*": "unseen"}
+    *_, by_kind, _ = source_tables("set", {"ed": judged}, kinds)
+    assert [row[:3] for row in by_kind.rows] == [("swap", "ed", 1), ("mask", "ed", 1)]
+    swap = by_kind.rows[0]
+    assert sum(swap[5:]) == 1 and 0 <= swap[4] <= 1
+
+
+def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face, monkeypatch):
+    monkeypatch.setattr(pipeline, "load_detector", lambda spec: middle_face)
+    clip = write_clip(tmp_path / "a.mp4", options={"crf": "10"})
+    again = {factor: recompressed(clip, factor, tmp_path / f"{factor}.mp4") for factor in (23, 40)}
+    assert again[40].stat().st_size < again[23].stat().st_size
+    with open_video(again[40]) as video:
+        assert video.frame_count == 20 and (video.width, video.height) == (64, 64)
+    job = DeepfakePipeline([networks[0]], Options(frames=4), engine="eager", device="cpu")
+    table = recompression_table("set", job, [Labelled(clip, REAL, "a"), Labelled(clip, FAKE, "b")])
+    assert [row[:2] for row in table.rows] == [(23, 1), (30, 1), (35, 1), (40, 1)]
+    assert all(0 <= value <= 1 for row in table.rows for value in row[2:])
+    assert recompression_table("set", job, [Labelled(clip, FAKE, "b")]) is None
 
 
 def test_a_frame_counts_by_its_most_suspicious_face(judged):

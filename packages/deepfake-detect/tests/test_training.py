@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 pytest.importorskip("lightning")
 
@@ -16,16 +17,17 @@ from deepfake_detect.crops import CropRule
 from deepfake_detect.model import FAKE, REAL, build_model
 from deepfake_detect.networks import choose_networks
 from deepfake_detect.training import Task
-from vitrine.errors import UsageError
+from vitrine.errors import InputError, UsageError
 from vitrine.recipes import load_recipe
 from vitrine.testing.media import write_clip
 from vitrine.training import train
-from vitrine.weights import save
+from vitrine.weights import read_state, save
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "deepfake-detect"
 BACKBONE = {"backbone": "resnet18", "backbone_options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}}
 CONFIG = {"img_size": 32, **BACKBONE, "embedding": 8, "hidden": 8, "encoder_widths": [4, 8]}
-CONFIGS = {"ed": CONFIG, "vae": CONFIG | {"latent_channels": 4}}
+ALONE = {key: value for key, value in CONFIG.items() if key != "encoder_widths"}
+CONFIGS = {"ed": CONFIG, "vae": CONFIG | {"latent_channels": 4}, "backbone": ALONE}
 
 
 def small_recipe(name: str, faces: Path, *overrides: str):
@@ -33,7 +35,7 @@ def small_recipe(name: str, faces: Path, *overrides: str):
     return load_recipe(
         PIPELINES / f"{name}.yaml",
         [
-            f"data={{format: pseudo-fakes, train: {faces}/train, val: {faces}/train, mesh: {faces}/mesh.json}}",
+            f"data={{format: pseudo-fakes, train: {faces}/train, test: {faces}/train, mesh: {faces}/mesh.json}}",
             f"model={{architecture: genconvit-{name}, config: {config}}}",
             "budget={steps: 2}",
             "optim.batch_size=4",
@@ -56,7 +58,7 @@ def saved(path: Path, name: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", ["ed", "vae"])
+@pytest.mark.parametrize("name", ["ed", "vae", "backbone"])
 def test_the_command_loads_what_training_writes(name, faces, tmp_path):
     recipe = small_recipe(name, faces)
     (network,) = choose_networks(None, [str(train(recipe, tmp_path / "run"))])
@@ -69,7 +71,7 @@ def test_the_command_loads_what_training_writes(name, faces, tmp_path):
 def test_training_sees_each_pair_as_the_command_sees_a_face(faces):
     task = Task(small_recipe("ed", faces))
     images, labels = task._unpack(next(iter(task.val_dataloader())))
-    raw = task.datasets[1][0].permute(0, 2, 3, 1).numpy()
+    raw = task.datasets[1][0]["images"].permute(0, 2, 3, 1).numpy()
     from vitrine.preprocess.image import normalise
 
     assert torch.allclose(images[:2], normalise(raw, task.rule.mean, task.rule.std), atol=1e-5)
@@ -78,19 +80,39 @@ def test_training_sees_each_pair_as_the_command_sees_a_face(faces):
 
 def test_validation_is_the_same_whatever_the_seed_of_training(faces):
     one, other = (Task(small_recipe("ed", faces, f"seed={seed}")) for seed in (0, 7))
-    assert torch.equal(one.datasets[1][1], other.datasets[1][1])
-    assert not torch.equal(one.datasets[0][1], other.datasets[0][1])
+    val, train = ([task.datasets[part][1]["images"] for task in (one, other)] for part in (1, 0))
+    assert torch.equal(*val) and not torch.equal(*train)
 
 
-def test_network_b_also_learns_its_reconstruction(faces):
-    losses = []
+def test_people_who_choose_the_weights_are_not_trained_on(faces):
+    train, val = Task(small_recipe("ed", faces)).datasets
+    assert len(train) == len(val) == 1
+    assert not {id(region) for region in train.regions} & {id(region) for region in val.regions}
+    (faces / "train" / "b.png").unlink()
+    with pytest.raises(InputError, match="one person"):
+        _ = Task(small_recipe("ed", faces)).datasets
+
+
+@pytest.mark.parametrize(("name", "further"), [("vae", "reconstruction"), ("backbone", "blend_map")])
+def test_two_networks_learn_more_than_the_label(faces, name, further):
+    losses, gradients = [], []
     for weight in (0.0, 1.0):
         torch.manual_seed(0)
-        task = Task(small_recipe("vae", faces, f"reconstruction={weight}"))
+        task = Task(small_recipe(name, faces, f"{further}={weight}"))
         task.log = lambda *_, **__: None
         task.train()
-        losses.append(task.training_step(torch.stack([task.datasets[1][n] for n in range(2)]), 0).item())
+        loss = task.training_step(default_collate([task.datasets[1][n] for n in range(2)]), 0)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([value.grad.flatten() for value in task.model.parameters()]))
     assert losses[1] > losses[0] + 0.1
+    assert not torch.equal(*gradients)
+
+
+def test_the_map_of_the_blending_is_not_stored(faces, tmp_path):
+    state, metadata = read_state(train(small_recipe("backbone", faces), tmp_path / "run"))
+    assert metadata["architecture"] == "genconvit-backbone"
+    assert state.keys() == build_model("genconvit-backbone", ALONE).state_dict().keys()
 
 
 def test_a_file_of_the_same_architecture_brings_its_crops_along(faces, tmp_path):

@@ -1,5 +1,7 @@
 """From scores to verdicts: thresholds, several persons, and why nobody was judged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,12 @@ def test_a_passer_by_is_not_judged():
     [
         ([], "no face in 5 of 5 frames"),
         ([seen(i, 0.9, width=40) for i in range(5)], "the largest face is 40 px wide, smaller than 60 px"),
-        ([seen(i, 0.9, eyes=0.1) for i in range(5)], "profile"),
+        ([seen(i, 0.9, eyes=0.1) for i in range(5)], "every face is in profile"),
+        ([replace(seen(i, 0.9), inside=0.7) for i in range(5)], "every face is cut off by the picture's edge"),
+        (
+            [seen(0, 0.9, width=40), *(seen(i, 0.9, eyes=0.1) for i in range(1, 5))],
+            "every face is smaller than 60 px or in profile",
+        ),
         ([seen(0, 0.9)], "a usable face in only 1 of 5 frames"),
     ],
 )

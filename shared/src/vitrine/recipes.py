@@ -86,8 +86,9 @@ class Recipe(Section):
 
     @property
     def sha256(self) -> str:
-        """The checksum of the resolved recipe, the same wherever the data lie."""
-        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+        """The checksum of what makes the weights (not of ``notes`` and ``expect``), the same wherever the data lie."""
+        making = _collapse(self.model_dump(mode="json", exclude={"notes", "expect"}))
+        return hashlib.sha256(write_yaml(making).encode()).hexdigest()
 
 
 def data_folder() -> str:

@@ -38,11 +38,11 @@ class Run:
         """
         if not resume:
             self._clear()
-        text = f"# sha256 {self.recipe.sha256}\n{self.recipe.to_yaml()}"
-        if self.resolved.exists() and self.resolved.read_text() != text:
+        head = f"# sha256 {self.recipe.sha256}\n"
+        if self.resolved.exists() and not self.resolved.read_text().startswith(head):
             raise UsageError(self.folder, "holds the run of another recipe", "give another folder or begin again")
         with atomic_file(self.resolved) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(head + self.recipe.to_yaml())
 
     def _clear(self) -> None:
         for path in (self.weights, self.best, self.last, self.record, self.resolved):

@@ -35,6 +35,13 @@ class CropRule:
         left, top = (x0 + x1 - side) / 2, (y0 + y1 - side) / 2
         return round(left), round(top), round(left + side), round(top + side)
 
+    def share_inside(self, image: np.ndarray, face: Face) -> float:
+        """The share of the square that lies within the picture (H, W, 3): below 1 the picture's edge cuts it off."""
+        x0, y0, x1, y1 = self.square(face)
+        height, width = image.shape[:2]
+        inside = max(0, min(x1, width) - max(x0, 0)) * max(0, min(y1, height) - max(y0, 0))
+        return inside / max((x1 - x0) * (y1 - y0), 1)
+
     def cut(self, image: np.ndarray, face: Face) -> np.ndarray:
         """The crop as uint8 RGB (img_size, img_size, 3); beyond the picture's border its edge pixels are repeated."""
         return cut_square(image, self.square(face), self.img_size)

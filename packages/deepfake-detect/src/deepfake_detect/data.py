@@ -29,6 +29,8 @@ from vitrine.preprocess.sources import picture_files
 
 SURROUNDINGS = 0.6  # how far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
 REGION = 224  # pixels: the region's side while it is made
+BLEND_STRIDE = 8  # pixels of the crop to one of the map of where it was blended
+CUT_OFF = 0.15  # share of training pairs whose picture may end close to the face
 
 Square = tuple[int, int, int, int]
 
@@ -79,13 +81,15 @@ def detect_regions(folder: Path, detector: Detector) -> list[FaceRegion]:
 
 
 class Pairs(Dataset):
-    """Sample n: a pseudo-fake crop and its real face, uint8 (2, 3, S, S), labelled (FAKE, REAL).
+    """Pairs of a pseudo-fake crop and its real face.
+
+    Sample n holds both as ``images``, uint8 (2, 3, S, S), their ``labels`` (FAKE, REAL), and as ``blend`` the blending
+    boundary of the fake and the region inside it, float32 (2, S / 8, S / 8) in 0..1.
 
     The same ``seed`` and n always give the same pair, in whichever process, so that a resumed run sees what an
-    uninterrupted one would. ``train`` turns on mirroring and loose crops; ``change`` is done to both pictures.
+    uninterrupted one would. ``train`` turns on mirroring, loose crops and pictures that end close to the face;
+    ``change`` is done to both pictures.
     """
-
-    labels = torch.tensor([FAKE, REAL])
 
     def __init__(
         self,
@@ -102,18 +106,38 @@ class Pairs(Dataset):
         """How many faces there are; sample numbers may go on beyond it."""
         return len(self.regions)
 
-    def __getitem__(self, number: int) -> Tensor:
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = default_rng((self.seed, number))
         place = rng.integers(len(self.regions)) if self.train else number % len(self.regions)
         region = self.regions[place]
         if self.train and rng.random() < 0.5:
             region = region.mirrored()
-        real, fake = self_blend(region.image, region.points, rng)
-        fake, real = self.change([fake, real], rng)
+        real, fake, mask = self_blend(region.image, region.points, rng)
         square = self.rule.square(region.face)
+        x0, y0, x1, y1 = square
         if self.train:
             square = loosen(square, rng, scale=(0.9, 1.12))
-        return to_tensor([cut_square(image, square, self.rule.img_size) for image in (fake, real)])
+            x0, y0, x1, y1 = self._ends(region, square, rng)
+        # What lies beyond the crop is cut away before the changes, which take time for every pixel.
+        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, mask.shape[1]), min(y1, mask.shape[0])
+        real, fake, mask = (picture[y0:y1, x0:x1] for picture in (real, fake, mask))
+        square = (square[0] - x0, square[1] - y0, square[2] - x0, square[3] - y0)
+        size = self.rule.img_size
+        images = to_tensor([cut_square(image, square, size) for image in self.change([fake, real], rng)])
+        blend = np.stack([4 * mask * (1 - mask), mask])
+        blend = torch.from_numpy(np.stack([cut_square(part, square, size // BLEND_STRIDE) for part in blend]))
+        return {"images": images, "labels": torch.tensor([FAKE, REAL]), "blend": blend}
+
+    def _ends(self, region: FaceRegion, square: Square, rng: Generator) -> Square:
+        """Where the picture ends: at the crop's border, or for some anywhere between it and the face.
+
+        Faces at the edge of a picture are filled up with repeated pixels; that is no sign of a fake.
+        """
+        if rng.random() >= CUT_OFF:
+            return square
+        face = np.array(region.face.box)
+        kept = rng.random(4) * (rng.random(4) < 0.5)  # 0: the crop's border, 1: the face's
+        return tuple(int(end) for end in np.array(square) * (1 - kept) + face * kept)
 
 
 def to_tensor(images: Sequence[np.ndarray]) -> Tensor:

@@ -1,27 +1,31 @@
 """A network measured: on faces of unseen people, and on labelled videos and pictures, beside the baselines."""
 
-import numpy as np
+from collections.abc import Mapping
 
 from deepfake_detect import baseline
 from deepfake_detect.data import Pairs
 from deepfake_detect.figures import MEASURES, VERDICTS, measures, verdicts
-from deepfake_detect.held_out import Faces, crop_faces, pseudo_faces, score, sweep
-from deepfake_detect.labelled import LabelledCrops
+from deepfake_detect.held_out import Faces, crop_faces, pseudo_faces, score
+from deepfake_detect.labelled import read_labelled
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork, choose_networks
 from deepfake_detect.pipeline import DeepfakePipeline, Options
+from deepfake_detect.recompression import recompression_table
+from deepfake_detect.reliability import calibration_parts, undecided_table
+from deepfake_detect.robustness import robustness
 from deepfake_detect.sources import judge_sources, source_tables
-from deepfake_detect.training import Recipe, make_datasets
-from vitrine.report import Table
+from deepfake_detect.training import PseudoFakes, Recipe, make_datasets, read_faces
+from vitrine.report import Chart, Table
 
 FRAMES = 16  # of each video
 REPEATS = 2  # pseudo-fakes of each person
+CHANGED, AS_MADE = "changed as in training", "as made"
 CHANCE = ("chance", 0.5)
 PILOT = ("pilot of 5.5 minutes, easier pseudo-fakes of the same people", 0.643)
 
 
-def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """Tables of the recipe's network: the bundled one unless weights are named.
+def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
+    """Tables and charts of the recipe's network: the bundled one unless weights are named.
 
     First faces of people, or of the user's videos, that training never saw; then each labelled set in ``recipe.test``,
     judged by the network alone and, where no weights are named, by both bundled networks together. Intervals are
@@ -29,41 +33,66 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     """
     name = recipe.model.architecture.removeprefix("genconvit-")
     networks = choose_networks(None, [weights or name])
-    tables = face_tables(networks[0], *make_datasets(recipe, networks[0].crop))
+    parts = (
+        _pseudo_fakes(networks[0], recipe) if isinstance(recipe.data, PseudoFakes) else _folders(networks[0], recipe)
+    )
     if recipe.test:
         jobs = {networks[0].name: _job(recipe, networks)}
         if weights is None:
             jobs["ed and vae"] = _job(recipe, choose_networks("both"))
         for title, source in recipe.test.items():
-            tables += source_tables(title, {name: judge_sources(job, source) for name, job in jobs.items()})
-    return tables
+            parts += _labelled(title, source, jobs, recipe)
+    return parts
 
 
 def _job(recipe: Recipe, networks: list[FakeNetwork]) -> DeepfakePipeline:
     return DeepfakePipeline(networks, Options(frames=FRAMES), face_detector=recipe.face_detector, engine="eager")
 
 
-def face_tables(network: FakeNetwork, train: Pairs | LabelledCrops, val: Pairs | LabelledCrops) -> list[Table]:
-    """Figures on single faces; for pseudo-fakes also how they fall as the pictures get worse."""
-    if isinstance(val, LabelledCrops):
-        faces = {"validation crops": crop_faces(val)}
-        simple = baseline.fit(*_images_and_labels(crop_faces(train)))
-        return _measured(network, simple, faces, [CHANCE])
-    changed, as_made = "changed as in training", "as made"
+def _labelled(title: str, source, jobs: Mapping[str, DeepfakePipeline], recipe: Recipe) -> list[Table]:
+    judged = {name: judge_sources(job, source) for name, job in jobs.items()}
+    again = [recompression_table(f"{title}, {name}", job, read_labelled(source)) for name, job in jobs.items()]
+    return [*source_tables(title, judged, recipe.manipulations), *(table for table in again if table)]
+
+
+def _pseudo_fakes(network: FakeNetwork, recipe: Recipe) -> list[Table | Chart]:
+    train, val = make_datasets(recipe, network.crop)
+    return face_parts(network, train, val, read_faces(recipe, recipe.data.test))
+
+
+def face_parts(network: FakeNetwork, train: Pairs, val: Pairs, people: list) -> list[Table | Chart]:
+    """Figures on pseudo-fakes of ``people`` (face regions); the limits of the verdicts are those chosen on ``val``."""
     simple = baseline.fit(*_images_and_labels(pseudo_faces(train.regions, network.crop)))
     faces = {
-        changed: pseudo_faces(val.regions, network.crop, repeats=REPEATS),
-        as_made: pseudo_faces(val.regions, network.crop, sweep()["none"], repeats=REPEATS),
+        CHANGED: pseudo_faces(people, network.crop, repeats=REPEATS),
+        AS_MADE: pseudo_faces(people, network.crop, lambda image: image, repeats=REPEATS),
     }
-    return [*_measured(network, simple, faces, [CHANCE, PILOT]), _sweep_table(network, val)]
+    scores = {title: score(network, known.images) for title, known in faces.items()}
+    changed = faces[CHANGED]
+    return [
+        *_measured(network, simple, faces, scores, [CHANCE, PILOT]),
+        undecided_table(
+            network, pseudo_faces(val.regions, network.crop, repeats=REPEATS), scores[CHANGED], changed.labels
+        ),
+        *calibration_parts(network, scores[CHANGED], changed.labels == FAKE),
+        *robustness(network, people),
+    ]
 
 
-def _measured(network: FakeNetwork, simple, sets: dict[str, Faces], references: list[tuple[str, float]]) -> list[Table]:
+def _folders(network: FakeNetwork, recipe: Recipe) -> list[Table]:
+    """Figures on the user's own validation crops."""
+    train, val = (crop_faces(part) for part in make_datasets(recipe, network.crop))
+    faces = {"validation crops": val}
+    scores = {title: score(network, known.images) for title, known in faces.items()}
+    return _measured(network, baseline.fit(*_images_and_labels(train)), faces, scores, [CHANCE])
+
+
+def _measured(network: FakeNetwork, simple, sets: dict[str, Faces], scores: dict, references: list) -> list[Table]:
     rows, verdict_rows = [], []
     for title, faces in sets.items():
-        scores = {network.name: score(network, faces.images), baseline.NAME: baseline.score(simple, faces.images)}
-        rows += [(title, name, *measures(found, faces.labels, faces.groups)) for name, found in scores.items()]
-        verdict_rows.append((title, *verdicts(scores[network.name], faces.labels, network.thresholds)))
+        both = {network.name: scores[title], baseline.NAME: baseline.score(simple, faces.images)}
+        rows += [(title, name, *measures(found, faces.labels, faces.groups)) for name, found in both.items()]
+        verdict_rows.append((title, *verdicts(scores[title], faces.labels, network.thresholds)))
     rows += [("", name, auc, *[None] * (len(MEASURES) - 1)) for name, auc in references]
     groups = {group for faces in sets.values() for group in faces.groups.tolist()}
     return [
@@ -72,17 +101,5 @@ def _measured(network: FakeNetwork, simple, sets: dict[str, Faces], references: 
     ]
 
 
-def _sweep_table(network: FakeNetwork, val: Pairs) -> Table:
-    rows = []
-    for name, change in sweep().items():
-        faces = pseudo_faces(val.regions, network.crop, change)
-        scores = score(network, faces.images)
-        auc, low, high, *_ = measures(scores, faces.labels, faces.groups)
-        real = scores[faces.labels != FAKE]
-        rows.append((name, auc, low, high, float(real.mean()), float(np.mean(real >= network.thresholds.fake_above))))
-    columns = ("change to all pictures", "AUC", "from", "to", "mean P(fake) of real faces", "real faces called FAKE")
-    return Table("Pseudo-fakes in pictures that get worse", columns, rows)
-
-
-def _images_and_labels(faces: Faces) -> tuple[np.ndarray, np.ndarray]:
+def _images_and_labels(faces: Faces):
     return faces.images, faces.labels

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepfake_detect.model import FAKE, GenConViTED, GenConViTVAE
+from deepfake_detect.model import FAKE, BackboneClassifier, GenConViTED, GenConViTVAE
 from deepfake_detect.networks import FakeNetwork
 from vitrine.preprocess.image import normalise
 
@@ -26,7 +26,7 @@ def heat_maps(networks: Sequence[FakeNetwork], crop: np.ndarray) -> dict[str, np
     return pictures
 
 
-def grad_cam(model: GenConViTED | GenConViTVAE, image: Tensor) -> np.ndarray:
+def grad_cam(model: GenConViTED | GenConViTVAE | BackboneClassifier, image: Tensor) -> np.ndarray:
     """Where in ``image`` (1, 3, H, W) the backbone's last stage speaks for "fake": float32 (H, W) in 0..1.
 
     Selvaraju et al., Grad-CAM, 2017; all zero where nothing speaks for it.
@@ -37,12 +37,14 @@ def grad_cam(model: GenConViTED | GenConViTVAE, image: Tensor) -> np.ndarray:
         kept.append(output.detach().requires_grad_())
         return kept[0].clone()  # the next layer may work in place
 
-    with torch.no_grad():
-        of_reconstruction = model.backbone(model.reconstruct(image))
+    reconstructed = {}
+    if not isinstance(model, BackboneClassifier):
+        with torch.no_grad():
+            reconstructed = {"of_reconstruction": model.backbone(model.reconstruct(image))}
     hook = _last_stage(model.backbone).register_forward_hook(start_gradient_here)
     try:
         with torch.enable_grad():
-            logits = model.head(model.backbone(image), of_reconstruction)
+            logits = model.head(model.backbone(image), **reconstructed)
             (gradient,) = torch.autograd.grad(logits[0, FAKE], kept[0])
     finally:
         hook.remove()

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
 
-from deepfake_detect.augment import augment_alike, jpeg, recompress
+from deepfake_detect.augment import augment_alike
 from deepfake_detect.crops import CropRule
 from deepfake_detect.data import FaceRegion, Pairs
 from deepfake_detect.labelled import LabelledCrops
@@ -35,14 +34,15 @@ def pseudo_faces(
     """Each real face with a pseudo-fake, ``repeats`` times; all changed by ``change``, or at random as in training."""
     pairs = Pairs(regions, rule, seed=SEED, train=False, change=_alike(change) if change else augment_alike)
     numbers = range(repeats * len(regions))
-    images = torch.cat([pairs[number] for number in numbers])
+    samples = [pairs[number] for number in numbers]
+    images, labels = (torch.cat([sample[part] for sample in samples]) for part in ("images", "labels"))
     groups = np.repeat([number % len(regions) for number in numbers], 2)
-    return Faces(_channels_last(images), Pairs.labels.repeat(len(numbers)).numpy(), groups)
+    return Faces(_channels_last(images), labels.numpy(), groups)
 
 
 def crop_faces(crops: LabelledCrops) -> Faces:
     """The user's own validation crops, as they are."""
-    images = torch.cat([crops[number][0] for number in range(len(crops))])
+    images = torch.cat([crops[number]["images"] for number in range(len(crops))])
     labels, groups = zip(*((file.label, file.group) for file in crops.files), strict=True)
     return Faces(_channels_last(images), np.array(labels), np.array(groups))
 
@@ -54,26 +54,6 @@ def score(network: FakeNetwork, images: np.ndarray) -> np.ndarray:
     batches = (images[at : at + BATCH] for at in range(0, len(images), BATCH))
     inputs = (normalise(batch, network.crop.mean, network.crop.std) for batch in batches)
     return torch.cat([network.probability(module(batch)) for batch in inputs]).numpy()
-
-
-def sweep() -> dict[str, Change]:
-    """Changes of rising strength by name, each deterministic."""
-    changes: dict[str, Change] = {"none": lambda image: image}
-    for quality in (80, 50, 30):
-        changes[f"JPEG quality {quality}"] = lambda image, quality=quality: jpeg(image, quality)
-    for factor in (23, 30, 40):
-        changes[f"H.264 CRF {factor}"] = lambda image, factor=factor: recompress(image, factor)
-    for part in (2, 4):
-        changes[f"down to 1/{part} and up"] = lambda image, part=part: _rescale(image, part)
-    for sigma in (1, 2):
-        changes[f"blur of {sigma} px"] = lambda image, sigma=sigma: cv2.GaussianBlur(image, (0, 0), sigma)
-    return changes
-
-
-def _rescale(image: np.ndarray, part: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    small = cv2.resize(image, (width // part, height // part), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _alike(change: Change) -> Callable[[Sequence[np.ndarray], Generator], list[np.ndarray]]:

@@ -93,7 +93,7 @@ def _by_chance(name: str) -> str:
 
 
 class LabelledCrops(Dataset):
-    """Sample n: a face crop as uint8 (1, 3, S, S) and its label (1,).
+    """Sample n: a face crop as ``images``, uint8 (1, 3, S, S), and its ``labels`` (1,).
 
     ``train`` draws fake and real equally often, and of each label every group equally often; it mirrors, loosens and
     changes the crop.
@@ -108,7 +108,7 @@ class LabelledCrops(Dataset):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = default_rng((self.seed, number))
         file = self._draw(rng) if self.train else self.files[number]
         image = read_image(file.path)
@@ -118,7 +118,8 @@ class LabelledCrops(Dataset):
             image = np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
             (image,) = augment_alike([image], rng)
             square = loosen(square, rng, scale=(0.85, 1.0))
-        return to_tensor([cut_square(image, square, self.rule.img_size)]), torch.tensor([file.label])
+        crop = cut_square(image, square, self.rule.img_size)
+        return {"images": to_tensor([crop]), "labels": torch.tensor([file.label])}
 
     def _draw(self, rng: Generator) -> Labelled:
         groups = list(self.groups[rng.integers(2)].values())

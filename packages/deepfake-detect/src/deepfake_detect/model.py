@@ -22,11 +22,10 @@ FAKE, REAL = 0, 1
 
 
 @dataclass(frozen=True)
-class EDConfig:
-    """The options of network A; the defaults are the official ones.
+class BackboneConfig:
+    """The options of the backbone and the head; the defaults are the official ones.
 
-    ``embedding`` is the width of the backbone's output, ``hidden`` that of the head between its two layers. Each width
-    of the encoder halves the image once; the decoder mirrors them.
+    ``embedding`` is the width of the backbone's output, ``hidden`` that of the head between its two layers.
     """
 
     img_size: int = 224
@@ -34,6 +33,12 @@ class EDConfig:
     backbone_options: Mapping = field(default_factory=dict)
     embedding: int = 1000
     hidden: int = 500
+
+
+@dataclass(frozen=True)
+class EDConfig(BackboneConfig):
+    """The options of network A. Each width of the encoder halves the image once; the decoder mirrors them."""
+
     encoder_widths: Sequence[int] = (16, 32, 64, 128, 256)
 
 
@@ -43,6 +48,26 @@ class VAEConfig(EDConfig):
 
     encoder_widths: Sequence[int] = (16, 32, 64, 128)
     latent_channels: int = 256
+
+
+class BackboneClassifier(nn.Module):
+    """The backbone without any reconstruction: what networks A and B are to be better than, and what they start from
+    when they are trained on little data."""
+
+    def __init__(self, config: BackboneConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = create_backbone(config.backbone, num_classes=config.embedding, **config.backbone_options)
+        self.fc = nn.Linear(config.embedding, config.hidden)
+        self.fc2 = nn.Linear(config.hidden, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> logits (B, 2)."""
+        return self.head(self.backbone(image))
+
+    def head(self, of_image: Tensor) -> Tensor:
+        """Logits (B, 2) from the backbone's output."""
+        return self.fc2(F.gelu(self.fc(F.gelu(of_image))))
 
 
 class ConvEncoder(nn.Module):
@@ -179,11 +204,15 @@ class GenConViTVAE(nn.Module):
         return self.fc2(F.relu(self.fc(F.relu(embedding))))
 
 
-ARCHITECTURES = {"genconvit-ed": (GenConViTED, EDConfig), "genconvit-vae": (GenConViTVAE, VAEConfig)}
+ARCHITECTURES = {
+    "genconvit-ed": (GenConViTED, EDConfig),
+    "genconvit-vae": (GenConViTVAE, VAEConfig),
+    "genconvit-backbone": (BackboneClassifier, BackboneConfig),
+}
 
 
-def build_model(architecture: str, config: Mapping) -> GenConViTED | GenConViTVAE:
-    """The network ``genconvit-ed`` or ``genconvit-vae`` with fresh weights; options left out are the official ones.
+def build_model(architecture: str, config: Mapping) -> GenConViTED | GenConViTVAE | BackboneClassifier:
+    """The network of ``ARCHITECTURES`` with fresh weights; options left out are the official ones.
 
     Raises UsageError for an architecture or an option that does not exist.
     """

@@ -43,14 +43,24 @@ class Options:
     threshold: float | None = None
 
 
+@dataclass(frozen=True)
+class SearchedFrame:
+    """A frame's number and time, its faces, and for each the share of its crop that lies within the picture."""
+
+    index: int
+    time: float
+    faces: list[Face]
+    inside: list[float]
+
+
 @dataclass
 class Sample:
-    """One open source, and the faces that were found in it so far, in the order of the items."""
+    """One open source, and the frames of it that were searched so far."""
 
     source: Path
     reader: FrameSource
     indices: list[int]
-    found: list[tuple[int, float, list[Face]]] = field(default_factory=list)
+    searched: list[SearchedFrame] = field(default_factory=list)
 
 
 class DeepfakePipeline(Pipeline[Sample, Result]):
@@ -131,7 +141,8 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def items(self, sample: Sample) -> Iterator[Tensor]:
         for frame in sample.reader.frames(sample.indices):
             faces = self.detector(frame.image)
-            sample.found.append((frame.index, frame.time, faces))
+            inside = [self.crop.share_inside(frame.image, face) for face in faces]
+            sample.searched.append(SearchedFrame(frame.index, frame.time, faces, inside))
             for face in faces:
                 yield self._tensor(frame, face)
 
@@ -153,7 +164,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def collect(self, sample: Sample, outputs: Tensor) -> Result:
         outputs = outputs.reshape(-1, len(self.networks), 2)  # without a face there was no batch to give it a shape
         observations = self._observe(sample, outputs)
-        frames = len(sample.found)
+        frames = len(sample.searched)
         if self.options.scoring == "official":
             value, _, label = official_score(pool(outputs, self.options.frames))
             verdict = Verdict(Label(label), value, (), ())
@@ -165,7 +176,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
             verdict=verdict,
             observations=tuple(observations),
             frames=frames,
-            frames_with_face=sum(bool(faces) for _, _, faces in sample.found),
+            frames_with_face=sum(bool(frame.faces) for frame in sample.searched),
             damage=tuple(sample.reader.damage),
             thresholds=self.thresholds,
             has_time=sample.reader.fps is not None,
@@ -176,12 +187,12 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         probabilities = torch.stack(
             [network.probability(outputs[:, column]) for column, network in enumerate(self.networks)], dim=1
         )
-        people = link([faces for _, _, faces in sample.found])
+        people = link([frame.faces for frame in sample.searched])
         rows = iter(probabilities.tolist())
         return [
-            Observation(index, time, face, person, self._by_name(next(rows)))
-            for (index, time, faces), numbers in zip(sample.found, people, strict=True)
-            for face, person in zip(faces, numbers, strict=True)
+            Observation(frame.index, frame.time, face, person, self._by_name(next(rows)), inside)
+            for frame, numbers in zip(sample.searched, people, strict=True)
+            for face, person, inside in zip(frame.faces, numbers, frame.inside, strict=True)
         ]
 
     def _by_name(self, row: list[float]) -> dict[str, float]:

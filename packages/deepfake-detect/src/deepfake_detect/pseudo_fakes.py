@@ -17,8 +17,11 @@ BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 ELASTIC_STRENGTH, ELASTIC_SMOOTHNESS = 50.0, 7.0  # pixels, at a working side of about 250
 
 
-def self_blend(image: np.ndarray, points: np.ndarray, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A real picture and its pseudo-fake, which share every global alteration, both like ``image``.
+def self_blend(image: np.ndarray, points: np.ndarray, rng: Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A real picture, its pseudo-fake, and where the two were blended.
+
+    The pictures are like ``image`` and share every global alteration; the third is the soft mask, float32 (H, W) in
+    0..1, before a fake that is only half blended in makes it fainter.
 
     ``image`` is uint8 RGB (H, W, 3) of a face that fills a third to two thirds of it; ``points`` (63, 2) are its points
     as in ``face_points``.
@@ -30,9 +33,10 @@ def self_blend(image: np.ndarray, points: np.ndarray, rng: Generator) -> tuple[n
         target = alter_statistics(image, rng)
     mask = face_mask(points, image.shape[:2], rng)
     source, mask = _shift(source, mask, rng)
-    mask = soften(_distort(mask, rng), rng) * rng.choice(BLEND_RATIOS)
-    fake = mask[..., None] * source + (1 - mask[..., None]) * target
-    return target, fake.round().astype(np.uint8)
+    mask = soften(_distort(mask, rng), rng)
+    share = rng.choice(BLEND_RATIOS) * mask[..., None]
+    fake = share * source + (1 - share) * target
+    return target, fake.round().astype(np.uint8), mask
 
 
 def face_mask(points: np.ndarray, size: tuple[int, int], rng: Generator) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 
-from deepfake_detect.figures import MEASURES, VERDICTS, measures, verdicts
+from deepfake_detect.figures import MEASURES, VERDICTS, auc, measures, verdicts
 from deepfake_detect.labelled import LABELS, Labelled, read_labelled
+from deepfake_detect.model import FAKE, REAL
 from deepfake_detect.pipeline import DeepfakePipeline
 from deepfake_detect.result import Result
 from vitrine.pipeline import Failure, run
@@ -50,8 +52,14 @@ def judge_sources(job: DeepfakePipeline, source: Path) -> list[Judged]:
     return [Judged(files[path], result) for path, result in run(job, list(files), batch_size=BATCH)]
 
 
-def source_tables(title: str, by_scorer: Mapping[str, Sequence[Judged]]) -> list[Table]:
-    """Figures over sources and over frames, the verdicts, and a row for each source where they are few."""
+def source_tables(
+    title: str, by_scorer: Mapping[str, Sequence[Judged]], manipulations: Mapping[str, str] | None = None
+) -> list[Table]:
+    """Figures over sources and over frames, the verdicts, and a row for each source where they are few.
+
+    ``manipulations`` names what was done to the fakes, by patterns of their file names; each gets a row against all
+    real sources.
+    """
     rows, verdict_rows = [], []
     for scorer, judged in by_scorer.items():
         for unit, scores, labels, groups in (("sources", *_sources(judged)), ("frames", *_frames(judged))):
@@ -63,8 +71,35 @@ def source_tables(title: str, by_scorer: Mapping[str, Sequence[Judged]]) -> list
         Table(f"{title}: scores", ("scorer", "of", "number", *MEASURES), rows),
         Table(f"{title}: verdicts", ("scorer", "sources", *VERDICTS), verdict_rows),
     ]
+    if manipulations:
+        tables.append(_by_manipulation(title, by_scorer, manipulations))
     first = next(iter(by_scorer.values()))
     return [*tables, _each(title, by_scorer)] if len(first) <= LONGEST else tables
+
+
+def _by_manipulation(title: str, by_scorer: Mapping[str, Sequence[Judged]], manipulations: Mapping[str, str]) -> Table:
+    rows = []
+    for scorer, judged in by_scorer.items():
+        real = [one for one in judged if one.file.label == REAL]
+        for name in dict.fromkeys(manipulations.values()):
+            patterns = [pattern for pattern, kind in manipulations.items() if kind == name]
+            fakes = [one for one in judged if one.file.label == FAKE and _matches(one.file.path.name, patterns)]
+            if fakes:
+                found = [one.verdict for one in fakes]
+                scores, labels, _ = _sources([*real, *fakes])
+                of_frames, frame_labels, _ = _frames([*real, *fakes])
+                known = ~np.isnan(scores)
+                rows.append((
+                    name, scorer, len(fakes), auc(labels[known] == FAKE, scores[known]),
+                    auc(frame_labels == FAKE, of_frames), found.count("FAKE"), found.count("UNDECIDED"),
+                    found.count("REAL"),
+                ))  # fmt: skip
+    columns = ("manipulation", "scorer", "fakes", "AUC of sources", "AUC of frames", "FAKE", "UNDECIDED", "REAL")
+    return Table(f"{title}: by manipulation, against all real sources", columns, rows)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _sources(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

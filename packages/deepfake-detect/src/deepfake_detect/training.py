@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 import vitrine.recipes
 import vitrine.training
+from deepfake_detect.blend_map import BlendMap
 from deepfake_detect.calibration import calibrate
 from deepfake_detect.crops import CropRule
 from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
@@ -23,7 +24,7 @@ from deepfake_detect.extract import extract_faces
 from deepfake_detect.labelled import LabelledCrops, read_labelled, split
 from deepfake_detect.model import FAKE, build_model
 from deepfake_detect.networks import load_networks
-from vitrine.errors import UsageError
+from vitrine.errors import InputError, UsageError
 from vitrine.faces.detector import load_detector
 from vitrine.faces.samples import Numbers
 from vitrine.preprocess.sources import VIDEO_SUFFIXES
@@ -34,16 +35,18 @@ VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
 
 class PseudoFakes(Section):
-    """Real faces alone: pictures in ``train`` and in ``val`` (of other people).
+    """Real faces alone: pictures in ``train``, one person a picture, and in ``test``, of other people.
 
-    ``mesh`` describes their face points; without one the faces are searched, and their points guessed from five.
+    ``val_share`` of the training people choose and calibrate the weights instead; the figures are those of ``test``.
+    ``mesh`` describes the face points; without one the faces are searched, and their points guessed from five.
     """
 
     format: Literal["pseudo-fakes"]
     train: Path
-    val: Path
+    test: Path
     mesh: Path | None = None
-    val_repeats: PositiveInt = 2
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    val_repeats: PositiveInt = 3
 
 
 class Folders(Section):
@@ -67,7 +70,7 @@ class Model(Section):
     architecture the backbone alone is taken.
     """
 
-    architecture: Literal["genconvit-ed", "genconvit-vae"]
+    architecture: Literal["genconvit-ed", "genconvit-vae", "genconvit-backbone"]
     config: dict[str, Any] = Field(default_factory=dict)
     init: str | None = None
 
@@ -75,8 +78,10 @@ class Model(Section):
 class Recipe(vitrine.recipes.Recipe):
     """``margin`` is that of the face crops; ``epoch`` the number of batches between two looks at the learning rate.
 
-    ``reconstruction`` weighs network B's reconstruction error. ``test`` names labelled sets for ``vitrine evaluate``:
-    folders with ``real`` and ``fake``, or lists ``path,label``; training and calibration never see them.
+    ``reconstruction`` weighs network B's reconstruction error, ``blend_map`` the error of where the backbone alone sees
+    a face blended in. ``test`` names labelled sets for ``vitrine evaluate``: folders with ``real`` and ``fake``, or
+    lists ``path,label``; training and calibration never see them. ``manipulations`` names what was done to their
+    fakes, by patterns of file names.
     """
 
     data: Annotated[PseudoFakes | Folders, Field(discriminator="format")]
@@ -84,18 +89,23 @@ class Recipe(vitrine.recipes.Recipe):
     margin: float = 0.2
     epoch: PositiveInt = 100
     reconstruction: float = 1.0
+    blend_map: float = 2.0
     face_detector: str = "bundled"
     test: dict[str, Path] = Field(default_factory=dict)
+    manipulations: dict[str, str] = Field(default_factory=dict)
 
 
 class Task(vitrine.training.Task):
-    """Cross-entropy, and for network B the reconstruction's error too; ``val/auc`` on faces of unseen people."""
+    """Cross-entropy on the label; network B also learns its reconstruction, the backbone alone where the fakes were
+    blended, which teaches it many times faster than the label. ``val/auc`` is on faces of unseen people."""
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
         self.model, self.rule = _start(recipe)
         self.register_buffer("mean", torch.tensor(self.rule.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(self.rule.std).view(3, 1, 1) * 255, persistent=False)
+        if recipe.model.architecture == "genconvit-backbone":
+            self.blend_map = BlendMap(self.model.backbone)
         self.validated: list[tuple[Tensor, Tensor]] = []
         self.train()  # Lightning takes the modes as it finds them
 
@@ -124,18 +134,35 @@ class Task(vitrine.training.Task):
         numbers = range(len(self.datasets[1]) * (data.val_repeats if data.format == "pseudo-fakes" else 1))
         return _loader(self.datasets[1], 25, numbers)
 
-    def training_step(self, batch: Any, number: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         image, label = self._unpack(batch)
-        reconstruction = self.model.reconstruct(image)
-        loss = F.cross_entropy(self.model.classify(image, reconstruction).float(), label)
+        if self.recipe.model.architecture == "genconvit-backbone":
+            logits, further = self._backbone_alone(image, batch)
+        else:
+            logits, further = self._with_reconstruction(image)
+        loss = F.cross_entropy(logits.float(), label)
         self.log("train/cross_entropy", loss.detach())
-        if self.recipe.model.architecture == "genconvit-vae":
-            wanted = F.interpolate(image, reconstruction.shape[-2:], mode="bilinear", antialias=True)
-            loss = loss + self.recipe.reconstruction * F.mse_loss(reconstruction.float(), wanted)
+        loss = loss + further
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Any, number: int) -> None:
+    def _backbone_alone(self, image: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | float]:
+        if "blend" not in batch:
+            return self.model(image), 0.0
+        backbone = self.model.backbone
+        features, maps = backbone.forward_intermediates(image, indices=self.blend_map.stages)
+        error = self.blend_map.error(maps, batch["blend"])
+        return self.model.head(backbone.forward_head(features)), self.recipe.blend_map * error
+
+    def _with_reconstruction(self, image: Tensor) -> tuple[Tensor, Tensor | float]:
+        reconstruction = self.model.reconstruct(image)
+        logits = self.model.classify(image, reconstruction)
+        if self.recipe.model.architecture == "genconvit-ed":
+            return logits, 0.0
+        wanted = F.interpolate(image, reconstruction.shape[-2:], mode="bilinear", antialias=True)
+        return logits, self.recipe.reconstruction * F.mse_loss(reconstruction.float(), wanted)
+
+    def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
         image, label = self._unpack(batch)
         self.validated.append((self.model(image).float().cpu(), label.cpu()))
 
@@ -160,15 +187,14 @@ class Task(vitrine.training.Task):
     @torch.inference_mode()
     def _validation_logits(self) -> tuple[np.ndarray, np.ndarray]:
         self.model.eval()
-        pairs = [self._unpack(batch) for batch in self.val_dataloader()]
-        logits = [self.model(image.to(self.device)).float().cpu() for image, _ in pairs]
-        return torch.cat(logits).numpy(), torch.cat([label for _, label in pairs]).numpy()
+        batches = [self._unpack(batch) for batch in self.val_dataloader()]
+        logits = [self.model(image.to(self.device)).float().cpu() for image, _ in batches]
+        return torch.cat(logits).numpy(), torch.cat([label for _, label in batches]).numpy()
 
-    def _unpack(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Pairs (B, 2, 3, S, S) or labelled crops to normalised images (N, 3, S, S) and labels (N,)."""
-        images, labels = batch if isinstance(batch, list | tuple) else (batch, Pairs.labels.expand(len(batch), 2))
-        images = (images.flatten(0, 1).float() - self.mean) / self.std
-        return images.contiguous(memory_format=torch.channels_last), labels.flatten().to(images.device)
+    def _unpack(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Samples (B, n, 3, S, S) to normalised images (B * n, 3, S, S) and labels (B * n,)."""
+        images = (batch["images"].flatten(0, 1).float() - self.mean) / self.std
+        return images.contiguous(memory_format=torch.channels_last), batch["labels"].flatten()
 
 
 def _start(recipe: Recipe) -> tuple[nn.Module, CropRule]:
@@ -188,7 +214,12 @@ def _start(recipe: Recipe) -> tuple[nn.Module, CropRule]:
 def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
     """Training and validation data, people or videos of the one never in the other."""
     if isinstance(recipe.data, PseudoFakes):
-        train, val = (_regions(recipe, folder) for folder in (recipe.data.train, recipe.data.val))
+        regions = read_faces(recipe, recipe.data.train)
+        if len(regions) < 2:
+            raise InputError(recipe.data.train, "holds the face of one person only", "some must train, others validate")
+        held_back = max(1, round(recipe.data.val_share * len(regions)))
+        chosen = np.random.default_rng(VAL_SEED).permutation(len(regions))
+        train, val = ([regions[n] for n in sorted(part)] for part in (chosen[held_back:], chosen[:held_back]))
         return Pairs(train, rule, seed=recipe.seed, train=True), Pairs(val, rule, seed=VAL_SEED, train=False)
     train, val = split(read_labelled(_crops(recipe, rule)), recipe.data.val_share)
     return (
@@ -197,7 +228,8 @@ def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
     )
 
 
-def _regions(recipe: Recipe, folder: Path) -> list[FaceRegion]:
+def read_faces(recipe: Recipe, folder: Path) -> list[FaceRegion]:
+    """The faces of ``folder`` with their points, as the recipe's data are described."""
     if recipe.data.mesh:
         return read_regions(folder, recipe.data.mesh)
     return detect_regions(folder, load_detector(recipe.face_detector))

@@ -11,7 +11,9 @@ from vitrine.faces.face import Face
 from vitrine.metrics.bootstrap import bootstrap_interval
 
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
+SMALL = f"smaller than {MIN_FACE} px"
 MIN_FRAMES = 3  # frames in which a person must be seen before the person is judged
+MIN_INSIDE = 0.8  # of the crop: below it the picture's edge cuts off what a blended face would have around it
 MIN_EYE_DISTANCE = 0.22  # of the box's width: below it one eye is hidden, the face is a profile
 
 
@@ -31,13 +33,15 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Observation:
-    """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean."""
+    """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean. ``inside`` is the share of its
+    crop that lies within the picture."""
 
     frame: int
     time: float
     face: Face
     person: int
     scores: dict[str, float]
+    inside: float = 1.0
 
     @property
     def score(self) -> float:
@@ -48,9 +52,11 @@ class Observation:
         """Why this view of the face is no ground for a verdict; None when it is one."""
         x0, y0, x1, y1 = self.face.box
         if min(x1 - x0, y1 - y0) < MIN_FACE:
-            return "small"
+            return SMALL
+        if self.inside < MIN_INSIDE:
+            return "cut off by the picture's edge"
         left, right = self.face.landmarks[:2]
-        return "profile" if np.linalg.norm(right - left) < MIN_EYE_DISTANCE * (x1 - x0) else None
+        return "in profile" if np.linalg.norm(right - left) < MIN_EYE_DISTANCE * (x1 - x0) else None
 
 
 @dataclass(frozen=True)
@@ -131,9 +137,9 @@ def _why_nobody(observations: Sequence[Observation], persons: Sequence[Person], 
     if not observations:
         return (f"no face in {frames} of {frames} frames",)
     weaknesses = [observation.weakness for observation in observations]
-    if all(weakness == "small" for weakness in weaknesses):
+    if all(weakness == SMALL for weakness in weaknesses):
         largest = max(min(o.face.box[2] - o.face.box[0], o.face.box[3] - o.face.box[1]) for o in observations)
-        return (f"the largest face is {largest:.0f} px wide, smaller than {MIN_FACE} px",)
+        return (f"the largest face is {largest:.0f} px wide, {SMALL}",)
     if all(weaknesses):
-        return (f"faces in profile or smaller than {MIN_FACE} px only",)
+        return (f"every face is {' or '.join(dict.fromkeys(weaknesses))}",)
     return (max(persons, key=lambda person: len(person.observations)).reason,)
