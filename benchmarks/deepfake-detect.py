@@ -1,34 +1,53 @@
-"""Speed and memory of GenConViT's networks at full size, against the order of work of the official release.
+"""Speed and memory of GenConViT at full size, whole job and networks alone, against the official order of work.
 
     python benchmarks/deepfake-detect.py
+    python benchmarks/deepfake-detect.py --official FOLDER    # a checkout of the official code as a second peer
 
-The peer is rebuilt here from our own layers, so that only the order differs: float32 in plain PyTorch, network A's
-image and reconstruction one after the other, network B's mean three times and its variance once. It is not the official
-code, which holds in memory a Swin that it never calls and its checkpoint a second time: the real one needs more.
-The released weights could not be had; every tensor follows a formula, which changes neither time nor memory.
+The first peer is rebuilt here from our own layers, so that only the order differs: float32 in plain PyTorch, network
+A's image and reconstruction one after the other, network B's mean three times and its variance once. The official code
+also holds in memory a Swin that it never calls and its checkpoint a second time. The released weights could not be
+had; every tensor follows a formula, which changes neither time nor memory.
 """
 
+import argparse
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import chdir
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
+from itertools import cycle, islice
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepfake_detect.crops import CropRule
 from deepfake_detect.model import FAKE, GenConViTED, GenConViTVAE, build_model
+from deepfake_detect.networks import FakeNetwork, load_networks
+from deepfake_detect.pipeline import DeepfakePipeline, Options
 from vitrine.engine import ENGINES, prepare
 from vitrine.errors import MissingError, UsageError
+from vitrine.pipeline import run
 from vitrine.preprocess.image import normalise
+from vitrine.preprocess.video import open_video
+from vitrine.testing.media import write_clip
 from vitrine.testing.parity import formula_tensor
 
 CROPS = 15  # of one video, as many as the release takes
 GROWTH = (1, 4, CROPS)
+VIDEOS = (1, 4, 16)
+FRAMES = (15, 60, 240)
+BATCH = 16
 REPEATS = 3
+PORTRAIT = Path(__file__).parents[1] / "packages/deepfake-detect/examples/portrait.mp4"
 NETWORKS = {"ed": "genconvit-ed", "vae": "genconvit-vae"}
 
 Infer = Callable[[Tensor], Tensor]
@@ -54,6 +73,31 @@ def official_order(name: str, model: nn.Module) -> Infer:
         var = nn.Linear(model.encoder.mu.in_features, model.encoder.mu.out_features)
     var.load_state_dict({key: value.clone() for key, value in model.encoder.mu.state_dict().items()}, assign=True)
     return partial(official_vae, model, var)
+
+
+def official_code(folder: Path, name: str, model: nn.Module) -> Infer:
+    """The network of the official repository in ``folder``, with our weights and without its noise."""
+    import timm
+
+    sys.path.insert(0, str(folder))
+    build = timm.create_model
+    untrained = mock.patch(
+        "timm.create_model", lambda *names, **options: build(*names, **{**options, "pretrained": False})
+    )
+    with untrained, chdir(folder):  # it reads its configuration from the working folder
+        from model import config, genconvit_ed, genconvit_vae
+
+        network = {"ed": genconvit_ed.GenConViTED, "vae": genconvit_vae.GenConViTVAE}[name](config.load_config())
+    unexpected = network.load_state_dict(model.state_dict(), strict=False).unexpected_keys
+    assert not unexpected, unexpected
+    network.eval()
+
+    def infer(image: Tensor) -> Tensor:
+        with mock.patch("torch.randn_like", torch.zeros_like):
+            logits = network(image)
+        return logits if name == "ed" else logits[0]
+
+    return infer
 
 
 def network(name: str, fill: Callable[[str, tuple[int, ...]], Tensor]) -> nn.Module:
@@ -114,10 +158,13 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
         print("| " + " | ".join(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in line) + " |")
 
 
-def compare_speed(name: str) -> None:
+def compare_speed(name: str, official: Path | None) -> None:
     model = network(name, formula_tensor)
     # Its own copy: engines lay out the weights of theirs anew.
-    variants = {"official order": official_order(name, deepcopy(model)), **engines(model)}
+    variants = {"official order": official_order(name, deepcopy(model))}
+    if official:
+        variants["official code"] = official_code(official, name, model)
+    variants |= engines(model)
     runs = {number: fastest(variants, crops(number)) for number in GROWTH}
     p_fake = {variant: logits.float().softmax(1)[:, FAKE] for variant, logits in runs[CROPS][1].items()}
     rows = []
@@ -140,14 +187,105 @@ def compare_speed(name: str) -> None:
 
 
 def compare_memory(name: str) -> None:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        official, ours = (processes.submit(peak_memory, name, order).result() for order in ("official", "ours"))
+    official, ours = (alone(peak_memory, name, order) for order in ("official", "ours"))
     rows = [(n, theirs, mine, theirs / mine) for n, theirs, mine in zip(GROWTH, official, ours, strict=True)]
     print_table(f"{name}: peak memory, float32 eager", ("crops", "official order, MiB", "ours, MiB", "ratio"), rows)
 
 
-if __name__ == "__main__":
+def full_size(name: str) -> FakeNetwork:
+    bundled = load_networks([name])[0]
+    model, crop = network(name, formula_tensor), CropRule()
+    # A name of its own for what the engines keep on disk.
+    weights = replace(bundled.weights, sha256=f"formula-{name}")
+    return replace(bundled, module=model, crop=crop, example=crops(2), weights=weights)
+
+
+def job(order: str, frames: int = CROPS) -> DeepfakePipeline:
+    """The whole job with both networks; ``order`` is an engine's name, or the official order in plain PyTorch."""
+    networks = [full_size(name) for name in NETWORKS]
+    engine = "eager" if order == "official order" else order
+    made = DeepfakePipeline(networks, Options(frames=frames), engine=engine, device="cpu")
+    if order == "official order":
+        made.engines = [official_order(network.name, network.module) for network in networks]
+    return made
+
+
+def clip(folder: str) -> Path:
+    """A clip of one talking face, long enough for every number of frames."""
+    frames = [frame.image for frame in open_video(PORTRAIT).frames(range(75))]
+    return write_clip(Path(folder) / "clip.mp4", islice(cycle(frames), max(FRAMES)))
+
+
+def judged(made: DeepfakePipeline, source: Path, number: int = 1) -> tuple[float, float]:
+    """Seconds for ``number`` videos from file to verdict, and the last one's score."""
+    started = time.perf_counter()
+    with torch.inference_mode():
+        *_, (_, result) = run(made, [source] * number, batch_size=BATCH)
+    return time.perf_counter() - started, result.verdict.score
+
+
+def whole_job(order: str, source: Path) -> tuple[float, float, int]:
+    """Seconds, score and peak MiB of one video, after a first one that loads and compiles; in a process of its own."""
+    made = job(order)
+    judged(made, source)
+    seconds, score = min(judged(made, source) for _ in range(REPEATS))
+    return seconds, score, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def growth(kind: str, source: Path) -> list[tuple[float, int]]:
+    """Seconds and peak MiB for each number of videos, or of frames of one video; in a process of its own."""
+    found = []
+    for number in VIDEOS if kind == "videos" else FRAMES:
+        made = job("auto", CROPS if kind == "videos" else number)
+        judged(made, source)
+        seconds, _ = judged(made, source, number if kind == "videos" else 1)
+        found.append((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+    return found
+
+
+def alone(work: Callable, *arguments):
+    """What ``work`` gives in a process of its own: its peak of memory is nobody else's."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(work, *arguments).result()
+
+
+def compare_jobs(source: Path) -> None:
+    orders = ("official order", "eager", "openvino", "auto")
+    found = {order: alone(whole_job, order, source) for order in orders}
+    peer, peer_score, peer_memory = found["official order"]
+    rows = [
+        (
+            order,
+            seconds,
+            f"{peer / seconds:.2f}x",
+            memory,
+            f"{peer_memory / memory:.2f}x",
+            f"{abs(score - peer_score):.0e}",
+        )
+        for order, (seconds, score, memory) in found.items()
+    ]
+    header = ("order and engine", "seconds", "speed", "peak MiB", "memory", "change of the score")
+    print_table(f"Whole job, one video, {CROPS} frames, both networks: from file to verdict", header, rows)
+    for kind, numbers in (("videos", VIDEOS), ("frames", FRAMES)):
+        unit = CROPS if kind == "videos" else 1
+        rows = [
+            (number, seconds, 1000 * seconds / number / unit, memory)
+            for number, (seconds, memory) in zip(numbers, alone(growth, kind, source), strict=True)
+        ]
+        print_table(f"Growth with {kind}, engine auto", (kind, "seconds", "ms a frame", "peak MiB so far"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--official", type=Path, metavar="FOLDER", help="a checkout of the official code")
+    official = parser.parse_args().official
     for each in NETWORKS:  # first, while this process is small: a child's peak starts from its parent's
         compare_memory(each)
+    with TemporaryDirectory() as folder:
+        compare_jobs(clip(folder))
     for each in NETWORKS:
-        compare_speed(each)
+        compare_speed(each, official)
+
+
+if __name__ == "__main__":
+    main()

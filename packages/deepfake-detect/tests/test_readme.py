@@ -58,7 +58,9 @@ def few_faces(workplace) -> list[str]:
         "budget={steps: 2}",
         "epoch=2",
         "test={}",
-        *(f"data.{part}={workplace / part}" for part in ("train", "val")),
+        "model.init=null",
+        f"data.train={workplace / 'train'}",
+        f"data.test={workplace / 'val'}",
     ]
     return [word for change in changes for word in ("--set", change)]
 
@@ -67,6 +69,8 @@ def few_faces(workplace) -> list[str]:
 def test_a_recipe(workplace, few_faces, line):
     outcome = call("vitrine", *shlex.split(line, comments=True)[1:], *few_faces)
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
+    if "-o" in line:
+        assert "Robustness: JPEG quality" in (workplace / shlex.split(line, comments=True)[-1]).read_text()
 
 
 def test_exports(workplace):
