@@ -7,7 +7,7 @@ from vitrine.faces.augment import degrade
 from vitrine.faces.canvas import Canvas, covered, move_boxes, move_landmarks, similarity
 from vitrine.faces.compose import Composer
 from vitrine.faces.data import Photographs, Scene
-from vitrine.faces.samples import Batches, Numbers
+from vitrine.faces.samples import Batches
 
 NO_BOX = np.zeros((0, 4), np.float32)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -131,10 +131,3 @@ def test_a_batch_depends_on_its_number_alone(photographs):
     assert (batches[7]["images"] == again[7]["images"]).all()
     assert {batches[number]["images"].shape[-1] for number in range(8)} == {160, 320}
     assert len(batches[0]["labels"]) == len(batches[0]["images"])
-
-
-def test_each_epoch_has_its_own_batches():
-    numbers = Numbers(3)
-    first = list(numbers)
-    numbers.set_epoch(2)
-    assert (first, list(numbers), len(numbers)) == ([0, 1, 2], [6, 7, 8], 3)

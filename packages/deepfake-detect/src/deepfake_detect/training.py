@@ -26,9 +26,9 @@ from deepfake_detect.model import FAKE, build_model
 from deepfake_detect.networks import load_networks
 from vitrine.errors import InputError, UsageError
 from vitrine.faces.detector import load_detector
-from vitrine.faces.samples import Numbers
 from vitrine.preprocess.sources import VIDEO_SUFFIXES
 from vitrine.recipes import Section
+from vitrine.samplers import Numbers
 from vitrine.weights import load_into
 
 VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated

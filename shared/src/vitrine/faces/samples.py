@@ -1,12 +1,10 @@
 """Endless composed pictures as batches for training, and a fixed set for validation."""
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from vitrine.faces.augment import degrade
 from vitrine.faces.compose import Composer
@@ -35,23 +33,6 @@ class Batches(Dataset):
         scenes = [self.compose(size, rng) for _ in range(max(self.batch_size * USUAL_SIZE**2 // size**2, 2))]
         images = np.stack([degrade(scene.image, rng) for scene in scenes])
         return {"images": torch.from_numpy(images).movedim(-1, 1), "labels": [_labels(scene) for scene in scenes]}
-
-
-class Numbers(Sampler[int]):
-    """The numbers of an epoch's batches; each epoch has its own."""
-
-    def __init__(self, length: int):
-        self.length, self.epoch = length, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.length, (self.epoch + 1) * self.length))
-
-    def __len__(self) -> int:
-        return self.length
 
 
 def _labels(scene: Scene) -> dict[str, Tensor]:

@@ -14,7 +14,8 @@ from vitrine.faces.detector import read_faces
 from vitrine.faces.loss import detection_losses
 from vitrine.faces.matching import match, merge
 from vitrine.faces.model import Config, FaceNet, grid
-from vitrine.faces.samples import Batches, Numbers
+from vitrine.faces.samples import Batches
+from vitrine.samplers import Numbers
 
 EPOCH = 200  # batches
 VALIDATION = 16  # batches, always the same ones
