@@ -71,8 +71,9 @@ def source_tables(
         Table(f"{title}: scores", ("scorer", "of", "number", *MEASURES), rows),
         Table(f"{title}: verdicts", ("scorer", "sources", *VERDICTS), verdict_rows),
     ]
-    if manipulations:
-        tables.append(_by_manipulation(title, by_scorer, manipulations))
+    by_kind = _by_manipulation(title, by_scorer, manipulations or {})
+    if by_kind.rows:
+        tables.append(by_kind)
     first = next(iter(by_scorer.values()))
     return [*tables, _each(title, by_scorer)] if len(first) <= LONGEST else tables
 
