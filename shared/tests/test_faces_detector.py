@@ -11,7 +11,9 @@ from vitrine.errors import InputError, MissingError
 from vitrine.faces.base import Detector
 from vitrine.faces.detector import FaceDetector, load_detector, read_faces
 from vitrine.faces.face import Face
-from vitrine.faces.model import Config, FaceNet
+from vitrine.faces.landmarker import FaceModel
+from vitrine.faces.model import Config
+from vitrine.faces.networks import load_networks
 from vitrine.faces.official_box import official_box
 from vitrine.weights import save
 
@@ -68,7 +70,7 @@ def test_no_pictures_no_faces():
 
 def test_many_pictures_of_several_sizes_are_searched_like_each_alone():
     torch.manual_seed(0)
-    detector = FaceDetector(FaceNet(TINY), min_score=0.0)
+    detector = FaceDetector(FaceModel(TINY), min_score=0.0)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((40, 50), (33, 64), (40, 50), (5, 7))]
     together = detector.many(images)
@@ -90,7 +92,7 @@ def test_of_overlapping_boxes_the_best_is_kept():
 
 def test_a_trained_file_is_loaded_as_it_was_saved(tmp_path):
     torch.manual_seed(1)
-    model = FaceNet(TINY).eval()
+    model = FaceModel(TINY).eval()
     config = {"stem": 4, "dims": [4, 8, 8, 8], "depths": [1, 1, 1], "neck": 8}
     save(tmp_path / "own.safetensors", model.state_dict(), {"system": "faces", "config": config}, dtype=torch.float32)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -99,6 +101,16 @@ def test_a_trained_file_is_loaded_as_it_was_saved(tmp_path):
     expected = FaceDetector(model, min_score=0.0)(image)
     assert [face.box for face in loaded(image)] == [face.box for face in expected]
     assert len(loaded.sha256) == 64
+
+
+def test_both_networks_are_handed_out_to_export(tmp_path):
+    config = {"stem": 4, "dims": [4, 8, 8, 8], "depths": [1, 1, 1], "neck": 8}
+    save(tmp_path / "own.safetensors", FaceModel(TINY).state_dict(), {"system": "faces", "config": config})
+    networks = load_networks([str(tmp_path / "own.safetensors")])
+    assert [network.name for network in networks] == ["detector", "landmarker"]
+    with torch.inference_mode():
+        shapes = [network.module(network.example).shape for network in networks]
+    assert shapes == [(2, 40 * 40 + 20 * 20 + 10 * 10 + 5 * 5, 15), (2, 5, 2)]
 
 
 @pytest.mark.parametrize("metadata", [{}, {"config": {"dims": [1, 2, 3, 4], "wings": 2}}, {"config": "FaceNet"}])
@@ -130,6 +142,10 @@ def test_another_onnx_network_is_no_yunet(tmp_path):
     onnx.save(onnx.helper.make_model(graph), tmp_path / "relu.onnx")
     with pytest.raises(InputError, match="not a YuNet"):
         load_detector(str(tmp_path / "relu.onnx"))
+
+
+def test_the_bundled_detector_finds_the_astronaut():
+    _check_astronaut(load_detector(), landmarks=True)
 
 
 @pytest.mark.skipif(not YUNET.exists(), reason="needs the YuNet file of VITRINE_DATA/deepfake/models")

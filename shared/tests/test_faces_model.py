@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from vitrine.faces.detector import fold_norms
+from vitrine.faces.landmarker import FaceModel
 from vitrine.faces.model import STRIDES, Config, FaceNet, decode, grid
 
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
 
-def test_default_network_has_at_most_half_a_million_parameters():
-    assert sum(parameter.numel() for parameter in FaceNet().parameters()) <= 500_000
+def test_both_networks_have_at_most_half_a_million_parameters():
+    assert sum(parameter.numel() for parameter in FaceModel().parameters()) <= 500_000
 
 
-@pytest.mark.parametrize("height, width", [(32, 32), (64, 160)])
+@pytest.mark.parametrize("height, width", [(64, 64), (128, 320)])
 def test_one_row_for_each_point_of_each_stride(height, width):
     rows = FaceNet(TINY).eval()(torch.rand(2, 3, height, width) * 255)
     assert rows.shape == (2, sum(height // stride * width // stride for stride in STRIDES), 15)
@@ -23,21 +24,21 @@ def test_one_row_for_each_point_of_each_stride(height, width):
 
 
 def test_grid_goes_row_by_row_from_the_finest_stride():
-    points, strides = grid((32, 64))
+    points, strides = grid((64, 128))
     assert points[:2].tolist() == [[4, 4], [12, 4]]
-    assert points[8].tolist() == [4, 12]
-    assert points[-2:].tolist() == [[16, 16], [48, 16]]
-    assert strides[:, 0].tolist() == [8] * 32 + [16] * 8 + [32] * 2
+    assert points[16].tolist() == [4, 12]
+    assert points[-2:].tolist() == [[32, 32], [96, 32]]
+    assert strides[:, 0].tolist() == [8] * 128 + [16] * 32 + [32] * 8 + [64] * 2
 
 
 def test_decoding_puts_boxes_and_landmarks_around_their_point():
-    points, strides = grid((32, 32))
+    points, strides = grid((64, 64))
     rows = torch.zeros(1, len(points), 15)
     rows[..., 0] = 0.7
     rows[..., 5:7] = torch.tensor([1.0, -2.0])
     last = decode(rows, points, strides)[0, -1]
-    assert last[:5].tolist() == pytest.approx([0.7, -16, -16, 48, 48])
-    assert last[5:9].tolist() == [16 + 32, 16 - 64, 16, 16]
+    assert last[:5].tolist() == pytest.approx([0.7, -32, -32, 96, 96])
+    assert last[5:9].tolist() == [32 + 64, 32 - 128, 32, 32]
 
 
 def test_folding_the_norms_keeps_the_numbers():

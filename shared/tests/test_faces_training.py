@@ -1,6 +1,7 @@
 """What the detector learns from: labels, whose photographs, and that a network does learn from them."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ pytest.importorskip("lightning")
 from vitrine.errors import InputError
 from vitrine.faces import data
 from vitrine.faces.base import Detector
-from vitrine.faces.data import label, load_photographs, person, read_mesh, teach
+from vitrine.faces.data import SURE, UNSURE, label, load_photographs, person, read_mesh, scenes_without_people, teach
 from vitrine.faces.detector import load_detector
 from vitrine.faces.face import Face
 from vitrine.faces.loss import detection_losses
 from vitrine.faces.model import grid
 from vitrine.faces.training import Recipe, Task
+from vitrine.faces.yunet import YuNet
 from vitrine.recipes import load_recipe
 from vitrine.weights import save
 
@@ -25,15 +27,15 @@ RECIPE = Path(__file__).parents[2] / "pipelines/faces/detector.yaml"
 
 
 class OneFace(Detector):
-    """Finds the same face in each picture of at least 40 pixels, and counts how often it was asked."""
+    """Finds the same face in each picture of at least 40 pixels, and notes how many pictures it was asked for."""
 
-    sha256 = "0" * 64
+    asked: ClassVar[list[int]] = []
 
     def __init__(self, *_):
-        self.asked = 0
+        pass
 
     def search(self, images):
-        self.asked += len(images)
+        self.asked.append(len(images))
         face = Face((10.0, 10.0, 30.0, 35.0), 0.9, np.zeros((5, 2), np.float32))
         return [[face] if min(image.shape[:2]) >= 40 else [] for image in images]
 
@@ -53,8 +55,10 @@ def recipe(tmp_path, monkeypatch) -> Recipe:
         write_picture(tmp_path / "faces" / name, seed=seed)
     write_picture(tmp_path / "raw/Cy_Fox_0001.png")
     for folder in ("scenes", "val_scenes"):
-        write_picture(tmp_path / folder / "1.png", size=(32, 60))
+        write_picture(tmp_path / folder / "1.png", size=(18, 36))
     mesh = np.full((len(names), 468, 2), 20 * 32, np.int16)
+    mesh[:, [362, 263, 291], 0] = 28 * 32
+    mesh[:, [61, 291], 1] = 30 * 32
     np.savez(tmp_path / "faces/mesh.npz", files=names, xy_times_32=mesh)
     monkeypatch.setattr(data, "YuNet", OneFace)
     places = {
@@ -77,7 +81,12 @@ def test_nobody_of_the_held_out_folders_is_trained_on(recipe):
     assert len(train.portraits) == 1, "Bo Chu is in val, Cy Fox in raw"
     assert len(validation.portraits) == 2
     assert len(train.scenes) == len(validation.scenes) == 1
-    np.testing.assert_allclose(train.portraits[0].landmarks[0], 20)
+    assert train.portraits[0].landmarks[0].tolist() == [[20, 20], [28, 20], [20, 20], [20, 30], [28, 30]]
+
+
+def test_scenes_that_show_people_are_left_out(recipe):
+    assert len(scenes_without_people(recipe.data)) == 1
+    assert scenes_without_people(recipe.data.model_copy(update={"peopled": ("1",)})) == []
 
 
 def test_a_missing_folder_is_told(recipe):
@@ -86,16 +95,36 @@ def test_a_missing_folder_is_told(recipe):
         load_photographs(missing)
 
 
-def test_the_teacher_is_asked_once(tmp_path):
+def test_the_teacher_is_asked_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "YuNet", OneFace)
+    monkeypatch.setattr(OneFace, "asked", [])
     paths = [tmp_path / "pictures" / f"{number}.png" for number in range(3)]
     for number, path in enumerate(paths):
         write_picture(path, seed=number)
-    teacher = OneFace()
-    first = teach(teacher, paths[:2], tmp_path / "cache.npz")
-    again = teach(teacher, paths, tmp_path / "cache.npz")
-    assert teacher.asked == 3
+    teacher, cache = tmp_path / "teacher.onnx", tmp_path / "cache.npz"
+    first = teach(teacher, paths[:2], cache)
+    again = teach(teacher, paths, cache)
+    assert OneFace.asked == [2, 2, 2], "each picture once, at two sizes"
     np.testing.assert_array_equal(again[paths[0]], first[paths[0]])
-    assert again[paths[2]].shape == (1, 5)
+    assert again[paths[2]].shape[1] == 5
+    monkeypatch.setattr(data, "YuNet", YuNet)
+    assert teach(teacher, paths, cache).keys() == set(paths), "no file is needed for what is known"
+    with pytest.raises(InputError, match=r"teacher\.onnx"):
+        teach(teacher, [paths[0].with_name("new.png")], cache)
+
+
+def test_what_is_only_seen_in_the_larger_picture_is_doubtful(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "YuNet", OneFace)
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    write_picture(small, size=(24, 24))
+    write_picture(large, size=(48, 48))
+    found = teach(tmp_path / "teacher.onnx", [small, large], tmp_path / "cache.npz")
+    (doubtful,) = found[small]
+    np.testing.assert_allclose(doubtful[:4], [5, 5, 15, 17.5])
+    assert UNSURE < doubtful[4] < SURE
+    assert found[large][0, 4] > SURE
+    scene = label(np.zeros((24, 24, 3), np.uint8), found[small])
+    assert len(scene.boxes) == 0 and len(scene.unsure) == 1
 
 
 def test_labels_put_the_well_known_face_first_and_doubtful_ones_aside():
@@ -144,7 +173,11 @@ def test_a_task_trains_validates_and_gives_weights_that_load(recipe, tmp_path):
     assert 0 <= logged[recipe.monitor.metric] <= 1
     state, metadata = task.weights()
     save(tmp_path / "w.safetensors", state, metadata)
-    assert load_detector(str(tmp_path / "w.safetensors")).model.head[-1].out_channels == 15
+    assert load_detector(str(tmp_path / "w.safetensors")).model.finder.head[-1].out_channels == 15
+    again = Task(
+        recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": str(tmp_path / "w.safetensors")})})
+    )
+    torch.testing.assert_close(again.model.state_dict(), state, rtol=1e-3, atol=1e-3)
 
 
 def test_a_small_network_learns_a_batch_by_heart(recipe):
@@ -161,7 +194,7 @@ def test_a_small_network_learns_a_batch_by_heart(recipe):
     optimizer = torch.optim.AdamW(task.model.parameters(), lr=0.01)
     losses = []
     for _ in range(60):
-        parts = detection_losses(task.model(images), points, strides, labels)
+        parts = detection_losses(task.model.finder(images), points, strides, labels)
         losses.append(torch.stack(list(parts.values())).detach())
         optimizer.zero_grad()
         sum(parts.values()).backward()

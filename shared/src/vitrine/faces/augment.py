@@ -12,12 +12,19 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:
         image = _blur(image, rng)
     if rng.random() < 0.25:
-        image = _small_and_back(image, rng)
+        image = _small_and_back(image, rng.uniform(0.35, 0.9), rng)
     if rng.random() < 0.3:
         image = _noise(image, rng)
-    if rng.random() < 0.6:
-        image = _compress(image, rng)
+    if rng.random() < 0.55:
+        image = _compress(image, int(rng.integers(12, 90)))
+    elif rng.random() < 0.4:
+        image = _small_and_back(image, rng.uniform(0.35, 1.0), rng, quality=int(rng.integers(5, 40)))
     return image
+
+
+def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One picture in two as if enlarged from up to six times fewer pixels a side."""
+    return _small_and_back(image, np.exp(rng.uniform(np.log(0.16), 0)), rng) if rng.random() < 0.5 else image
 
 
 def _tones(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -49,10 +56,14 @@ def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.filter2D(image, -1, kernel / kernel.sum())
 
 
-def _small_and_back(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _small_and_back(
+    image: np.ndarray, scale: float, rng: np.random.Generator, quality: int | None = None
+) -> np.ndarray:
+    """Shrunk by ``scale`` and enlarged again; compressed to ``quality`` in between, it has large blocks."""
     height, width = image.shape[:2]
-    scale = rng.uniform(0.35, 0.9)
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    if quality is not None:
+        small = _compress(small, quality)
     return cv2.resize(small, (width, height), interpolation=int(rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC))))
 
 
@@ -63,7 +74,6 @@ def _noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def _compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    quality = int(rng.integers(12, 90))
+def _compress(image: np.ndarray, quality: int) -> np.ndarray:
     _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.imdecode(code, cv2.IMREAD_COLOR)

@@ -23,7 +23,7 @@ class Composer:
         canvas = Canvas(size)
         for window in _windows(size, rng):
             self._fill(canvas, window, self.scenes, rng)
-        for _ in range(rng.integers(0, 4)):
+        for _ in range(rng.integers(0, 7)):
             self._fill_patch(canvas, _random_box(size, rng), rng)
         for face_size in _face_sizes(size, rng):
             self._add_portrait(canvas, face_size, rng)

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vitrine.errors import InputError
 from vitrine.faces.face import Face
+from vitrine.faces.matching import MIN_IOU, iou
 from vitrine.faces.yunet import YuNet
 from vitrine.preprocess.image import read_image
 from vitrine.preprocess.sources import picture_files
@@ -23,8 +25,8 @@ class Data(Section):
     ``faces`` and ``val_faces`` hold photographs ``<Person>_<number>.jpg`` with one person at the centre; no person of
     ``val_faces`` or of the folders ``held_out`` is trained on. ``mesh`` is the npz file with the 468 points of each,
     its ``files`` relative to its own folder. ``scenes`` and ``val_scenes`` are other photographs, with and without
-    people. ``teacher`` is a YuNet file; what it finds is kept in the file ``cache``. The videos below ``clips`` are
-    only measured on.
+    people; ``peopled`` names those of ``val_scenes``, without their suffix, that show any. ``teacher`` is a YuNet file;
+    what it finds is kept in the file ``cache``. The videos below ``clips`` are only measured on.
     """
 
     faces: str
@@ -33,6 +35,7 @@ class Data(Section):
     mesh: str
     scenes: tuple[str, ...]
     val_scenes: tuple[str, ...]
+    peopled: tuple[str, ...] = ()
     teacher: str
     cache: str
     clips: str
@@ -64,18 +67,28 @@ def load_photographs(data: Data) -> tuple[Photographs, Photographs]:
     """The pictures to train on and to validate on."""
     strangers = {person(path) for folder in (data.val_faces, *data.held_out) for path in _pictures(folder)}
     known = [path for path in _pictures(data.faces) if person(path) not in strangers]
-    groups = [
-        known,
-        _pictures(data.val_faces),
-        [path for folder in data.scenes for path in _pictures(folder)],
-        [path for folder in data.val_scenes for path in _pictures(folder)],
-    ]
-    found = teach(YuNet(Path(data.teacher)), [path for group in groups for path in group], Path(data.cache))
+    return _labelled(data, known, data.scenes), load_strangers(data)
+
+
+def load_strangers(data: Data) -> Photographs:
+    """The pictures to validate on."""
+    return _labelled(data, _pictures(data.val_faces), data.val_scenes)
+
+
+def scenes_without_people(data: Data) -> list[Scene]:
+    """The scenes to validate on in which nobody is seen."""
+    paths = [path for folder in data.val_scenes for path in _pictures(folder) if path.stem not in data.peopled]
+    return [label(read_image(path), np.zeros((0, 5), np.float32)) for path in paths]
+
+
+def _labelled(data: Data, faces: list[Path], folders: Sequence[str]) -> Photographs:
+    scenes = [path for folder in folders for path in _pictures(folder)]
+    found = teach(Path(data.teacher), [*faces, *scenes], Path(data.cache))
     mesh = read_mesh(Path(data.mesh))
-    faces, val_faces, scenes, val_scenes = (
-        [label(read_image(path), found[path], mesh.get(path.resolve())) for path in group] for group in groups
+    return Photographs(
+        [label(read_image(path), found[path], mesh.get(path.resolve())) for path in faces],
+        [label(read_image(path), found[path]) for path in scenes],
     )
-    return Photographs(faces, scenes), Photographs(val_faces, val_scenes)
 
 
 def person(path: Path) -> str:
@@ -98,20 +111,30 @@ def read_mesh(path: Path) -> dict[Path, np.ndarray]:
         return {(path.parent / name).resolve(): five for name, five in zip(arrays["files"], landmarks, strict=True)}
 
 
-def teach(teacher: YuNet, paths: Sequence[Path], cache: Path) -> dict[Path, np.ndarray]:
-    """What the teacher finds in each picture, rows (x0, y0, x1, y1, score); ``cache`` is read first, then completed."""
+def teach(teacher: Path, paths: Sequence[Path], cache: Path) -> dict[Path, np.ndarray]:
+    """What YuNet, read from the file ``teacher``, finds in each picture, rows (x0, y0, x1, y1, score); ``cache`` is
+    read first, then completed, and the file is needed only for what it lacks."""
     found = {}
     if cache.exists():
         with np.load(cache) as arrays:
             found = dict(arrays)
-    keys = {path: f"{teacher.sha256}/{path.parent.name}/{path.name}" for path in paths}
+    keys = {path: f"{teacher.stem}/{path.parent.name}/{path.name}" for path in paths}
     missing = [path for path, key in keys.items() if key not in found]
-    for path in missing:
-        found[keys[path]] = _rows(teacher.search([read_image(path)])[0])
     if missing:
+        network = YuNet(teacher, UNSURE)
+        found |= {keys[path]: _taught(network, read_image(path)) for path in missing}
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(cache, **found)
     return {path: found[key] for path, key in keys.items()}
+
+
+def _taught(network: YuNet, image: np.ndarray) -> np.ndarray:
+    """The teacher's rows; what it sees only in the picture of twice the size is doubtful."""
+    rows, again = (_rows(faces) for faces in network.search([image, cv2.resize(image, None, fx=2, fy=2)]))
+    again[:, :4] /= 2
+    again[:, 4] = again[:, 4].clip(max=(SURE + UNSURE) / 2)
+    new = [row for row in again if not (iou(row[:4], rows[:, :4]) >= MIN_IOU / 2).any()]
+    return np.concatenate((rows, np.reshape(new, (-1, 5)))).astype(np.float32)
 
 
 def _rows(faces: Iterable[Face]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from vitrine.errors import InputError
 from vitrine.faces import system
 from vitrine.faces.base import Detector
 from vitrine.faces.face import Face
-from vitrine.faces.model import Config, ConvNormAct, FaceNet
+from vitrine.faces.landmarker import FaceModel, sharpen
+from vitrine.faces.model import STRIDES, Config, ConvNormAct
 from vitrine.weights import load_into, read_state, resolve
 
 __all__ = ["Detector", "Face", "FaceDetector", "load_detector"]
 
-MIN_SCORE, MAX_OVERLAP = 0.5, 0.4
+MIN_SCORE, MAX_OVERLAP = 0.6, 0.4
 BATCH = 8  # pictures of 640 x 640 that are searched at once
 BUNDLED = "detector"
 
@@ -27,7 +29,7 @@ BUNDLED = "detector"
 class FaceDetector(Detector):
     """Our own network. ``min_score`` is the lowest score of a face, ``sha256`` the checksum of the weights."""
 
-    def __init__(self, model: FaceNet, *, min_score: float = MIN_SCORE, sha256: str = ""):
+    def __init__(self, model: FaceModel, *, min_score: float = MIN_SCORE, sha256: str = ""):
         self.model = fold_norms(model.train(False)).to(memory_format=torch.channels_last)
         self.min_score, self.sha256 = min_score, sha256
 
@@ -42,18 +44,23 @@ class FaceDetector(Detector):
                 some = numbers[at : at + step]
                 batch = np.stack([pad(images[number], (height, width)) for number in some])
                 for number, faces in zip(some, self._faces(torch.from_numpy(batch).movedim(-1, 1)), strict=True):
-                    found[number] = faces
+                    found[number] = self._pointed(images[number], faces)
         return found
 
     def _faces(self, batch: Tensor) -> list[list[Face]]:
         with torch.inference_mode():
-            return [read_faces(rows, self.min_score) for rows in self.model(batch.float())]
+            return [read_faces(rows, self.min_score) for rows in self.model.finder(batch.float())]
+
+    def _pointed(self, image: np.ndarray, faces: list[Face]) -> list[Face]:
+        exact = sharpen(self.model.landmarker, image, [face.landmarks for face in faces])
+        return [replace(face, landmarks=landmarks) for face, landmarks in zip(faces, exact, strict=True)]
 
 
 def padded_size(image: np.ndarray) -> tuple[int, int]:
-    """Height and width, rounded up to multiples of 32."""
+    """Height and width, rounded up to multiples of the coarsest stride."""
     height, width = image.shape[:2]
-    return -(-height // 32) * 32, -(-width // 32) * 32
+    coarsest = STRIDES[-1]
+    return -(-height // coarsest) * coarsest, -(-width // coarsest) * coarsest
 
 
 def pad(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -98,7 +105,7 @@ def load_detector(spec: str = "bundled") -> Detector:
         return YuNet(Path(spec))
     weights = resolve(system, BUNDLED if spec == "bundled" else spec)
     state, metadata = read_state(weights.path)
-    model = FaceNet(_config(metadata.get("config"), weights.path))
+    model = FaceModel(_config(metadata.get("config"), weights.path))
     load_into(model, state, subject=weights.path)
     return FaceDetector(model, sha256=weights.sha256)
 

@@ -1,4 +1,4 @@
-"""The network of the face detector: anchor-free, three strides, a box and five landmarks at each point."""
+"""The network of the face detector: anchor-free, four strides, a box and five landmarks at each point."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STRIDES = (8, 16, 32)
+STRIDES = (8, 16, 32, 64)
 LANDMARKS = 5
 
 
@@ -54,7 +54,7 @@ class Residual(nn.Module):
 
 
 class Backbone(nn.Module):
-    """(B, 3, H, W) to maps of (B, dims[i], H/s, W/s) at the strides s of ``STRIDES``."""
+    """(B, 3, H, W) to maps of (B, C, H/s, W/s) at the strides s of ``STRIDES``; the last one is light."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -68,6 +68,7 @@ class Backbone(nn.Module):
             nn.Sequential(ConvNormAct(before, dim, stride=2), *(Residual(dim) for _ in range(depth)))
             for before, dim, depth in zip(dims, dims[1:], config.depths, strict=False)
         )
+        self.stages.append(nn.Sequential(Separable(dims[3], dims[3], stride=2), Separable(dims[3], dims[3])))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = self.stem(x)  # B, dims[0], H/4, W/4
@@ -96,7 +97,7 @@ class Neck(nn.Module):
 class FaceNet(nn.Module):
     """Finds faces of about 12 pixels and more.
 
-    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 32, and returns (B, N, 15) for
+    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 64, and returns (B, N, 15) for
     the N = sum(H/s * W/s) points of all strides s, row by row, finest stride first: the score's logit, the box
     (x0, y0, x1, y1) and five landmarks (x, y) in pixels of the input. A face belongs to the points at its centre
     (Tian et al. 2019, FCOS).
@@ -105,7 +106,7 @@ class FaceNet(nn.Module):
     def __init__(self, config: Config = Config()):
         super().__init__()
         self.backbone = Backbone(config)
-        self.neck = Neck(config.dims[1:], config.neck)
+        self.neck = Neck((*config.dims[1:], config.dims[-1]), config.neck)
         self.head = nn.Sequential(
             Separable(config.neck, config.neck), nn.Conv2d(config.neck, 1 + 4 + 2 * LANDMARKS, 1)
         )  # shared by all strides: a face looks the same at each

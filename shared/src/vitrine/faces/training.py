@@ -4,31 +4,37 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 import vitrine.recipes
 import vitrine.training
+from vitrine.faces import system
 from vitrine.faces.data import Data, Photographs, load_photographs
 from vitrine.faces.detector import read_faces
+from vitrine.faces.landmarker import EYE_DISTANCE, FaceModel
 from vitrine.faces.loss import detection_losses
-from vitrine.faces.matching import match, merge
-from vitrine.faces.model import Config, FaceNet, grid
+from vitrine.faces.matching import Matches, match, merge
+from vitrine.faces.model import Config, grid
 from vitrine.faces.samples import Batches
 from vitrine.samplers import Numbers
+from vitrine.weights import load_into, read_state, resolve
 
 EPOCH = 200  # batches
-VALIDATION = 16  # batches, always the same ones
-LOSS_WEIGHTS = {"score": 1.0, "box": 2.0, "landmarks": 10.0}
+VALIDATION = 8  # batches, always the same ones
+LOSS_WEIGHTS = {"score": 1.0, "box": 2.0, "landmarks": 10.0, "cut_outs": 5.0}
 
 
 class Model(vitrine.recipes.Section):
-    """The network's sizes, as in ``model.Config``."""
+    """The network's sizes, as in ``model.Config``; ``init`` is a catalogued name or a weight file to start from."""
 
     stem: int = Config.stem
     dims: tuple[int, int, int, int] = Config.dims
     depths: tuple[int, int, int] = Config.depths
     neck: int = Config.neck
+    init: str | None = None
 
 
 class Recipe(vitrine.recipes.Recipe):
@@ -37,13 +43,17 @@ class Recipe(vitrine.recipes.Recipe):
 
 
 class Task(vitrine.training.Task):
-    """Trains ``FaceNet``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of other people."""
+    """Trains ``FaceModel``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of other people."""
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
-        self.config = Config(**recipe.model.model_dump())
-        self.model = FaceNet(self.config)
-        self.matches = []
+        self.config = Config(**recipe.model.model_dump(exclude={"init"}))
+        self.model = FaceModel(self.config)
+        if recipe.model.init:
+            start = resolve(system, recipe.model.init).path
+            load_into(self.model, read_state(start)[0], subject=start)
+        self.matches: list[Matches] = []
+        self.errors: list[Tensor] = []
 
     @cached_property
     def photographs(self) -> tuple[Photographs, Photographs]:
@@ -54,19 +64,26 @@ class Task(vitrine.training.Task):
         return _loader(batches, Numbers(EPOCH))
 
     def val_dataloader(self) -> DataLoader:
-        return _loader(Batches(self.photographs[1], 16, seed=1, sizes=(416,)), range(VALIDATION))
+        return _loader(Batches(self.photographs[1], 16, seed=1, sizes=(448,)), range(VALIDATION))
 
     def training_step(self, batch: dict, number: int) -> Tensor:
         images = batch["images"]
         points, strides = grid(images.shape[-2:], images.device)
-        losses = detection_losses(self.model(images.float()), points, strides, batch["labels"])
+        losses = detection_losses(self.model.finder(images.float()), points, strides, batch["labels"])
+        losses["cut_outs"] = F.smooth_l1_loss(*self._pointed(batch), beta=0.02)
         self.log_dict({f"train/{name}": loss.detach() for name, loss in losses.items()})
         loss = sum(LOSS_WEIGHTS[name] * part for name, part in losses.items())
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
+    def _pointed(self, batch: dict) -> tuple[Tensor, Tensor]:
+        """Found and true landmarks of the batch's cut-outs in eye distances."""
+        return self.model.landmarker(batch["cut_outs"].float()) / EYE_DISTANCE, batch["landmarks"] / EYE_DISTANCE
+
     def validation_step(self, batch: dict, number: int) -> None:
-        for rows, labels in zip(self.model(batch["images"].float()).cpu(), batch["labels"], strict=True):
+        found, true = self._pointed(batch)
+        self.errors.append((found - true).norm(dim=2).mean().cpu())
+        for rows, labels in zip(self.model.finder(batch["images"].float()).cpu(), batch["labels"], strict=True):
             known = {name: tensor.cpu().numpy() for name, tensor in labels.items()}
             self.matches.append(match(read_faces(rows, min_score=0.05), **known))
 
@@ -76,10 +93,12 @@ class Task(vitrine.training.Task):
         self.log("val/ap", matches.average_precision(), prog_bar=True)
         self.log("val/recall", matches.recall(min_score=0.5))
         self.log("val/precision", matches.precision(min_score=0.5))
-        self.log("val/landmark_error", matches.landmark_error())
+        self.log("val/rough_landmark_error", matches.landmark_error())
+        self.log("val/landmark_error", torch.stack(self.errors).mean())
+        self.errors.clear()
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
-        return self.model.state_dict(), {"system": "faces", "architecture": "FaceNet", "config": asdict(self.config)}
+        return self.model.state_dict(), {"system": "faces", "architecture": "FaceModel", "config": asdict(self.config)}
 
 
 def _loader(batches: Batches, numbers: Iterable[int]) -> DataLoader:
