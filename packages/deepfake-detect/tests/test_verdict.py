@@ -64,6 +64,16 @@ def test_what_cannot_be_judged_is_undecided(observations, reason):
     assert reason in verdict.reasons[0]
 
 
+def test_what_may_be_no_face_is_not_judged():
+    """A book's cover that is taken for a face in every frame must not make a video FAKE."""
+    book = [replace(seen(i, 0.95, person=1), face=replace(seen(i, 0).face, score=0.78)) for i in range(6)]
+    verdict = judge([seen(i, 0.1) for i in range(6)] + book, 6, LIMITS, certain=0.8)
+    assert verdict.label is Label.REAL
+    assert "perhaps no face: the detector's score is 0.78 at best" in verdict.persons[1].reason
+    assert judge(book, 6, LIMITS, certain=0.8).label is Label.UNDECIDED
+    assert judge(book, 6, LIMITS, certain=0.78).label is Label.FAKE
+
+
 def test_one_picture_is_enough_where_there_is_only_one():
     assert judge([seen(0, 0.9)], 1, LIMITS).label is Label.FAKE
 

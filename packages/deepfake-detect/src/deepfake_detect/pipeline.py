@@ -169,7 +169,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
             value, _, label = official_score(pool(outputs, self.options.frames))
             verdict = Verdict(Label(label), value, (), ())
         else:
-            verdict = judge(observations, frames, self.thresholds)
+            verdict = judge(observations, frames, self.thresholds, self.detector.certain)
         worst = sorted(observations, key=lambda seen: -seen.score)[: self.moments]
         return Result(
             source=sample.source,

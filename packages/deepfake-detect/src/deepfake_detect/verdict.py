@@ -96,12 +96,15 @@ class Verdict:
     persons: tuple[Person, ...]
 
 
-def judge(observations: Sequence[Observation], frames: int, thresholds: Thresholds) -> Verdict:
-    """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a verdict."""
+def judge(observations: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float = 0.0) -> Verdict:
+    """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a verdict.
+
+    Nor is a person judged whose face the detector never gave a score of at least ``certain``: it may be none.
+    """
     by_person = defaultdict(list)
     for observation in observations:
         by_person[observation.person].append(observation)
-    persons = tuple(_person(number, seen, frames, thresholds) for number, seen in sorted(by_person.items()))
+    persons = tuple(_person(number, seen, frames, thresholds, certain) for number, seen in sorted(by_person.items()))
     scores = [person.score for person in persons if person.score is not None]
     if not scores:
         return Verdict(Label.UNDECIDED, None, _why_nobody(observations, persons, frames), persons)
@@ -116,11 +119,16 @@ def judge(observations: Sequence[Observation], frames: int, thresholds: Threshol
     return Verdict(Label.UNDECIDED, score, (between,), persons)
 
 
-def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds) -> Person:
+def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float) -> Person:
     usable = np.array([observation.score for observation in seen if observation.weakness is None])
     needed = min(MIN_FRAMES, frames)
+    best = max(observation.face.score for observation in seen)
+    reason = None
     if len(usable) < needed:
         reason = f"a usable face in only {len(usable)} of {frames} frames, {needed} are needed"
+    elif best < certain:
+        reason = f"perhaps no face: the detector's score is {best:.2f} at best, {certain:.2f} is needed"
+    if reason:
         return Person(number, tuple(seen), None, None, None, None, reason)
     return Person(
         number,

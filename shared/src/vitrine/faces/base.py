@@ -12,9 +12,14 @@ LONG_SIDE, SECOND_LONG_SIDE = 640, 1280
 
 
 class Detector(ABC):
-    """Finds faces in uint8 RGB pictures (H, W, 3). ``sha256`` is the checksum of its weights."""
+    """Finds faces in uint8 RGB pictures (H, W, 3).
+
+    ``sha256`` is the checksum of its weights. What it never gives a score of ``certain``, in many frames of a video,
+    is perhaps no face.
+    """
 
     sha256: str
+    certain: float = 0.0
 
     @abstractmethod
     def search(self, images: Sequence[np.ndarray]) -> list[list[Face]]:

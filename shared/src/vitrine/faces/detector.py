@@ -22,12 +22,15 @@ from vitrine.weights import load_into, read_state, resolve
 __all__ = ["Detector", "Face", "FaceDetector", "load_detector"]
 
 MIN_SCORE, MAX_OVERLAP = 0.6, 0.4
+CERTAIN = 0.8  # three of four faces of strangers reach it in a single picture, hardly anything else ever does
 BATCH = 8  # pictures of 640 x 640 that are searched at once
 BUNDLED = "detector"
 
 
 class FaceDetector(Detector):
     """Our own network. ``min_score`` is the lowest score of a face, ``sha256`` the checksum of the weights."""
+
+    certain = CERTAIN
 
     def __init__(self, model: FaceModel, *, min_score: float = MIN_SCORE, sha256: str = ""):
         self.model = fold_norms(model.train(False)).to(memory_format=torch.channels_last)
