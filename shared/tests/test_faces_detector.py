@@ -144,6 +144,24 @@ def test_another_onnx_network_is_no_yunet(tmp_path):
         load_detector(str(tmp_path / "relu.onnx"))
 
 
+def test_landmarks_that_do_not_settle_lower_the_score(monkeypatch):
+    """On a face each look finds the same; on anything else the landmarks wander, and it is left out or comes last."""
+    steady, restless, lost = (Face((x, 0, x + 50, 50), score, np.zeros((5, 2), np.float32)) for x, score in
+                              ((0, 0.7), (100, 0.9), (200, 0.7)))  # fmt: skip
+    moves = {0: 0.0, 100: 1.0, 200: 10.0}  # pixels at each further look, by the place of the face
+    faces = [restless, steady, lost]
+    monkeypatch.setattr(
+        "vitrine.faces.detector.sharpen",
+        lambda model, image, landmarks: [
+            five + np.array([moves[face.box[0]], 0]) for five, face in zip(landmarks, faces, strict=True)
+        ],
+    )
+    found = load_detector()._pointed(np.zeros((50, 300, 3), np.uint8), faces)
+    assert [face.box[0] for face in found] == [0, 100]
+    assert [face.score for face in found] == pytest.approx([0.7, 0.9 * np.exp(-15 * 1 / 50)])
+    assert found[1].landmarks[0].tolist() == [2, 0]
+
+
 def test_the_bundled_detector_finds_the_astronaut():
     _check_astronaut(load_detector(), landmarks=True)
 
