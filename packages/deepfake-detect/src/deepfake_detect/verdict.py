@@ -99,7 +99,8 @@ class Verdict:
 def judge(observations: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float = 0.0) -> Verdict:
     """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a verdict.
 
-    Nor is a person judged whose face the detector never gave a score of at least ``certain``: it may be none.
+    Nor is a person judged whose face has a detector's score, in the median of its frames, below ``certain``: it may be
+    none.
     """
     by_person = defaultdict(list)
     for observation in observations:
@@ -122,12 +123,12 @@ def judge(observations: Sequence[Observation], frames: int, thresholds: Threshol
 def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float) -> Person:
     usable = np.array([observation.score for observation in seen if observation.weakness is None])
     needed = min(MIN_FRAMES, frames)
-    best = max(observation.face.score for observation in seen)
+    usual = float(np.median([observation.face.score for observation in seen]))
     reason = None
     if len(usable) < needed:
         reason = f"a usable face in only {len(usable)} of {frames} frames, {needed} are needed"
-    elif best < certain:
-        reason = f"perhaps no face: the detector's score is {best:.2f} at best, {certain:.2f} is needed"
+    elif usual < certain:
+        reason = f"perhaps no face: the detector's median score is {usual:.2f}, {certain:.2f} is needed"
     if reason:
         return Person(number, tuple(seen), None, None, None, None, reason)
     return Person(

@@ -14,8 +14,8 @@ LONG_SIDE, SECOND_LONG_SIDE = 640, 1280
 class Detector(ABC):
     """Finds faces in uint8 RGB pictures (H, W, 3).
 
-    ``sha256`` is the checksum of its weights. What it never gives a score of ``certain``, in many frames of a video,
-    is perhaps no face.
+    ``sha256`` is the checksum of its weights. What has a score below ``certain`` in most frames of a video is perhaps
+    no face.
     """
 
     sha256: str
