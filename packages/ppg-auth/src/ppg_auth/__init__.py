@@ -14,6 +14,7 @@ system = System(
     package="ppg_auth",
     distribution="ppg-auth",
     command="ppg-auth",
+    job=("quality",),
     paper="Rahman and Banavar, A Hybrid Deep Learning Model for Robust Biometric Authentication from "
     "Low-Frame-Rate PPG Signals, 2025",
 )

@@ -63,3 +63,9 @@ class Audit:
 
     def _next(self, before: str, line: str) -> str:
         return hmac.digest(self._chain_key, f"{before} {line}".encode(), "sha256").hex()
+
+
+def require_entry(audit: Audit, hash_: str) -> None:
+    """InputError where no entry has this hash: the store was set back to an earlier state, or it is another one."""
+    if not any(line["hash"] == hash_ for line in audit.lines()):
+        raise InputError("audit log", "has no entry of this hash", "the store may have been set back to an old copy")

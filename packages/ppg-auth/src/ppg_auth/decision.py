@@ -42,3 +42,22 @@ class Decision:
         if self.outcome is Outcome.THROTTLED:
             row["wait"] = None if self.wait == float("inf") else round(self.wait, 1)
         return row
+
+    def sentence(self) -> str:
+        """The decision as a person reads it."""
+        who = self.name or "nobody who is enrolled"
+        numbers = "" if self.score is None else f" (score {self.score:.2f}, threshold {self.threshold:.2f})"
+        reasons = f": {', '.join(self.reasons)}" if self.reasons else ""
+        match self.outcome:
+            case Outcome.ACCEPTED:
+                return f"accepted as {who}{numbers}"
+            case Outcome.REJECTED:
+                return f"rejected as {who}{numbers}{reasons}" if self.name else f"{who}{reasons}"
+            case Outcome.INCONCLUSIVE:
+                return f"inconclusive, the capture is not good enough{reasons}"
+            case Outcome.THROTTLED if self.wait == float("inf"):
+                return "locked after too many failures; 'unlock' ends it"
+            case Outcome.THROTTLED:
+                return f"too many failures, try again in {self.wait:.0f} s"
+            case Outcome.NOT_ENROLLED:
+                return f"{self.name} is not enrolled" if self.name else "nobody is enrolled"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, inspect, select, update
 
 from ppg_auth.audit import HEAD, Audit
 from ppg_auth.captures import Captures
@@ -128,3 +128,12 @@ def _stretch(passphrase: bytes, parameters: dict) -> bytes:
     if cost > _HIGHEST_COST:
         raise ValueError(f"a cost of {cost}")
     return hashlib.scrypt(passphrase, salt=salt, n=cost, r=8, p=1, maxmem=_HIGHEST_COST * 1100, dklen=32)
+
+
+def is_there(address: str) -> bool:
+    """Whether somebody made a store at this address."""
+    database = Database(address)
+    if database.file:
+        return database.file.exists() and database.file.stat().st_size > 0
+    with database.transaction() as connection:
+        return inspect(connection).has_table(header.name)
