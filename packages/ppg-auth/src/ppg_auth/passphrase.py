@@ -1,4 +1,4 @@
-"""Where the passphrase that opens a store comes from: a file, the environment, the system's key store, or the person."""
+"""Where a store's passphrase comes from: a file, the environment, the system's key store, or the person."""
 
 import os
 import secrets

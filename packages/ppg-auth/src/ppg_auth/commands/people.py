@@ -1,7 +1,6 @@
 """The verbs about people: enroll, verify, identify, renew; list, revoke, unlock, delete."""
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,8 +36,8 @@ def enroll(
     _check_name(name)
     if not consent:
         raise UsageError(name, "biometric data is kept only of people who agreed", "say so with --consent")
-    from ppg_auth.taking import take_all
     from ppg_auth.enrolment import Registry
+    from ppg_auth.taking import take_all
 
     opened, pipeline = store.open(create=True), model.load()
     started = time.perf_counter()
@@ -108,9 +107,9 @@ def renew(
 
     Needs new captures that pass as NAME's, unless the template is revoked. Exit statuses as for verify.
     """
-    from ppg_auth.taking import take_all
     from ppg_auth.decision import EXIT_STATUS
     from ppg_auth.enrolment import Registry
+    from ppg_auth.taking import take_all
 
     opened, pipeline = store.open(), model.load()
     outcome = Registry(decision.verifier(opened, pipeline)).renew(name, take_all(pipeline, sources))
