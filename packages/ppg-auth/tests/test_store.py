@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event, select, update
@@ -97,10 +98,8 @@ def test_another_passphrase_opens_nothing(opened, address):
 
 def test_a_person_enrolled_with_other_weights_is_not_compared(store):
     registry(store).enroll("alice", takes(1))
-    model = fake_model()
-    object.__setattr__(model, "sha256", "b" * 64)
     with pytest.raises(InputError, match="other weights"):
-        Verifier(store, model).verify("alice", capture(1, 100))
+        Verifier(store, replace(fake_model(), sha256="b" * 64)).verify("alice", capture(1, 100))
 
 
 @pytest.mark.parametrize("column", ["record", "attempts", "key_id"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from ppg_auth.decision import Decision, Outcome
 from ppg_auth.people import Person
-from ppg_auth.presentation import attack_signs
+from ppg_auth.presentation import attack_signs, polarity
 from ppg_auth.record import Record
 from ppg_auth.roster import Roster
 from ppg_auth.scoring import Statistics, placement_mean
@@ -83,6 +83,7 @@ class Registry:
             model=self._verifier.model.sha256,
             placements=protect(means, expand_key(derive(secret, "projection"))),
             statistics=Statistics.of_template(means, self._verifier.model.cohort),
+            polarity=polarity(captures[0]),
             consent=now,
             enrolled=now,
         )
@@ -110,6 +111,8 @@ class Registry:
 
 
 def _require_quality(captures: Sequence["Capture"]) -> None:
+    if len({polarity(capture) for capture in captures}) > 1:
+        raise InputError(captures[0].source, "the captures come from different kinds of sensors", "use one device")
     for capture in captures:
         if not capture.usable:
             problem = f"is not good enough to enrol: {', '.join(capture.reasons)}"

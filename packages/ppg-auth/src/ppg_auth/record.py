@@ -15,13 +15,15 @@ from ppg_auth.template import BITS
 class Record:
     """``placements`` are protected templates (p, 64), none where revoked; times are seconds since 1970.
 
-    ``model`` is the sha256 of the weights: embeddings of other weights cannot be compared.
+    ``model`` is the sha256 of the weights: embeddings of other weights cannot be compared. ``polarity`` is that of the
+    sensor.
     """
 
     name: str
     model: str
     placements: NDArray[np.uint8]
     statistics: Statistics
+    polarity: int
     consent: float
     enrolled: float
 
@@ -38,6 +40,7 @@ class Record:
             "model": self.model,
             "placements": base64.b64encode(self.placements.tobytes()).decode(),
             "statistics": [self.statistics.mean, self.statistics.deviation],
+            "polarity": self.polarity,
             "consent": self.consent,
             "enrolled": self.enrolled,
         }

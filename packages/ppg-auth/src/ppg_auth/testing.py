@@ -6,14 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ppg_auth.verification import Model
+
 RATE = 50.0
-
-
-@dataclass(frozen=True)
-class FakeModel:
-    cohort: NDArray
-    sha256: str = "a" * 64
-    thresholds: dict[str, float] = field(default_factory=lambda: {"0.01": 6.0, "0.05": 4.0})
 
 
 @dataclass(frozen=True)
@@ -36,8 +31,8 @@ def units(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def fake_model(seed: int = 0) -> FakeModel:
-    return FakeModel(units(np.random.default_rng(seed), 40, 128))
+def fake_model(seed: int = 0) -> Model:
+    return Model("a" * 64, units(np.random.default_rng(seed), 40, 128), {"0.01": 6.0, "0.05": 4.0})
 
 
 def pulse(rng: np.random.Generator, seconds: float = 25.0) -> NDArray:

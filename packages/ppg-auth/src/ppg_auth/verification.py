@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
 from ppg_auth.decision import Decision, Outcome
 from ppg_auth.gallery import Candidate, Gallery, protected_score
 from ppg_auth.people import Person
-from ppg_auth.presentation import attack_signs
+from ppg_auth.presentation import attack_signs, polarity
 from ppg_auth.replay import is_replay, sketch
 from ppg_auth.scoring import Statistics, as_norm
 from ppg_auth.store import Session, Store
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from ppg_auth.capture import Capture
 
 EVERYONE = Policy(free=50, lock=None)  # for the failures of all people together
-REPLAY = "replay"
+REPLAY, TURNED = "replay", "turned"
 
 
-class Model(Protocol):
+@dataclass(frozen=True)
+class Model:
     """What a weight file says beside the network: its sha256, its cohort (c, 128), its thresholds by FMR."""
 
     sha256: str
@@ -68,8 +70,8 @@ class Verifier:
         with self.store.session() as session:
             decision = self._find(session, capture)
             person = session.people.get(decision.name) if decision.name else None
-            if person and self._replayed(session, person, capture):
-                decision = Decision(Outcome.REJECTED, None, (REPLAY,))
+            if person and (signs := self._attack_signs(session, person, capture)):
+                decision = Decision(Outcome.REJECTED, None, signs)
             self.settle(session, "identify", person, capture, decision, counts_for_person=False)
         return decision
 
@@ -134,8 +136,6 @@ class Verifier:
             return Decision(Outcome.THROTTLED, None, wait=wait)
         if not capture.usable:
             return Decision(Outcome.INCONCLUSIVE, None, capture.reasons)
-        if signs := attack_signs(capture):
-            return Decision(Outcome.REJECTED, None, signs)
         best = next(iter(self.candidates(session, capture)), None)
         if best is None:
             return Decision(Outcome.NOT_ENROLLED, None)
@@ -147,8 +147,10 @@ class Verifier:
         return Decision(outcome, name, (), round(score, 2), round(self.threshold, 2))
 
     def _attack_signs(self, session: Session, person: Person, capture: "Capture") -> tuple[str, ...]:
-        replayed = (REPLAY,) if self._replayed(session, person, capture) else ()
-        return replayed + attack_signs(capture)
+        signs = [REPLAY] if self._replayed(session, person, capture) else []
+        if polarity(capture) != person.record.polarity:
+            signs.append(TURNED)
+        return (*signs, *attack_signs(capture))
 
     def _replayed(self, session: Session, person: Person, capture: "Capture") -> bool:
         if session.captures.seen(capture.raw):

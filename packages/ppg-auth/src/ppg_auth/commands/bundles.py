@@ -86,9 +86,11 @@ class DecisionOptions:
 
     def verifier(self, store: "Store", pipeline: "PulsePipeline") -> "Verifier":
         from ppg_auth.throttle import Policy
-        from ppg_auth.verification import Verifier
+        from ppg_auth.verification import Model, Verifier
 
-        return Verifier(store, pipeline.network, fmr=self.fmr, policy=Policy(lock=self.lock_after or None))
+        network = pipeline.network
+        model = Model(network.weights.sha256, network.cohort, network.thresholds)
+        return Verifier(store, model, fmr=self.fmr, policy=Policy(lock=self.lock_after or None))
 
 
 def bundled(verb: Callable) -> Callable:
