@@ -9,8 +9,8 @@ from ppg_auth.attacks import ATTACKS
 from ppg_auth.decision import Outcome
 from ppg_auth.enrolment import Registry
 from ppg_auth.pad_evaluation import evaluate_folder
-from ppg_auth.presentation import SIGNS, attack_signs, polarity
 from ppg_auth.preprocess import Preprocess, SignalConfig
+from ppg_auth.presentation import SIGNS, attack_signs, polarity
 from ppg_auth.recording import Recording
 from ppg_auth.replay import is_replay, sketch
 from ppg_auth.store import open_store

@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 from vitrine.errors import InputError, UsageError
 from vitrine.preprocess.sources import require_file
 
+_SQLITE = b"SQLite format 3\0"
 _CREATING = 0x707067  # the number of PostgreSQL's advisory lock: only one process creates a store
 _counting = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column of type INTEGER
 
@@ -87,18 +88,20 @@ class Database:
             event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
     @contextmanager
-    def transaction(self, *, may_be_empty: bool = False) -> Iterator[Connection]:
+    def transaction(self, *, may_be_new: bool = False) -> Iterator[Connection]:
         """All of it is written when the block ends well, nothing otherwise; writers wait for each other.
 
         InputError says what the database says: damaged, full, busy, out of reach.
         """
         if self.file:
-            _check_private(self.file, may_be_empty)
+            _check_file(self.file, may_be_new)
         try:
             with self.engine.begin() as connection:
                 yield connection
         except IntegrityError:
             raise
+        except UnicodeDecodeError as error:  # the driver's own, over a name that is damaged
+            raise InputError(self.name, "is damaged", "restore it from a backup") from error
         except DatabaseError as error:
             problem = str(error.orig or error).strip().splitlines()[0]
             raise InputError(self.name, f"the database says: {problem}", "mend it or try again") from error
@@ -108,7 +111,7 @@ class Database:
         """A transaction in which the tables are there; only its owner may read a new file."""
         if self.file and not self.file.exists():
             _make_private(self.file)
-        with self.transaction(may_be_empty=True) as connection:
+        with self.transaction(may_be_new=True) as connection:
             if not self.file:
                 connection.execute(select(func.pg_advisory_xact_lock(_CREATING)))
             tables.create_all(connection)
@@ -148,8 +151,11 @@ def _make_private(file: Path) -> None:
         raise InputError(file, f"cannot be written: {error.strerror.lower()}", "choose another --store") from error
 
 
-def _check_private(file: Path, may_be_empty: bool) -> None:
-    if not may_be_empty:
-        require_file(file)
+def _check_file(file: Path, may_be_new: bool) -> None:
+    """InputError where the file is none of SQLite's, or others may read it."""
+    if not (may_be_new and file.stat().st_size == 0):
+        with require_file(file).open("rb") as opened:
+            if opened.read(len(_SQLITE)) != _SQLITE:
+                raise InputError(file, "is not a store of ppg-auth", "'enroll' makes one")
     if os.name == "posix" and file.stat().st_mode & 0o077:
         raise InputError(file, "can be read by others", f"run: chmod 600 {file.name}")

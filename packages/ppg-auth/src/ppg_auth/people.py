@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ppg_auth.database import people
+from ppg_auth.names import NameTakenError
 from ppg_auth.record import Record
 from ppg_auth.sealing import derive, seal, unseal
 from ppg_auth.throttle import Attempts
 from ppg_auth.vault import Vault
-from vitrine.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class People:
     def add(self, record: Record, key_id: str, secret: bytes) -> None:
         """Enrols under a secret of the vault; UsageError where someone of this name is there already."""
         if self.get(record.name):
-            raise UsageError(record.name, "is enrolled already", "use 'renew', or 'delete' first")
+            raise NameTakenError(record.name, "is enrolled already", "use 'renew', or 'delete' first")
         id_ = self.id_of(record.name)
         self._connection.execute(delete(people).where(people.c.id == id_))  # a row whose secret was erased
         self._connection.execute(insert(people).values(id=id_, **self._values(id_, 1, record, key_id, secret)))

@@ -8,11 +8,11 @@ import typer
 from ppg_auth.commands.answers import COLOURS, say, say_rows, warn
 from ppg_auth.commands.attempts import Attempt, Report, Source
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
+from ppg_auth.names import check_name
 from vitrine.errors import UsageError
 from vitrine.options import Debug, Json, Quiet, Sources
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Under which the person is enrolled.", show_default=False)]
-LONGEST_NAME = 200
 
 
 @bundled
@@ -33,7 +33,7 @@ def enroll(
 
     From captures of together 20 s at least: best three SOURCEs, the finger laid on anew for each.
     """
-    _check_name(name)
+    check_name(name)
     if not consent:
         raise UsageError(name, "biometric data is kept only of people who agreed", "say so with --consent")
     from ppg_auth.enrolment import Registry
@@ -155,8 +155,3 @@ def delete(name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = F
 
     Roster(store.open()).delete(name)
     say({"status": "done", "name": name, "state": "deleted"}, f"{name} is deleted", json=json, quiet=quiet)
-
-
-def _check_name(name: str) -> None:
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise UsageError(name or "''", "cannot be a name", f"use 1 to {LONGEST_NAME} printable characters")

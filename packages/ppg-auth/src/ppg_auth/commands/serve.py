@@ -21,7 +21,8 @@ def serve(
 ) -> None:
     """Answer over HTTP.
 
-    POST /enroll, /verify, /identify; GET /health. The API is described at /docs.
+    POST /enroll, /verify, /identify; GET /health; docs/ppg-auth-api.md describes them. Where PPG_AUTH_TOKEN is set,
+    callers must send it as their bearer token.
     """
     from ppg_auth.service import run
 
