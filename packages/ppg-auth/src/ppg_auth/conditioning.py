@@ -12,6 +12,7 @@ PULSE_BAND = (0.7, 4.0)  # Hz; the fundamental of 42 to 240 beats a minute
 HAMPEL_WINDOW, HAMPEL_LIMIT = 2.0, 4.0  # seconds, robust standard deviations
 GAUSSIAN_MAD = 1.4826
 USUAL_REACH = 1.5
+LEAST_LEVEL = 1.0  # of a camera's channel; darker ones hold only noise
 WORTH_MIXING = 3.0  # dB by which a mixture of channels must beat the best single one
 SSA_LAG, SSA_ENERGY = 1.5, 0.9  # seconds, share of the in-band energy
 
@@ -87,13 +88,15 @@ def spectral_rate(x: NDArray, rate: float) -> float:
 def best_component(channels: NDArray, rate: float) -> tuple[NDArray, float]:
     """Of (n, channels >= 2): the principal component with the best pulse, and the share of energy that was left out.
 
-    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first.
+    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first. Its sign
+    is that of the channels' mean.
     """
     standard = (channels - channels.mean(axis=0)) / np.maximum(channels.std(axis=0), np.finfo(float).tiny)
     left, singular, _ = np.linalg.svd(standard, full_matrices=False)
     components = (left * singular).T
     best = max(range(len(components)), key=lambda k: signal_to_noise(components[k], rate))
-    return components[best], float(1 - singular[best] ** 2 / np.square(singular).sum())
+    sign = 1.0 if components[best] @ standard.mean(axis=1) >= 0 else -1.0
+    return sign * components[best], float(1 - singular[best] ** 2 / np.square(singular).sum())
 
 
 def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:
@@ -103,7 +106,7 @@ def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:
     """
     if channels.shape[1] == 1:
         return channels[:, 0], 0.0
-    alive = channels[:, channels.std(axis=0) > 0]
+    alive = channels[:, (channels.std(axis=0) > 0) & (np.abs(channels).mean(axis=0) > LEAST_LEVEL)]
     if not alive.shape[1]:
         return channels[:, 0], 0.0
     component, removed = best_component(alive, rate)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_opening
 
+from ppg_auth.beats import beat_shape
 from ppg_auth.conditioning import (
     band_pass,
     choose_channel,
@@ -29,18 +30,20 @@ LEAST_STUCK = 3  # equal extreme samples in a row; a single one is just the high
 class SignalConfig:
     """How a pulse wave is made; all of it is kept in the weight file.
 
-    ``grid``: Hz of the even samples that the stamps are turned into; ``drift``: Hz below which is no pulse; ``band``: Hz;
-    ``rate``: Hz of the windows; ``window`` and ``hop``: seconds. ``tail`` pads the last window with zeros, as the paper
-    does. The defaults suit contact sensors; ``PAPER`` holds the paper's values.
+    ``grid``: Hz of the even samples that the stamps are turned into; ``drift``: Hz below which is no pulse; ``band``:
+    Hz; ``rate``: Hz of the windows; ``window`` and ``hop``: seconds; ``context``: seconds around a window's middle from
+    which its mean beat is taken; ``tail`` pads the last window with zeros, as the paper does. The defaults suit contact
+    sensors; ``PAPER`` holds the paper's values.
     """
 
     grid: float = 50.0
-    drift: float = 0.3
+    drift: float = 0.1
     motion: Literal["none", "ssa"] = "none"
-    band: tuple[float, float] = (0.5, 8.0)
+    band: tuple[float, float] = (0.4, 15.0)
     rate: float = 50.0
     window: float = 5.0
     hop: float = 2.5
+    context: float = 10.0
     normalise: Literal["minmax", "zscore"] = "zscore"
     tail: bool = False
 
@@ -55,13 +58,16 @@ PAPER = SignalConfig(grid=14.0, drift=0.7, motion="ssa", band=(0.7, 4.0), rate=7
 
 @dataclass(frozen=True)
 class Windows:
-    """``waves`` (n, samples) float32 normalised; ``starts`` (n,) s; ``quality`` (n,) in 0..1; reason codes a window.
+    """``waves`` (n, samples) float32 normalised, and ``beats`` (n, 124) float32, the mean beats around them.
+
+    ``starts`` (n,) s; ``quality`` (n,) in 0..1; ``reasons`` are codes for each window, none where it is good.
 
     ``raw`` and ``pulse`` (samples,) at ``rate`` Hz are the longest stretch before and after cleaning. ``heart_rate`` in
     beats a minute is None where no window had one; ``removed`` is the share of energy that motion suppression took.
     """
 
     waves: NDArray[np.float32]
+    beats: NDArray[np.float32]
     starts: NDArray[np.float64]
     quality: NDArray[np.float64]
     reasons: tuple[tuple[str, ...], ...]
@@ -70,6 +76,11 @@ class Windows:
     rate: float
     heart_rate: float | None
     removed: float
+
+    @property
+    def items(self) -> NDArray[np.float32]:
+        """What the network takes: waves and beats side by side (n, samples + 124)."""
+        return np.concatenate([self.waves, self.beats], axis=1)
 
     @property
     def good(self) -> NDArray[np.bool_]:
@@ -102,10 +113,11 @@ class Preprocess:
         if not cut:
             problem = f"holds {len(longest.pulse) / self.config.rate:.1f} s without a gap"
             raise InputError("recording", problem, f"{self.config.window:g} s are needed")
-        starts, waves, judgements = zip(*cut, strict=True)
+        starts, waves, beats, judgements = zip(*cut, strict=True)
         rates = [judgement.heart_rate for judgement in judgements if judgement.heart_rate is not None]
         return Windows(
             waves=np.stack(waves).astype(np.float32),
+            beats=np.stack(beats).astype(np.float32),
             starts=np.array(starts),
             quality=np.array([judgement.score for judgement in judgements]),
             reasons=tuple(judgement.reasons for judgement in judgements),
@@ -126,16 +138,18 @@ class Preprocess:
         marks = np.interp(np.arange(len(pulse)) / config.rate, np.arange(len(raw)) / rate, spikes | stuck(raw))
         return _Clean(stretch.start, resample(raw, rate, config.rate), pulse, marks > 0.5, removed)
 
-    def _cut(self, clean: _Clean, sign: int) -> Iterator[tuple[float, NDArray, Judgement]]:
+    def _cut(self, clean: _Clean, sign: int) -> Iterator[tuple[float, NDArray, NDArray, Judgement]]:
         config = self.config
         size, hop = config.samples, round(config.hop * config.rate)
+        margin = max(0, round((config.context - config.window) / 2 * config.rate))
         pulse, clipped = sign * clean.pulse, clean.clipped
         if config.tail:
             pulse, clipped = (np.pad(part, (0, -(len(part) - size) % hop)) for part in (pulse, clipped))
         for first in range(0, len(pulse) - size + 1, hop):
             window = slice(first, first + size)
             judgement = judge(pulse[window], float(clipped[window].mean()), config.rate)
-            yield clean.start + first / config.rate, normalise(pulse[window], config.normalise), judgement
+            beat = beat_shape(pulse[max(0, first - margin) : first + size + margin], config.rate)
+            yield clean.start + first / config.rate, normalise(pulse[window], config.normalise), beat, judgement
 
 
 def normalise(wave: NDArray, how: str) -> NDArray:

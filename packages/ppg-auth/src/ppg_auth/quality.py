@@ -24,6 +24,7 @@ REASONS = {
     "heart_rate": "the beats are slower than 40 or faster than 180 a minute",
     "irregular": "the time from beat to beat jumps",
     "unlike_beats": "the beats do not resemble each other",
+    "exposure": "the camera changed its exposure",
     "rates_disagree": "the beats and the spectrum give different heart rates",
 }
 
@@ -56,6 +57,7 @@ def judge(pulse: NDArray, clipped: float, rate: float) -> Judgement:
         "heart_rate": not SLOWEST <= heart_rate <= FASTEST,
         "irregular": largest > LARGEST_CHANGE,
         "unlike_beats": likeness < LEAST_LIKENESS,
+        "exposure": "the camera changed its exposure",
         "rates_disagree": abs(heart_rate - spectral_rate(pulse, rate)) > LARGEST_DISAGREEMENT,
     }
     reasons = tuple(reason for reason, fails in failed.items() if fails)
