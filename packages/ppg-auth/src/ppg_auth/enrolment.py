@@ -48,7 +48,7 @@ class Registry:
 
         InputError where a capture is not good enough or looks like an attack; UsageError where the name is taken.
         """
-        _require_quality(captures)
+        require_quality(captures)
         key_id, secret = self._roster.new_secret()
         with self._verifier.store.session() as session:
             lookalikes = self._lookalikes(session, captures)
@@ -62,7 +62,7 @@ class Registry:
 
         A revoked template has nothing to verify against: the captures are taken as at an enrolment.
         """
-        _require_quality(captures)
+        require_quality(captures)
         key_id, secret = self._roster.new_secret()
         with self._verifier.store.session() as session:
             person = self._roster.person(session, name)
@@ -110,7 +110,8 @@ class Registry:
             self._verifier.remember(session, person, capture)
 
 
-def _require_quality(captures: Sequence["Capture"]) -> None:
+def require_quality(captures: Sequence["Capture"]) -> None:
+    """InputError unless the captures are good enough, from one kind of sensor, and of live fingers as far as seen."""
     if len({polarity(capture) for capture in captures}) > 1:
         raise InputError(captures[0].source, "the captures come from different kinds of sensors", "use one device")
     for capture in captures:

@@ -36,13 +36,14 @@ def enroll(
     check_name(name)
     if not consent:
         raise UsageError(name, "biometric data is kept only of people who agreed", "say so with --consent")
-    from ppg_auth.enrolment import Registry
+    from ppg_auth.enrolment import Registry, require_quality
     from ppg_auth.taking import take_all
 
-    opened, pipeline = store.open(create=True), model.load()
+    pipeline = model.load()
     started = time.perf_counter()
     captures = take_all(pipeline, sources)
-    enrolment = Registry(decision.verifier(opened, pipeline)).enroll(name, captures)
+    require_quality(captures)  # before a store is made
+    enrolment = Registry(decision.verifier(store.open(create=True), pipeline)).enroll(name, captures)
     row = {"status": "done", **enrolment.to_dict(), "sources": [str(capture.source) for capture in captures]}
     row |= {"settings": pipeline.settings(), **pipeline.runtime(), "seconds": round(time.perf_counter() - started, 3)}
     say(row, f"{name} is enrolled on {enrolment.placements} captures", json=json, quiet=quiet)
