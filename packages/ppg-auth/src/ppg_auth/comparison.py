@@ -14,7 +14,7 @@ from ppg_auth.template import KEY_BYTES, cosine, expand_key, protect
 ATTEMPT_WINDOWS = 3  # windows of 5 s at half overlap: 10 s of signal
 
 Embeddings = Mapping[Take, NDArray[np.float32]]  # the good windows (n, 128) of each take
-Score = Callable[[NDArray, NDArray], float]  # (a template's placement means, an attempt's windows)
+Scorer = Callable[[str, NDArray], Callable[[NDArray], float]]  # (person, placement means) to what scores attempts
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def compare(
     embeddings: Embeddings,
     enrol: Mapping[str, Sequence[Take]],
     probe: Mapping[str, Sequence[Take]],
-    scorer: Callable[[str, NDArray], Callable[[NDArray], float]],
+    scorer: Scorer,
     windows: int = ATTEMPT_WINDOWS,
 ) -> Attempts:
     """Every attempt of the people in ``probe`` against every template of those in ``enrol``.

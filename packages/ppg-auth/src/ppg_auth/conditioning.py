@@ -12,6 +12,7 @@ PULSE_BAND = (0.7, 4.0)  # Hz; the fundamental of 42 to 240 beats a minute
 HAMPEL_WINDOW, HAMPEL_LIMIT = 2.0, 4.0  # seconds, robust standard deviations
 GAUSSIAN_MAD = 1.4826
 USUAL_REACH = 1.5
+LINE_WIDTH = 1.5  # of a Hann window, in cycles over its length
 LEAST_LEVEL = 1.0  # of a camera's channel; darker ones hold only noise
 WORTH_MIXING = 3.0  # dB by which a mixture of channels must beat the best single one
 SSA_LAG, SSA_ENERGY = 1.5, 0.9  # seconds, share of the in-band energy
@@ -71,10 +72,14 @@ def resample(x: NDArray, rate: float, new_rate: float) -> NDArray:
 
 
 def signal_to_noise(x: NDArray, rate: float) -> float:
-    """Power within 0.1 Hz of the pulse's spectral peak and its harmonic, over the rest of 0.7-4 Hz, in dB."""
+    """Power near the pulse's spectral peak and its harmonic, over the rest of 0.7-4 Hz, in dB.
+
+    Near is within 0.1 Hz, or for short signals within the width that their spectrum gives to a single tone.
+    """
     frequency, power = _spectrum(x, rate)
+    width = max(0.1, LINE_WIDTH * rate / len(x))
     peak = frequency[np.argmax(power)]
-    near = (np.abs(frequency - peak) <= 0.1) | (np.abs(frequency - 2 * peak) <= 0.1)
+    near = (np.abs(frequency - peak) <= width) | (np.abs(frequency - 2 * peak) <= width)
     pulse, rest = power[near].sum(), power[~near].sum()
     return float(10 * np.log10(pulse / rest)) if pulse > 0 and rest > 0 else float("-inf")
 
@@ -88,8 +93,8 @@ def spectral_rate(x: NDArray, rate: float) -> float:
 def best_component(channels: NDArray, rate: float) -> tuple[NDArray, float]:
     """Of (n, channels >= 2): the principal component with the best pulse, and the share of energy that was left out.
 
-    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first. Its sign
-    is that of the channels' mean.
+    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first. Its
+    sign is that of the channels' mean.
     """
     standard = (channels - channels.mean(axis=0)) / np.maximum(channels.std(axis=0), np.finfo(float).tiny)
     left, singular, _ = np.linalg.svd(standard, full_matrices=False)
@@ -117,7 +122,7 @@ def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:
 
 
 def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:
-    """Singular spectrum analysis with lags of 1.5 s: ``x`` rebuilt from its components of 0.7-4 Hz, and the energy lost.
+    """Singular spectrum analysis with lags of 1.5 s: ``x`` from its components of 0.7-4 Hz, and the energy left out.
 
     Components are taken by strength until they hold 90 % of the in-band energy.
     """

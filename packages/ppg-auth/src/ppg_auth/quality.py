@@ -57,7 +57,6 @@ def judge(pulse: NDArray, clipped: float, rate: float) -> Judgement:
         "heart_rate": not SLOWEST <= heart_rate <= FASTEST,
         "irregular": largest > LARGEST_CHANGE,
         "unlike_beats": likeness < LEAST_LIKENESS,
-        "exposure": "the camera changed its exposure",
         "rates_disagree": abs(heart_rate - spectral_rate(pulse, rate)) > LARGEST_DISAGREEMENT,
     }
     reasons = tuple(reason for reason, fails in failed.items() if fails)

@@ -18,7 +18,7 @@ MAX_SAMPLES = 5_000_000
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples without a gap: ``values`` (n, channels) at a steady ``rate`` in Hz, the first one at ``start`` seconds."""
+    """Samples without a gap: ``values`` (n, channels) at ``rate`` Hz, the first one at ``start`` seconds."""
 
     start: float
     values: NDArray[np.float64]
@@ -37,7 +37,7 @@ def measured_rate(seconds: NDArray) -> float:
 
 
 def regularise(recording: Recording, rate: float) -> list[Stretch]:
-    """The recording's stretches between gaps at ``rate`` Hz, interpolated linearly, or at its own rate if that is lower.
+    """The stretches between gaps, interpolated linearly to ``rate`` Hz or to the recording's own rate if that is lower.
 
     Samples that are no numbers are dropped, those of one time averaged, and a first second that holds a backlog is
     left out. A sensor's stamps tell when samples arrived, so they are smoothed to a steady clock; a camera's are true.

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 import vitrine.recipes
 import vitrine.training
 from ppg_auth.augment import mask_scalogram
-from ppg_auth.comparison import Attempts, Protected, compare, halves, plain
+from ppg_auth.comparison import Attempts, Embeddings, Protected, Scorer, compare, halves, plain
 from ppg_auth.data import TAKES_A_PERSON, Data, Take, TrainingWindows, good_items, load_takes
-from ppg_auth.model import ARCHITECTURE, build_model
+from ppg_auth.model import ARCHITECTURE, EMBED_DIM, EXPERT_DIM, build_model
 from ppg_auth.preprocess import SignalConfig, Windows
 from ppg_auth.scoring import placement_mean
 from vitrine.errors import UsageError
@@ -101,7 +101,7 @@ class Task(vitrine.training.Task):
         return loss
 
     def validation_step(self, batch: Tensor, number: int) -> None:
-        attempts = self._validation(plain)
+        attempts = _first_against_rest(self._embeddings("val"), plain)
         self.log("val/auc", roc_auc_score(attempts.genuine, attempts.scores), prog_bar=True, batch_size=1)
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
@@ -110,7 +110,7 @@ class Task(vitrine.training.Task):
         if self.model.expert is not None and self.model.fusion is not None:
             self._choose_share()
         cohort = np.stack([placement_mean(rows) for rows in self._embeddings("train").values() if len(rows)])
-        attempts = self._validation(Protected(cohort))
+        attempts = _first_against_rest(self._embeddings("val"), Protected(cohort))
         impostors = attempts.scores[~attempts.genuine]
         metadata = {
             "system": self.recipe.system,
@@ -131,16 +131,15 @@ class Task(vitrine.training.Task):
         self.model.expert.fit(beats[whole], people[whole])
 
     def _choose_share(self) -> None:
+        embeddings = self._embeddings("val")
+        dim, now = EXPERT_DIM, self.model.share.item()
+
         def auc(share: float) -> float:
-            self.model.share.fill_(share)
-            attempts = self._validation(plain)
+            weights = np.repeat(np.sqrt([(1 - share) / (1 - now), share / now]), [EMBED_DIM - dim, dim])
+            attempts = _first_against_rest({take: rows * weights for take, rows in embeddings.items()}, plain)
             return roc_auc_score(attempts.genuine, attempts.scores)
 
         self.model.share.fill_(max(SHARES, key=auc))
-
-    def _validation(self, scorer) -> Attempts:
-        enrol, probe, embeddings = halves(self._embeddings("val"))
-        return compare(embeddings, enrol, probe, scorer)
 
     def _embeddings(self, part: str) -> dict[Take, np.ndarray]:
         return {take: embed(self.model, windows) for take, windows in self.takes[part].items()}
@@ -166,6 +165,11 @@ def embed(model: nn.Module, windows: Windows) -> np.ndarray:
     rows = [model(part) for part in items.split(EMBED_BATCH)] if len(items) else [torch.empty(0, 128)]
     model.train(training)
     return torch.cat(rows).numpy()
+
+
+def _first_against_rest(embeddings: Embeddings, scorer: Scorer) -> Attempts:
+    enrol, probe, embeddings = halves(embeddings)
+    return compare(embeddings, enrol, probe, scorer)
 
 
 def _refuse_people_twice(recipe: Recipe) -> None:
