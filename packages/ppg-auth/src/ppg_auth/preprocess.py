@@ -134,6 +134,8 @@ class Preprocess:
         level, spikes = clip_outliers(detrend(raw, rate, config.drift), rate)
         if config.motion == "ssa":
             level, removed = pulse_subspace(level, rate)
+        if not np.ptp(raw):  # what filters make of a constant is rounding errors, which would be taken for a signal
+            level = np.zeros_like(raw)
         pulse = resample(band_pass(level, rate, config.band), rate, config.rate)
         marks = np.interp(np.arange(len(pulse)) / config.rate, np.arange(len(raw)) / rate, spikes | stuck(raw))
         return _Clean(stretch.start, resample(raw, rate, config.rate), pulse, marks > 0.5, removed)
