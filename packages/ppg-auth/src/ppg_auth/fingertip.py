@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 from scipy import ndimage
 
 from ppg_auth.recording import Recording
@@ -22,6 +23,7 @@ EXPOSURE_STEP = 0.04  # change of the level from one frame to the next
 BAR_SPREAD, BAR_LEVEL = 0.2, 8  # of black bars beside the picture
 GREY = 8  # levels between colours, below which a picture has none
 GRID = 8
+LARGEST_PICTURE = 40_000_000  # pixels
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 CHANNELS = ("r", "g", "b", "luma")
 
@@ -42,6 +44,8 @@ class Region:
 
 def read_fingertip(path: Path) -> Recording:
     """The recording of a video by its presentation time stamps; InputError where it is damaged or shows no finger."""
+    if path.suffix.lower() == ".gif":
+        return from_frames(_gif_frames(path), subject=path)
     with open_video(path) as video:
         if not video.timed:
             raise InputError(path, "tells no times of its frames", "convert it to MP4")
@@ -80,6 +84,20 @@ def from_frames(frames: Iterable[TimedFrame], *, subject: object = "camera") -> 
         names=tuple(name for name, kept in zip(names, usable, strict=True) if kept),
         notes=("exposure",) if (steps > EXPOSURE_STEP).any() else (),
     )
+
+
+def _gif_frames(path: Path) -> Iterator[TimedFrame]:
+    """Frames of an animated picture at the times that it states (FFmpeg's reader does not open all of them)."""
+    seconds = 0.0
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > LARGEST_PICTURE:
+                raise InputError(path, f"has frames of {picture.width} x {picture.height} pixels", "make them smaller")
+            for frame in ImageSequence.Iterator(picture):
+                yield seconds, np.asarray(frame.convert("RGB"))
+                seconds += frame.info.get("duration", 0) / 1000
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(path, f"is no readable picture ({type(error).__name__})", "convert it to MP4") from error
 
 
 def find_region(images: NDArray[np.uint8]) -> Region | None:

@@ -49,9 +49,14 @@ class Recording:
         backward = np.flatnonzero(np.diff(stamps) < 0)
         if len(backward):
             raise InputError(subject, f"its time goes back at sample {backward[0] + 2}", "sort or repair it")
-        if rate_hint is not None and not RATES[0] <= rate_hint <= RATES[1]:
-            raise InputError(subject, f"{rate_hint:g} samples a second make no sense", "give the right rate in Hz")
+        if rate_hint is not None:
+            _check_rate(subject, rate_hint)
         return cls(np.asarray(seconds, float), np.asarray(values, float), rate_hint, origin, names, notes)
+
+
+def _check_rate(subject: object, rate: float) -> None:
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(subject, f"{rate:g} samples a second make no sense", "give the right rate in Hz")
 
 
 def as_recording(values: ArrayLike, sample_rate: float | None, *, subject: object = "array") -> Recording:
@@ -64,6 +69,7 @@ def as_recording(values: ArrayLike, sample_rate: float | None, *, subject: objec
         raise InputError(subject, f"has {array.shape[1]} channels", f"at most {MAX_CHANNELS} make sense")
     if sample_rate is None:
         raise InputError(subject, "has no column of times", "give --sample-rate")
+    _check_rate(subject, sample_rate)
     return Recording.checked(subject, np.arange(len(array)) / sample_rate, array, "sensor", sample_rate)
 
 

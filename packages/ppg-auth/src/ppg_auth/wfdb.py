@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ppg_auth.recording import MAX_CHANNELS, Recording
+from ppg_auth.recording import MAX_CHANNELS, Recording, as_recording
 from vitrine.errors import InputError
 
 PULSE_NAMES = re.compile(r"pleth|ppg|pulse|photo", re.IGNORECASE)
@@ -37,8 +37,7 @@ def read_wfdb(path: Path, sample_rate: float | None = None) -> Recording:
     if not chosen and len(signals) > 1:
         raise InputError(path, "names no pulse signal", f"it has {', '.join(signal.name for signal in signals[:5])}")
     chosen = chosen or [0]
-    seconds = np.arange(len(values)) / (sample_rate or rate)
-    return Recording.checked(path, seconds, values[:, chosen], "sensor", sample_rate or rate)
+    return as_recording(values[:, chosen], sample_rate or rate, subject=path)
 
 
 def _header(path: Path) -> tuple[float, list[_Signal]]:
