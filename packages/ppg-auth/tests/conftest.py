@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from ppg_auth import store as store_module
 from ppg_auth.store import Store, open_store
+from ppg_auth.testing import write_recording
 
 PASSPHRASE = b"correct horse battery staple"
 
@@ -79,3 +81,46 @@ def opened(address) -> Callable[[], Store]:
 @pytest.fixture
 def store(opened) -> Store:
     return opened()
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A network without layers: the mean beat, turned at random; its cohort are made-up people's mean beats."""
+    import numpy as np
+    import torch
+
+    from ppg_auth.beats import SHAPE_POINTS
+    from ppg_auth.model import ARCHITECTURE, EMBED_DIM, build_model
+    from ppg_auth.preprocess import Preprocess, SignalConfig
+    from ppg_auth.recording import read_recording
+    from ppg_auth.scoring import placement_mean
+    from vitrine.weights import save
+
+    folder, signal = tmp_path_factory.mktemp("weights"), SignalConfig()
+    config = {
+        "branches": (),
+        "beats": True,
+        "samples": signal.samples,
+        "rate": signal.rate,
+        "beat_points": SHAPE_POINTS,
+    }
+    model = build_model(config)
+    turned = torch.linalg.qr(torch.randn(EMBED_DIM, EMBED_DIM, generator=torch.Generator().manual_seed(0)))[0]
+    model.expert.projection.copy_(turned[:SHAPE_POINTS])
+    items = []
+    for person in range(500, 530):
+        windows = Preprocess(signal)(read_recording(write_recording(folder / "cohort.csv", person, 0)))
+        if windows.good.any():
+            items.append(torch.from_numpy(windows.items[windows.good]))
+    model.expert.mean.copy_(torch.cat(items)[:, signal.samples :].mean(dim=0))
+    with torch.inference_mode():
+        cohort = np.stack([placement_mean(model.train(False)(rows).numpy()) for rows in items])
+    metadata = {
+        "architecture": ARCHITECTURE,
+        "config": asdict(model.config),
+        "signal": asdict(signal),
+        "thresholds": {"0.01": 1.0, "0.05": 0.5},
+        "people": {"train": [], "val": []},
+    }
+    save(folder / "tiny.safetensors", {**model.state_dict(), "cohort": torch.from_numpy(cohort)}, metadata)
+    return folder / "tiny.safetensors"

@@ -26,7 +26,7 @@ def _frames(number: int, seconds: float) -> Iterator[tuple[float, NDArray[np.uin
         import cv2
     except ModuleNotFoundError as error:
         raise MissingError("camera", "needs the library OpenCV", "install ppg-auth[camera]") from error
-    cv2.setLogLevel(0)  # it would write about every missing device
+    cv2.utils.logging.setLogLevel(0)  # it would write about every missing device
     camera = cv2.VideoCapture(number)
     try:
         if not camera.isOpened():

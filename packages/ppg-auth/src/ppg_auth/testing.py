@@ -35,15 +35,40 @@ def fake_model(seed: int = 0) -> Model:
     return Model("a" * 64, units(np.random.default_rng(seed), 40, 128), {"0.01": 6.0, "0.05": 4.0})
 
 
-def pulse(rng: np.random.Generator, seconds: float = 25.0) -> NDArray:
+@dataclass(frozen=True)
+class Shape:
+    """What one person's beats look like: widths and delay in seconds, the second wave's height against the first's."""
+
+    systole: float = 0.11
+    delay: float = 0.27
+    height: float = 0.35
+    width: float = 0.12
+
+    @classmethod
+    def of(cls, person: int) -> "Shape":
+        drawn = np.random.default_rng(person).uniform((0.1, 0.26, 0.2, 0.1), (0.14, 0.36, 0.5, 0.2))
+        return cls(*map(float, drawn))
+
+
+def pulse(rng: np.random.Generator, seconds: float = 25.0, shape: Shape = Shape()) -> NDArray:
     """A pulse of uneven beats, like a living one's, at ``RATE``; each call's is another."""
     beats = np.cumsum(rng.normal(0.85, 0.04, int(seconds / 0.6)))
     time = np.arange(int(seconds * RATE)) / RATE
     heights = rng.normal(1.0, 0.08, len(beats))
-    systole = heights[:, None] * np.exp(-(((time - beats[:, None]) / 0.09) ** 2))
-    notch = 0.35 * heights[:, None] * np.exp(-(((time - beats[:, None] - 0.27) / 0.12) ** 2))
-    wave = (systole + notch).sum(axis=0)
+    since = time - beats[:, None]
+    flank = np.where(since < 0, 0.7, 1.3) * shape.systole  # systole rises faster than it falls
+    waves = np.exp(-((since / flank) ** 2))
+    waves += shape.height * np.exp(-(((since - shape.delay) / shape.width) ** 2))
+    wave = heights @ waves
     return wave - wave.mean()
+
+
+def write_recording(path: Path, person: int, take: int, seconds: float = 25.0) -> Path:
+    """A CSV of a sensor at ``RATE`` with a pulse of the person's shape; the same numbers give the same file."""
+    wave = 500 + 40 * pulse(np.random.default_rng([person, take]), seconds, Shape.of(person))
+    lines = [f"{number / RATE:.3f},{value:.3f}" for number, value in enumerate(wave)]
+    path.write_text("\n".join(["t_s,ppg", *lines]) + "\n")
+    return path
 
 
 def capture(person: int, take: int, *, windows: int = 8, scatter: float = 0.6, **options) -> FakeCapture:
