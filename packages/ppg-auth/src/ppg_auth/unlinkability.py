@@ -19,6 +19,5 @@ def system_unlinkability(mated: NDArray, non_mated: NDArray) -> float:
     margin = 3 * everything.std()
     points = np.linspace(everything.min() - margin, everything.max() + margin, _POINTS)
     of_one, of_two = gaussian_kde(mated)(points), gaussian_kde(non_mated)(points)
-    ratio = np.divide(of_one, of_two, out=np.full(_POINTS, np.inf), where=of_two > 0)
-    local = np.where(ratio > 1, 2 / (1 + 1 / np.maximum(ratio, 1e-12)) - 1, 0.0)
+    local = np.clip((of_one - of_two) / np.maximum(of_one + of_two, np.finfo(float).tiny), 0, 1)
     return float(np.trapezoid(of_one * local, points))
