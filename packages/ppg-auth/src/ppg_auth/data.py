@@ -40,7 +40,8 @@ class Take:
 class Collection(Section):
     """The folder ``ppg`` of the supplied data: NR2-UFPR (people sNN, sitting and standing) and USC (people uNN).
 
-    ``train``, ``val`` and ``test`` name people, nobody twice.
+    ``train``, ``val`` and ``test`` name people, nobody twice; ``cohort`` names further recordings, of whomever, with
+    which scores are normalised: of a kind of sensor that the people's recordings lack.
     """
 
     format: Literal["collection"]
@@ -48,6 +49,10 @@ class Collection(Section):
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...] = ()
+    cohort: tuple[str, ...] = ()
+
+    def strangers(self) -> list[Take]:
+        return [Take(name, "", self.path / name) for name in self.cohort]
 
     def takes(self) -> list[Take]:
         return [*_nr2_takes(self.path), *_usc_takes(self.path)]
@@ -68,6 +73,9 @@ class Folders(Section):
     sample_rate: PositiveFloat | None = None
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def strangers(self) -> list[Take]:
+        return []
 
     def takes(self) -> list[Take]:
         folders = natural_sorted(folder for folder in _children(self.path) if folder.is_dir())
@@ -91,12 +99,16 @@ Data = Annotated[Collection | Folders, Field(discriminator="format")]
 
 def load_takes(data: Collection | Folders, people: Sequence[str], signal: SignalConfig) -> dict[Take, Windows]:
     """The windows of every recording of ``people``; UsageError where somebody has none."""
-    preprocess = Preprocess(signal)
     takes = [take for take in data.takes() if take.person in people]
     for person in people:
         if not any(take.person == person for take in takes):
             raise UsageError(data.path, f"holds no recording of {person}", "check the names in the recipe")
-    loaded = {}
+    return read_takes(takes, signal)
+
+
+def read_takes(takes: Iterable[Take], signal: SignalConfig) -> dict[Take, Windows]:
+    """The windows of each recording; InputError names one that cannot be used."""
+    preprocess, loaded = Preprocess(signal), {}
     for take in takes:
         try:
             loaded[take] = preprocess(read_recording(take.path, take.sample_rate))

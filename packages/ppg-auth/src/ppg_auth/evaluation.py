@@ -13,17 +13,19 @@ from ppg_auth.networks import PulseNetwork, load_networks
 from ppg_auth.preprocess import SignalConfig, Windows
 from ppg_auth.training import Recipe, embed
 from vitrine.errors import UsageError
-from vitrine.report import Table
+from vitrine.metrics.verification import det_points
+from vitrine.report import Chart, Series, Table
 
 FOLDS = 5
 SHIPPED, COSINE = "as shipped: protected, normalised", "embeddings, cosine"
 CAMERA_RATE = 14.0
+DET_LIMIT = 0.005  # rates below it cannot be told from 0 with so few people
 Takes = Mapping[Take, Windows]
 Scored = Mapping[str, Mapping[str, Attempts]]  # by protocol and scorer
 
 
-def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """Tables of the bundled network, or of ``weights``, on the recipe's test people.
+def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
+    """Tables of the bundled network, or of ``weights``, on the recipe's test people, and a DET chart of each protocol.
 
     Attempts are 10 s of signal; intervals are bootstrap intervals of 95 % over people. UsageError where a test person
     was in training or validation.
@@ -32,29 +34,18 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     people = _unseen(recipe, network)
     takes = load_takes(recipe.data, people, network.signal)
     scored = _scored(network, takes)
-    tables = [
+    parts = [
         _verification_table(scored, len(people)),
         _threshold_table(scored, network, takes),
         _acquisition_table(takes),
         _ablation_table(recipe, network, takes),
+        *(_det_chart(protocol, scorers) for protocol, scorers in scored.items()),
     ]
     if isinstance(recipe.data, Collection):
         everyone = recipe.data.people("train") + recipe.data.people("val") + people
         all_takes = load_takes(recipe.data, everyone, network.signal)
-        tables += [_cross_validation_table(all_takes), _paper_table(all_takes, network)]
-    return tables
-
-
-def det_curves(recipe: Recipe, weights: str | None = None) -> dict[str, Attempts]:
-    """The attempts behind the verification table, by scorer and protocol, for a picture of their errors."""
-    network = load_networks([weights] if weights else [])[0]
-    takes = load_takes(recipe.data, _unseen(recipe, network), network.signal)
-    return {
-        f"{protocol}: {scorer}": attempts
-        for protocol, scored in _scored(network, takes).items()
-        for scorer, attempts in scored.items()
-        if scorer != COSINE
-    }
+        parts += [_cross_validation_table(all_takes), _paper_table(all_takes, network)]
+    return parts
 
 
 def _unseen(recipe: Recipe, network: PulseNetwork) -> list[str]:
@@ -104,6 +95,16 @@ def _verification_table(scored: Scored, people: int) -> Table:
     ]
     title = f"Verification of {people} people whom training never saw, 10 s an attempt"
     return Table(title, ("protocol", "scorer", *VERIFICATION), rows)
+
+
+def _det_chart(protocol: str, scorers: Mapping[str, Attempts]) -> Chart:
+    curves = [
+        Series(scorer, *det_points(attempts.scores, attempts.genuine.astype(int), limit=DET_LIMIT))
+        for scorer, attempts in scorers.items()
+        if attempts.genuine.any()
+    ]
+    axis = "in normal deviates (-1.64 is 5 %, -1.28 is 10 %, 0 is 50 %)"
+    return Chart(f"DET: {protocol}", curves, y_label="false non-matches", x_label=f"false matches, {axis}")
 
 
 def _threshold_table(scored: Scored, network: PulseNetwork, takes: Takes) -> Table:

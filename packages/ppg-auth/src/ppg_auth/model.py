@@ -65,14 +65,20 @@ class Scalogram(nn.Module):
         super().__init__()
         frequencies = np.geomspace(config.low, min(config.high, 0.45 * config.rate), config.frequencies)
         self.scales = Wavelet.of(WAVELET).scales(frequencies, config.rate).tolist()
-        self.columns = config.columns
+        # By a matrix and by sorting, since the exporters know neither adaptive pooling of odd sizes nor medians.
+        self.register_buffer("columns", _pooling(config.samples, config.columns), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
         real, imaginary = cwt_parts(wave, self.scales, WAVELET)
-        magnitude = (real.square() + imaginary.square() + 1e-12).sqrt()
-        magnitude = F.adaptive_avg_pool1d(magnitude, self.columns)  # (B, frequencies, columns)
-        middle = magnitude.flatten(1).median(dim=1).values[:, None, None]
+        magnitude = (real.square() + imaginary.square() + 1e-12).sqrt() @ self.columns  # (B, frequencies, columns)
+        ranked = magnitude.flatten(1).sort(dim=1).values
+        middle = ranked[:, (ranked.shape[1] - 1) // 2, None, None]
         return torch.log1p(magnitude / middle)[:, None]
+
+
+def _pooling(samples: int, columns: int) -> Tensor:
+    """The matrix (samples, columns) that averages neighbouring samples, as ``F.adaptive_avg_pool1d`` does."""
+    return F.adaptive_avg_pool1d(torch.eye(samples)[:, None], columns)[:, 0]
 
 
 class LstmBranch(nn.Module):

@@ -31,7 +31,10 @@ class Sample:
 
 
 class PulsePipeline(Pipeline[Sample, Capture]):
-    """Recordings in, captures out. ``sample_rate`` in Hz is for files that tell no times; ``health`` shows heart rate."""
+    """Recordings in, captures out.
+
+    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart rate.
+    """
 
     def __init__(
         self,

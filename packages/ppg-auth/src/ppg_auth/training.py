@@ -17,7 +17,7 @@ import vitrine.recipes
 import vitrine.training
 from ppg_auth.augment import mask_scalogram
 from ppg_auth.comparison import Attempts, Embeddings, Protected, Scorer, compare, halves, plain
-from ppg_auth.data import TAKES_A_PERSON, Data, Take, TrainingWindows, good_items, load_takes
+from ppg_auth.data import TAKES_A_PERSON, Data, Take, TrainingWindows, good_items, load_takes, read_takes
 from ppg_auth.model import ARCHITECTURE, EMBED_DIM, EXPERT_DIM, build_model
 from ppg_auth.preprocess import SignalConfig, Windows
 from ppg_auth.scoring import placement_mean
@@ -109,7 +109,7 @@ class Task(vitrine.training.Task):
         self.model.train(False)
         if self.model.expert is not None and self.model.fusion is not None:
             self._choose_share()
-        cohort = np.stack([placement_mean(rows) for rows in self._embeddings("train").values() if len(rows)])
+        cohort = self._cohort()
         attempts = _first_against_rest(self._embeddings("val"), Protected(cohort))
         impostors = attempts.scores[~attempts.genuine]
         metadata = {
@@ -121,6 +121,13 @@ class Task(vitrine.training.Task):
             "people": {part: self.recipe.data.people(part) for part in ("train", "val")},
         }
         return {**self.model.state_dict(), "cohort": torch.from_numpy(cohort)}, metadata
+
+    def _cohort(self) -> np.ndarray:
+        """Placement means (c, 128): of each training recording, and of each half of the strangers' recordings."""
+        strangers = read_takes(self.recipe.data.strangers(), self.signal).values()
+        placements = list(self._embeddings("train").values())
+        placements += [half for windows in strangers for half in np.array_split(embed(self.model, windows), 2)]
+        return np.stack([placement_mean(rows) for rows in placements if len(rows)])
 
     def _fit_expert(self) -> None:
         everyone = sorted({take.person for take in self.takes["train"]})

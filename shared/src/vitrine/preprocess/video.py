@@ -32,7 +32,8 @@ class VideoReader:
 
     ``frame_count`` counts the frames that the file really holds; ``damage`` tells in plain sentences what it lacks and
     grows while frames are read. ``width`` and ``height`` are those of the upright frames, ``rotation`` the clockwise
-    degrees by which the stored ones were turned. Where ``timed`` is false the file tells no times, and ``fps`` makes them.
+    degrees by which the stored ones were turned. Where ``timed`` is false the file tells no times and ``fps`` makes
+    them.
     """
 
     def __init__(self, clip: Clip, decode: Callable[[Clip, Sequence[int]], Iterator[tuple[int, np.ndarray]]]):

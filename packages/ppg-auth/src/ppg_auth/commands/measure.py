@@ -48,5 +48,7 @@ def evaluate(
     """
     from ppg_auth.evaluation import evaluate as measure
     from vitrine.recipes import load_recipe
+    from vitrine.report import Table
 
-    say_tables(measure(load_recipe(recipe), weights), json=json)
+    parts = measure(load_recipe(recipe), weights)
+    say_tables([part for part in parts if isinstance(part, Table)], json=json)
