@@ -23,6 +23,7 @@ LIMITS = (
 )
 SHOWN_SECONDS = 20.0
 HIGHEST_FREQUENCY = 8.0  # Hz
+PICTURE_WIDTH = 768
 # From dark over violet and orange to pale yellow, of rising lightness, so that it reads in grey too.
 _COLOURS = np.array([[12, 8, 38], [84, 18, 110], [181, 54, 84], [249, 142, 8], [252, 253, 191]])
 
@@ -88,8 +89,9 @@ def _spectrum(capture: "Capture") -> Chart:
     return Chart(title, [Series("pulse", frequency[shown], level)], y_range=(0.0, 1.05), x_label="Hz")
 
 
-def colour_map(values: NDArray, scale: int = 6) -> NDArray[np.uint8]:
-    """Values (H, W) as a picture (scale H, scale W, 3), the lowest dark and the highest pale."""
+def colour_map(values: NDArray) -> NDArray[np.uint8]:
+    """Values (H, W) as a picture (k H, k W, 3) of about 760 columns, the lowest dark and the highest pale."""
+    scale = max(1, PICTURE_WIDTH // values.shape[1])
     low, high = float(values.min()), float(values.max())
     share = (values - low) / max(high - low, 1e-12)
     anchors = np.linspace(0, 1, len(_COLOURS))
