@@ -159,3 +159,12 @@ def test_extracting_a_video(place, tmp_path):
 
     assert_one_line(call("ppg_auth", "extract", write_clip(tmp_path / "pattern.mp4")), 1)
     assert_one_line(call("ppg_auth", "extract", tmp_path / "none.mp4"), 1)
+
+
+def test_measuring_attacks(place, run):
+    (place / "live").mkdir()
+    for take in range(2):
+        write_recording(place / "live" / f"{take}.csv", ALICE, take)
+    table = row(run("pad-eval", place, "--make"))
+    assert table["rows"][0][:3] == ["live (BPCER)", 2, 0.0] and len(table["rows"]) == 9
+    assert_one_line(run("pad-eval", place / "live"), 1)

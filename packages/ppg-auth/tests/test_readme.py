@@ -38,7 +38,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_commands_of_the_job_in_their_order(workplace):
-    assert len(JOB) >= 15
+    assert len(JOB) >= 14
     for line in JOB:
         words = " ".join(shlex.split(line, comments=True)[1:])
         outcome = run(line)
