@@ -38,20 +38,22 @@ def compare(
     scorer: Scorer,
     windows: int = ATTEMPT_WINDOWS,
 ) -> Attempts:
-    """Every attempt of the people in ``probe`` against every template of those in ``enrol``.
+    """Every attempt of the people in ``probe`` against every template of those in ``enrol``, of one kind of sensor.
 
     ``scorer(person, placement means (p, 128))`` gives what scores an attempt's windows (n, 128) against that template.
     Attempts are successive windows of one take, without overlap between attempts.
     """
-    templates = {}
+    templates, sensors = {}, {}
     for person, takes in enrol.items():
+        sensors[person] = takes[0].sensor
         means = [placement_mean(embeddings[take]) for take in takes if len(embeddings[take])]
         if means:
             templates[person] = scorer(person, np.stack(means))
     rows = [
         (template(attempt), claimed, person, number)
-        for number, (person, attempt) in enumerate(_attempts(embeddings, probe, windows))
+        for number, (person, sensor, attempt) in enumerate(_attempts(embeddings, probe, windows))
         for claimed, template in templates.items()
+        if sensors[claimed] == sensor
     ]
     scores, claimed, true, number = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Attempts(np.array(scores), np.array(claimed, str), np.array(true, str), np.array(number, int))
@@ -100,7 +102,7 @@ def halves(embeddings: Embeddings) -> tuple[dict[str, list[Take]], dict[str, lis
         (take,), cut = takes, int(0.6 * len(embeddings[takes[0]]))
         parts = {"beginning": slice(0, cut), "end": slice(cut + 1, None)}
         for name, part in parts.items():
-            piece = Take(person, f"{take.condition} {name}", take.path, take.sample_rate)
+            piece = Take(person, f"{take.condition} {name}", take.path, take.sample_rate, take.sensor)
             all_embeddings[piece] = embeddings[take][part]
             (enrol if name == "beginning" else probe)[person] = [piece]
     return enrol, probe, all_embeddings
@@ -108,9 +110,9 @@ def halves(embeddings: Embeddings) -> tuple[dict[str, list[Take]], dict[str, lis
 
 def _attempts(
     embeddings: Embeddings, probe: Mapping[str, Sequence[Take]], windows: int
-) -> Iterator[tuple[str, NDArray]]:
+) -> Iterator[tuple[str, str, NDArray]]:
     for person, takes in probe.items():
         for take in takes:
             rows = embeddings[take]
             for first in range(0, len(rows) - windows + 1, windows):
-                yield person, rows[first : first + windows]
+                yield person, take.sensor, rows[first : first + windows]

@@ -29,12 +29,16 @@ USC_RATE = 100.0
 
 @dataclass(frozen=True)
 class Take:
-    """One recording of a known person. ``condition`` is the posture; takes of one condition are in temporal order."""
+    """One recording of a known person. ``condition`` is the posture; takes of one condition are in temporal order.
+
+    Recordings of different ``sensor`` tell people apart too easily, and are not compared.
+    """
 
     person: str
     condition: str
     path: Path
     sample_rate: float | None = None
+    sensor: str = ""
 
 
 class Collection(Section):
@@ -163,13 +167,13 @@ def good_items(takes: Iterable[Windows]) -> Tensor:
 def _nr2_takes(folder: Path) -> list[Take]:
     with _open(folder / "nr2_ufpr.csv") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
-    return [Take(row["subject"], row["posture"], folder / row["path"]) for row in rows]
+    return [Take(row["subject"], row["posture"], folder / row["path"], sensor="nr2") for row in rows]
 
 
 def _usc_takes(folder: Path) -> list[Take]:
     with _open(folder / "usc_bp.csv") as file:
         rows = list(csv.DictReader(file))
-    return [Take(f"u{row['record'][-2:]}", "sitting", folder / row["path"], USC_RATE) for row in rows]
+    return [Take(f"u{row['record'][-2:]}", "sitting", folder / row["path"], USC_RATE, "usc") for row in rows]
 
 
 def _open(path: Path):

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitrine.backbones import create_backbone
 from vitrine.errors import UsageError
-from vitrine.preprocess.cwt import Wavelet, cwt_parts
+from vitrine.preprocess.cwt import Wavelet, apply_bank, filter_bank
 
 ARCHITECTURE = "cvt-convmixer-lstm"
 EMBED_DIM = 128
@@ -63,13 +62,17 @@ class Scalogram(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        frequencies = np.geomspace(config.low, min(config.high, 0.45 * config.rate), config.frequencies)
-        self.scales = Wavelet.of(WAVELET).scales(frequencies, config.rate).tolist()
+        ratio = min(config.high, 0.45 * config.rate) / config.low
+        steps = max(1, config.frequencies - 1)
+        frequencies = [config.low * ratio ** (number / steps) for number in range(config.frequencies)]
+        scales = Wavelet.of(WAVELET).scales(frequencies, config.rate).tolist()
+        bank = filter_bank(WAVELET, tuple(scales), config.samples, torch.float32)
+        self.register_buffer("bank", bank, persistent=False)
         # By a matrix and by sorting, since the exporters know neither adaptive pooling of odd sizes nor medians.
         self.register_buffer("columns", _pooling(config.samples, config.columns), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
-        real, imaginary = cwt_parts(wave, self.scales, WAVELET)
+        real, imaginary = apply_bank(wave, self.bank).chunk(2, dim=-2)
         magnitude = (real.square() + imaginary.square() + 1e-12).sqrt() @ self.columns  # (B, frequencies, columns)
         ranked = magnitude.flatten(1).sort(dim=1).values
         middle = ranked[:, (ranked.shape[1] - 1) // 2, None, None]

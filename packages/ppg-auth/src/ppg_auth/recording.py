@@ -64,7 +64,8 @@ def as_recording(values: ArrayLike, sample_rate: float | None, *, subject: objec
     array = np.asarray(values)
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2) or not 0 < array.size <= MAX_SAMPLES:
         raise InputError(subject, f"is {array.dtype} of shape {array.shape}", "give numbers (n,) or (n, channels)")
-    array = array.astype(float).reshape(len(array), -1)
+    with np.errstate(invalid="ignore"):  # of a damaged file; what is no number is told below
+        array = array.astype(float).reshape(len(array), -1)
     if array.shape[1] > MAX_CHANNELS:
         raise InputError(subject, f"has {array.shape[1]} channels", f"at most {MAX_CHANNELS} make sense")
     if sample_rate is None:

@@ -79,21 +79,25 @@ def cwt(signal: Tensor, scales: Sequence[float], wavelet: str = "cmor1.5-1.0") -
 
 
 def cwt_parts(signal: Tensor, scales: Sequence[float], wavelet: str = "cmor1.5-1.0") -> tuple[Tensor, ...]:
-    """The same as its real part, and its imaginary part where it has one, for exports that know no complex numbers."""
-    length = signal.shape[-1]
-    bank = filter_bank(wavelet, tuple(map(float, scales)), length, signal.dtype).to(signal.device)
+    """The same as its real part, and its imaginary part where it has one."""
+    bank = filter_bank(wavelet, tuple(map(float, scales)), signal.shape[-1], signal.dtype)
+    return apply_bank(signal, bank.to(signal.device)).split(len(scales), dim=-2)
+
+
+def apply_bank(signal: Tensor, bank: Tensor) -> Tensor:
+    """Signals (..., N) through each filter of a ``filter_bank`` for that N: (..., filters, N).
+
+    For networks that keep the bank and are exported: apart from the spectra there are no complex numbers in it.
+    """
+    length, size = signal.shape[-1], 2 * (bank.shape[-1] - 1)
     flat = signal.reshape(-1, 1, length)
     chunk = max(1, CACHE_BYTES // (bank.numel() * bank.element_size()))
     # A trace knows the length of its example alone, so it must not be cut.
     pieces = [flat] if torch.compiler.is_compiling() else flat.split(chunk)
-    rows = torch.cat([_convolve(piece, bank) for piece in pieces]).reshape(*signal.shape[:-1], len(bank), length)
-    return rows.split(len(scales), dim=-2)
-
-
-def _convolve(signal: Tensor, bank: Tensor) -> Tensor:
-    """Circular convolution: wrapping spoils only the first N - 1 values, which lie before the part that is kept."""
-    length, size = signal.shape[-1], 2 * (bank.shape[-1] - 1)
-    return torch.fft.irfft(torch.fft.rfft(signal, size) * bank, size)[..., length - 1 : 2 * length - 1]
+    # The convolution is circular: wrapping spoils only the first N - 1 values, which lie before the part that is kept.
+    kept = slice(length - 1, 2 * length - 1)
+    rows = [torch.fft.irfft(torch.fft.rfft(piece, size) * bank, size)[..., kept] for piece in pieces]
+    return torch.cat(rows).reshape(*signal.shape[:-1], len(bank), length)
 
 
 @lru_cache(_BANKS)
