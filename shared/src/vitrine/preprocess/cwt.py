@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from vitrine.errors import UsageError
@@ -107,11 +106,19 @@ def filter_bank(wavelet: str, scales: tuple[float, ...], length: int, dtype: tor
         raise UsageError(wavelet, f"transforms float32 and float64, not {dtype}", "convert the signal")
     if not length or not scales or not all(0 < scale < np.inf for scale in scales):
         raise UsageError(wavelet, "needs a signal and positive scales", "give both")
-    size = 2 * next_fast_len(length)
+    size = 2 * _fast_size(length)
     filters = np.stack([_filter(Wavelet.of(wavelet), scale, length) for scale in scales])
     parts = [filters.real, filters.imag] if np.iscomplexobj(filters) else [filters]
     spectra = np.fft.rfft(np.concatenate(parts), size)
     return torch.from_numpy(spectra).to(torch.complex64 if dtype == torch.float32 else torch.complex128)
+
+
+def _fast_size(least: int) -> int:
+    """The smallest number from ``least`` on without other prime factors than 2, 3 and 5."""
+    size = least
+    while 30**size.bit_length() % size:
+        size += 1
+    return size
 
 
 def _filter(wavelet: Wavelet, scale: float, length: int) -> NDArray:
