@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -36,7 +37,7 @@ def test_importing_a_package_is_free(system: System):
 
 
 def test_help(command: System):
-    outcome = call(command.package, "--help")
+    outcome = call(command.package, *command.job, "--help")
     assert outcome.status == 0
     assert command.command in outcome.stdout
     assert all(option in outcome.stdout for option in COMMON_OPTIONS)
@@ -59,10 +60,12 @@ OPTIONAL = (
 
 def test_the_job_needs_no_optional_library(command: System, example):
     """What ``pip install <package>`` brings is enough for the job."""
+    required = [line for line in metadata.requires(command.distribution) if "extra ==" not in line]
+    needed = {re.match(r"[\w-]+", line).group() for line in required}
     code = f"""
 import sys
-sys.modules.update(dict.fromkeys({OPTIONAL}))  # None: importing it fails
-sys.argv = ["{command.command}", r"{example}", "--quiet"]
+sys.modules.update(dict.fromkeys({set(OPTIONAL) - needed}))  # None: importing it fails
+sys.argv = ["{command.command}", *{command.job!r}, r"{example}", "--quiet"]
 from {command.package}.cli import main
 main()
 """
@@ -83,11 +86,11 @@ def assert_one_line(outcome, command: System, status: int) -> None:
     "arguments", [(), ("--outptu", "x", "y"), ("--batch-size", "0", "y"), ("--device", "abacus", "y"), ("--engine",)]
 )
 def test_an_unusable_call(command: System, arguments):
-    assert_one_line(call(command.package, *arguments), command, 2)
+    assert_one_line(call(command.package, *command.job, *arguments), command, 2)
 
 
 def test_a_mistyped_option_names_the_right_one(command: System):
-    assert "--output" in call(command.package, "--outptu", "x", "y").stderr
+    assert "--output" in call(command.package, *command.job, "--outptu", "x", "y").stderr
 
 
 NAMES = [
@@ -103,7 +106,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_input_of_any_name(command: System, name, tmp_path):
-    assert_one_line(call(command.package, "--", tmp_path / name), command, 1)
+    assert_one_line(call(command.package, *command.job, "--", tmp_path / name), command, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"<!DOCTYPE html><html>not found</html>", b"PK\x03\x04" + bytes(200)])
@@ -111,20 +114,20 @@ def test_a_file_that_is_not_what_its_name_says(command: System, example, content
     path = tmp_path / f"bad{example.suffix}"
     path.write_bytes(content)
     output = tmp_path / "out"
-    assert_one_line(call(command.package, path, "-o", output), command, 1)
+    assert_one_line(call(command.package, *command.job, path, "-o", output), command, 1)
     assert not list(output.rglob("*.*"))
 
 
 def test_a_truncated_input(command: System, example, tmp_path):
     path = tmp_path / f"cut{example.suffix}"
     path.write_bytes(example.read_bytes()[: example.stat().st_size // 50])
-    assert_one_line(call(command.package, path), command, 1)
+    assert_one_line(call(command.package, *command.job, path), command, 1)
 
 
 def test_a_folder_named_like_a_file(command: System, example, tmp_path):
     folder = tmp_path / f"folder{example.suffix}"
     folder.mkdir()
-    assert_one_line(call(command.package, folder), command, 1)
+    assert_one_line(call(command.package, *command.job, folder), command, 1)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read every file")
@@ -132,24 +135,24 @@ def test_an_unreadable_input(command: System, example, tmp_path):
     path = tmp_path / example.name
     path.write_bytes(example.read_bytes())
     path.chmod(0)
-    assert_one_line(call(command.package, path), command, 1)
+    assert_one_line(call(command.package, *command.job, path), command, 1)
 
 
 @pytest.mark.parametrize("weights", ["no-such-weights", "missing.safetensors"])
 def test_weights_that_are_not_there(command: System, example, weights):
-    assert_one_line(call(command.package, example, "--weights", weights), command, 3)
+    assert_one_line(call(command.package, *command.job, example, "--weights", weights), command, 3)
 
 
 def test_weights_of_something_else(command: System, example, tmp_path):
     path = tmp_path / "page.safetensors"
     path.write_bytes(b"<!DOCTYPE html><title>Not found</title>")
-    assert_one_line(call(command.package, example, "--weights", path), command, 1)
+    assert_one_line(call(command.package, *command.job, example, "--weights", path), command, 1)
 
 
 def test_an_output_folder_that_cannot_be_written(command: System, example, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    assert_one_line(call(command.package, example, "-o", blocked), command, 1)
+    assert_one_line(call(command.package, *command.job, example, "-o", blocked), command, 1)
     assert blocked.read_text() == "in the way"
 
 
@@ -167,7 +170,7 @@ def good_and_bad(command: System, example: Path, cache: dict, tmp_path_factory):
         bad = folder / f"bad{example.suffix}"
         bad.write_bytes(b"nothing")
         output = folder / "out"
-        cache[command.name] = (call(command.package, odd, bad, example, "--json", "-o", output), output)
+        cache[command.name] = (call(command.package, *command.job, odd, bad, example, "--json", "-o", output), output)
     return cache[command.name]
 
 
@@ -192,9 +195,9 @@ def test_a_row_says_where_it_came_from(command: System, example, batch_outcomes,
 
 
 def test_resume_skips_what_is_done(command: System, example, tmp_path):
-    first = call(command.package, example, "-o", tmp_path)
+    first = call(command.package, *command.job, example, "-o", tmp_path)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
-    second = call(command.package, example, "-o", tmp_path, "--resume")
+    second = call(command.package, *command.job, example, "-o", tmp_path, "--resume")
     assert (first.status, second.status) == (0, 0)
     assert first.stdout and not second.stdout
     assert "1 of 1 done before" in second.stderr

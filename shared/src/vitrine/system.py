@@ -18,7 +18,7 @@ class System:
     """What the core needs to know of a system before anything heavy is imported.
 
     The system's rooms (``pipeline``, ``training``, ``official``, …) are modules of ``package`` and are imported by
-    ``room`` only when a verb needs them.
+    ``room`` only when a verb needs them. ``job`` is the verb that turns sources into results, if the command has verbs.
     """
 
     name: str
@@ -27,6 +27,7 @@ class System:
     package: str
     distribution: str
     command: str | None = None
+    job: tuple[str, ...] = ()
     paper: str = ""
 
     @property

@@ -8,6 +8,7 @@ import timm
 import torch
 from torch import nn
 
+from vitrine.backbones import convmixer, cvt  # noqa: F401 (importing them makes their networks known to timm)
 from vitrine.errors import UsageError
 
 # What timm.create_model itself takes: where weights come from and how features are cut out, no option of a network.
@@ -17,7 +18,7 @@ _LOADER_OPTIONS = {*inspect.signature(timm.create_model).parameters, "features_o
 def create_backbone(
     name: str, *, num_classes: int = 0, in_chans: int = 3, features: bool | Sequence[int] = False, **config
 ) -> nn.Module:
-    """Builds the network ``name`` of timm with fresh weights; nothing is ever downloaded.
+    """Builds the network ``name`` of timm, or our ``cvt`` or ``convmixer``, with fresh weights; nothing is downloaded.
 
     ``config`` holds the options of the network's own class (``depths``, ``dims``, ``img_size``, …). The module maps
     (B, in_chans, H, W) to (B, num_classes), or to pooled features when ``num_classes`` is 0. With ``features`` it

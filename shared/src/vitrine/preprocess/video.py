@@ -32,13 +32,15 @@ class VideoReader:
 
     ``frame_count`` counts the frames that the file really holds; ``damage`` tells in plain sentences what it lacks and
     grows while frames are read. ``width`` and ``height`` are those of the upright frames, ``rotation`` the clockwise
-    degrees by which the stored ones were turned.
+    degrees by which the stored ones were turned. Where ``timed`` is false the file tells no times and ``fps`` makes
+    them.
     """
 
     def __init__(self, clip: Clip, decode: Callable[[Clip, Sequence[int]], Iterator[tuple[int, np.ndarray]]]):
         self._clip, self._decode = clip, decode
         self.frame_count = len(clip.stamps)
         self.fps = clip.fps
+        self.timed = clip.timed
         self.duration = clip.time(self.frame_count - 1) + 1 / clip.fps
         self.rotation = clip.orientation.rotation
         swap = -1 if clip.orientation.swapped else 1

@@ -1,0 +1,72 @@
+"""Single heart beats in a clean pulse wave."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import find_peaks
+
+BEAT_POINTS = 64
+BEFORE_PEAK = 0.35  # of a beat
+UPSTROKE_FROM, UPSTROKE_TO, UPSTROKE_STEP = -0.15, 0.60, 0.0125  # seconds around the steepest point of the upstroke
+UPSTROKE_POINTS = 60
+SHAPE_POINTS = BEAT_POINTS + UPSTROKE_POINTS
+LONGEST_UPSTROKE = 0.3  # seconds
+SHORTEST_BEAT = 60 / 180  # seconds
+LEAST_BEATS = 2
+
+
+def systolic_peaks(pulse: NDArray, rate: float) -> NDArray[np.intp]:
+    """The samples at which beats peak; notches and small waves between beats are passed over."""
+    if len(pulse) < 3:
+        return np.empty(0, np.intp)
+    spread = np.subtract(*np.quantile(pulse, (0.95, 0.05)))
+    if spread <= 0:
+        return np.empty(0, np.intp)
+    return find_peaks(pulse, distance=max(1, int(SHORTEST_BEAT * rate)), prominence=0.4 * spread)[0]
+
+
+def beat_shape(pulse: NDArray, rate: float) -> NDArray:
+    """The mean beat (124,) of a pulse wave: 64 points over the whole beat, then 60 in seconds around its upstroke.
+
+    The first part does not know how fast the heart beats; in the second, systole keeps its own length whatever the
+    rate. Both have norm 1. Zeros where there are fewer than two whole beats.
+    """
+    peaks = systolic_peaks(pulse, rate)
+    kinds = cut_beats(pulse, peaks), cut_upstrokes(pulse, peaks, rate)
+    if min(map(len, kinds)) < LEAST_BEATS:
+        return np.zeros(SHAPE_POINTS)
+    return np.concatenate([mean_beat(beats) for beats in kinds])
+
+
+def cut_beats(pulse: NDArray, peaks: NDArray, points: int = BEAT_POINTS) -> NDArray:
+    """Beats (k, points) of one length, each of mean 0 and norm 1, with the peak at 35 %.
+
+    Each runs over the interval to the next peak, shifted forward; beats that leave the signal are left out.
+    """
+    intervals = np.diff(peaks)
+    starts = peaks[:-1] - BEFORE_PEAK * intervals
+    inside = (starts >= 0) & (starts + intervals <= len(pulse) - 1)
+    grid = starts[inside, None] + intervals[inside, None] * np.linspace(0, 1, points)
+    beats = np.interp(grid, np.arange(len(pulse)), pulse) if len(grid) else np.empty((0, points))
+    return unit_rows(beats - beats.mean(axis=1, keepdims=True))
+
+
+def cut_upstrokes(pulse: NDArray, peaks: NDArray, rate: float) -> NDArray:
+    """The pulse (k, 60) around the steepest point before each peak, by the clock; each of mean 0 and norm 1."""
+    slope, reach = np.gradient(pulse), int(LONGEST_UPSTROKE * rate)
+    first = [max(0, peak - reach) for peak in peaks]
+    steepest = np.array([start + np.argmax(slope[start : peak + 1]) for start, peak in zip(first, peaks, strict=True)])
+    offsets = np.arange(UPSTROKE_FROM, UPSTROKE_TO - UPSTROKE_STEP / 2, UPSTROKE_STEP) * rate
+    grid = steepest.reshape(-1, 1) + offsets
+    inside = (grid[:, 0] >= 0) & (grid[:, -1] <= len(pulse) - 1)
+    cut = np.interp(grid[inside], np.arange(len(pulse)), pulse)
+    return unit_rows(cut - cut.mean(axis=1, keepdims=True)) if len(cut) else cut
+
+
+def mean_beat(beats: NDArray) -> NDArray:
+    """The mean of the beats (k, points) that resemble their median most (the better half), of norm 1."""
+    likeness = beats @ np.median(beats, axis=0)
+    return unit_rows(beats[likeness >= np.median(likeness)].mean(axis=0, keepdims=True))[0]
+
+
+def unit_rows(rows: NDArray) -> NDArray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), np.finfo(float).tiny)

@@ -1,0 +1,30 @@
+"""The verb that serves HTTP."""
+
+from typing import Annotated
+
+import typer
+
+from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
+from vitrine.options import Debug
+
+
+@bundled
+def serve(
+    store: StoreOptions,
+    model: ModelOptions,
+    decision: DecisionOptions,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
+    debug: Debug = False,
+) -> None:
+    """Answer over HTTP.
+
+    POST /enroll, /verify, /identify; GET /health; docs/ppg-auth-api.md describes them. Where PPG_AUTH_TOKEN is set,
+    callers must send it as their bearer token.
+    """
+    from ppg_auth.service import run
+
+    opened, pipeline = store.open(create=True), model.load()
+    run(decision.verifier(opened, pipeline), pipeline, host=host, port=port)

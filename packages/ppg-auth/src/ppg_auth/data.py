@@ -1,0 +1,190 @@
+"""Recordings of known people: where they lie, how they are cut into windows, and the samples of training."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ppg_auth.augment import disturb, warp
+from ppg_auth.beats import beat_shape
+from ppg_auth.preprocess import Preprocess, SignalConfig, Windows, normalise
+from ppg_auth.recording import read_recording
+from vitrine.errors import InputError, UsageError
+from vitrine.preprocess.sources import natural_sorted
+from vitrine.recipes import Section
+
+TAKES_A_PERSON = 4  # windows of each person in a batch, from different recordings where there are any
+TRIES = 10
+USC_RATE = 100.0
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording of a known person. ``condition`` is the posture; takes of one condition are in temporal order.
+
+    Recordings of different ``sensor`` tell people apart too easily, and are not compared.
+    """
+
+    person: str
+    condition: str
+    path: Path
+    sample_rate: float | None = None
+    sensor: str = ""
+
+
+class Collection(Section):
+    """The folder ``ppg`` of the supplied data: NR2-UFPR (people sNN, sitting and standing) and USC (people uNN).
+
+    ``train``, ``val`` and ``test`` name people, nobody twice; ``cohort`` names further recordings, of whomever, with
+    which scores are normalised: of a kind of sensor that the people's recordings lack.
+    """
+
+    format: Literal["collection"]
+    path: Path
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...] = ()
+    cohort: tuple[str, ...] = ()
+
+    def strangers(self) -> list[Take]:
+        return [Take(name, "", self.path / name) for name in self.cohort]
+
+    def takes(self) -> list[Take]:
+        return [*_nr2_takes(self.path), *_usc_takes(self.path)]
+
+    def people(self, part: Literal["train", "val", "test"]) -> list[str]:
+        return list(getattr(self, part))
+
+
+class Folders(Section):
+    """The user's own recordings: below ``path`` a folder a person, with one file a recording.
+
+    ``sample_rate`` in Hz is needed where files tell no times. The last ``val_share`` of the people validate, the last
+    ``test_share`` before them test.
+    """
+
+    format: Literal["folders"]
+    path: Path
+    sample_rate: PositiveFloat | None = None
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    def strangers(self) -> list[Take]:
+        return []
+
+    def takes(self) -> list[Take]:
+        folders = natural_sorted(folder for folder in _children(self.path) if folder.is_dir())
+        return [
+            Take(folder.name, "", file, self.sample_rate)
+            for folder in folders
+            for file in natural_sorted(path for path in _children(folder) if not path.name.startswith("."))
+        ]
+
+    def people(self, part: Literal["train", "val", "test"]) -> list[str]:
+        everyone = list(dict.fromkeys(take.person for take in self.takes()))
+        val, test = round(len(everyone) * self.val_share), round(len(everyone) * self.test_share)
+        cut = len(everyone) - val - test
+        if cut < 2 or val < 2:
+            raise UsageError(self.path, f"has recordings of {len(everyone)} people", "at least five are needed")
+        return {"train": everyone[:cut], "test": everyone[cut : cut + test], "val": everyone[cut + test :]}[part]
+
+
+Data = Annotated[Collection | Folders, Field(discriminator="format")]
+
+
+def load_takes(data: Collection | Folders, people: Sequence[str], signal: SignalConfig) -> dict[Take, Windows]:
+    """The windows of every recording of ``people``; UsageError where somebody has none."""
+    takes = [take for take in data.takes() if take.person in people]
+    for person in people:
+        if not any(take.person == person for take in takes):
+            raise UsageError(data.path, f"holds no recording of {person}", "check the names in the recipe")
+    return read_takes(takes, signal)
+
+
+def read_takes(takes: Iterable[Take], signal: SignalConfig) -> dict[Take, Windows]:
+    """The windows of each recording; InputError names one that cannot be used."""
+    preprocess, loaded = Preprocess(signal), {}
+    for take in takes:
+        try:
+            loaded[take] = preprocess(read_recording(take.path, take.sample_rate))
+        except InputError as error:
+            raise InputError(take.path, error.problem, error.remedy) from error
+    return loaded
+
+
+class TrainingWindows(Dataset):
+    """Windows drawn anew each time; sample ``number`` follows from the seed and that number alone.
+
+    A sample is (item (samples + 124,), person's number). Four in a row are of one person, and people take turns.
+    """
+
+    def __init__(self, takes: dict[Take, Windows], signal: SignalConfig, seed: int):
+        self.signal, self.seed = signal, seed
+        self.stretches: dict[str, list[NDArray]] = defaultdict(list)
+        needed = round(max(signal.window, signal.context) * signal.rate)
+        for take, windows in takes.items():
+            if windows.good.any() and len(windows.pulse) >= needed:
+                self.stretches[take.person].append(windows.pulse)
+        self.people = sorted(self.stretches)
+        if len(self.people) < 2:
+            raise UsageError("data.train", "has fewer than two people with good recordings", "give more")
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        turn, take = divmod(number, TAKES_A_PERSON)
+        order = np.random.default_rng((self.seed, turn // len(self.people))).permutation(len(self.people))
+        person = int(order[turn % len(self.people)])
+        stretches = self.stretches[self.people[person]]
+        rng = np.random.default_rng((self.seed, 1, number))
+        pulse = stretches[(take + int(rng.integers(len(stretches)))) % len(stretches)]
+        for _ in range(TRIES):
+            item = self._draw(pulse, rng)
+            if item[-1]:  # with a mean beat
+                break
+        return torch.from_numpy(item), person
+
+    def _draw(self, pulse: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+        signal = self.signal
+        context = disturb(warp(pulse, round(max(signal.window, signal.context) * signal.rate), rng), signal.rate, rng)
+        first = rng.integers(0, len(context) - signal.samples + 1)
+        wave = normalise(context[first : first + signal.samples], signal.normalise)
+        return np.concatenate([wave, beat_shape(context, signal.rate)]).astype(np.float32)
+
+
+def good_items(takes: Iterable[Windows]) -> Tensor:
+    """The good windows (n, samples + 124) of several recordings."""
+    return torch.from_numpy(np.concatenate([windows.items[windows.good] for windows in takes]))
+
+
+def _nr2_takes(folder: Path) -> list[Take]:
+    with _open(folder / "nr2_ufpr.csv") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
+    return [Take(row["subject"], row["posture"], folder / row["path"], sensor="nr2") for row in rows]
+
+
+def _usc_takes(folder: Path) -> list[Take]:
+    with _open(folder / "usc_bp.csv") as file:
+        rows = list(csv.DictReader(file))
+    return [Take(f"u{row['record'][-2:]}", "sitting", folder / row["path"], USC_RATE, "usc") for row in rows]
+
+
+def _open(path: Path):
+    try:
+        return path.open(newline="", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(path, f"cannot be read: {error.strerror.lower()}", "set VITRINE_DATA") from error
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UsageError(folder, f"cannot be read: {error.strerror.lower()}", "check data.path") from error

@@ -1,0 +1,89 @@
+"""The figures by which biometric systems are compared (ISO/IEC 19795-1), with intervals over people."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppg_auth.comparison import ATTEMPT_WINDOWS, Attempts
+from ppg_auth.preprocess import Windows
+from vitrine.errors import InputError
+from vitrine.metrics.bootstrap import bootstrap_interval
+from vitrine.metrics.verification import eer
+
+FPIR = 0.05  # of people who are not enrolled, how many may be taken for somebody
+VERIFICATION = (
+    "EER",
+    "from",
+    "to",
+    "FNMR at FMR 1 %",
+    "FNMR at FMR 5 %",
+    "rank-1",
+    "DIR at FPIR 5 %",
+    "people",
+    "attempts",
+)
+
+
+def verification(attempts: Attempts) -> tuple:
+    """The values under ``VERIFICATION``; dashes where there was nobody to tell apart."""
+    genuine = attempts.genuine
+    people = len(set(attempts.true.tolist()))
+    if not genuine.any() or genuine.all():
+        return (*[None] * 7, people, 0)
+    best, correct, others = _by_attempt(attempts)
+    limit = np.quantile(others, 1 - FPIR)
+    return (
+        eer(attempts.scores, genuine.astype(int)).rate,
+        *_interval(lambda scores, labels: eer(scores, labels).rate, attempts),
+        false_non_matches(attempts, 0.01),
+        false_non_matches(attempts, 0.05),
+        float(correct.mean()),
+        float((correct & (best > limit)).mean()),
+        people,
+        len(best),
+    )
+
+
+def false_non_matches(attempts: Attempts, rate: float) -> float:
+    """The share of genuine attempts at or below the score that only ``rate`` of the impostors exceed."""
+    limit = np.quantile(attempts.scores[~attempts.genuine], 1 - rate)
+    return float((attempts.scores[attempts.genuine] <= limit).mean())
+
+
+def errors_at(attempts: Attempts, threshold: float) -> tuple[float, float]:
+    """False matches and false non-matches where scores of ``threshold`` and more are accepted."""
+    accepted = attempts.scores >= threshold
+    return float(accepted[~attempts.genuine].mean()), float((~accepted[attempts.genuine]).mean())
+
+
+def failure_to_acquire(takes: list[Windows], windows: int) -> float:
+    """The share of captures of that many successive windows of which fewer than three are good."""
+    failed = [
+        take.good[first : first + windows].sum() < ATTEMPT_WINDOWS
+        for take in takes
+        for first in range(0, len(take.good) - windows + 1, windows)
+    ]
+    return float(np.mean(failed)) if failed else float("nan")
+
+
+def _by_attempt(attempts: Attempts) -> tuple[NDArray, NDArray[np.bool_], NDArray]:
+    """Of each attempt by an enrolled person the best score, whether it is the person's own, and the best of others."""
+    rows = []
+    for number in np.unique(attempts.number):
+        mine = attempts.number == number
+        scores, own = attempts.scores[mine], attempts.genuine[mine]
+        if own.any() and not own.all():
+            rows.append((scores.max(), own[scores.argmax()], scores[~own].max()))
+    best, correct, others = map(np.array, zip(*rows, strict=True))
+    return best, correct.astype(bool), others
+
+
+def _interval(statistic: Callable[[NDArray, NDArray], float], attempts: Attempts) -> tuple[float | None, float | None]:
+    def defined(scores: NDArray, labels: NDArray) -> float:
+        return statistic(scores, labels) if 0 < labels.sum() < len(labels) else float("nan")
+
+    try:
+        return bootstrap_interval(defined, attempts.scores, attempts.genuine.astype(int), groups=attempts.true)
+    except InputError:
+        return None, None

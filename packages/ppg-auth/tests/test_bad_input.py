@@ -1,0 +1,136 @@
+"""Hundreds of damaged recordings of each format: a result or one sentence, never a traceback, never a stray file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ppg_auth.beats import SHAPE_POINTS
+from ppg_auth.model import build_model
+from ppg_auth.networks import PulseNetwork, load_networks
+from ppg_auth.pipeline import PulsePipeline
+from ppg_auth.preprocess import SignalConfig
+from ppg_auth.testing import RATE, pulse, units
+from vitrine.batch import Batch
+from vitrine.errors import InputError
+from vitrine.testing.media import mutate_bytes, write_clip
+from vitrine.weights import Weights, save
+
+VARIANTS = 200
+CONFIG = {"branches": ["lstm"], "beats": True, "samples": 250, "rate": RATE, "hidden": 4}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> PulsePipeline:
+    torch.manual_seed(0)
+    network = PulseNetwork(
+        name="tiny",
+        module=build_model(CONFIG).eval(),
+        example=torch.randn(2, 250 + SHAPE_POINTS),
+        weights=Weights("tiny", Path("tiny"), "0" * 64),
+        cohort=units(np.random.default_rng(0), 20, 128),
+        thresholds={"0.01": 5.0},
+        signal=SignalConfig(rate=RATE),
+        people={},
+    )
+    return PulsePipeline(network, engine="eager", device="cpu")
+
+
+def small_input(folder: Path, suffix: str) -> Path:
+    wave = 500 + 100 * pulse(np.random.default_rng(0), 12.0)
+    path, seconds = folder / f"good{suffix}", np.arange(len(wave)) / RATE
+    match suffix:
+        case ".csv":
+            path.write_text("t_s,ppg\n" + "".join(f"{t:.2f},{v:.0f}\n" for t, v in zip(seconds, wave, strict=True)))
+        case ".npy":
+            np.save(path, wave.astype(np.float32))
+        case ".parquet":
+            pyarrow = pytest.importorskip("pyarrow")
+            from pyarrow import parquet
+
+            parquet.write_table(pyarrow.table({"t_s": seconds, "ppg": wave}), path)
+        case ".hea":
+            (folder / "good.dat").write_bytes(wave.astype("<i2").tobytes())
+            path.write_text(f"good 1 50 {len(wave)}\ngood.dat 16 200 16 0 0 0 0 PLETH\n")
+        case ".mp4":
+            pictures = (np.full((32, 32, 3), (level, 60, 20), np.uint8) for level in (wave[::3] / 5 + 80).astype(int))
+            write_clip(path, pictures, fps=17)
+        case ".gif":
+            from PIL import Image
+
+            first, *rest = (Image.new("RGB", (110, 110), (int(v / 5) + 80, 60, 20)) for v in wave[:180:3])
+            first.save(path, save_all=True, append_images=rest, duration=60)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy", ".parquet", ".hea", ".mp4", ".gif"])
+def test_damaged_variants(pipeline, suffix, tmp_path, capfd, monkeypatch):
+    good = small_input(tmp_path, suffix).read_bytes()
+    monkeypatch.setattr(pipeline, "sample_rate", RATE if suffix == ".npy" else None)
+    sources = []
+    for number, data in enumerate(mutate_bytes(good, seed=7, count=VARIANTS)):
+        sources.append(tmp_path / f"{number}{suffix}")
+        sources[-1].write_bytes(data)
+    before = set(tmp_path.rglob("*"))
+    status = Batch("ppg-auth", pipeline, batch_size=16, json=True).run(sources)
+    printed = capfd.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert len(rows) == VARIANTS and status == (1 if failed else 0)
+    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
+    assert len(printed.err.splitlines()) == len(failed)
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".hea", ".parquet"])
+def test_the_undamaged_input_is_usable(pipeline, suffix, tmp_path):
+    capture = pipeline.capture(small_input(tmp_path, suffix))
+    assert capture.usable and capture.to_dict()["good_windows"] >= 3
+    assert "heart_rate" not in capture.to_dict()
+    assert capture.scalogram.shape == (64, 128)
+
+
+def test_a_recording_in_memory_gives_the_same(pipeline, tmp_path):
+    from ppg_auth.recording import read_recording
+
+    path = small_input(tmp_path, ".csv")
+    assert np.array_equal(pipeline.capture(path).embeddings, pipeline.capture(read_recording(path)).embeddings)
+
+
+def good_weights(folder: Path, **changes) -> Path:
+    model = build_model(CONFIG)
+    metadata = {
+        "architecture": "cvt-convmixer-lstm",
+        "config": CONFIG,
+        "signal": {"rate": RATE, "band": [0.4, 15.0]},
+        "thresholds": {"0.01": 5.0},
+        "people": {"train": ["a"], "val": ["b"]},
+    }
+    state = {**model.state_dict(), "cohort": torch.from_numpy(units(np.random.default_rng(0), 5, 128))}
+    save(folder / "w.safetensors", state | changes.pop("state", {}), {**metadata, **changes})
+    return folder / "w.safetensors"
+
+
+def test_a_weight_file_is_read_whole(tmp_path):
+    (network,) = load_networks([str(good_weights(tmp_path))])
+    assert network.signal.samples == 250 and network.thresholds == {"0.01": 5.0}
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"architecture": "genconvit-ed"}, "holds no cvt-convmixer-lstm"),
+        ({"thresholds": None}, "lacks what ppg-auth needs"),
+        ({"people": None}, "lacks what ppg-auth needs"),
+        ({"signal": {"rate": 10, "band": [0.4, 15.0]}}, "do not fit each other"),
+        ({"config": CONFIG | {"hidden": 5}}, "does not fit this network"),
+        ({"config": CONFIG | {"hiden": 5}}, "unknown option"),
+        ({"state": {"cohort": torch.zeros(3, 7)}}, "do not fit each other"),
+        ({"state": {"more": torch.zeros(3)}}, "1 unexpected"),
+    ],
+)
+def test_weight_files_of_something_else(tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        load_networks([str(good_weights(tmp_path, **changes))])

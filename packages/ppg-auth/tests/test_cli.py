@@ -1,0 +1,170 @@
+"""The command as a user types it, with a small network and made-up people."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ppg_auth.testing import write_recording
+from vitrine.testing.commands import Outcome, call
+from vitrine.testing.media import mutate_bytes
+
+ALICE, EVE = 5, 3
+VARIANTS = 200
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """An empty folder to work in, and the passphrase."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PPG_AUTH_PASSPHRASE", "correct horse battery staple")
+    monkeypatch.setenv("PPG_AUTH_STORE", str(tmp_path / "people.db"))
+    monkeypatch.delenv("PPG_AUTH_KEYS", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def run(place, weights):
+    """Calls a verb with the small network where it takes one."""
+
+    def run(verb: str, *arguments: object) -> Outcome:
+        network = () if verb in {"list", "revoke", "unlock", "delete", "audit"} else ("--weights", weights)
+        return call("ppg_auth", verb, *arguments, *network, *(("--engine", "eager") if network else ()))
+
+    return run
+
+
+@pytest.fixture
+def enrolled(place, run):
+    """Alice is enrolled on three recordings."""
+    files = [write_recording(place / f"alice{take}.csv", ALICE, take) for take in range(3)]
+    outcome = run("enroll", "alice", *files, "--consent")
+    assert outcome.status == 0, outcome.stderr
+    return run
+
+
+def row(outcome: Outcome) -> dict:
+    (line,) = outcome.stdout.splitlines()
+    return json.loads(line)
+
+
+def assert_one_line(outcome: Outcome, status: int) -> None:
+    assert outcome.status == status and outcome.stdout == "", outcome
+    assert len(outcome.stderr.splitlines()) == 1 and outcome.stderr.startswith("ppg-auth: ")
+
+
+def test_the_life_of_a_template(place, enrolled):
+    run = enrolled
+    good = run("verify", "alice", write_recording(place / "now.csv", ALICE, 10), "--report", place / "page.html")
+    assert good.status == 0 and row(good)["verdict"] == "accepted"
+    assert "ACCEPTED" in (place / "page.html").read_text() and "<script" not in (place / "page.html").read_text()
+    eve = write_recording(place / "eve.csv", EVE, 10)
+    bad = run("verify", "alice", eve)
+    assert bad.status == 1 and row(bad)["verdict"] == "rejected" and row(bad)["score"] < row(bad)["threshold"]
+    assert row(run("identify", write_recording(place / "who.csv", ALICE, 11)))["name"] == "alice"
+    assert run("identify", write_recording(place / "who.csv", EVE, 11)).status == 1
+    again = [write_recording(place / f"again{take}.csv", ALICE, 20 + take) for take in range(2)]
+    assert run("renew", "alice", *again).status == 0
+    assert row(run("list")) | {"id": "", "enrolled": "", "consent": ""} == {
+        "name": "alice", "id": "", "state": "enrolled", "enrolled": "", "consent": "",
+        "placements": 2, "template": 2, "failures": 0,
+    }  # fmt: skip
+    assert run("revoke", "alice").status == 0
+    assert run("verify", "alice", eve).status == 6
+    assert run("unlock", "alice").status == run("delete", "alice").status == 0
+    assert run("list").stdout == ""
+    assert row(run("audit", "verify"))["entries"] == len(run("audit", "export").stdout.splitlines()) == 11
+
+
+def test_every_verdict_has_its_status(place, enrolled):
+    run = enrolled
+    statuses = [run("verify", "alice", write_recording(place / "e.csv", EVE, take)).status for take in range(5)]
+    assert statuses == [1] * 5
+    throttled = run("verify", "alice", write_recording(place / "a.csv", ALICE, 30))
+    assert throttled.status == 5 and 0 < row(throttled)["wait"] <= 30
+    assert run("verify", "nobody", place / "a.csv").status == 6
+    short = run("verify", "nobody", write_recording(place / "short.csv", ALICE, 31, seconds=7))
+    assert short.status == 6  # who is not enrolled is not, however short the capture
+
+
+def test_a_capture_that_is_too_short_decides_nothing(place, enrolled):
+    outcome = enrolled("verify", "alice", write_recording(place / "short.csv", ALICE, 31, seconds=7))
+    assert outcome.status == 4 and row(outcome)["verdict"] == "inconclusive"
+
+
+def test_nobody_is_enrolled_without_consent_or_quality(place, run):
+    file = write_recording(place / "a.csv", ALICE, 0)
+    assert_one_line(run("enroll", "alice", file), 2)
+    assert_one_line(run("enroll", "alice", write_recording(place / "s.csv", ALICE, 0, seconds=12), "--consent"), 1)
+    for name in ("", " ", "x" * 201, "two\nlines"):
+        assert_one_line(run("enroll", name, file, "--consent"), 2)
+    assert not (place / "people.db").exists()
+
+
+@pytest.mark.parametrize("name", ["with space", "émoji 🫀", "../../etc/passwd", "'; DROP TABLE people; --", "[bold]"])
+def test_names_of_any_kind(place, run, name):
+    assert run("enroll", name, write_recording(place / "a.csv", ALICE, 0), "--consent").status == 0
+    assert row(run("verify", name, write_recording(place / "b.csv", ALICE, 1)))["name"] == name
+    assert row(run("list"))["name"] == name
+    assert {path.name.split(".")[0] for path in place.iterdir()} == {"a", "b", "people"}
+
+
+def test_a_name_with_a_leading_dash(place, run, weights):
+    file = write_recording(place / "a.csv", ALICE, 0)
+    assert (
+        call("ppg_auth", "enroll", "--consent", "--weights", weights, "--engine", "eager", "--", "-x", file).status == 0
+    )
+
+
+def test_a_wrong_passphrase(place, enrolled, monkeypatch):
+    monkeypatch.setenv("PPG_AUTH_PASSPHRASE", "not the passphrase")
+    assert_one_line(enrolled("list"), 1)
+    monkeypatch.delenv("PPG_AUTH_PASSPHRASE")
+    assert_one_line(enrolled("list"), 2)
+
+
+def test_no_store_yet(place, run):
+    assert_one_line(run("list"), 1)
+    assert_one_line(run("verify", "alice", write_recording(place / "a.csv", ALICE, 0)), 1)
+    assert not (place / "people.db").exists()
+
+
+def test_another_rate_of_false_matches(place, enrolled):
+    file = write_recording(place / "a.csv", ALICE, 10)
+    assert row(enrolled("verify", "alice", file, "--fmr", "0.05"))["threshold"] == 0.5
+    assert_one_line(enrolled("verify", "alice", file, "--fmr", "0.0001"), 2)
+
+
+def test_damaged_recordings(place, enrolled):
+    """200 damaged variants of a recording: an answer or a sentence, and no stray file."""
+    good = write_recording(place / "good.csv", EVE, 10, seconds=12).read_bytes()
+    before = {path.name for path in place.iterdir()}
+    path, statuses = place / "bad.csv", []
+    for data in mutate_bytes(good, seed=3, count=VARIANTS):
+        path.write_bytes(data)
+        outcome = enrolled("verify", "alice", path, "--lock-after", "0")
+        statuses.append(outcome.status)
+        assert "unexpected" not in outcome.stderr and "Traceback" not in outcome.stderr, outcome.stderr
+        assert (outcome.stdout == "") == (outcome.stderr != "")
+    assert set(statuses) <= {0, 1, 4, 5}
+    assert {path.name.split("-")[0] for path in place.iterdir()} - before == {"bad.csv"}
+
+
+def test_the_camera_is_an_extra(place, enrolled):
+    assert_one_line(enrolled("verify", "alice", "camera:99"), 3)
+
+
+def test_extracting_a_video(place, tmp_path):
+    from vitrine.testing.media import write_clip
+
+    assert_one_line(call("ppg_auth", "extract", write_clip(tmp_path / "pattern.mp4")), 1)
+    assert_one_line(call("ppg_auth", "extract", tmp_path / "none.mp4"), 1)
+
+
+def test_measuring_attacks(place, run):
+    (place / "live").mkdir()
+    for take in range(2):
+        write_recording(place / "live" / f"{take}.csv", ALICE, take)
+    table = row(run("pad-eval", place, "--make"))
+    assert table["rows"][0][:3] == ["live (BPCER)", 2, 0.0] and len(table["rows"]) == 9
+    assert_one_line(run("pad-eval", place / "live"), 1)

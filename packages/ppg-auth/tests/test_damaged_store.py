@@ -1,0 +1,185 @@
+"""A store that was damaged, altered or cannot be written: one sentence, never an acceptance."""
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppg_auth.decision import Outcome
+from ppg_auth.enrolment import Registry
+from ppg_auth.passphrase import find_passphrase
+from ppg_auth.store import open_store
+from ppg_auth.testing import capture, fake_model
+from ppg_auth.verification import Verifier
+from vitrine.errors import MAX_LINE, InputError, UsageError, VitrineError
+
+PASSPHRASE = b"a long enough passphrase"
+VARIANTS = 200
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> dict[str, bytes]:
+    """The two files of a store in which alice is enrolled."""
+    folder = tmp_path_factory.mktemp("good")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ppg_auth.store.SCRYPT_COST", 2**8)
+        store = open_store(str(folder / "people.db"), None, PASSPHRASE, create=True)
+    Registry(Verifier(store, fake_model())).enroll("alice", [capture(1, take) for take in range(3)])
+    for database in (store.database, store.vault.database):
+        database.scrub()
+        database.engine.dispose()
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".db", ".keys"}}
+
+
+@pytest.fixture
+def address(good, tmp_path) -> str:
+    for name, data in good.items():
+        (tmp_path / name).write_bytes(data)
+        (tmp_path / name).chmod(0o600)
+    return str(tmp_path / "people.db")
+
+
+@pytest.fixture(scope="module")
+def impostor():
+    return capture(2, 100)
+
+
+def attempt(address: str, taken) -> Outcome | VitrineError:
+    try:
+        return Verifier(open_store(address, None, PASSPHRASE), fake_model()).verify("alice", taken).outcome
+    except VitrineError as error:
+        assert len(str(error)) <= MAX_LINE and "\n" not in str(error)
+        return error
+
+
+@pytest.mark.parametrize("which", ["people.db", "people.db.keys"])
+def test_damaged_variants_accept_nobody(good, address, impostor, which):
+    """Bytes changed anywhere: the impostor is never let in, and nothing but a sentence comes of it."""
+    rng, path = np.random.default_rng(5), Path(address).parent / which
+    outcomes = []
+    for number in range(VARIANTS):
+        data = bytearray(good[which])
+        if number % 4 == 0:
+            data = data[: int(rng.integers(len(data)))]
+        else:
+            for place in rng.integers(len(data), size=int(rng.integers(1, 200))):
+                data[place] = rng.integers(256)
+        for left in path.parent.glob("*-wal"):
+            left.unlink()
+        path.write_bytes(data)
+        outcomes.append(attempt(address, impostor))
+    assert Outcome.ACCEPTED not in outcomes
+    assert sum(isinstance(outcome, InputError) for outcome in outcomes) > VARIANTS / 2
+
+
+def test_the_undamaged_one_works(address, impostor):
+    assert attempt(address, capture(1, 100)) is Outcome.ACCEPTED
+    assert attempt(address, impostor) is Outcome.REJECTED
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"<!DOCTYPE html>", b"SQLite format 3\0" + bytes(84), bytes(4096)])
+def test_a_file_that_is_no_store(tmp_path, content, impostor):
+    path = tmp_path / "people.db"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    assert isinstance(attempt(str(path), impostor), InputError)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_something_else(tmp_path, impostor):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE header (name TEXT, value BLOB)")
+    path.chmod(0o600)
+    assert "is not a store" in str(attempt(str(path), impostor))
+
+
+def change_header(address: str, name: str, value: bytes) -> None:
+    with sqlite3.connect(address) as database:
+        database.execute("UPDATE header SET value = ? WHERE name = ?", (value, name))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [(b'{"format": 0, "cost": 256, "salt": "00"}', "format 0"),
+     (b'{"format": 1, "cost": 1e12, "salt": "00"}', "damaged"),
+     (b"[" * 100_000, "damaged"), (b"\xff", "damaged"), (b'{"format": 1, "cost": 256, "salt": "00"}', "passphrase")],
+)  # fmt: skip
+def test_a_header_of_another_version_or_none(address, impostor, parameters, problem):
+    change_header(address, "parameters", parameters)
+    assert problem in str(attempt(address, impostor))
+
+
+def test_a_missing_store_is_not_made_by_a_verification(tmp_path, impostor):
+    assert "does not exist" in str(attempt(str(tmp_path / "people.db"), impostor))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+@pytest.mark.parametrize("which", ["people.db", "people.db.keys"])
+def test_a_store_that_others_can_read(address, impostor, which):
+    (Path(address).parent / which).chmod(0o644)
+    assert "chmod 600" in str(attempt(address, impostor))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_new_store_is_its_owners_alone(tmp_path):
+    open_store(str(tmp_path / "deep" / "people.db"), None, PASSPHRASE, create=True)
+    files = list((tmp_path / "deep").iterdir())
+    assert len(files) >= 2 and all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be written"):
+        open_store(str(tmp_path / "file" / "people.db"), None, PASSPHRASE, create=True)
+
+
+def test_a_full_disk_changes_nothing(address, impostor):
+    store = open_store(address, None, PASSPHRASE)
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=1")  # SQLite's own full disk
+    full = Verifier(store, fake_model())
+    with pytest.raises(InputError, match="full"):
+        for take in range(200, 300):
+            full.verify("alice", capture(2, take))
+    assert attempt(address, capture(1, 100)) in {Outcome.ACCEPTED, Outcome.THROTTLED}
+
+
+@pytest.mark.parametrize("address", ["mysql://x@y/z", "postgresql://", "://", "postgresql://nobody@127.0.0.1:1/none"])
+def test_addresses_that_lead_nowhere(address):
+    with pytest.raises(VitrineError):
+        open_store(address, None, PASSPHRASE)
+
+
+def test_templates_and_keys_in_one_file(tmp_path):
+    with pytest.raises(UsageError, match="apart"):
+        open_store(str(tmp_path / "a.db"), str(tmp_path / "a.db"), PASSPHRASE, create=True)
+
+
+def test_keys_of_another_store(address, tmp_path, impostor):
+    other = open_store(str(tmp_path / "other.db"), None, b"another passphrase", create=True)
+    Registry(Verifier(other, fake_model())).enroll("alice", [capture(2, take) for take in range(3)])
+    store = open_store(address, str(tmp_path / "other.db.keys"), PASSPHRASE)
+    assert Verifier(store, fake_model()).verify("alice", impostor).outcome is Outcome.NOT_ENROLLED
+
+
+def test_where_the_passphrase_comes_from(tmp_path, monkeypatch):
+    file = tmp_path / "key"
+    file.write_text("from a file\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("PPG_AUTH_PASSPHRASE", "from the environment")
+    assert find_passphrase("s", key_file=file, keyring=False, new=False) == b"from a file"
+    assert find_passphrase("s", key_file=None, keyring=False, new=True) == b"from the environment"
+    monkeypatch.setenv("PPG_AUTH_PASSPHRASE", "short")
+    with pytest.raises(UsageError, match="under 12 characters"):
+        find_passphrase("s", key_file=None, keyring=False, new=True)
+    file.chmod(0o644)
+    with pytest.raises(InputError, match="chmod 600"):
+        find_passphrase("s", key_file=file, keyring=False, new=False)
+    monkeypatch.delenv("PPG_AUTH_PASSPHRASE")
+    with pytest.raises(UsageError, match="nobody can be asked"):
+        find_passphrase("s", key_file=None, keyring=False, new=False)

@@ -1,0 +1,120 @@
+"""Attacks leave signs, living pulses leave none."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from ppg_auth.attacks import ATTACKS
+from ppg_auth.decision import Outcome
+from ppg_auth.enrolment import Registry
+from ppg_auth.pad_evaluation import evaluate_folder
+from ppg_auth.preprocess import Preprocess, SignalConfig
+from ppg_auth.presentation import SIGNS, attack_signs, polarity
+from ppg_auth.recording import Recording
+from ppg_auth.replay import is_replay, sketch
+from ppg_auth.store import open_store
+from ppg_auth.testing import RATE, FakeCapture, capture, fake_model, pulse
+from ppg_auth.verification import Verifier
+from vitrine.errors import InputError
+
+KEY = b"k" * 32
+
+
+@dataclass(frozen=True)
+class SignalOnly:
+    """Stands in for the pipeline: the signal chain without a network."""
+
+    def capture(self, recording: Recording) -> FakeCapture:
+        windows = Preprocess(SignalConfig())(recording)
+        return FakeCapture(np.zeros((0, 128)), windows.pulse, raw=windows.raw, sample_rate=windows.rate)
+
+
+def living(number: int) -> Recording:
+    """40 s at 50 Hz of an uneven pulse on a steady brightness."""
+    wave = 500 + 20 * pulse(np.random.default_rng(number), 40.0)
+    return Recording(np.arange(len(wave)) / RATE, wave[:, None], RATE, "sensor")
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_living_pulse_shows_no_sign(number):
+    assert attack_signs(SignalOnly().capture(living(number))) == ()
+
+
+@pytest.mark.parametrize(
+    ("attack", "sign"),
+    [("static", "static"), ("synthetic", "synthetic"), ("flicker", "flicker"), ("looped", "looped"),
+     ("even amplitude", "even_amplitude")],
+)  # fmt: skip
+def test_an_attack_shows_its_sign(attack, sign):
+    assert sign in SIGNS and sign in attack_signs(SignalOnly().capture(ATTACKS[attack](living(0))))
+
+
+@pytest.mark.parametrize("attack", ["reversed", "turned over"])
+def test_a_turned_pulse_shows_the_other_polarity(attack):
+    live = SignalOnly().capture(living(0))
+    assert polarity(SignalOnly().capture(ATTACKS[attack](living(0)))) == -polarity(live)
+
+
+def test_a_copy_cut_and_amplified_is_known_and_another_take_is_not():
+    known = sketch(SignalOnly().capture(living(0)), KEY)
+    assert is_replay(sketch(SignalOnly().capture(ATTACKS["replayed"](living(0))), KEY), known)
+    assert not is_replay(sketch(SignalOnly().capture(living(1)), KEY), known)
+    assert not is_replay(known[:0], known) and not is_replay(known, known[:0])
+
+
+def test_the_rates_of_a_labelled_folder(tmp_path, monkeypatch):
+    (tmp_path / "live").mkdir()
+    (tmp_path / "lamp").mkdir()
+    recordings = {}
+    for number in range(3):
+        recordings[tmp_path / "live" / f"{number}.csv"] = living(number)
+        recordings[tmp_path / "lamp" / f"{number}.csv"] = ATTACKS["flicker"](living(number))
+    for path in recordings:
+        path.touch()
+    monkeypatch.setattr("ppg_auth.pad_evaluation.read_recording", recordings.__getitem__)
+    rows = {row[0]: row[1:3] for row in evaluate_folder(tmp_path, SignalOnly(), make=True).rows}
+    assert rows["live (BPCER)"] == (3, 0.0) and rows["lamp (APCER)"] == (3, 0.0)
+    assert len(rows) == 2 + len(ATTACKS)
+    assert all(rate == 0 for number, rate in rows.values())
+
+
+def test_a_folder_without_live_recordings(tmp_path):
+    with pytest.raises(InputError, match="live"):
+        evaluate_folder(tmp_path, SignalOnly(), make=False)
+
+
+@pytest.fixture
+def enrolled(tmp_path) -> Verifier:
+    """Alice, enrolled on three takes."""
+    verifier = Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), fake_model())
+    Registry(verifier).enroll("alice", [capture(1, take) for take in range(3)])
+    return verifier
+
+
+def test_an_enrolled_capture_does_not_verify(enrolled):
+    assert enrolled.verify("alice", capture(1, 0)).reasons == ("replay",)
+
+
+def test_an_accepted_capture_does_not_verify_again_nor_cut(enrolled):
+    take = capture(1, 50)
+    assert enrolled.verify("alice", take).outcome is Outcome.ACCEPTED
+    assert enrolled.verify("alice", take).reasons == ("replay",)
+    cut = replace(take, pulse=1.1 * take.pulse[40:], raw=1.1 * take.raw[40:])
+    assert enrolled.verify("alice", cut).reasons == ("replay",)
+
+
+def test_a_turned_capture_does_not_verify_nor_identify(enrolled):
+    turned = capture(1, 60)
+    turned = replace(turned, raw=200 - turned.raw)
+    assert enrolled.verify("alice", turned).reasons == ("turned",)
+    assert enrolled.identify(replace(turned, raw=turned.raw + 1)).outcome is Outcome.REJECTED
+
+
+def test_attacks_do_not_enrol(enrolled):
+    flat = [replace(capture(2, take), raw=capture(2, take).raw + 1e6) for take in range(3)]
+    with pytest.raises(InputError, match="static"):
+        Registry(enrolled).enroll("bob", flat)
+    mixed = [capture(2, 0), replace(capture(2, 1), raw=-capture(2, 1).raw)]
+    with pytest.raises(InputError, match="different kinds of sensors"):
+        Registry(enrolled).enroll("bob", mixed)

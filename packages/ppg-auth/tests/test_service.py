@@ -1,0 +1,135 @@
+"""The HTTP service: decisions, limits, and nothing left behind."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs ppg-auth[serve]")
+from starlette.testclient import TestClient
+
+from ppg_auth import service_limits
+from ppg_auth.api_document import describe
+from ppg_auth.service import make_app, schema
+from ppg_auth.store import open_store
+from ppg_auth.testing import capture, fake_model
+from ppg_auth.verification import Verifier
+from vitrine.errors import InputError
+
+ROOT = Path(__file__).parents[3]
+
+
+class NamedTakes:
+    """Stands in for the pipeline: a file that holds "person take" becomes that fake capture."""
+
+    def capture(self, path: Path):
+        try:
+            person, take = map(int, path.read_text().split())
+        except ValueError:
+            raise InputError(path, "is no recording", "send another") from None
+        return capture(person, take, usable=take != 999, reasons=("noisy",) if take == 999 else ())
+
+
+@pytest.fixture
+def verifier(tmp_path) -> Verifier:
+    return Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), fake_model())
+
+
+def client_of(verifier: Verifier, token: str | None = None) -> TestClient:
+    return TestClient(make_app(verifier, NamedTakes(), hosts=["testserver"], token=token))
+
+
+@pytest.fixture
+def client(verifier) -> TestClient:
+    client = client_of(verifier)
+    files = [("captures", (f"{take}.csv", f"1 {take}")) for take in range(3)]
+    answer = client.post("/enroll", data={"name": "alice", "consent": "true"}, files=files)
+    assert answer.status_code == 201, answer.text
+    assert answer.json() == {"name": "alice", "windows": 24, "placements": 3, "lookalikes": []}
+    return client
+
+
+def show(client: TestClient, person: int, take: int, name: str | None = "alice"):
+    data = {} if name is None else {"name": name}
+    return client.post("/verify" if name else "/identify", data=data, files={"capture": ("x.csv", f"{person} {take}")})
+
+
+def test_verdicts(client):
+    assert show(client, 1, 100).json()["verdict"] == "accepted"
+    assert show(client, 2, 100).json()["verdict"] == "rejected"
+    assert show(client, 1, 999).json() | {"score": None} == {
+        "verdict": "inconclusive", "name": "alice", "reasons": ["noisy"], "score": None, "threshold": None, "wait": None
+    }  # fmt: skip
+    assert show(client, 1, 101, name="nobody").json()["verdict"] == "not enrolled"
+    assert show(client, 1, 102, name=None).json()["name"] == "alice"
+    assert show(client, 3, 102, name=None).json() | {"score": 0} == {
+        "verdict": "rejected", "name": None, "reasons": [], "score": 0, "threshold": None, "wait": None
+    }  # fmt: skip
+
+
+def test_failures_are_throttled(client):
+    for take in range(5):
+        assert show(client, 2, take).status_code == 200
+    answer = show(client, 1, 50)
+    assert answer.status_code == 429 and answer.json()["verdict"] == "throttled"
+    assert 0 < int(answer.headers["retry-after"]) <= 31
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [({"name": "alice", "consent": "true"}, 409), ({"name": "bob", "consent": "false"}, 403), ({"name": "bob"}, 422),
+     ({"name": "a\nb", "consent": "true"}, 400), ({"name": "x" * 201, "consent": "true"}, 422)],
+)  # fmt: skip
+def test_enrolments_that_are_refused(client, data, status):
+    files = [("captures", (f"{take}.csv", f"5 {take}")) for take in range(3)]
+    answer = client.post("/enroll", data=data, files=files)
+    assert answer.status_code == status and "Traceback" not in answer.text
+
+
+def test_files_that_are_refused_leave_nothing(client, tmp_path, monkeypatch):
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    for name, content, status in [
+        ("x.csv", b"no recording", 400),
+        ("../../etc/passwd", b"1 1", 415),
+        ("../../escape.csv", b"1 700", 200),
+        ("x" * 5000 + ".csv", b"1 701", 400),
+        ("noending", b"1 1", 415),
+    ]:
+        answer = client.post("/verify", data={"name": "alice"}, files={"capture": (name, content)})
+        assert answer.status_code == status, (name[:20], answer.text)
+    assert list(folder.iterdir()) == [] and not list(tmp_path.glob("**/escape*"))
+
+
+def test_a_request_that_is_too_large_is_not_read(client, monkeypatch):
+    monkeypatch.setattr(service_limits, "MOST_BYTES", 1000)
+    answer = client.post("/verify", data={"name": "alice"}, files={"capture": ("x.csv", b"1" * 2000)})
+    assert answer.status_code == 413
+
+    def chunks():
+        yield from [b"x" * 600] * 3
+
+    assert client.post("/verify", content=chunks(), headers={"content-type": "multipart/form-data"}).status_code == 413
+
+
+def test_a_client_that_asks_too_often(client, monkeypatch):
+    monkeypatch.setattr(service_limits, "MOST_REQUESTS", 3)
+    statuses = [client.get("/health").status_code for _ in range(6)]
+    assert statuses.count(429) >= 2
+
+
+def test_a_token_is_asked_of_everyone(verifier):
+    client = client_of(verifier, token="secret")
+    assert client.get("/health").status_code == 401
+    assert client.get("/health", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get("/health", headers={"Authorization": "Bearer secret"}).json()["status"] == "ok"
+
+
+def test_another_host_name_is_refused(client):
+    assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
+    assert client.get("/docs").status_code == 404  # it would load scripts from elsewhere
+
+
+def test_the_page_about_the_service_is_made_from_its_schema():
+    assert (ROOT / "docs" / "ppg-auth-api.md").read_text() == describe(schema())

@@ -1,0 +1,256 @@
+"""What every store promises, in SQLite and in PostgreSQL alike."""
+
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import event, select, update
+
+from ppg_auth.database import people
+from ppg_auth.decision import Outcome
+from ppg_auth.enrolment import Registry
+from ppg_auth.roster import Roster
+from ppg_auth.store import Store, open_store
+from ppg_auth.testing import capture, fake_model
+from ppg_auth.verification import Verifier
+from vitrine.errors import InputError, UsageError
+
+FORK = multiprocessing.get_context("fork")
+
+
+def registry(store: Store) -> Registry:
+    return Registry(Verifier(store, fake_model()))
+
+
+def takes(person: int, first: int = 0, number: int = 3) -> list:
+    return [capture(person, first + take) for take in range(number)]
+
+
+def verify(store: Store, name: str, person: int, take: int = 100) -> Outcome:
+    return Verifier(store, fake_model()).verify(name, capture(person, take)).outcome
+
+
+def names(store: Store) -> list[str]:
+    return [person.record.name for person in Roster(store).people()]
+
+
+def test_the_right_person_is_accepted_and_another_is_not(opened):
+    registry(opened()).enroll("alice", takes(1))
+    assert verify(opened(), "alice", 1) is Outcome.ACCEPTED
+    assert verify(opened(), "alice", 2) is Outcome.REJECTED
+    assert verify(opened(), "bob", 1) is Outcome.NOT_ENROLLED
+
+
+def test_a_name_is_taken_once(store):
+    registry(store).enroll("alice", takes(1))
+    with pytest.raises(UsageError, match="enrolled already"):
+        registry(store).enroll("alice", takes(2))
+    assert verify(store, "alice", 1) is Outcome.ACCEPTED
+
+
+def test_renewing_needs_the_same_person_and_ends_the_old_template(store):
+    registry(store).enroll("alice", takes(1))
+    with store.session() as session:
+        before = session.people.get("alice")
+    assert registry(store).renew("alice", takes(2, 10)).outcome is Outcome.REJECTED
+    assert registry(store).renew("alice", takes(1, 20)).outcome is Outcome.ACCEPTED
+    with store.session() as session:
+        after = session.people.get("alice")
+    assert after.version == 2 and after.key_id != before.key_id
+    assert store.vault.get(before.key_id) is None
+    assert verify(store, "alice", 1) is Outcome.ACCEPTED
+
+
+def test_a_revoked_template_accepts_nobody_until_renewed(store):
+    registry(store).enroll("alice", takes(1))
+    Roster(store).revoke("alice")
+    assert verify(store, "alice", 1) is Outcome.NOT_ENROLLED
+    assert registry(store).renew("alice", takes(1, 10)).outcome is Outcome.ACCEPTED
+    assert verify(store, "alice", 1) is Outcome.ACCEPTED
+
+
+def test_deleting_leaves_no_key_and_no_row(store):
+    registry(store).enroll("alice", takes(1))
+    with store.session() as session:
+        key_id = session.people.get("alice").key_id
+    Roster(store).delete("alice")
+    assert store.vault.get(key_id) is None and names(store) == []
+    assert verify(store, "alice", 1) is Outcome.NOT_ENROLLED
+    registry(store).enroll("alice", takes(1))  # nothing of the earlier captures is remembered
+
+
+@pytest.mark.parametrize("act", ["revoke", "delete", "unlock"])
+def test_changing_nobody(store, act):
+    with pytest.raises(UsageError, match="is not enrolled"):
+        getattr(Roster(store), act)("nobody")
+    with pytest.raises(UsageError, match="is not enrolled"):
+        registry(store).renew("nobody", takes(1))
+
+
+def test_another_passphrase_opens_nothing(opened, address):
+    registry(opened()).enroll("alice", takes(1))
+    with pytest.raises(InputError, match="passphrase does not open it"):
+        open_store(address, None, b"wrong")
+
+
+def test_a_person_enrolled_with_other_weights_is_not_compared(store):
+    registry(store).enroll("alice", takes(1))
+    with pytest.raises(InputError, match="other weights"):
+        Verifier(store, replace(fake_model(), sha256="b" * 64)).verify("alice", capture(1, 100))
+
+
+@pytest.mark.parametrize("column", ["record", "attempts", "key_id"])
+def test_rows_cannot_be_swapped(store, column):
+    registry(store).enroll("alice", takes(1))
+    registry(store).enroll("mallory", takes(2))
+    with store.session() as session:
+        alice, mallory = (session.people.id_of(name) for name in ("alice", "mallory"))
+    with store.database.transaction() as connection:
+        other = connection.scalar(select(people.c[column]).where(people.c.id == mallory))
+        connection.execute(update(people).where(people.c.id == alice).values({column: other}))
+    with pytest.raises(InputError, match="damaged or was altered"):
+        verify(store, "alice", 2)
+
+
+def test_two_enrolments_of_one_name_at_once(opened):
+    opened()
+
+    def enroll(person: int) -> bool:
+        try:
+            registry(opened()).enroll("alice", takes(person))
+        except UsageError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(enroll, range(8)))
+    assert won.count(True) == 1
+    assert verify(opened(), "alice", won.index(True)) is Outcome.ACCEPTED
+
+
+def test_fifty_verifications_at_once_answer_as_one_after_the_other(opened):
+    registry(opened()).enroll("alice", takes(1))
+    attempts = [(1, 100 + number) for number in range(48)] + [(2, 1), (2, 2)]
+    shared = opened()
+    with ThreadPoolExecutor(50) as pool:
+        outcomes = list(pool.map(lambda attempt: verify(shared, "alice", *attempt), attempts))
+    assert outcomes == [Outcome.ACCEPTED] * 48 + [Outcome.REJECTED] * 2
+    with shared.session() as session:
+        assert session.audit.verify()[0] == 51
+
+
+def test_guessers_at_once_get_no_more_attempts_than_one(opened):
+    registry(opened()).enroll("alice", takes(1))
+    shared = opened()
+    with ThreadPoolExecutor(20) as pool:
+        outcomes = list(pool.map(lambda person: verify(shared, "alice", person), range(2, 22)))
+    assert outcomes.count(Outcome.REJECTED) == 5 and outcomes.count(Outcome.THROTTLED) == 15
+
+
+def test_two_processes_make_one_store(opened):
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: opened(), range(4)))
+    assert len({store.master for store in stores}) == 1
+
+
+def killed_at(step: int, opened, act) -> bool:
+    """Runs ``act`` in a process that is killed before its write number ``step``; whether it came so far."""
+
+    def work() -> None:
+        store, left = opened(), iter(range(step))
+
+        def die_when_due(*_) -> None:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for database in (store.database, store.vault.database):
+            event.listen(database.engine, "before_cursor_execute", die_when_due)
+            event.listen(database.engine, "commit", die_when_due)
+        act(store)
+
+    process = FORK.Process(target=work)
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def kill_everywhere(opened, act, check) -> int:
+    """Kills ``act`` at every step in turn until it comes through, checking the store each time; the number of kills."""
+    step = 0
+    while killed_at(step, opened, act):
+        check(opened())
+        step += 1
+    return step
+
+
+def test_an_enrolment_killed_anywhere_is_there_or_not(opened):
+    opened()
+
+    def check(store):
+        with store.session() as session:
+            entries = session.audit.verify()[0]
+        assert len(names(store)) == entries == 0  # each is killed before its commit
+
+    assert kill_everywhere(opened, lambda store: registry(store).enroll("alice", takes(1)), check) > 20
+    assert verify(opened(), "alice", 1) is Outcome.ACCEPTED
+
+
+def test_a_renewal_killed_anywhere_leaves_a_template_that_works(opened):
+    registry(opened()).enroll("alice", takes(1))
+    turn = iter(range(1000))
+
+    def renew(store):
+        registry(store).renew("alice", takes(1, 10_000))
+
+    def check(store):
+        assert verify(store, "alice", 1, take=200 + next(turn)) is Outcome.ACCEPTED
+        assert verify(store, "alice", 2, take=200 + next(turn)) is Outcome.REJECTED
+
+    assert kill_everywhere(opened, renew, check) > 20
+
+
+def test_a_deletion_killed_anywhere_leaves_the_person_or_nothing(opened):
+    registry(opened()).enroll("bob", takes(2))
+
+    def delete(store):
+        if "alice" not in names(store):
+            registry(store).enroll("alice", takes(1))
+        Roster(store).delete("alice")
+
+    def check(store):
+        assert verify(store, "alice", 3) in {Outcome.REJECTED, Outcome.NOT_ENROLLED, Outcome.THROTTLED}
+        assert "bob" in names(store)
+
+    assert kill_everywhere(opened, delete, check) > 30
+    assert names(opened()) == ["bob"]
+
+
+def test_a_verification_killed_anywhere_answers_nothing_and_changes_nothing(opened):
+    registry(opened()).enroll("alice", takes(1))
+
+    def check(store):
+        with store.session() as session:
+            assert session.people.get("alice").attempts.failures == 0
+            assert session.audit.verify()[0] == 1
+
+    def attempt(store):
+        verify(store, "alice", 2)
+
+    assert kill_everywhere(opened, attempt, check) > 5
+    with opened().session() as session:
+        assert session.people.get("alice").attempts.failures == 1
+
+
+def test_a_process_that_died_leaves_no_key_for_long(opened, monkeypatch):
+    store = opened()
+    orphan, _ = store.vault.new()
+    registry(store).enroll("alice", takes(1))
+    assert store.vault.get(orphan) is not None  # it may belong to an enrolment that is under way
+    monkeypatch.setattr("ppg_auth.vault.UNCLAIMED", -1.0)
+    registry(store).enroll("bob", takes(2))
+    assert store.vault.get(orphan) is None
+    assert verify(store, "alice", 1) is Outcome.ACCEPTED

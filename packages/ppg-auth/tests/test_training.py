@@ -1,0 +1,200 @@
+"""What training writes is what the command loads; people are never on two sides; and the network learns."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lightning")
+
+from ppg_auth.augment import disturb, mask_scalogram, warp
+from ppg_auth.comparison import Protected, compare, plain
+from ppg_auth.data import Take, TrainingWindows, load_takes
+from ppg_auth.figures import failure_to_acquire, false_non_matches, verification
+from ppg_auth.networks import load_networks
+from ppg_auth.pipeline import load
+from ppg_auth.preprocess import Preprocess, SignalConfig
+from ppg_auth.recording import as_recording
+from ppg_auth.testing import pulse, units
+from ppg_auth.training import Task, angular_margin
+from vitrine.errors import InputError, UsageError
+from vitrine.recipes import load_recipe
+from vitrine.training import train
+
+PIPELINES = Path(__file__).parents[3] / "pipelines" / "ppg-auth"
+RATE = 50
+MODEL = (
+    "{beats: true, frequencies: 8, columns: 16, cvt: {dims: [8, 8, 8], num_heads: [1, 1, 1], depths: [1, 1, 1]}, "
+    "convmixer: {dim: 8, depth: 1, kernel_size: 3, patch_size: 4}, hidden: 8}"
+)
+
+
+def beat(person: int, rng: np.random.Generator, seconds: float = 30.0) -> np.ndarray:
+    """A person's pulse: the place and height of the notch are the person's own."""
+    own = np.random.default_rng(person)
+    delay, height, width = own.uniform(0.2, 0.36), own.uniform(0.1, 0.6), own.uniform(0.06, 0.13)
+    onsets = np.cumsum(rng.normal(0.85, 0.03, int(seconds / 0.6)))[:, None]
+    time = np.arange(int(seconds * RATE)) / RATE
+    wave = np.exp(-(((time - onsets) / 0.09) ** 2)) + height * np.exp(-(((time - onsets - delay) / width) ** 2))
+    return 500 + 100 * wave.sum(axis=0) + rng.normal(0, 1, len(time))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Twelve people of whom there are two recordings each."""
+    root = tmp_path_factory.mktemp("people")
+    for person in range(12):
+        (root / f"p{person:02}").mkdir()
+        for take in range(2):
+            values = beat(person, np.random.default_rng([person, take]))
+            rows = "".join(f"{number / RATE:.3f},{value:.2f}\n" for number, value in enumerate(values))
+            (root / f"p{person:02}" / f"{take}.csv").write_text("t_s,ppg\n" + rows)
+    return root
+
+
+def small_recipe(folder: Path, *overrides: str):
+    return load_recipe(
+        PIPELINES / "verify.yaml",
+        [
+            f"data={{format: folders, path: {folder}, val_share: 0.25, test_share: 0.25}}",
+            f"model={MODEL}",
+            "budget={steps: 2}",
+            "optim.batch_size=8",
+            "epoch=2",
+            *overrides,
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def weights(folder, tmp_path_factory) -> Path:
+    return train(small_recipe(folder), tmp_path_factory.mktemp("run"))
+
+
+def test_the_command_loads_what_training_writes(weights, folder):
+    (network,) = load_networks([str(weights)])
+    assert network.people == {"train": [f"p{n:02}" for n in range(6)], "val": ["p09", "p10", "p11"]}
+    assert network.cohort.shape == (12, 128) and np.allclose(np.linalg.norm(network.cohort, axis=1), 1)
+    assert network.thresholds["0.01"] >= network.thresholds["0.05"]
+    assert network.module(network.example).shape == (2, 128)
+    capture = load(str(weights), engine="eager").capture(folder / "p07" / "0.csv")
+    assert capture.usable and capture.embeddings.shape == (len(capture.windows.good.nonzero()[0]), 128)
+    assert np.allclose(np.linalg.norm(capture.embeddings, axis=1), 1, atol=1e-4)
+
+
+def test_evaluation_tells_people_apart_and_refuses_those_it_knows(weights, folder):
+    from ppg_auth.baseline import TEMPLATE
+    from ppg_auth.evaluation import SHIPPED, evaluate
+
+    tables = evaluate(small_recipe(folder), str(weights))
+    rows = {row[1]: row for row in tables[0].rows}
+    assert rows[SHIPPED][2] < 0.35 and rows[TEMPLATE][2] < 0.35
+    assert all(len(table.rows) for table in tables)
+    with pytest.raises(UsageError, match=r"p0\d was in this network's train data"):
+        evaluate(small_recipe(folder, "data.val_share=0.2", "data.test_share=0.7"), str(weights))
+
+
+def test_a_run_begun_again_is_the_same(folder, tmp_path):
+    recipe = small_recipe(folder, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}")
+    networks = [load_networks([str(train(recipe, tmp_path / name))])[0] for name in "ab"]
+    first, second = (network.module(networks[0].example) for network in networks)
+    assert torch.equal(first, second)
+
+
+def test_windows_follow_from_their_number(folder):
+    recipe = small_recipe(folder)
+    takes = load_takes(recipe.data, recipe.data.people("train"), recipe.signal.config())
+    windows = [TrainingWindows(takes, recipe.signal.config(), seed) for seed in (0, 0, 1)]
+    (one, person), (same, _), (other, _) = (dataset[13] for dataset in windows)
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert [windows[0][number][1] for number in (12, 14, 15)] == [person] * 3
+    assert {windows[0][4 * turn][1] for turn in range(6)} == set(range(6))
+
+
+def test_the_margin_is_an_angle():
+    embeddings = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    directions, people = torch.randn(3, 8), torch.tensor([0, 1, 2, 1])
+    plain_cosines = angular_margin(embeddings, directions, people, 0.0)
+    with_margin = angular_margin(embeddings, directions, people, 0.2)
+    own = torch.nn.functional.one_hot(people, 3).bool()
+    assert torch.allclose(with_margin[~own], plain_cosines[~own], atol=1e-6)
+    assert torch.allclose(with_margin[own].acos(), plain_cosines[own].acos() + 0.2, atol=1e-4)
+
+
+def test_changes_keep_length_and_person():
+    rng, wave = np.random.default_rng(0), beat(3, np.random.default_rng(0)) - 500
+    for _ in range(20):
+        part = disturb(warp(wave, 400, rng), RATE, rng)
+        assert len(part) == 400 and np.isfinite(part).all()
+    assert len(warp(wave[:400], 400, rng)) == 400
+
+
+def test_masks_cover_a_part_of_each_picture():
+    images = torch.rand(6, 1, 32, 64)
+    masked = mask_scalogram(images.clone(), np.random.default_rng(1))
+    changed = (masked != images).flatten(1).float().mean(dim=1)
+    assert changed.max() > 0.05 and changed.max() < 0.3
+
+
+@pytest.mark.parametrize(
+    "overrides, said",
+    [
+        (["data={format: folders, path: nowhere}"], "cannot be read"),
+        (["data.val_share=0.9"], "at least five"),
+        (["model={branches: [swin]}"], "must be some of"),
+    ],
+)
+def test_recipes_that_cannot_be_trained(folder, overrides, said):
+    with pytest.raises(UsageError, match=said):
+        Task(small_recipe(folder, *overrides))
+
+
+def test_nobody_is_on_two_sides():
+    recipe = load_recipe(PIPELINES / "verify.yaml", ["data.val=[s15, s01]"])
+    with pytest.raises(UsageError, match=r"data\.val: s01 is in train too"):
+        Task(recipe)
+
+
+def test_a_bad_recording_is_named(tmp_path):
+    for person in "abcdefgh":
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "1.csv").write_text("t_s,ppg\n0,1\n0.02,x\n")
+    with pytest.raises(InputError, match=r"1\.csv: line 3"):
+        Task(small_recipe(tmp_path))
+
+
+def takes_of(people: int, rng: np.random.Generator, scatter: float) -> dict[Take, np.ndarray]:
+    centres = units(rng, people, 128)
+    found = {}
+    for person in range(people):
+        for take in range(2):
+            rows = centres[person] + scatter * units(rng, 9, 128)
+            found[Take(f"p{person}", "", Path(f"{person}{take}"))] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return found
+
+
+def test_scores_are_the_products():
+    rng = np.random.default_rng(0)
+    embeddings, cohort = takes_of(8, rng, 1.0), units(rng, 30, 128)
+    takes = list(embeddings)
+    enrol = {take.person: [take] for take in takes[0::2]}
+    probe = {take.person: [take] for take in takes[1::2]}
+    attempts = compare(embeddings, enrol, probe, Protected(cohort))
+    values = verification(attempts)
+    assert len(attempts.scores) == 8 * 8 * 3 and values[0] < 0.05 and values[5] == 1.0
+    assert false_non_matches(attempts, 0.05) < 0.1
+    scattered = takes_of(8, rng, 12.0)
+    assert verification(compare(scattered, enrol, probe, plain))[0] > 0.1
+
+
+def test_captures_that_fail():
+    good = Preprocess()(as_recording(pulse(np.random.default_rng(0), 30.0), RATE))
+    flat = Preprocess(SignalConfig())(as_recording(np.full(1500, 3.0), RATE))
+    assert failure_to_acquire([good], 3) < 0.4 and failure_to_acquire([flat], 3) == 1.0
+
+
+def test_the_bundled_recipe_keeps_its_people_apart():
+    data = load_recipe(PIPELINES / "verify.yaml").data
+    everyone = [person for part in ("train", "val", "test") for person in data.people(part)]
+    assert len(everyone) == len(set(everyone)) == 52
