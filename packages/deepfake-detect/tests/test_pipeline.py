@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from vitrine.pipeline import Failure, run
 
 from deepfake_detect.official import official_score
 from deepfake_detect.pipeline import DeepfakePipeline, Options
 from deepfake_detect.verdict import Label
 from vitrine.errors import InputError, UsageError
+from vitrine.pipeline import Failure, run
 from vitrine.testing.media import write_clip, write_picture
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from vitrine.weights import Weights, load_into, read_state, resolve
 
 from deepfake_detect import official, system
 from deepfake_detect.crops import CropRule
@@ -12,6 +11,7 @@ from deepfake_detect.model import build_model
 from deepfake_detect.verdict import Thresholds
 from vitrine.errors import InputError, UsageError
 from vitrine.network import Network
+from vitrine.weights import Weights, load_into, read_state, resolve
 
 BUNDLED = ("ed", "vae")
 OFFICIAL_THRESHOLDS = Thresholds(real_below=0.5, fake_above=0.5)

@@ -22,8 +22,8 @@ from ppg_auth.model import ARCHITECTURE, EMBED_DIM, EXPERT_DIM, build_model
 from ppg_auth.preprocess import SignalConfig, Windows
 from ppg_auth.scoring import placement_mean
 from vitrine.errors import UsageError
-from vitrine.faces.samples import Numbers
 from vitrine.recipes import Section
+from vitrine.samplers import Numbers
 
 FALSE_MATCH_RATES = ("0.01", "0.05")
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the beat expert, from which validation chooses
