@@ -39,8 +39,9 @@ def pipeline() -> PulsePipeline:
 
 
 def small_input(folder: Path, suffix: str) -> Path:
-    wave = 500 + 100 * pulse(np.random.default_rng(0), 12.0)
+    wave = 500 + 100 * pulse(np.random.default_rng(0), 16.0)
     path, seconds = folder / f"good{suffix}", np.arange(len(wave)) / RATE
+    wave += 30 * np.sin(2 * np.pi * 0.07 * seconds)
     match suffix:
         case ".csv":
             path.write_text("t_s,ppg\n" + "".join(f"{t:.2f},{v:.0f}\n" for t, v in zip(seconds, wave, strict=True)))
@@ -126,7 +127,7 @@ def test_a_weight_file_is_read_whole(tmp_path):
         ({"people": None}, "lacks what ppg-auth needs"),
         ({"signal": {"rate": 10, "band": [0.4, 15.0]}}, "do not fit each other"),
         ({"config": CONFIG | {"hidden": 5}}, "does not fit this network"),
-        ({"config": CONFIG | {"hiden": 5}}, "unknown option"),
+        ({"config": CONFIG | {"hiden": 5}}, "lacks what ppg-auth needs"),
         ({"state": {"cohort": torch.zeros(3, 7)}}, "do not fit each other"),
         ({"state": {"more": torch.zeros(3)}}, "1 unexpected"),
     ],

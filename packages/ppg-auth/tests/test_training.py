@@ -33,7 +33,7 @@ MODEL = (
 def beat(person: int, rng: np.random.Generator, seconds: float = 30.0) -> np.ndarray:
     """A person's pulse: the place and height of the notch are the person's own."""
     own = np.random.default_rng(person)
-    delay, height, width = own.uniform(0.2, 0.36), own.uniform(0.1, 0.6), own.uniform(0.06, 0.13)
+    delay, height, width = own.uniform(0.18, 0.3), own.uniform(0.05, 0.35), own.uniform(0.07, 0.13)
     onsets = np.cumsum(rng.normal(0.85, 0.03, int(seconds / 0.6)))[:, None]
     time = np.arange(int(seconds * RATE)) / RATE
     wave = np.exp(-(((time - onsets) / 0.09) ** 2)) + height * np.exp(-(((time - onsets - delay) / width) ** 2))

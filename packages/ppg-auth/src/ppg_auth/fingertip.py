@@ -96,7 +96,9 @@ def _gif_frames(path: Path) -> Iterator[TimedFrame]:
             for frame in ImageSequence.Iterator(picture):
                 yield seconds, np.asarray(frame.convert("RGB"))
                 seconds += frame.info.get("duration", 0) / 1000
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged picture makes Pillow raise nearly every kind there is
         raise InputError(path, f"is no readable picture ({type(error).__name__})", "convert it to MP4") from error
 
 
