@@ -15,7 +15,7 @@ from deepfake_detect.networks import FakeNetwork
 from vitrine.report import Chart, Series, Table
 
 BINS = 10
-ALLOWED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+ALLOWED = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def calibration_parts(network: FakeNetwork, scores: np.ndarray, fake: np.ndarray) -> list[Table | Chart]:

@@ -46,7 +46,7 @@ def robustness(network: FakeNetwork, regions: Sequence[FaceRegion]) -> list[Tabl
         rows += [(name, strength, *row) for strength, row in zip(strengths, figures, strict=True)]
         auc, *_, called_fake = zip(*figures, strict=True)
         series = [Series("AUC", strengths, auc), Series("share of real faces called FAKE", strengths, called_fake)]
-        charts.append(Chart(f"Robustness: {name}", series, x_label=name, y_range=(0, 1), threshold=0.5))
+        charts.append(Chart(f"Robustness: {name}", series, x_label=name, y_range=(0, 1)))
     return [Table("Pseudo-fakes in pictures that get worse", COLUMNS, rows), *charts]
 
 
