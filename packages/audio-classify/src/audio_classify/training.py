@@ -158,7 +158,9 @@ class Classify(SoundTask):
         super().__init__(recipe, build_model(recipe.model.architecture, config), recipe.data.kept_bins)
         self.train_clips, self.val_clips, self.labels = train, val, labels
         if recipe.model.init:
-            load_into(self.network.trunk, initial_trunk(recipe.model.init, self.network.config), subject=recipe.model.init)
+            load_into(
+                self.network.trunk, initial_trunk(recipe.model.init, self.network.config), subject=recipe.model.init
+            )
         adapt(self.network, recipe.adapt)
 
     @cached_property

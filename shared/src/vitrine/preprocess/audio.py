@@ -62,7 +62,9 @@ class Recording:
             raise InputError(self.path, "holds no sound", "copy it again from where it came")
         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
         if self.declared_seconds and samples / self.rate < self.declared_seconds - 0.1:
-            self.damage.append(f"the sound ends at {samples / self.rate:.1f} s of {self.declared_seconds:.1f} s declared")
+            self.damage.append(
+                f"the sound ends at {samples / self.rate:.1f} s of {self.declared_seconds:.1f} s declared"
+            )
 
     def _check(self, mono: np.ndarray, before: int) -> None:
         wrong = ~np.isfinite(mono) | (np.abs(mono) > LOUDEST)
