@@ -23,11 +23,11 @@ FASTEST_DECAY, SLOWEST_DECAY = 0.05, 0.5  # seconds in which a room's echo falls
 class Augment(Section):
     """Strengths; 0 leaves a change out.
 
-    ``roll``: start the clip anywhere and append its beginning. ``tempo``, ``warp``: largest relative change of speed, and
-    of all frequencies (the length of the vocal tract). ``blur``: largest width, in bins, over which the harmonics of the
-    voice are smoothed away. ``gain_db``, ``tilt_db``: loudness, and the response of microphone and room. ``room``: the
-    chance of an echo. ``noise``: the chance of noise. ``pad``: seconds of quiet in front and behind. ``frequency_mask``,
-    ``time_mask``: SpecAugment's largest widths, in bins and frames, two of each.
+    ``roll``: start the clip anywhere and append its beginning. ``tempo``, ``warp``: largest relative change of speed,
+    and of all frequencies (the length of the vocal tract). ``blur``: largest width, in bins, over which the harmonics
+    of the voice are smoothed away. ``gain_db``, ``tilt_db``: loudness, and the response of microphone and room.
+    ``room``, ``noise``: the chances of an echo and of noise. ``pad``: seconds of quiet in front and behind.
+    ``frequency_mask``, ``time_mask``: SpecAugment's largest widths, in bins and frames, two of each.
     """
 
     roll: bool = False

@@ -72,8 +72,8 @@ def is_port(state: Mapping[str, Tensor]) -> bool:
 def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The options of the network that a checkpoint under its own keys was saved from.
 
-    A pre-trained one (it has ``mask_embed``) has patches that do not overlap; of others the stride is told by the number
-    of positions. Raises InputError for a checkpoint of another network.
+    A pre-trained one (it has ``mask_embed``) has patches that do not overlap; of others the number of positions tells
+    the stride. Raises InputError for a checkpoint of another network.
     """
     ours = convert(state)
     try:

@@ -69,10 +69,11 @@ def classify(
     """Which sounds does this recording hold, and when?
 
     Gives each SOURCE's likeliest classes and its events with start and end. With -o it also writes the events as JSON
-    lines, CSV and Audacity labels, and a picture. A live stream is raw 16-bit mono: ffmpeg ... -f s16le -ac 1 -ar 16000 -
+    lines, CSV and Audacity labels, and a picture. A live stream is raw 16-bit mono sound: ffmpeg -i ... -f s16le -ac 1
+    -ar 16000 - | audio-classify -
     """
     live = microphone or sources == ["-"]
-    if microphone and sources or not (microphone or sources) or "-" in (sources or []) and not live:
+    if microphone == bool(sources) or ("-" in (sources or []) and not live):
         raise UsageError("SOURCE", "give files, or - alone, or --microphone alone", "see 'audio-classify --help'")
     if keep > begin:
         raise UsageError(f"--keep {keep:g}", "is above --begin", "give a lower one")

@@ -103,7 +103,7 @@ def spectrograms(paths: Sequence[Path], features: Features) -> list[Tensor]:
 
 
 def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:
-    """Files of any length cut into consecutive raw filterbanks of ``num_frames``; the rest of a file is the last one."""
+    """Files of any length cut into consecutive raw filterbanks of ``num_frames``, the last one of a file shorter."""
     for path in paths:
         blocks = open_audio(path).blocks(features.sample_rate)
         rest = torch.empty(0)
@@ -115,6 +115,19 @@ def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:
         yield features.raw(rest)[: features.num_frames]
 
 
+def excerpt(clip: Tensor, longest: int, generator: torch.Generator | None = None) -> Tensor:
+    """At most ``longest`` frames of a raw filterbank: the loudest part, or at random one at most 10 dB below it."""
+    if len(clip) <= longest:
+        return clip
+    energy = F.pad(clip.double().exp().sum(1).cumsum(0), (1, 0))
+    parts = energy[longest:] - energy[:-longest]
+    if generator is None:
+        start = int(parts.argmax())
+    else:
+        start = int(torch.multinomial((parts >= 0.1 * parts.max()).float(), 1, generator=generator))
+    return clip[start : start + longest]
+
+
 def statistics(clips: Sequence[Tensor]) -> tuple[float, float]:
     """Mean and standard deviation of all values that are not silence."""
     values = torch.cat([clip.flatten() for clip in clips])
@@ -123,21 +136,31 @@ def statistics(clips: Sequence[Tensor]) -> tuple[float, float]:
 
 
 class Spectrograms(Dataset):
-    """Sample n: a raw filterbank, changed by ``augment`` where there is one, and its class number (-1: none)."""
+    """Sample n: a raw filterbank of at most ``longest`` frames, and its class number (-1: none).
 
-    def __init__(self, clips: Sequence[Tensor], classes: Sequence[int] | None = None, augment: Augment | None = None):
-        self.clips, self.augment = list(clips), augment
+    With ``augment`` it is changed, and cut anywhere; without, the loudest part of a longer clip is taken.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Tensor],
+        longest: int,
+        classes: Sequence[int] | None = None,
+        augment: Augment | None = None,
+    ):
+        self.clips, self.longest, self.augment = list(clips), longest, augment
         self.classes = list(classes) if classes is not None else [-1] * len(self.clips)
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
-        clip = self.clips[number]
+        clip, generator = self.clips[number], None
         if self.augment:
             # From the global state, which the training loop sets at each epoch: a resumed run repeats it.
-            clip = self.augment(clip, torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
-        return clip, self.classes[number]
+            generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+            clip = self.augment(clip, generator)
+        return excerpt(clip, self.longest, generator), self.classes[number]
 
 
 class AlikeLengths(Sampler[list[int]]):
@@ -157,9 +180,9 @@ class AlikeLengths(Sampler[list[int]]):
             yield from (alike[at : at + self.batch_size] for at in range(0, len(alike), self.batch_size))
 
 
-def collate(batch: Sequence[tuple[Tensor, int]], shortest: int, longest: int) -> tuple[Tensor, Any]:
+def collate(batch: Sequence[tuple[Tensor, int]], shortest: int) -> tuple[Tensor, Any]:
     """Raw filterbanks (B, frames, bins), the shorter ones padded with silence, and classes (B,)."""
     clips, classes = zip(*batch, strict=True)
-    frames = min(longest, max(shortest, *(len(clip) for clip in clips)))
-    padded = [F.pad(clip[:frames], (0, 0, 0, max(0, frames - len(clip))), value=SILENCE) for clip in clips]
+    frames = max(shortest, *(len(clip) for clip in clips))
+    padded = [F.pad(clip, (0, 0, 0, frames - len(clip)), value=SILENCE) for clip in clips]
     return torch.stack(padded), torch.tensor(classes)

@@ -39,7 +39,7 @@ _OPTIONS = {
 def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
     """The classifier, or for ``pretrain_stage`` the masked model, from the official option names.
 
-    Without ``pretrain_stage`` a ``label_dim`` means the classifier. Raises UsageError for an option that is not official.
+    Without ``pretrain_stage`` a ``label_dim`` means the classifier. UsageError for an option that is not official.
     """
     if unknown := sorted(config.keys() - _OPTIONS):
         raise UsageError(unknown[0], "is no official option", f"the options are {', '.join(sorted(_OPTIONS))}")

@@ -37,7 +37,7 @@ class Options:
     exact: bool = False
     channel: int | None = None
     embed: bool = False
-    rule: Rule = Rule()
+    rule: Rule = field(default_factory=Rule)
 
 
 @dataclass

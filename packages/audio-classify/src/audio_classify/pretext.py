@@ -79,20 +79,17 @@ def matching_loss(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]
 def clustered_mask(grid: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
     """``count`` patches (count,) of a grid of (rows, columns), hidden in blocks of 3 to 5 a side.
 
-    Blocks are drawn with their centre anywhere and cut at the border, so that every patch is hidden about equally often;
-    the last block loses patches at random. A grid of one row is hidden patch by patch.
+    Blocks may reach over the border, so that every patch is hidden equally often; of what is too much, patches at
+    random are shown again. A grid of one row is hidden patch by patch.
     """
     rows, columns = grid
-    order = torch.randperm(rows * columns, generator=generator)
     if rows == 1:
-        return order[:count]
-    side = int(torch.randint(SMALLEST_BLOCK, LARGEST_BLOCK + 1, (), generator=generator))
+        return torch.randperm(columns, generator=generator)[:count]
+    side = _below(LARGEST_BLOCK + 1 - SMALLEST_BLOCK, generator) + SMALLEST_BLOCK
     hidden = torch.zeros(rows, columns, dtype=torch.bool)
-    for centre in order.tolist():
-        top, left = centre // columns - side // 2, centre % columns - side // 2
+    while hidden.sum() < count:
+        top, left = (_below(size + side - 1, generator) + 1 - side for size in grid)
         hidden[max(0, top) : top + side, max(0, left) : left + side] = True
-        if hidden.sum() >= count:
-            break
     chosen = hidden.flatten().nonzero().flatten()
     return chosen[torch.randperm(len(chosen), generator=generator)[:count]]
 
@@ -113,6 +110,10 @@ def official_mask(grid: tuple[int, int], count: int, rng: random.Random) -> Tens
         block = {start + columns * row + column for row in range(side) for column in range(side)}
         hidden |= {patch for patch in block if 0 < patch < rows * columns}
     return torch.tensor(list(hidden)[:count])
+
+
+def _below(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
 
 
 def _head(dim: int, area: int) -> nn.Sequential:

@@ -60,7 +60,7 @@ class Result:
         }
 
     def write(self, folder: Path) -> None:
-        """Writes the events as JSON lines, CSV and Audacity labels, the picture, and the embeddings if there are any."""
+        """Writes the events as JSON lines, CSV and Audacity labels, the picture, and embeddings if there are any."""
         from audio_classify.picture import draw
 
         rows = [event.to_dict() for event in self.events]

@@ -45,7 +45,7 @@ def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.nda
     resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
     rest, first = b"", True
     while data := stream.read1(2 * rate):
-        if first and data[:4] in (b"RIFF", b"fLaC", b"OggS") or data[:3] == b"ID3":
+        if first and data.startswith((b"RIFF", b"fLaC", b"OggS", b"ID3")):
             problem = "is a file; a pipe should bring raw samples"
             raise InputError("standard input", problem, "ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -")
         first, data = False, rest + data

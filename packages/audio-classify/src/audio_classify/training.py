@@ -45,8 +45,8 @@ class Labelled(Section):
     """A folder a class, a CSV list or the official JSON; ``label`` names the list's column.
 
     ``test`` holds the values of the column ``by`` that training never sees. Of the other clips ``val_share`` validates:
-    whole groups of equal ``val_by``, or single clips by their own names. With 0 all are trained on, and the last weights
-    are as good as the best ones (monitor ``val/fit``, the loss on the training clips as they are).
+    whole groups of equal ``val_by``, or single clips by their own names. With 0 all are trained on, and what remains
+    to monitor is ``val/fit``, the loss on training clips as they are: in effect the last weights are kept.
     """
 
     kind: Literal["labelled"] = "labelled"
@@ -135,8 +135,7 @@ class SoundTask(vitrine.training.Task):
 
     @property
     def collate(self) -> partial:
-        config = self.network.config
-        return partial(collate, shortest=shortest_input(config), longest=config.num_frames)
+        return partial(collate, shortest=shortest_input(self.network.config))
 
     def metadata(self, num_classes: int, labels: list[str]) -> dict[str, Any]:
         return {
@@ -168,12 +167,13 @@ class Classify(SoundTask):
         train = self._spectrograms(self.train_clips, self.recipe.augment)
         if not self.val_clips:
             every = max(1, len(train) // FIT_CLIPS)
-            return train, Spectrograms(train.clips[::every], train.classes[::every])
+            return train, Spectrograms(train.clips[::every], train.longest, train.classes[::every])
         return train, self._spectrograms(self.val_clips, None)
 
     def _spectrograms(self, clips: list[Clip], augment: Augment | None) -> Spectrograms:
         raw = spectrograms([clip.path for clip in clips], self.features)
-        return Spectrograms(raw, [self.labels.index(clip.label) for clip in clips], augment)
+        classes = [self.labels.index(clip.label) for clip in clips]
+        return Spectrograms(raw, self.network.config.num_frames, classes, augment)
 
     @cached_property
     def weights_of_classes(self) -> Tensor | None:
@@ -225,7 +225,8 @@ class Pretrain(SoundTask):
         order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(MASK_SEED)).tolist()
         count = max(1, round(self.recipe.data.val_share * len(clips)))
         chosen = [[clips[number] for number in part] for part in (order[count:], order[:count])]
-        return Spectrograms(chosen[0], augment=self.recipe.augment), Spectrograms(chosen[1])
+        longest = self.model.config.num_frames
+        return Spectrograms(chosen[0], longest, augment=self.recipe.augment), Spectrograms(chosen[1], longest)
 
     def _losses(self, clips: Tensor, generator: torch.Generator) -> Any:
         grid = self.model.config.grid(clips.shape[1])

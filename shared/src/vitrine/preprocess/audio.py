@@ -19,7 +19,7 @@ AUDIO_SUFFIXES = frozenset(
 )
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 MOST_CHANNELS = 64
-BLOCK_SECONDS = 10
+BLOCK_VALUES = 1 << 14  # little is lost where a decoder gives up, and memory stays small whatever a header claims
 LOUDEST = 1e4  # a float file may exceed 1; beyond this it holds no sound
 
 # Formats that hold their own sound: a playlist could name other files and hosts.
@@ -120,7 +120,7 @@ def _soundfile_reads(path: Path) -> bool:
 
 def _soundfile_blocks(path: Path, rate: int, channels: int) -> Blocks:
     with soundfile.SoundFile(path) as file:
-        while len(block := file.read(rate * BLOCK_SECONDS, dtype="float32", always_2d=True)):
+        while len(block := file.read(max(1, BLOCK_VALUES // channels), dtype="float32", always_2d=True)):
             yield block
 
 
