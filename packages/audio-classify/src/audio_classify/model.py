@@ -156,9 +156,10 @@ class SSAST(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = Trunk(config)
-        norm = nn.LayerNorm(config.embed_dim, eps=config.head_norm_eps)
-        linear = nn.Linear(config.embed_dim, config.num_classes)
-        self.head = nn.Sequential(norm, linear) if config.num_classes else nn.Identity()
+        self.head = nn.Identity()
+        if config.num_classes:
+            norm = nn.LayerNorm(config.embed_dim, eps=config.head_norm_eps)
+            self.head = nn.Sequential(norm, nn.Linear(config.embed_dim, config.num_classes))
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """(B, frames, bins), at least one patch and at most ``num_frames`` long -> logits (B, classes)."""
