@@ -192,6 +192,13 @@ def test_chart_places_values_proportionally():
     assert float(shade.get("x")) + float(shade.get("width")) == pytest.approx(last[0])
 
 
+def test_an_axis_is_time_unless_it_is_named():
+    series = [Series("a", [0, 600], [0, 1])]
+    time, rate = (Chart("c", series, x_label=label).to_svg() for label in ("", "FMR, %"))
+    assert ">10:00<" in time and "time (minutes:seconds)" in time
+    assert ">600<" in rate and "FMR, %" in rate and "minutes" not in rate
+
+
 def test_missing_values_interrupt_the_line():
     chart = Chart("c", [Series("a", range(6), [0, 1, math.nan, 1, math.nan, 0])])
     assert [len(run) for run in points(chart)] == [2, 1, 1]

@@ -135,21 +135,31 @@ def train(
 def evaluate(
     recipe: RecipeFile,
     weights: WeightsOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="Tables and charts as one page.")
+    ] = None,
     overrides: Overrides = None,
     json_: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure weights on a recipe's held-out data, beside the baselines."""
     from vitrine.recipes import load_recipe
+    from vitrine.report import Chart, Page
 
     loaded = load_recipe(recipe, overrides or ())
-    tables = find(loaded.system).room("evaluation").evaluate(loaded, weights[0] if weights else None)
-    if json_ or not sys.stdout.isatty():
-        for table in tables:
-            print(json.dumps(table.to_dict(), allow_nan=False))
-    else:
-        for table in tables:
-            Console().print(table.to_rich())
+    found = find(loaded.system).room("evaluation").evaluate(loaded, weights[0] if weights else None)
+    for part in found:
+        if isinstance(part, Chart):
+            continue
+        if json_ or not sys.stdout.isatty():
+            print(json.dumps(part.to_dict(), allow_nan=False))
+        else:
+            Console().print(part.to_rich())
+    if output:
+        page = Page(f"{loaded.system}: {loaded.name}")
+        for part in found:
+            (page.chart if isinstance(part, Chart) else page.table)(part)
+        page.write(output)
 
 
 @app.command()

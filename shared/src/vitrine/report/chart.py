@@ -1,4 +1,4 @@
-"""A line chart over time, as an SVG picture without scripts."""
+"""A line chart over time or over any other number, as an SVG picture without scripts."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _CLOCK_FROM = 90  # seconds; longer spans read better in minutes
 
 @dataclass(frozen=True)
 class Series:
-    """A named line: ``x`` in seconds, ascending, and ``y`` of the same length; a NaN in ``y`` interrupts the line."""
+    """A named line: ``x`` ascending and ``y`` of the same length; a NaN in ``y`` interrupts the line."""
 
     name: str
     x: Sequence[float]
@@ -27,14 +27,16 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Several series over time, with a dashed ``threshold`` and ``shaded`` intervals (start, end) in seconds.
+    """Several series, with a dashed ``threshold`` and ``shaded`` intervals (start, end).
 
-    ``y_range`` (low, high) fixes the vertical axis; without it the values and the threshold decide.
+    The horizontal axis is time, in seconds, unless ``x_label`` names another. ``y_range`` (low, high) fixes the
+    vertical axis; without it the values and the threshold decide.
     """
 
     title: str
     series: Sequence[Series]
     y_label: str = ""
+    x_label: str = ""
     y_range: tuple[float, float] | None = None
     threshold: float | None = None
     shaded: Sequence[tuple[float, float]] = ()
@@ -52,14 +54,18 @@ class Chart:
         scale = _Scale(self._x_range(), self._y_range())
         parts = [
             f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(self.title)}">',
-            *(_interval(scale, *interval, self.shaded_label) for interval in self.shaded),
-            *_grid(scale, self.y_label),
+            *(_interval(scale, *interval, self.shaded_label, self._unit) for interval in self.shaded),
+            *_grid(scale, self.x_label, self.y_label),
         ]
         if self.threshold is not None:
             y = scale.y(self.threshold)
             parts.append(f'<line class="threshold" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts += [_line(scale, series, f"s{number % _COLOURS}") for number, series in enumerate(self.series)]
+        parts += [_line(scale, series, f"s{n % _COLOURS}", self._unit) for n, series in enumerate(self.series)]
         return "\n".join([*parts, "</svg>"])
+
+    @property
+    def _unit(self) -> str:
+        return "" if self.x_label else " s"
 
     def _legend(self) -> str:
         entries = [(f"s{number % _COLOURS}", series.name) for number, series in enumerate(self.series)]
@@ -131,7 +137,7 @@ def _clock(seconds: float, span: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
-def _grid(scale: _Scale, y_label: str) -> list[str]:
+def _grid(scale: _Scale, x_label: str, y_label: str) -> list[str]:
     low, high = scale.x_range
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = []
@@ -139,26 +145,29 @@ def _grid(scale: _Scale, y_label: str) -> list[str]:
         y = scale.y(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
-    for value in _time_ticks(low, high):
+    ticks = _ticks(low, high, 10) if x_label else _time_ticks(low, high)
+    for value in ticks:
         x = scale.x(value)
+        shown = f"{value:.4g}" if x_label else _clock(value, high - low)
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_clock(value, high - low)}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{shown}</text>')
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    unit = "time in seconds" if high - low < _CLOCK_FROM else "time (minutes:seconds)"
-    parts.append(f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end">{unit}</text>')
+    time = "time in seconds" if high - low < _CLOCK_FROM else "time (minutes:seconds)"
+    parts.append(f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end">{escape(x_label or time)}</text>')
     parts.append(f'<text x="{_LEFT}" y="{_TOP - 14}">{escape(y_label)}</text>')
     return parts
 
 
-def _interval(scale: _Scale, start: float, end: float, label: str) -> str:
+def _interval(scale: _Scale, start: float, end: float, label: str, unit: str) -> str:
     left, right = scale.x(start), scale.x(end)
+    title = f"{escape(label)}: {start:.2f}{unit} to {end:.2f}{unit}"
     return (
         f'<rect class="shade" x="{left:.1f}" y="{_TOP}" width="{max(right - left, 1):.1f}"'
-        f' height="{_HEIGHT - _TOP - _BOTTOM}"><title>{escape(label)}: {start:.2f} s to {end:.2f} s</title></rect>'
+        f' height="{_HEIGHT - _TOP - _BOTTOM}"><title>{title}</title></rect>'
     )
 
 
-def _line(scale: _Scale, series: Series, kind: str) -> str:
+def _line(scale: _Scale, series: Series, kind: str, unit: str) -> str:
     x, y = np.asarray(series.x, float), np.asarray(series.y, float)
     kept = _extremes(y)
     x, y = x[kept], y[kept]
@@ -172,8 +181,8 @@ def _line(scale: _Scale, series: Series, kind: str) -> str:
     if known.sum() <= _MOST_DOTS:  # each tells its values when pointed at; a lone value between gaps is seen at all
         dots = "".join(
             f'<circle class="{kind}" cx="{left:.1f}" cy="{top:.1f}" r="2.3"><title>{escape(series.name)}'
-            f" at {second:.2f} s: {value:.4g}</title></circle>"
-            for left, top, second, value in zip(scale.x(x)[known], scale.y(y)[known], x[known], y[known], strict=True)
+            f" at {place:.2f}{unit}: {value:.4g}</title></circle>"
+            for left, top, place, value in zip(scale.x(x)[known], scale.y(y)[known], x[known], y[known], strict=True)
         )
     return f'<path class="{kind}" d="{" ".join(path)}"/>{dots}' if path else ""
 
