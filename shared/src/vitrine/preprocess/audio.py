@@ -22,6 +22,8 @@ MOST_CHANNELS = 64
 BLOCK_VALUES = 1 << 14  # little is lost where a decoder gives up, and memory stays small whatever a header claims
 LOUDEST = 1e4  # a float file may exceed 1; beyond this it holds no sound
 
+# MP3 is left to FFmpeg: the decoder inside libsndfile prints dozens of lines on damaged files.
+_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
 # Formats that hold their own sound: a playlist could name other files and hosts.
 _FORMATS = "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
@@ -84,7 +86,7 @@ class Recording:
 def open_audio(path: Path) -> Recording:
     """What a sound file, or the first sound track of a video, says of itself; InputError where there is no sound.
 
-    WAV, FLAC, OGG, MP3, AIFF and their like are read by libsndfile, all else by FFmpeg.
+    WAV, FLAC, OGG, AIFF and their like are read by libsndfile, all else by FFmpeg.
     """
     path = require_file(path)
     if _soundfile_reads(path):
@@ -111,10 +113,13 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
 
 
 def _soundfile_reads(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not file.read(4).startswith(_SOUNDFILE_MAGIC):
+            return False
     try:
         with soundfile.SoundFile(path):
             return True
-    except (soundfile.LibsndfileError, TypeError):  # a TypeError for headerless files
+    except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that mean headerless files
         return False
 
 
