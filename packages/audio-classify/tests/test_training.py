@@ -54,8 +54,9 @@ def test_the_command_loads_what_training_writes(sounds, tmp_path):
     assert next(iter(result.labels)) == "noise"
 
 
-def test_pretraining_is_a_start(sounds, tmp_path):
-    pretrained = train(recipe(sounds, "pretrain"), tmp_path / "one")
+@pytest.mark.parametrize("order", ["true", "false"])
+def test_pretraining_is_a_start(order, sounds, tmp_path):
+    pretrained = train(recipe(sounds, "pretrain", f"data.official={order}"), tmp_path / "one")
     network = load_network(str(pretrained))
     assert network.labels == ()
     task = Task(recipe(sounds, "sounds", f"model.init={pretrained}"))

@@ -37,7 +37,8 @@ def read_clips(source: Path, label: str = "label") -> list[Clip]:
     """The labelled files of a folder a class, of a CSV list with the columns ``path`` and ``label``, or of the official
     JSON ``{"data": [{"wav": ..., "labels": ...}]}``. Paths in a list are relative to it.
 
-    In a folder a class the fact ``group`` is the sub-folder a file lies in, or its own name. Raises InputError.
+    Of several labels in the JSON the first counts. In a folder a class the fact ``group`` is the sub-folder a file lies
+    in, or its own name. Raises InputError.
     """
     if source.is_dir():
         clips = list(_in_folders(source))

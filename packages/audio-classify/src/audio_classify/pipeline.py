@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import soxr
 import torch
 from torch import Tensor
 
@@ -59,8 +60,6 @@ class Sound:
     damage: list[str] = field(default_factory=list)
 
     def blocks(self, sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
-        import soxr
-
         samples = self.samples if self.rate == sample_rate else soxr.resample(self.samples, self.rate, sample_rate)
         yield samples.astype(np.float32)
 

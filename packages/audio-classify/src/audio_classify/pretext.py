@@ -4,8 +4,7 @@ Of each clip many patches are hidden. The network says which hidden patch is whi
 the same clip), and draws them (mean squared error). SSAST, section 2.3.
 """
 
-import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +63,12 @@ class MaskedModel(nn.Module):
         return self.trunk.encode(patches)
 
 
+def joined(discriminative: PretextLoss, generative: PretextLoss) -> PretextLoss:
+    """The first loss of one pass with the second of another, as the release adds them."""
+    total = discriminative.discriminative + GENERATIVE_WEIGHT * generative.generative
+    return replace(discriminative, total=total, generative=generative.generative)
+
+
 def matching_loss(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]:
     """InfoNCE of hidden patches (B, n, area) with what was predicted for them, and the accuracy.
 
@@ -94,7 +99,7 @@ def clustered_mask(grid: tuple[int, int], count: int, generator: torch.Generator
     return chosen[torch.randperm(len(chosen), generator=generator)[:count]]
 
 
-def official_mask(grid: tuple[int, int], count: int, rng: random.Random) -> Tensor:
+def official_mask(grid: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
     """``count`` patches (count,) as the release draws them.
 
     Blocks start anywhere and run on into the next row at the right border. The first patch is never hidden, low
@@ -102,11 +107,11 @@ def official_mask(grid: tuple[int, int], count: int, rng: random.Random) -> Tens
     """
     rows, columns = grid
     if rows == 1:
-        return torch.tensor(rng.sample(range(columns), count))
-    side = rng.randrange(SMALLEST_BLOCK, LARGEST_BLOCK + 1)
+        return torch.randperm(columns, generator=generator)[:count]
+    side = _below(LARGEST_BLOCK + 1 - SMALLEST_BLOCK, generator) + SMALLEST_BLOCK
     hidden: set[int] = set()
     while len(hidden) <= count:
-        start = rng.randrange(rows * columns)
+        start = _below(rows * columns, generator)
         block = {start + columns * row + column for row in range(side) for column in range(side)}
         hidden |= {patch for patch in block if 0 < patch < rows * columns}
     return torch.tensor(list(hidden)[:count])

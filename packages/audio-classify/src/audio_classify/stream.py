@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
+import soxr
 
 from audio_classify.events import Event
 from audio_classify.pipeline import AudioPipeline
@@ -40,8 +41,6 @@ def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.nda
 
     Raises InputError where the stream is a file of some format, and where it is empty.
     """
-    import soxr
-
     resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
     rest, first = b"", True
     while data := stream.read1(2 * rate):

@@ -29,7 +29,7 @@ from audio_classify.data import (
 from audio_classify.features import Features
 from audio_classify.initial import initial_trunk
 from audio_classify.model import SSASTConfig, build_model
-from audio_classify.pretext import MaskedModel, clustered_mask
+from audio_classify.pretext import MaskedModel, PretextLoss, clustered_mask, joined, official_mask
 from vitrine.errors import InputError
 from vitrine.preprocess.filterbank import MEL_BINS
 from vitrine.recipes import Section
@@ -62,7 +62,8 @@ class Labelled(Section):
 class Unlabelled(Section):
     """Folders or lists of sound files; of the lists' clips those in ``test``, as in ``Labelled``, are left out.
 
-    ``val_share`` of the excerpts validates; ``masked`` is the share of the patches that is hidden.
+    ``val_share`` of the excerpts validates; ``masked`` is the share of the patches that is hidden. ``official`` trains
+    in the release's order: its unfair masks, one for each of the two losses, in two passes.
     """
 
     kind: Literal["unlabelled"]
@@ -71,6 +72,7 @@ class Unlabelled(Section):
     test: tuple[str, ...] = ()
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     masked: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    official: bool = False
 
 
 class Model(Section):
@@ -228,11 +230,16 @@ class Pretrain(SoundTask):
         longest = self.model.config.num_frames
         return Spectrograms(chosen[0], longest, augment=self.recipe.augment), Spectrograms(chosen[1], longest)
 
-    def _losses(self, clips: Tensor, generator: torch.Generator) -> Any:
+    def _losses(self, clips: Tensor, generator: torch.Generator) -> PretextLoss:
         grid = self.model.config.grid(clips.shape[1])
         count = max(1, round(self.recipe.data.masked * grid[0] * grid[1]))
-        masked = torch.stack([clustered_mask(grid, count, generator) for _ in clips])
-        return self.model(self.features.normalise(clips), masked.to(clips.device))
+        draw = official_mask if self.recipe.data.official else clustered_mask
+
+        def loss() -> PretextLoss:
+            masked = torch.stack([draw(grid, count, generator) for _ in clips])
+            return self.model(self.features.normalise(clips), masked.to(clips.device))
+
+        return joined(loss(), loss()) if self.recipe.data.official else loss()
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
