@@ -116,7 +116,7 @@ def filter_bank(wavelet: str, scales: tuple[float, ...], length: int, dtype: tor
 def _fast_size(least: int) -> int:
     """The smallest number from ``least`` on without other prime factors than 2, 3 and 5."""
     size = least
-    while 30**size.bit_length() % size:
+    while 30 ** size.bit_length() % size:
         size += 1
     return size
 

@@ -1,0 +1,25 @@
+"""SSAST: which sounds does this recording hold, and when?"""
+
+from typing import TYPE_CHECKING
+
+from vitrine.system import System
+
+if TYPE_CHECKING:
+    from audio_classify.pipeline import AudioPipeline
+
+system = System(
+    name="audio-classify",
+    title="SSAST",
+    summary="Names sounds and when they happen",
+    package="audio_classify",
+    distribution="audio-classify",
+    command="audio-classify",
+    paper="Gong et al., SSAST: Self-Supervised Audio Spectrogram Transformer, AAAI 2022",
+)
+
+
+def load(weights: str = "sounds", **options) -> "AudioPipeline":
+    """The whole system in one call: ``load().predict("rain.wav").labels``; options as in ``pipeline.load``."""
+    from audio_classify.pipeline import load as load_pipeline
+
+    return load_pipeline(weights, **options)

@@ -1,0 +1,225 @@
+"""The audio spectrogram transformer: a plain ViT over patches of a log-mel spectrogram, with two class tokens.
+
+Gong et al., "SSAST: Self-Supervised Audio Spectrogram Transformer", AAAI 2022 (arXiv 2110.09784), and its parent "AST"
+(2021). Spectrograms are normalised filterbanks (B, frames, bins), low frequencies first. Patches are numbered along
+time within a row of frequencies, the lowest row first.
+
+Two parts are ours: the ``conv`` stem, and positions that are cut to the length of the input, so that a short clip needs
+no padding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from itertools import pairwise
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from vitrine.errors import UsageError
+
+SIZES = {
+    "tiny": {"embed_dim": 192, "num_heads": 3},
+    "small": {"embed_dim": 384, "num_heads": 6},
+    "base": {"embed_dim": 768, "num_heads": 12},
+}
+
+
+@dataclass(frozen=True)
+class SSASTConfig:
+    """Sizes of a network; the defaults are those of the base model, fine-tuned on patches for ten seconds. Without
+    classes there is no head, and the network gives embeddings.
+
+    ``num_frames`` of 10 ms is the longest input, for which positions exist. ``patch`` and ``stride`` are (bins,
+    frames): (16, 16) for the patch model, (128, 2) for the frame model. ``class_tokens`` is 2, or 1 for a trunk without
+    a distillation token. ``pooling``: ``mean`` of the patch tokens, or of the ``class`` tokens. ``stem``: ``patch`` is
+    one convolution; ``conv`` is one of stride 2 a ``stem_width`` and one more, which together must make ``patch``.
+    ``norm_eps`` is that of the trunk, ``head_norm_eps`` of the classifier. ``drop_path`` acts in training only.
+    """
+
+    num_classes: int = 527
+    num_frames: int = 1024
+    num_bins: int = 128
+    patch: Sequence[int] = (16, 16)
+    stride: Sequence[int] = (10, 10)
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    class_tokens: int = 2
+    pooling: str = "mean"
+    stem: str = "patch"
+    stem_widths: Sequence[int] = (16, 32, 64)
+    norm_eps: float = 1e-6
+    head_norm_eps: float = 1e-5
+    drop_path: float = 0.0
+
+    def __post_init__(self):
+        """Raises UsageError for sizes that do not go together."""
+        side = 2 ** (len(self.stem_widths) + 1)
+        faults = {
+            f"embed_dim {self.embed_dim} does not divide by num_heads": self.embed_dim % self.num_heads,
+            f"pooling {self.pooling} is neither mean nor class": self.pooling not in ("mean", "class"),
+            f"stem {self.stem} is neither patch nor conv": self.stem not in ("patch", "conv"),
+            f"this conv stem makes patches of ({side}, {side})": self.stem == "conv"
+            and not tuple(self.patch) == tuple(self.stride) == (side, side),
+            f"num_frames {self.num_frames} is less than a patch": self.num_frames < self.patch[1],
+        }
+        for fault, found in faults.items():
+            if found:
+                raise UsageError("ssast", fault)
+
+    def grid(self, num_frames: int) -> tuple[int, int]:
+        """Rows of frequencies and columns of time for an input of ``num_frames``."""
+        sizes = zip((self.num_bins, num_frames), self.patch, self.stride, strict=True)
+        rows, columns = ((size - patch) // stride + 1 for size, patch, stride in sizes)
+        return rows, columns
+
+
+class ConvStem(nn.Module):
+    """Halves the spectrogram once a width and once more into the tokens: overlapping patches, learned step by step."""
+
+    def __init__(self, widths: Sequence[int], embed_dim: int):
+        super().__init__()
+        layers = [
+            (nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.GELU())
+            for a, b in pairwise((1, *widths))
+        ]
+        self.features = nn.Sequential(*(layer for group in layers for layer in group))
+        self.proj = nn.Conv2d(widths[-1], embed_dim, 2, stride=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(self.features(image))
+
+
+class PatchStem(nn.Module):
+    """One convolution, its kernel a patch."""
+
+    def __init__(self, patch: Sequence[int], stride: Sequence[int], embed_dim: int):
+        super().__init__()
+        self.proj = nn.Conv2d(1, embed_dim, tuple(patch), tuple(stride))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image)
+
+
+class Trunk(nn.Module):
+    """Patches to tokens: embedding, positions, pre-norm blocks, a last norm."""
+
+    def __init__(self, config: SSASTConfig):
+        super().__init__()
+        self.config = config
+        dim = config.embed_dim
+        conv = config.stem == "conv"
+        self.patch_embed = ConvStem(config.stem_widths, dim) if conv else PatchStem(config.patch, config.stride, dim)
+        rows, columns = config.grid(config.num_frames)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.dist_token = nn.Parameter(torch.empty(1, 1, dim)) if config.class_tokens == 2 else None
+        self.pos_embed = nn.Parameter(torch.empty(1, config.class_tokens + rows * columns, dim))
+        for parameter in (self.cls_token, self.dist_token, self.pos_embed):
+            if parameter is not None:
+                nn.init.trunc_normal_(parameter, std=0.02)
+        norm_layer = partial(nn.LayerNorm, eps=config.norm_eps)
+        drops = [config.drop_path * number / max(1, config.depth - 1) for number in range(config.depth)]
+        self.blocks = nn.Sequential(
+            *(Block(dim, config.num_heads, qkv_bias=True, norm_layer=norm_layer, drop_path=drop) for drop in drops)
+        )
+        self.norm = norm_layer(dim)
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins) -> (B, class tokens + patches, dim)."""
+        return self.encode(self.embed(spectrogram))
+
+    def embed(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins) -> patches (B, rows, columns, dim) without positions."""
+        image = spectrogram.transpose(1, 2).unsqueeze(1)  # (B, 1, bins, frames)
+        return self.patch_embed(image).permute(0, 2, 3, 1)
+
+    def encode(self, patches: Tensor) -> Tensor:
+        """(B, rows, columns, dim) -> (B, class tokens + rows * columns, dim), the columns being the first in time."""
+        tokens = (patches + self._positions(patches.shape[2])).flatten(1, 2)
+        heads = [token for token in (self.cls_token, self.dist_token) if token is not None]
+        heads = torch.cat(heads, dim=1) + self.pos_embed[:, : self.config.class_tokens]
+        tokens = torch.cat([heads.expand(len(tokens), -1, -1), tokens], dim=1)
+        return self.norm(self.blocks(tokens))
+
+    def _positions(self, columns: int) -> Tensor:
+        """(1, rows, columns, dim), those of the first ``columns``."""
+        rows, longest = self.config.grid(self.config.num_frames)
+        return self.pos_embed[:, self.config.class_tokens :].unflatten(1, (rows, longest))[:, :, :columns]
+
+
+class SSAST(nn.Module):
+    """The classifier: trunk, pooling, norm, one linear layer."""
+
+    def __init__(self, config: SSASTConfig):
+        super().__init__()
+        self.config = config
+        self.trunk = Trunk(config)
+        self.head = nn.Identity()
+        if config.num_classes:
+            norm = nn.LayerNorm(config.embed_dim, eps=config.head_norm_eps)
+            self.head = nn.Sequential(norm, nn.Linear(config.embed_dim, config.num_classes))
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins), at least one patch and at most ``num_frames`` long -> logits (B, classes)."""
+        return self.head(self.embedding(spectrogram))
+
+    def embedding(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins) -> (B, dim)."""
+        return pool(self.trunk(spectrogram), self.config.pooling, self.config.class_tokens)
+
+
+def pool(tokens: Tensor, pooling: str, class_tokens: int) -> Tensor:
+    """(B, tokens, dim) -> (B, dim): the mean of the ``class`` tokens, or of all others."""
+    return (tokens[:, :class_tokens] if pooling == "class" else tokens[:, class_tokens:]).mean(dim=1)
+
+
+class AudioCNN(nn.Module):
+    """The yardstick: four convolutions of stride 2 and one linear layer, trained by the same recipes."""
+
+    def __init__(self, config: "CNNConfig"):
+        super().__init__()
+        self.config = config
+        layers = [
+            (nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            for a, b in pairwise((1, *config.widths))
+        ]
+        self.features = nn.Sequential(*(layer for group in layers for layer in group))
+        self.head = nn.Linear(2 * config.widths[-1], config.num_classes)
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins) -> logits (B, classes)."""
+        return self.head(self.embedding(spectrogram))
+
+    def embedding(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins) -> the map's mean and maximum (B, 2 * last width)."""
+        maps = self.features(spectrogram.transpose(1, 2).unsqueeze(1))
+        return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """``widths``: the channels of each convolution."""
+
+    num_classes: int = 10
+    num_frames: int = 1024
+    num_bins: int = 128
+    widths: Sequence[int] = (16, 32, 64, 64)
+
+
+ARCHITECTURES = {"ssast": (SSAST, SSASTConfig), "cnn": (AudioCNN, CNNConfig)}
+
+
+def build_model(architecture: str, config: Mapping) -> SSAST | AudioCNN:
+    """The network ``ssast`` or ``cnn`` with fresh weights.
+
+    Raises UsageError for an architecture or an option that does not exist, and for sizes that do not go together.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UsageError(architecture, "no such architecture", f"use one of {', '.join(ARCHITECTURES)}")
+    network, options = ARCHITECTURES[architecture]
+    known = [option.name for option in fields(options)]
+    if unknown := sorted(config.keys() - set(known)):
+        raise UsageError(architecture, f"has no option {unknown[0]}", f"its options: {', '.join(known)}")
+    return network(options(**config))

@@ -1,0 +1,77 @@
+"""Live sound: from a pipe or a microphone to lines that tell what is heard, a bounded time after it was."""
+
+import queue
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import soxr
+
+from audio_classify.events import Event
+from audio_classify.pipeline import AudioPipeline
+from audio_classify.windows import Moments
+from vitrine.errors import InputError, MissingError
+
+FULL_SCALE = 32768.0
+WAITING_BLOCKS = 64  # of the microphone; older ones are dropped when the computer cannot keep up
+
+
+def listen(pipeline: AudioPipeline, blocks: Iterator[np.ndarray]) -> Iterator[Event]:
+    """Each event of an endless sound as soon as it is over: at most a window, two hops and the rule's gap later.
+
+    ``blocks`` are float32 (n,) at the network's sample rate. The events are those that the same sound gives as a file,
+    in the order of their ends.
+    """
+    moments, tracker = Moments(pipeline.hop_samples), pipeline.tracker()
+    nothing = np.zeros(len(pipeline.network.labels), np.float32)
+    end = 0
+    for window in pipeline.windows(blocks):
+        end = window.start + len(window.samples)
+        scores = nothing if window.silent else pipeline.infer(pipeline.prepare(window)[None])[0].numpy()
+        for row in moments.add(window.start, end, scores[: len(nothing)]):
+            yield from tracker.add(row)
+    for row in moments.end():
+        yield from tracker.add(row)
+    yield from tracker.end(end / pipeline.network.features.sample_rate)
+
+
+def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:
+    """Raw signed 16-bit little-endian mono sound of ``rate`` as blocks at ``sample_rate``, as they arrive.
+
+    Raises InputError where the stream is a file of some format, and where it is empty.
+    """
+    resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
+    rest, first = b"", True
+    while data := stream.read1(2 * rate):
+        if first and data.startswith((b"RIFF", b"fLaC", b"OggS", b"ID3")):
+            problem = "is a file; a pipe should bring raw samples"
+            raise InputError("standard input", problem, "ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -")
+        first, data = False, rest + data
+        data, rest = data[: len(data) // 2 * 2], data[len(data) // 2 * 2 :]
+        yield resampler.resample_chunk(np.frombuffer(data, "<i2").astype(np.float32) / FULL_SCALE)
+    if first:
+        raise InputError("standard input", "is empty", "pipe raw 16-bit samples into it")
+    yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def microphone_blocks(sample_rate: int) -> Iterator[np.ndarray]:
+    """The default microphone, mono, until ctrl-C; blocks that nobody took in time are dropped and counted on stderr."""
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: the system library PortAudio is not there
+        raise MissingError("sounddevice", str(error), "install audio-classify[microphone]") from error
+    waiting: queue.Queue[np.ndarray] = queue.Queue(WAITING_BLOCKS)
+
+    def keep(block: np.ndarray, *_: object) -> None:
+        if waiting.full():
+            waiting.get_nowait()
+            print("audio-classify: too slow for this microphone, a block was dropped", file=sys.stderr)
+        waiting.put_nowait(block[:, 0].copy())
+
+    try:
+        with sounddevice.InputStream(sample_rate, blocksize=sample_rate // 10, channels=1, callback=keep):
+            while True:
+                yield waiting.get()
+    except sounddevice.PortAudioError as error:
+        raise MissingError("microphone", str(error), "see the system's sound settings") from error

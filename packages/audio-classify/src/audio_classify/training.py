@@ -1,0 +1,314 @@
+"""How the networks are trained: on sounds without labels (the masked pretext), or on labelled ones."""
+
+from copy import deepcopy
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+import vitrine.recipes
+import vitrine.training
+from audio_classify.augment import Augment
+from audio_classify.data import (
+    AlikeLengths,
+    Clip,
+    Spectrograms,
+    collate,
+    excerpts,
+    held_out,
+    read_clips,
+    sound_files,
+    spectrograms,
+    statistics,
+)
+from audio_classify.features import Features
+from audio_classify.initial import initial_trunk
+from audio_classify.model import SSASTConfig, build_model
+from audio_classify.pretext import MaskedModel, PretextLoss, clustered_mask, joined, official_mask
+from vitrine.errors import InputError
+from vitrine.preprocess.filterbank import MEL_BINS
+from vitrine.recipes import Section
+from vitrine.weights import load_into
+
+SAMPLE_RATE = 16_000
+VAL_BATCH = 16
+MASK_SEED = 1
+FIT_CLIPS = 64  # of the training clips, on which val/fit is measured
+
+
+class Labelled(Section):
+    """A folder a class, a CSV list or the official JSON; ``label`` names the list's column.
+
+    ``test`` holds the values of the column ``by`` that training never sees. Of the other clips ``val_share`` validates:
+    whole groups of equal ``val_by``, or single clips by their own names. With 0 all are trained on, and what remains
+    to monitor is ``val/fit``, the loss on training clips as they are: in effect the last weights are kept.
+    """
+
+    kind: Literal["labelled"] = "labelled"
+    path: Path
+    label: str = "label"
+    by: str = "split"
+    test: tuple[str, ...] = ()
+    val_by: str = "group"
+    val_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    kept_bins: PositiveInt | None = None
+
+
+class Unlabelled(Section):
+    """Folders or lists of sound files; of the lists' clips those in ``test``, as in ``Labelled``, are left out.
+
+    ``val_share`` of the excerpts validates; ``masked`` is the share of the patches that is hidden. ``official`` trains
+    in the release's order: its unfair masks, one for each of the two losses, in two passes.
+    """
+
+    kind: Literal["unlabelled"]
+    paths: Annotated[tuple[Path, ...], Field(min_length=1)]
+    by: str = "split"
+    test: tuple[str, ...] = ()
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    masked: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    official: bool = False
+
+
+class Model(Section):
+    """The architecture and its options; ``init`` is a catalogued name or a weight file whose trunk to start from."""
+
+    architecture: Literal["ssast", "cnn"] = "ssast"
+    config: dict[str, Any] = Field(default_factory=dict)
+    init: str | None = None
+
+
+class Adapt(Section):
+    """What is trained: ``full``; the head alone (``probe``); or the head and low-rank updates of the blocks (``lora``),
+    which are merged when the weights are written."""
+
+    kind: Literal["full", "probe", "lora"] = "full"
+    rank: PositiveInt = 8
+
+
+class Recipe(vitrine.recipes.Recipe):
+    """``mixup`` is the parameter of its Beta distribution (0: none), ``smoothing`` that of the labels."""
+
+    data: Annotated[Labelled | Unlabelled, Field(discriminator="kind")]
+    model: Model
+    adapt: Adapt = Adapt()
+    augment: Augment = Augment()
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    class_weights: bool = False
+
+
+def Task(recipe: Recipe) -> "SoundTask":
+    """What the recipe's kind of data asks for."""
+    return Classify(recipe) if recipe.data.kind == "labelled" else Pretrain(recipe)
+
+
+class SoundTask(vitrine.training.Task):
+    """Spectrograms in memory, in batches of about the same length, normalised by their own mean and deviation."""
+
+    def __init__(self, recipe: Recipe, network: nn.Module, kept_bins: int | None = None):
+        super().__init__(recipe)
+        self.network, self.kept_bins = network, kept_bins
+        # Known only when the clips are read; a buffer, so that it is kept with the weights.
+        self.register_buffer("scale", torch.tensor([0.0, 1.0]))
+
+    def setup(self, stage: str) -> None:
+        self.scale.copy_(torch.tensor(statistics(self.datasets[0].clips)))
+
+    @property
+    def features(self) -> Features:
+        return Features(SAMPLE_RATE, *self.scale.tolist(), self.network.config.num_frames, self.kept_bins)
+
+    def train_dataloader(self) -> DataLoader:
+        train, _ = self.datasets
+        batches = AlikeLengths([len(clip) for clip in train.clips], self.recipe.optim.batch_size)
+        return DataLoader(train, batch_sampler=batches, collate_fn=self.collate)
+
+    def val_dataloader(self) -> DataLoader:
+        val = self.datasets[1]
+        order = sorted(range(len(val)), key=lambda number: len(val.clips[number]))
+        batches = [order[at : at + VAL_BATCH] for at in range(0, len(order), VAL_BATCH)]
+        return DataLoader(val, batch_sampler=batches, collate_fn=self.collate)
+
+    @property
+    def collate(self) -> partial:
+        return partial(collate, shortest=shortest_input(self.network.config))
+
+    def metadata(self, num_classes: int, labels: list[str]) -> dict[str, Any]:
+        return {
+            "system": self.recipe.system,
+            "architecture": self.recipe.model.architecture,
+            "config": self.recipe.model.config | {"num_classes": num_classes},
+            "features": self.features.to_dict(),
+            "labels": labels,
+        }
+
+
+class Classify(SoundTask):
+    """Cross-entropy on labelled sounds; ``val/accuracy``, or ``val/fit`` where nothing is held out."""
+
+    def __init__(self, recipe: Recipe):
+        train, val = split(recipe.data)
+        labels = sorted({clip.label for clip in train})
+        config = recipe.model.config | {"num_classes": len(labels)}
+        super().__init__(recipe, build_model(recipe.model.architecture, config), recipe.data.kept_bins)
+        self.train_clips, self.val_clips, self.labels = train, val, labels
+        if recipe.model.init:
+            load_into(
+                self.network.trunk, initial_trunk(recipe.model.init, self.network.config), subject=recipe.model.init
+            )
+        adapt(self.network, recipe.adapt)
+
+    @cached_property
+    def datasets(self) -> tuple[Spectrograms, Spectrograms]:
+        train = self._spectrograms(self.train_clips, self.recipe.augment)
+        if not self.val_clips:
+            every = max(1, len(train) // FIT_CLIPS)
+            return train, Spectrograms(train.clips[::every], train.longest, train.classes[::every])
+        return train, self._spectrograms(self.val_clips, None)
+
+    def _spectrograms(self, clips: list[Clip], augment: Augment | None) -> Spectrograms:
+        raw = spectrograms([clip.path for clip in clips], self.features)
+        classes = [self.labels.index(clip.label) for clip in clips]
+        return Spectrograms(raw, self.network.config.num_frames, classes, augment)
+
+    @cached_property
+    def weights_of_classes(self) -> Tensor | None:
+        if not self.recipe.class_weights:
+            return None
+        counts = torch.tensor([sum(clip.label == label for clip in self.train_clips) for label in self.labels])
+        return len(self.train_clips) / (len(self.labels) * counts)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        clips, classes = batch
+        image = self.features.normalise(self.features.silence_high(clips))
+        targets = F.one_hot(classes, len(self.labels)).float()
+        if self.recipe.mixup:
+            image, targets = mix(image, targets, self.recipe.mixup)
+        logits = self.network(image)
+        loss = F.cross_entropy(
+            logits.float(), targets, weight=self.weights_of_classes, label_smoothing=self.recipe.smoothing
+        )
+        self.log("train/loss", loss.detach())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
+        clips, classes = batch
+        logits = self.network(self.features.normalise(clips)).float()
+        loss = F.cross_entropy(logits, classes)
+        if not self.val_clips:
+            self.log("val/fit", loss, batch_size=len(clips))
+            return
+        self.log("val/loss", loss, batch_size=len(clips))
+        self.log("val/accuracy", (logits.argmax(1) == classes).float().mean(), batch_size=len(clips))
+
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return merged(self.network).state_dict(), self.metadata(len(self.labels), self.labels)
+
+
+class Pretrain(SoundTask):
+    """The joint pretext loss on sounds without labels; ``val/loss`` and ``val/matched``, always on the same masks."""
+
+    def __init__(self, recipe: Recipe):
+        model = MaskedModel(SSASTConfig(**recipe.model.config))
+        super().__init__(recipe, model.trunk)
+        self.model = model
+        if recipe.model.init:
+            load_into(self.network, initial_trunk(recipe.model.init, model.config), subject=recipe.model.init)
+
+    @cached_property
+    def datasets(self) -> tuple[Spectrograms, Spectrograms]:
+        clips = list(excerpts(unlabelled_files(self.recipe.data), self.features))
+        order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(MASK_SEED)).tolist()
+        count = max(1, round(self.recipe.data.val_share * len(clips)))
+        chosen = [[clips[number] for number in part] for part in (order[count:], order[:count])]
+        longest = self.model.config.num_frames
+        return Spectrograms(chosen[0], longest, augment=self.recipe.augment), Spectrograms(chosen[1], longest)
+
+    def _losses(self, clips: Tensor, generator: torch.Generator) -> PretextLoss:
+        grid = self.model.config.grid(clips.shape[1])
+        count = max(1, round(self.recipe.data.masked * grid[0] * grid[1]))
+        draw = official_mask if self.recipe.data.official else clustered_mask
+
+        def loss() -> PretextLoss:
+            masked = torch.stack([draw(grid, count, generator) for _ in clips])
+            return self.model(self.features.normalise(clips), masked.to(clips.device))
+
+        return joined(loss(), loss()) if self.recipe.data.official else loss()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+        loss = self._losses(batch[0], generator)
+        self.log_dict({"train/loss": loss.total.detach(), "train/matched": loss.accuracy})
+        return loss.total
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
+        loss = self._losses(batch[0], torch.Generator().manual_seed(MASK_SEED))  # the same masks each time
+        values = {"val/loss": loss.total, "val/matched": loss.accuracy, "val/generative": loss.generative}
+        self.log_dict(values, batch_size=len(batch[0]))
+
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {f"trunk.{key}": value for key, value in self.network.state_dict().items()}, self.metadata(0, [])
+
+
+def split(data: Labelled) -> tuple[list[Clip], list[Clip]]:
+    """Training and validation clips, without those of the test; InputError where training lacks a class."""
+    clips = [clip for clip in read_clips(data.path, data.label) if clip.facts.get(data.by) not in data.test]
+    train, val = held_out(clips, data.val_by, data.val_share) if data.val_share else (clips, [])
+    if missing := {clip.label for clip in val} - {clip.label for clip in train} or not train:
+        raise InputError(data.path, f"the split leaves no training sound of {missing}", "give more, or a smaller share")
+    return train, val
+
+
+def unlabelled_files(data: Unlabelled) -> list[Path]:
+    """The sound files of folders, and the clips of lists that are not in the test."""
+    files = []
+    for path in data.paths:
+        if path.suffix == ".csv":
+            files += [clip.path for clip in read_clips(path, "path") if clip.facts.get(data.by) not in data.test]
+        else:
+            files += sound_files(path)
+    if not files:
+        raise InputError(data.paths[0], "holds no sound file", "name a folder of recordings")
+    return files
+
+
+def adapt(network: nn.Module, how: Adapt) -> None:
+    """Freezes what is not trained, and adds the low-rank updates."""
+    if how.kind == "full":
+        return
+    network.trunk.requires_grad_(False)
+    if how.kind == "lora":
+        from peft import LoraConfig, inject_adapter_in_model
+
+        layers = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
+        config = LoraConfig(r=how.rank, lora_alpha=2 * how.rank, target_modules=layers)
+        inject_adapter_in_model(config, network.trunk)
+
+
+def merged(network: nn.Module) -> nn.Module:
+    """The network with its low-rank updates added to its weights: a plain one again."""
+    network = deepcopy(network)
+    for name, module in list(network.named_modules()):
+        if hasattr(module, "lora_A"):
+            module.merge()
+            network.set_submodule(name, module.get_base_layer())
+    return network
+
+
+def mix(image: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mixup: each clip blended with another of the batch, and the targets (B, classes) alike."""
+    share = torch.distributions.Beta(alpha, alpha).sample((len(image),)).to(image)
+    other = torch.randperm(len(image), device=image.device)
+    blend = [torch.lerp(part[other], part, share.view(-1, *[1] * (part.ndim - 1))) for part in (image, targets)]
+    return blend[0], blend[1]
+
+
+def shortest_input(config: Any) -> int:
+    """The fewest frames that a network takes."""
+    return config.patch[1] if isinstance(config, SSASTConfig) else MEL_BINS // 8

@@ -1,0 +1,85 @@
+"""Hundreds of damaged inputs: a result or one sentence, never a traceback, never a stray file."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio_classify.pipeline import AudioPipeline
+from audio_classify.testing import RATE, SMALL, hiss, small_network
+from vitrine.batch import Batch
+from vitrine.errors import InputError
+from vitrine.testing.media import mutate_bytes
+from vitrine.weights import save
+
+VARIANTS = 200
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_damaged_variants(network, suffix, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["audio-classify"])
+    good = tmp_path / f"good{suffix}"
+    soundfile.write(good, hiss(0.4), RATE)
+    data = good.read_bytes()
+    good.unlink()
+    sources = []
+    for number, damaged in enumerate(mutate_bytes(data, seed=7, count=VARIANTS)):
+        sources.append(tmp_path / f"{number}{suffix}")
+        sources[-1].write_bytes(damaged)
+    before = set(tmp_path.rglob("*"))
+    status = Batch("audio-classify", AudioPipeline(network, engine="eager", device="cpu"), 16, json=True).run(sources)
+    printed = capfd.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert len(rows) == VARIANTS and status == (1 if failed else 0)
+    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
+    assert len(printed.err.splitlines()) == len(failed)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_half_a_file_is_a_result_that_says_so(network, tmp_path):
+    path = tmp_path / "half.flac"
+    soundfile.write(path, hiss(4), RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    result = AudioPipeline(network, engine="eager", device="cpu").predict(path)
+    assert 1 < result.seconds < 3 and result.damage and result.to_dict()["damage"]
+
+
+def metadata(**changes) -> dict:
+    network = small_network()
+    facts = {"architecture": "ssast", "config": SMALL, "labels": list(network.labels)}
+    return facts | {"features": network.features.to_dict()} | changes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"labels": None}, {"features": {"sample_rate": 16000}}, {"features": {"colour": 1}}, {"config": {"depth": 3}}],
+)
+def test_weights_whose_description_does_not_fit(changes, tmp_path):
+    from audio_classify.networks import load_network
+
+    path = tmp_path / "a.safetensors"
+    save(path, small_network().module.state_dict(), metadata(**changes), dtype=torch.float32)
+    with pytest.raises(InputError):
+        load_network(str(path))
+
+
+def test_weights_of_another_kind(tmp_path):
+    from audio_classify.networks import load_network
+
+    path = tmp_path / "a.safetensors"
+    save(path, {"conv.weight": torch.zeros(3)}, {}, dtype=torch.float32)
+    with pytest.raises(InputError, match="no AST or SSAST"):
+        load_network(str(path))
+
+
+@pytest.mark.parametrize("kind", ["PCM_U8", "PCM_24", "ULAW", "DOUBLE"])
+def test_kinds_of_samples_give_the_same_answer(network, kind, tmp_path):
+    job = AudioPipeline(network, engine="eager", device="cpu")
+    sound = np.clip(hiss(1), -0.5, 0.5)
+    expected = job.predict(sound).probabilities
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound, RATE, subtype=kind)
+    assert job.predict(path).probabilities == pytest.approx(expected, abs=0.05)

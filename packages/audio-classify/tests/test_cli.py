@@ -1,0 +1,119 @@
+"""The command: what it prints, writes and refuses."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio_classify.testing import RATE, SMALL, hiss, silence, small_network
+from vitrine.testing.commands import call
+from vitrine.weights import save
+
+ROOSTER = Path(__file__).parents[1] / "examples" / "rooster.ogg"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A small network's file, so that the tests do not hang on what the bundled ones know."""
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    network = small_network()
+    metadata = {
+        "system": "audio-classify", "architecture": "ssast", "config": SMALL, "labels": list(network.labels),
+        "features": network.features.to_dict(),
+    }  # fmt: skip
+    save(path, network.module.state_dict(), metadata, dtype=torch.float32)
+    return path
+
+
+@pytest.fixture
+def classify(weights):
+    return lambda *arguments: call("audio_classify", *arguments, "--weights", weights, "--engine", "eager")
+
+
+def rows(outcome) -> list[dict]:
+    return [json.loads(line) for line in outcome.stdout.splitlines()]
+
+
+def test_a_file_a_folder_and_a_pattern(classify, tmp_path):
+    for name in ("b.wav", "a10.wav", "a9.wav", "no-sound.txt"):
+        soundfile.write(tmp_path / name, hiss(0.3), RATE, format="WAV")
+    outcome = classify(tmp_path)
+    assert outcome.status == 0, outcome.stderr
+    assert [Path(row["source"]).name for row in rows(outcome)] == ["a9.wav", "a10.wav", "b.wav"]
+    assert rows(classify(tmp_path / "a*.wav"))[0]["label"] in ("low", "high", "noise")
+
+
+def test_a_folder_without_sounds(classify, tmp_path):
+    outcome = classify(tmp_path)
+    assert outcome.status == 1 and "holds no sound file" in outcome.stderr
+
+
+def test_results_in_a_folder(classify, tmp_path):
+    outcome = classify(ROOSTER, "-o", tmp_path)
+    names = {path.name for path in (tmp_path / "rooster.ogg").iterdir()}
+    assert outcome.status == 0
+    assert names == {"result.json", "events.jsonl", "events.csv", "events.txt", "spectrogram.png"}
+
+
+def test_embeddings_and_search(classify, tmp_path):
+    soundfile.write(tmp_path / "noise.wav", hiss(1), RATE)
+    soundfile.write(tmp_path / "nothing.wav", silence(1), RATE)
+    outcome = classify(ROOSTER, tmp_path, "--embed", tmp_path / "all.npy")
+    assert outcome.status == 0 and np.load(tmp_path / "all.npy").shape[1] == 32
+    found = rows(classify(tmp_path, ROOSTER, "--search", ROOSTER))
+    assert found[0]["source"] == str(ROOSTER) and len(found) == 2
+
+
+class Pipe(io.StringIO):
+    def __init__(self, data: bytes):
+        super().__init__()
+        self.buffer = io.BufferedReader(io.BytesIO(data))
+
+
+def test_a_live_stream_on_standard_input(classify, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Pipe((hiss(3) * 32767).astype("<i2").tobytes()))
+    outcome = classify("-", "--begin", 0.1, "--keep", 0.1)
+    assert outcome.status == 0, outcome.stderr
+    assert rows(outcome) and all(row.keys() == {"label", "start", "end", "probability"} for row in rows(outcome))
+
+
+def test_a_file_on_standard_input_is_named_as_such(classify, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Pipe(b"RIFF" + bytes(1000)))
+    outcome = classify("-")
+    assert outcome.status == 1 and "raw samples" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        ([], "SOURCE"),
+        (["-", ROOSTER], "- alone"),
+        ([ROOSTER, "--microphone"], "--microphone alone"),
+        ([ROOSTER, "--hop", "9"], "--hop"),
+        ([ROOSTER, "--keep", "0.9"], "--keep"),
+        ([ROOSTER, "--embed", "a.txt"], ".npy or .parquet"),
+        ([ROOSTER, "--embed", "a.npy", "--resume"], "--resume"),
+        ([ROOSTER, "--begin", "2"], "begin"),
+        ([ROOSTER, "--channel", "0"], "channel"),
+    ],
+)
+def test_unusable_calls(classify, arguments, problem):
+    outcome = classify(*arguments)
+    assert outcome.status == 2 and outcome.stdout == "" and problem in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_channel_that_is_not_there(classify):
+    outcome = classify(ROOSTER, "--channel", 2)
+    assert outcome.status == 1 and "has 1 channels" in outcome.stderr
+
+
+def test_labels_of_the_wrong_number(classify, tmp_path):
+    (tmp_path / "names.txt").write_text("one\ntwo\n")
+    outcome = classify(ROOSTER, "--labels", tmp_path / "names.txt")
+    assert outcome.status == 1 and "2 names for 3 classes" in outcome.stderr

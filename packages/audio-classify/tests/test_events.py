@@ -1,0 +1,109 @@
+"""Windows tile a sound, and scores over time become events."""
+
+import numpy as np
+import pytest
+
+from audio_classify.events import EventTracker, Rule
+from audio_classify.windows import Moments, Window, cut_windows
+
+
+def blocks(sound: np.ndarray, sizes) -> list[np.ndarray]:
+    return np.split(sound, np.cumsum(sizes)[np.cumsum(sizes) < len(sound)])
+
+
+@pytest.mark.parametrize(
+    "total, length, hop", [(1000, 100, 20), (1003, 100, 33), (99, 100, 20), (100, 100, 100), (1, 9, 3)]
+)
+def test_windows_cover_everything_and_hold_the_right_samples(total, length, hop):
+    sound = np.arange(total, dtype=np.float32)
+    windows = list(cut_windows(blocks(sound, [7] * 200), length, hop))
+    covered = np.zeros(total, bool)
+    for start, samples in windows:
+        assert np.array_equal(samples, sound[start : start + len(samples)])
+        covered[start : start + len(samples)] = True
+    assert covered.all()
+    assert {len(samples) for _, samples in windows} == {min(length, total)}
+    assert [start for start, _ in windows] == sorted({start for start, _ in windows})
+
+
+def test_windows_do_not_depend_on_the_blocks():
+    sound = np.random.default_rng(0).random(5000).astype(np.float32)
+    kinds = [
+        list(cut_windows(blocks(sound, sizes), 400, 130)) for sizes in ([5000], [13] * 400, [999, 1, 3000, 500, 500])
+    ]
+    for windows in kinds[1:]:
+        assert [start for start, _ in windows] == [start for start, _ in kinds[0]]
+        assert all(np.array_equal(a.samples, b.samples) for a, b in zip(windows, kinds[0], strict=True))
+
+
+def test_no_sound_gives_no_window():
+    assert list(cut_windows([], 10, 5)) == list(cut_windows([np.empty(0, np.float32)], 10, 5)) == []
+
+
+def test_a_quiet_hum_is_silence_and_a_constant_too():
+    hum = 1e-4 * np.sin(np.arange(1600))
+    assert Window(0, hum.astype(np.float32)).silent and Window(0, np.full(1600, 0.5, np.float32)).silent
+    assert not Window(0, (100 * hum).astype(np.float32)).silent
+
+
+def test_moments_are_the_mean_of_the_windows_over_them():
+    moments = Moments(hop=10)
+    given = [(0, 20, 1.0), (10, 30, 3.0), (20, 40, 5.0), (25, 45, 9.0)]
+    rows = []
+    for start, end, value in given:
+        rows += list(moments.add(start, end, np.array([value])))
+    rows += list(moments.end())
+    cells = [[value for start, end, value in given if start <= 10 * cell + 5 < end] for cell in range(len(rows))]
+    assert [row.item() for row in rows] == [np.mean(values) for values in cells]
+    assert len(rows) in (4, 5)
+
+
+def test_a_short_sound_still_has_one_moment():
+    moments = Moments(hop=100)
+    assert list(moments.add(0, 3, np.array([0.7]))) == []
+    assert [row.item() for row in moments.end()] == [0.7]
+
+
+def track(scores, rule=Rule(), seconds=None):
+    tracker = EventTracker(["a", "b"], 1.0, rule)
+    events = [event for row in scores for event in tracker.add(np.array([row, 0.0]))]
+    return events + list(tracker.end(seconds or len(scores)))
+
+
+def spans(scores, **rule):
+    return [(event.start, event.end) for event in track(scores, Rule(**rule))]
+
+
+def test_hysteresis_keeps_an_event_until_it_is_clearly_over():
+    assert spans([0, 0, 0.9, 0.9, 0.4, 0.4, 0.1, 0.1]) == [(2, 6)]
+    assert spans([0.4] * 8) == []
+
+
+def test_a_lone_peak_is_no_event_and_a_lone_gap_no_end():
+    assert spans([0, 0, 0.9, 0, 0, 0]) == []
+    assert spans([0.9, 0.9, 0.9, 0, 0.9, 0.9]) == [(0, 6)]
+
+
+def test_gaps_are_bridged_and_short_events_dropped():
+    scores = [0.9, 0.9, 0, 0, 0.9, 0.9, 0, 0, 0]
+    assert spans(scores) == [(0, 2), (4, 6)]
+    assert spans(scores, gap=2) == [(0, 6)]
+    assert spans(scores, shortest=3) == []
+
+
+def test_an_event_lasts_to_the_end_of_the_sound():
+    assert spans([0, 0, 0.9, 0.9]) == [(2, 4)]
+    assert [event.end for event in track([0, 0, 0.9, 0.9], seconds=3.6)] == [3.6]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_very_short_sounds(length):
+    assert spans([0.9] * length) == [(0, length)]
+
+
+def test_classes_are_followed_apart():
+    tracker = EventTracker(["a", "b"], 0.5, Rule())
+    rows = [[0.9, 0], [0.9, 0.9], [0.9, 0.9], [0, 0.9], [0, 0], [0, 0]]
+    events = [event for row in rows for event in tracker.add(np.array(row))] + list(tracker.end(3))
+    assert [(event.label, event.start, event.end) for event in events] == [("a", 0, 1.5), ("b", 0.5, 2.0)]
+    assert events[0].to_dict() == {"label": "a", "start": 0.0, "end": 1.5, "probability": 0.9}

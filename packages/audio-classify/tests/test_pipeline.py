@@ -1,0 +1,184 @@
+"""From a recording to labels and events."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audio_classify.pipeline import AudioPipeline, Options
+from audio_classify.stream import listen, pcm_blocks
+from audio_classify.testing import RATE, hiss, silence, small_network, tone
+from vitrine.errors import InputError, UsageError
+
+
+def job(network, **options) -> AudioPipeline:
+    return AudioPipeline(network, Options(**options), engine="eager", device="cpu")
+
+
+def scene() -> np.ndarray:
+    """Two seconds each of a low tone, nothing, noise, and a high tone."""
+    return np.concatenate([tone(200, 2), silence(2), hiss(2), tone(5000, 2)])
+
+
+def test_events_are_where_the_sounds_are(listener):
+    result = job(listener, hop=0.1).predict(scene())
+    found = {event.label: (event.start, event.end) for event in result.events}
+    assert found.keys() == {"low", "noise", "high"} and len(result.events) == 3
+    for label, (start, end) in {"low": (0, 2), "noise": (4, 6), "high": (6, 8)}.items():
+        assert found[label] == pytest.approx((start, end), abs=0.5)
+    assert not result.silent and result.seconds == pytest.approx(8)
+
+
+def test_silence_is_a_result(listener):
+    result = job(listener).predict(silence(3))
+    assert result.silent and result.to_dict()["label"] == "silence"
+    assert result.events == () and result.labels == {}
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.01, 0.03, 0.2])
+def test_very_short_sounds(network, seconds):
+    result = job(network).predict(hiss(seconds))
+    assert sum(result.probabilities.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_fast_computes_nothing_for_padding_and_exact_pads(network):
+    from audio_classify.windows import Window
+
+    window = Window(0, hiss(0.3))
+    assert job(network).prepare(window).shape == (28, 128)
+    exact = job(network, exact=True).prepare(window)
+    assert exact.shape == (64, 128)
+    assert torch.allclose(exact[28:], torch.tensor(-network.features.mean / (2 * network.features.std)))
+
+
+def test_a_full_window_is_the_same_in_both_modes(network):
+    sound = hiss(0.655)
+    results = [job(network, exact=exact).predict(sound).probabilities for exact in (False, True)]
+    assert results[0] == pytest.approx(results[1])
+
+
+def test_gain_and_offset_of_the_waveform(network):
+    sound = hiss(2)
+    offset = job(network).predict(sound + 0.2).probabilities
+    assert offset == pytest.approx(job(network).predict(sound).probabilities, abs=1e-3)
+
+
+def test_a_file_gives_what_its_samples_give(network, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, hiss(3), RATE, subtype="FLOAT")
+    file, array = job(network).predict(path), job(network).predict(hiss(3))
+    assert file.probabilities == pytest.approx(array.probabilities, abs=1e-4)
+
+
+def test_the_sample_rate_of_the_file_does_not_matter(network):
+    import librosa
+
+    low = librosa.resample(hiss(2, 44100), orig_sr=44100, target_sr=RATE)
+    results = [job(network).predict(hiss(2, 44100), 44100), job(network).predict(low)]
+    assert results[0].probabilities == pytest.approx(results[1].probabilities, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [160, 1000, 100_000])
+def test_a_stream_gives_the_events_of_the_file(listener, size):
+    pipeline = job(listener, hop=0.1)
+    sound = scene()
+    live = list(listen(pipeline, iter(np.split(sound, range(size, len(sound), size)))))
+    assert sorted(live, key=lambda e: (e.start, e.end, e.label)) == list(pipeline.predict(sound).events)
+
+
+def test_a_stream_tells_of_an_event_soon_after_its_end(listener):
+    pipeline, heard = job(listener, hop=0.1), 0.0
+
+    def blocks():
+        nonlocal heard
+        for block in np.split(np.concatenate([tone(200, 2), silence(8)]), 100):
+            heard += len(block) / RATE
+            yield block
+
+    event = next(listen(pipeline, blocks()))
+    assert event.label == "low" and heard < event.end + pipeline.window + 3 * pipeline.hop
+
+
+def test_raw_samples_from_a_pipe(listener):
+    import io
+
+    sound = scene()
+    data = (sound * 32767).astype("<i2").tobytes()
+    blocks = np.concatenate(list(pcm_blocks(io.BufferedReader(io.BytesIO(data)), RATE, RATE)))
+    assert np.abs(blocks[: len(sound)] - sound).max() < 1e-3
+    with pytest.raises(InputError, match="raw samples"):
+        list(pcm_blocks(io.BufferedReader(io.BytesIO(b"RIFF" + data)), RATE, RATE))
+    with pytest.raises(InputError, match="is empty"):
+        list(pcm_blocks(io.BufferedReader(io.BytesIO()), RATE, RATE))
+
+
+def test_batches_do_not_change_the_result(network):
+    from vitrine.pipeline import run
+
+    sound = hiss(4)
+    pipeline = job(network, hop=0.2)
+    whole = pipeline.predict(sound)
+    for size in (1, 5):
+        sample = pipeline._in_memory(sound, None)
+        pipeline.read = lambda source, sample=sample: sample
+        ((_, result),) = run(pipeline, ["x"], batch_size=size)
+        assert result.probabilities == pytest.approx(whole.probabilities, abs=1e-5)
+
+
+def test_embeddings_are_those_of_the_network(network):
+    result = job(network, embed=True).predict(hiss(0.655))
+    with torch.inference_mode():
+        window = torch.from_numpy(hiss(0.655))
+        expected = network.module.embedding(network.features.network_input(window, exact=False)[None])
+    assert np.allclose(result.embeddings, expected.numpy(), atol=1e-5) and list(result.starts) == [0.0]
+
+
+def test_a_network_without_classes_gives_embeddings_alone():
+    result = job(small_network(num_classes=0)).predict(hiss(1))
+    assert result.embeddings.shape[1] == 32 and result.events == () and result.to_dict()["label"] is None
+
+
+@pytest.mark.parametrize("options", [{"hop": 1.0}, {"window": 0.3, "hop": 0.4}, {"hop": 0.001}])
+def test_a_hop_that_leaves_gaps(network, options):
+    with pytest.raises(UsageError, match="--hop"):
+        job(network, **options)
+
+
+@pytest.mark.parametrize(
+    "sound", [np.zeros(0, np.float32), np.zeros((2, 9), np.float32), np.zeros(9, np.int16), np.array([np.nan])]
+)
+def test_arrays_that_are_no_sound(network, sound):
+    with pytest.raises(InputError, match="finite floating-point"):
+        job(network).predict(sound)
+
+
+def test_the_files_of_a_result(listener, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, scene(), RATE)
+    result = job(listener, hop=0.1).predict(path)
+    result.write(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert rows == result.to_dict()["events"]
+    assert len((tmp_path / "events.csv").read_text().splitlines()) == len(rows) + 1
+    start, end, label = (tmp_path / "events.txt").read_text().splitlines()[0].split("\t")
+    assert (float(start), float(end), label) == (rows[0]["start"], rows[0]["end"], rows[0]["label"])
+    assert (tmp_path / "spectrogram.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_memory_does_not_grow_with_the_length(listener, tmp_path):
+    """Ten minutes of noise, of which never more than a few windows lie in memory."""
+    import tracemalloc
+
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 8000, 1) as file:
+        for _ in range(60):
+            file.write(hiss(10, 8000))
+    pipeline = job(listener, hop=0.6)
+    sample = pipeline.read(path)
+    tracemalloc.start()
+    count = sum(1 for _ in pipeline.items(sample))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count > 900 and peak < 8_000_000

@@ -1,0 +1,77 @@
+"""Every command in the package's README runs."""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audio_classify.testing import tone
+from vitrine.testing.commands import call
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = Path(__file__).parents[1]
+DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
+LINES = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    """A folder with the files that the README speaks of."""
+    rooster = PACKAGE / "examples" / "rooster.ogg"
+    shutil.copy(rooster, tmp_path)
+    (tmp_path / "recordings").mkdir()
+    shutil.copy(rooster, tmp_path / "recordings")
+    soundfile.write(tmp_path / "seven.wav", tone(300, 0.5, 8000), 8000)
+    (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VITRINE_DATA", str(DATA))
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("audio-classify")])
+def test_a_command_of_the_job(workplace, line):
+    outcome = call("audio_classify", *shlex.split(line, comments=True)[1:])
+    assert outcome.status == 0 and outcome.stdout, outcome.stderr
+    assert "--search" in line or '"status": "done"' in outcome.stdout
+
+
+@pytest.fixture
+def few_sounds(workplace) -> Path:
+    """The lists of the data sets cut down to a few clips."""
+    folder = DATA / "audio"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data sets in {DATA}")
+    (workplace / "audio").mkdir()
+    for name in ("esc10", "fsdd"):
+        head, *rows = (folder / f"{name}.csv").read_text().splitlines()
+        (workplace / "audio" / f"{name}.csv").write_text("\n".join([head, *rows[:: len(rows) // 30]]) + "\n")
+        (workplace / "audio" / name).symlink_to(folder / name)
+    return workplace
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrine train", "vitrine evaluate"))])
+def test_a_recipe(few_sounds, line, monkeypatch):
+    monkeypatch.setenv("VITRINE_DATA", str(few_sounds))
+    words = shlex.split(line, comments=True)[1:]
+    outcome = call("vitrine", *words, "--set", "budget={steps: 2}", "--set", "optim.batch_size=4")
+    assert outcome.status == 0 and outcome.stdout, outcome.stderr
+
+
+def test_exports(workplace):
+    (line,) = [line for line in LINES if line.startswith("vitrine export")]
+    outcome = call("vitrine", *shlex.split(line, comments=True)[1:])
+    assert outcome.status == 0 and len(list(workplace.rglob("*.onnx"))) == 2, outcome.stderr
+
+
+def test_the_other_commands_install_the_package():
+    others = [line for line in LINES if not line.startswith(("audio-classify", "vitrine"))]
+    assert others == ["uv tool install ./packages/audio-classify"]
+    assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()

@@ -1,0 +1,206 @@
+"""Reading sound: right samples from any format in any blocks, and one sentence on what is wrong."""
+
+import os
+import struct
+from pathlib import Path
+
+import av
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from vitrine.errors import InputError
+from vitrine.preprocess import audio
+from vitrine.preprocess.audio import open_audio, read_audio
+from vitrine.preprocess.filterbank import SILENCE, filterbank, mel_triangles
+from vitrine.testing.media import mutate_bytes, write_clip
+
+PARITY = Path(__file__).parents[3] / "shared" / "parity" / "audio"
+DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+def chirp(seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
+    time = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * (200 * time + 700 * time**2))).astype(np.float32)
+
+
+def write(path: Path, sound: np.ndarray | None = None, rate: int = 16000, **options) -> Path:
+    soundfile.write(path, chirp() if sound is None else sound, rate, **options)
+    return path
+
+
+def write_av(path: Path, codec: str, sound: np.ndarray, rate: int = 16000) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
+        frame.sample_rate = rate
+        for converted in av.AudioResampler(stream.format, "mono", rate, frame_size=stream.frame_size or 1024).resample(
+            frame
+        ):
+            container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+    return path
+
+
+LOSSLESS = [
+    ("wav", "PCM_16"),
+    ("wav", "PCM_24"),
+    ("wav", "FLOAT"),
+    ("wav", "DOUBLE"),
+    ("flac", "PCM_24"),
+    ("aiff", "PCM_16"),
+]
+
+
+@pytest.mark.parametrize("suffix, subtype", LOSSLESS)
+def test_lossless_formats(suffix, subtype, tmp_path):
+    path = write(tmp_path / f"a.{suffix}", subtype=subtype)
+    assert np.abs(read_audio(path, 16000) - chirp()).max() < 1e-4
+
+
+@pytest.mark.parametrize("name, subtype", [("a.ogg", None), ("a.mp3", None), ("a.wav", "ULAW")])
+def test_lossy_formats(name, subtype, tmp_path):
+    sound = read_audio(write(tmp_path / name, subtype=subtype), 16000)
+    length = min(len(sound), 16000)
+    assert len(sound) >= 16000 and np.corrcoef(sound[:length], chirp()[:length])[0, 1] > 0.9
+
+
+def test_what_libsndfile_cannot_read_comes_through_ffmpeg(tmp_path):
+    path = write_av(tmp_path / "a.m4a", "aac", chirp(2.0))
+    recording = open_audio(path)
+    assert (recording.rate, recording.channels) == (16000, 1)
+    sound = read_audio(path, 16000)
+    assert abs(len(sound) - 32000) < 3000 and 0.2 < sound.std() < 0.5
+
+
+def test_the_content_decides_not_the_name(tmp_path):
+    path = write(tmp_path / "a.flac")
+    path = path.rename(tmp_path / "a.wav")
+    assert np.abs(read_audio(path, 16000) - chirp()).max() < 1e-3
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 192000])
+def test_resampling_gives_librosas_samples_in_any_blocks(rate, tmp_path, monkeypatch):
+    path = write(tmp_path / "a.wav", chirp(1.3, rate), rate, subtype="FLOAT")
+    whole = librosa.resample(chirp(1.3, rate), orig_sr=rate, target_sr=16000)
+    for values in (audio.BLOCK_VALUES, 777):
+        monkeypatch.setattr(audio, "BLOCK_VALUES", values)
+        sound = np.concatenate(list(open_audio(path).blocks(16000)))
+        assert abs(len(sound) - len(whole)) <= 1
+        length = min(len(sound), len(whole))
+        assert np.abs(sound[:length] - whole[:length]).max() < 1e-4
+
+
+def test_channels_are_mixed_or_chosen(tmp_path):
+    stereo = np.stack([chirp(), np.zeros(16000, np.float32)], axis=1)
+    path = write(tmp_path / "a.wav", stereo, subtype="FLOAT")
+    mixed, left, right = (np.concatenate(list(open_audio(path).blocks(16000, channel))) for channel in (None, 0, 1))
+    assert np.allclose(mixed, chirp() / 2, atol=1e-6) and np.allclose(left, chirp(), atol=1e-6) and not right.any()
+    with pytest.raises(InputError, match="has 2 channels; channel 2 is not there"):
+        list(open_audio(path).blocks(16000, 2))
+
+
+def test_offset_and_loud_floats_are_read_as_they_are(tmp_path):
+    path = write(tmp_path / "a.wav", 3 * chirp() + 1, subtype="FLOAT")
+    assert np.abs(read_audio(path, 16000) - (3 * chirp() + 1)).max() < 1e-4
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e9])
+def test_samples_that_are_no_sound(value, tmp_path):
+    sound = chirp()
+    sound[8000] = value
+    with pytest.raises(InputError, match=r"no sound at 0\.50 s"):
+        read_audio(write(tmp_path / "a.wav", sound, subtype="FLOAT"), 16000)
+
+
+@pytest.mark.parametrize("rate", [0, 1, 900, 4_000_000_000])
+def test_a_rate_that_cannot_be(rate, tmp_path):
+    path = write(tmp_path / "a.wav")
+    data = bytearray(path.read_bytes())
+    data[24:28] = struct.pack("<I", rate)
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        open_audio(path)
+
+
+@pytest.mark.parametrize("channels", [0, 200])
+def test_channels_that_cannot_be(channels, tmp_path):
+    path = write(tmp_path / "a.wav")
+    data = bytearray(path.read_bytes())
+    data[22:24] = struct.pack("<H", channels)
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        open_audio(path)
+
+
+def test_no_samples_at_all(tmp_path):
+    path = write(tmp_path / "a.wav", np.empty(0, np.float32))
+    with pytest.raises(InputError, match="holds no sound"):
+        read_audio(path, 16000)
+
+
+def test_a_cut_file_is_read_as_far_as_it_goes_and_told(tmp_path):
+    path = write(tmp_path / "a.flac", chirp(3.0))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    recording = open_audio(path)
+    sound = np.concatenate(list(recording.blocks(16000)))
+    assert 0 < len(sound) < 48000 and recording.damage
+    with pytest.raises(InputError):
+        read_audio(path, 16000)
+
+
+def test_a_video_without_sound(tmp_path):
+    with pytest.raises(InputError, match="holds no sound"):
+        open_audio(write_clip(tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "m4a"])
+def test_damaged_variants_give_sound_or_one_sentence(suffix, tmp_path):
+    good = tmp_path / f"good.{suffix}"
+    write_av(good, "aac", chirp(0.3)) if suffix == "m4a" else write(good, chirp(0.3))
+    for number, data in enumerate(mutate_bytes(good.read_bytes(), seed=11, count=200)):
+        path = tmp_path / f"{number}.{suffix}"
+        path.write_bytes(data)
+        try:
+            recording = open_audio(path)
+            assert all(np.isfinite(block).all() for block in recording.blocks(16000))
+        except InputError as error:
+            assert len(str(error).splitlines()) == 1
+
+
+def test_the_filterbank_of_silence_and_of_too_little():
+    assert torch.allclose(filterbank(torch.zeros(3200)), torch.tensor(SILENCE))
+    assert filterbank(torch.zeros(399)).shape == (0, 128) and filterbank(torch.zeros(400)).shape == (1, 128)
+    assert filterbank(torch.zeros(2, 3, 16000)).shape == (2, 3, 98, 128)
+
+
+def test_a_tone_lands_in_the_filter_of_its_frequency():
+    spectrum = filterbank(torch.from_numpy(np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)))
+    centres = mel_triangles(16000).argmax(1) * 16000 / 512
+    assert abs(centres[spectrum.mean(0).argmax()] - 1000) < 40
+
+
+def test_ten_times_as_loud_is_higher_by_two_logarithms_of_ten():
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal(8000).astype(np.float32))
+    difference = (filterbank(10 * noise) - filterbank(noise))[:, 20:]  # low filters may hold nothing but the floor
+    assert torch.allclose(difference, torch.tensor(2 * np.log(10)).float(), atol=1e-3)
+
+
+@pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
+def test_the_filterbank_equals_kaldis():
+    tensors = load_file(PARITY / "preproc.safetensors")
+    names = [key.removeprefix("output.fbank.") for key in tensors if key.startswith("output.fbank.")]
+    assert len(names) >= 6
+    for name in names:
+        sound = tensors[f"input.{name}"]
+        rate = 8000 if name.endswith("_8k") else 16000
+        assert (filterbank(sound - sound.mean(), rate) - tensors[f"output.fbank.{name}"]).abs().max() < 1e-3
+
+
+@pytest.mark.skipif(not (DATA / "audio").is_dir(), reason="the data sets are not here")
+def test_real_clips(tmp_path):
+    clip = next((DATA / "audio" / "esc10" / "rain").iterdir())
+    assert abs(len(read_audio(clip, 16000)) / 16000 - 5) < 0.1
