@@ -14,6 +14,7 @@ GAUSSIAN_MAD = 1.4826
 USUAL_REACH = 1.5
 LINE_WIDTH = 1.5  # of a Hann window, in cycles over its length
 LEAST_LEVEL = 1.0  # of a camera's channel; darker ones hold only noise
+LEAST_SHARE = 1e-3  # of the energy of all channels: what is less is what rounding leaves
 WORTH_MIXING = 3.0  # dB by which a mixture of channels must beat the best single one
 SSA_LAG, SSA_ENERGY = 1.5, 0.9  # seconds, share of the in-band energy
 
@@ -93,15 +94,15 @@ def spectral_rate(x: NDArray, rate: float) -> float:
 def best_component(channels: NDArray, rate: float) -> tuple[NDArray, float]:
     """Of (n, channels >= 2): the principal component with the best pulse, and the share of energy that was left out.
 
-    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first. Its
-    sign is that of the channels' mean.
+    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first, of
+    those that are more than what rounding leaves. Its sign is that of the channels' mean.
     """
     standard = (channels - channels.mean(axis=0)) / np.maximum(channels.std(axis=0), np.finfo(float).tiny)
     left, singular, _ = np.linalg.svd(standard, full_matrices=False)
-    components = (left * singular).T
-    best = max(range(len(components)), key=lambda k: signal_to_noise(components[k], rate))
+    components, share = (left * singular).T, np.square(singular) / np.square(singular).sum()
+    best = max(np.flatnonzero(share >= LEAST_SHARE), key=lambda k: signal_to_noise(components[k], rate))
     sign = 1.0 if components[best] @ standard.mean(axis=1) >= 0 else -1.0
-    return sign * components[best], float(1 - singular[best] ** 2 / np.square(singular).sum())
+    return sign * components[best], float(1 - share[best])
 
 
 def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:

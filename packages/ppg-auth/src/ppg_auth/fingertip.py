@@ -93,7 +93,10 @@ def _gif_frames(path: Path) -> Iterator[TimedFrame]:
         with Image.open(path) as picture:
             if picture.width * picture.height > LARGEST_PICTURE:
                 raise InputError(path, f"has frames of {picture.width} x {picture.height} pixels", "make them smaller")
+            size = picture.size
             for frame in ImageSequence.Iterator(picture):
+                if frame.size != size:
+                    raise InputError(path, "changes its size from frame to frame", "convert it to MP4")
                 yield seconds, np.asarray(frame.convert("RGB"))
                 seconds += frame.info.get("duration", 0) / 1000
     except InputError:
