@@ -23,5 +23,7 @@ default_cfgs = generate_default_cfgs(
 @register_model
 def convmixer(pretrained: bool = False, dim: int = 256, depth: int = 8, **config) -> nn.Module:
     """``dim`` channels through ``depth`` blocks; by default the paper's smallest, ConvMixer-256/8 with kernel 9."""
-    sizes = {"dim": dim, "depth": depth, **config}
-    return build_model_with_cfg(ConvMixer, "convmixer", pretrained, feature_cfg={"feature_cls": "getter"}, **sizes)
+    features = {"feature_cls": "getter", "out_indices": tuple(range(depth))}
+    return build_model_with_cfg(
+        ConvMixer, "convmixer", pretrained, feature_cfg=features, dim=dim, depth=depth, **config
+    )

@@ -278,7 +278,8 @@ default_cfgs = generate_default_cfgs(
 
 
 def _create(name: str, pretrained: bool, **config) -> nn.Module:
-    return build_model_with_cfg(CvT, name, pretrained, feature_cfg={"feature_cls": "getter"}, **config)
+    features = {"feature_cls": "getter", "out_indices": tuple(range(STAGES))}
+    return build_model_with_cfg(CvT, name, pretrained, feature_cfg=features, **config)
 
 
 @register_model
