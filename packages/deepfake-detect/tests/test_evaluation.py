@@ -163,11 +163,15 @@ def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face, m
     assert again[40].stat().st_size < again[23].stat().st_size
     with open_video(again[40]) as video:
         assert video.frame_count == 20 and (video.width, video.height) == (64, 64)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
     job = DeepfakePipeline([networks[0]], Options(frames=4), engine="eager", device="cpu")
-    table = recompression_table("set", job, [Labelled(clip, REAL, "a"), Labelled(clip, FAKE, "b")])
-    assert [row[:2] for row in table.rows] == [(23, 1), (30, 1), (35, 1), (40, 1)]
-    assert all(0 <= value <= 1 for row in table.rows for value in row[2:])
-    assert recompression_table("set", job, [Labelled(clip, FAKE, "b")]) is None
+    (tmp_path / "list.csv").write_text("path,label\na.mp4,real\nbroken.mp4,real\n23.mp4,fake\n")
+    judged = judge_sources(job, tmp_path / "list.csv")
+    table = recompression_table("set", {"ed": job}, judged)
+    assert [row[:3] for row in table.rows] == [("ed", 23, 1), ("ed", 30, 1), ("ed", 35, 1), ("ed", 40, 1)]
+    assert all(0 <= value <= 1 for row in table.rows for value in row[3:])
+    assert recompression_table("set", {"ed": job}, judged[1:]) is None
 
 
 def test_a_frame_counts_by_its_most_suspicious_face(judged):

@@ -6,7 +6,6 @@ from deepfake_detect import baseline
 from deepfake_detect.data import Pairs
 from deepfake_detect.figures import MEASURES, VERDICTS, measures, verdicts
 from deepfake_detect.held_out import Faces, crop_faces, pseudo_faces, score
-from deepfake_detect.labelled import read_labelled
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork, choose_networks
 from deepfake_detect.pipeline import DeepfakePipeline, Options
@@ -51,8 +50,8 @@ def _job(recipe: Recipe, networks: list[FakeNetwork]) -> DeepfakePipeline:
 
 def _labelled(title: str, source, jobs: Mapping[str, DeepfakePipeline], recipe: Recipe) -> list[Table]:
     judged = {name: judge_sources(job, source) for name, job in jobs.items()}
-    again = [recompression_table(f"{title}, {name}", job, read_labelled(source)) for name, job in jobs.items()]
-    return [*source_tables(title, judged, recipe.manipulations), *(table for table in again if table)]
+    again = recompression_table(title, jobs, next(iter(judged.values())))
+    return [*source_tables(title, judged, recipe.manipulations), *([again] if again else [])]
 
 
 def _pseudo_fakes(network: FakeNetwork, recipe: Recipe) -> list[Table | Chart]:

@@ -1,23 +1,30 @@
 """Real clips compressed ever more strongly: how soon are they called FAKE?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
 
-from deepfake_detect.labelled import Labelled
 from deepfake_detect.model import REAL
 from deepfake_detect.pipeline import DeepfakePipeline
 from deepfake_detect.result import Result
+from deepfake_detect.sources import BATCH, Judged
 from vitrine.pipeline import run
 from vitrine.preprocess.sources import VIDEO_SUFFIXES
 from vitrine.report import Table
 
 RATE_FACTORS = (23, 30, 35, 40)
 SECONDS = 8.0  # of each clip
-BATCH = 16
-COLUMNS = ("H.264 rate factor (CRF)", "real clips", "called FAKE", "UNDECIDED", "frames called FAKE", "mean P(fake)")
+COLUMNS = (
+    "scorer",
+    "H.264 rate factor (CRF)",
+    "real clips",
+    "called FAKE",
+    "UNDECIDED",
+    "frames called FAKE",
+    "mean P(fake)",
+)
 
 
 def recompressed(source: Path, rate_factor: int, target: Path) -> Path:
@@ -27,7 +34,7 @@ def recompressed(source: Path, rate_factor: int, target: Path) -> Path:
         rate = video.average_rate or 25
         stream = made.add_stream("libx264", rate=rate, options={"crf": str(rate_factor), "preset": "fast"})
         stream.width, stream.height, stream.pix_fmt = video.width // 2 * 2, video.height // 2 * 2, "yuv420p"
-        for number, frame in enumerate(given.decode(video)):
+        for number, frame in enumerate(_readable(given.decode(video))):
             if number >= SECONDS * rate:
                 break
             frame = frame.reformat(stream.width, stream.height, "yuv420p")
@@ -37,17 +44,28 @@ def recompressed(source: Path, rate_factor: int, target: Path) -> Path:
     return target
 
 
-def recompression_table(title: str, job: DeepfakePipeline, files: Sequence[Labelled]) -> Table | None:
-    """Verdicts on the real clips among ``files`` at each of the ``RATE_FACTORS``; None where there is no real clip."""
-    clips = [file.path for file in files if file.label == REAL and file.path.suffix.lower() in VIDEO_SUFFIXES]
+def _readable(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """The frames up to where the decoder gives up."""
+    while True:
+        try:
+            yield next(frames)
+        except (StopIteration, av.FFmpegError):
+            return
+
+
+def recompression_table(title: str, jobs: Mapping[str, DeepfakePipeline], judged: Iterable[Judged]) -> Table | None:
+    """Verdicts of each job on the real clips among ``judged``, at each of the ``RATE_FACTORS``; None without any."""
+    real = [one.file for one in judged if one.file.label == REAL and isinstance(one.result, Result)]
+    clips = [file.path for file in real if file.path.suffix.lower() in VIDEO_SUFFIXES]
     if not clips:
         return None
     rows = []
     with TemporaryDirectory() as folder:
         for factor in RATE_FACTORS:
             worse = [recompressed(clip, factor, Path(folder) / f"{n}-{factor}.mp4") for n, clip in enumerate(clips)]
-            results = [result for _, result in run(job, worse, batch_size=BATCH) if isinstance(result, Result)]
-            rows.append((factor, len(clips), *_shares(results)))
+            for name, job in jobs.items():
+                results = [result for _, result in run(job, worse, batch_size=BATCH) if isinstance(result, Result)]
+                rows.append((name, factor, len(clips), *_shares(results)))
     return Table(f"{title}: real clips, the first {SECONDS:.0f} s compressed again", COLUMNS, rows)
 
 
@@ -56,8 +74,8 @@ def _shares(results: Sequence[Result]) -> tuple[float, ...]:
     scores = [seen.score for result in results for seen in result.observations]
     above = [seen.score >= result.thresholds.fake_above for result in results for seen in result.observations]
     return (
-        labels.count("FAKE") / len(labels),
-        labels.count("UNDECIDED") / len(labels),
+        labels.count("FAKE") / max(len(labels), 1),
+        labels.count("UNDECIDED") / max(len(labels), 1),
         sum(above) / max(len(above), 1),
         sum(scores) / max(len(scores), 1),
     )
