@@ -64,3 +64,12 @@ def test_enrolling_a_second_time_under_another_name_is_noticed(tmp_path):
     verifier = Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), MODEL)
     assert Registry(verifier).enroll("ann", [capture(1, take) for take in range(3)]).lookalikes == ()
     assert Registry(verifier).enroll("eve", [capture(1, take) for take in range(10, 13)]).lookalikes == ("ann",)
+
+
+def test_the_more_people_the_stricter_a_search(tmp_path):
+    verifier = Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), MODEL, fmr=0.05)
+    for number in (1, 2, 3, 4):
+        Registry(verifier).enroll(f"p{number}", [capture(number, take) for take in range(3)])
+    assert verifier.verify("p1", capture(1, 50)).threshold == 1.64
+    found = verifier.identify(capture(1, 51))
+    assert found.outcome is Outcome.ACCEPTED and found.threshold == round(threshold(0.05 / 4), 2) == 2.24

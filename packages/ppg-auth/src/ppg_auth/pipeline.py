@@ -33,7 +33,8 @@ class Sample:
 class PulsePipeline(Pipeline[Sample, Capture]):
     """Recordings in, captures out.
 
-    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart rate.
+    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart rate; ``patience`` is
+    for how many seconds a video is decoded.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class PulsePipeline(Pipeline[Sample, Capture]):
         device: str = "auto",
         sample_rate: float | None = None,
         health: bool = False,
+        patience: float | None = None,
     ):
-        self.network, self.sample_rate, self.health = network, sample_rate, health
+        self.network, self.sample_rate, self.health, self.patience = network, sample_rate, health, patience
         self.preprocess = Preprocess(network.signal)
         self.engine = prepare(
             network.module, engine=engine, device=device, tolerance=TOLERANCE, key=network.weights.sha256
@@ -71,7 +73,7 @@ class PulsePipeline(Pipeline[Sample, Capture]):
         return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0))
 
     def read(self, source: Path) -> Sample:
-        return self._cut(source, read_recording(source, self.sample_rate))
+        return self._cut(source, read_recording(source, self.sample_rate, patience=self.patience))
 
     def items(self, sample: Sample) -> Iterator[Tensor]:
         yield from torch.from_numpy(sample.windows.items[sample.windows.good])
