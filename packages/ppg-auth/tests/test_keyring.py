@@ -2,17 +2,15 @@
 
 import pytest
 
-keyring = pytest.importorskip("keyring", reason="needs ppg-auth[keyring]")
-from keyring.backend import KeyringBackend
-from keyring.backends import fail
-
 from ppg_auth.passphrase import find_passphrase
 from ppg_auth.testing import write_recording
 from vitrine.errors import InputError, MissingError
 from vitrine.testing.commands import call
 
+keyring = pytest.importorskip("keyring", reason="needs ppg-auth[keyring]")
 
-class InMemory(KeyringBackend):
+
+class InMemory(keyring.backend.KeyringBackend):
     """Keeps passphrases by service and user."""
 
     priority = 1
@@ -46,7 +44,7 @@ def test_a_new_store_gets_a_passphrase_of_its_own(use):
 
 
 def test_a_system_without_a_key_store(use):
-    use(fail.Keyring())
+    use(keyring.backends.fail.Keyring())
     with pytest.raises(MissingError, match="key store says"):
         find_passphrase("a.db", key_file=None, keyring=True, new=True)
 

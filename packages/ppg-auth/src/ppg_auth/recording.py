@@ -77,7 +77,8 @@ def as_recording(values: ArrayLike, sample_rate: float | None, *, subject: objec
 def read_recording(path: Path | str, sample_rate: float | None = None, *, patience: float | None = None) -> Recording:
     """Reads a CSV, Parquet, ``.npy`` or WFDB (``.hea``) file, or the video of a fingertip, by its suffix.
 
-    ``sample_rate`` in Hz is needed where a file tells no times; videos are decoded for ``patience`` seconds. InputError says in one sentence what is wrong.
+    ``sample_rate`` in Hz is needed where a file tells no times; a video is decoded for ``patience`` seconds at most.
+    InputError says in one sentence what is wrong.
     """
     from ppg_auth.formats import READERS
     from ppg_auth.wfdb import read_wfdb
