@@ -41,7 +41,7 @@ class PulsePipeline(Pipeline[Sample, Capture]):
         self,
         network: PulseNetwork,
         *,
-        engine: str = "auto",
+        engine: str = "eager",
         device: str = "auto",
         sample_rate: float | None = None,
         health: bool = False,

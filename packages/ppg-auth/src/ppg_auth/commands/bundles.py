@@ -64,7 +64,7 @@ class ModelOptions:
         typer.Option(metavar="HZ", min=1, help="Of files that have no time column.", show_default=False),
     ] = None
     device: DeviceOption = Device.auto
-    engine: EngineOption = EngineName.auto
+    engine: EngineOption = EngineName.eager  # measuring them all would take longer than thousands of captures
 
     def load(self, **options) -> "PulsePipeline":
         from ppg_auth.pipeline import load
