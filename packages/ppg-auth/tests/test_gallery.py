@@ -33,12 +33,12 @@ def person(number: int, placements: int = 3, model: str = MODEL.sha256) -> Perso
 def test_the_right_one_of_many_comes_first(number):
     gallery = Gallery([person(n, placements=1 + n % 3) for n in range(30)], MODEL.sha256)
     found = gallery.search(capture(number, 50).embeddings, MODEL.impostors)
-    assert found[0].name == f"p{number}" and found[0].score > threshold(0.01 / 30) > found[1].score
+    assert found[0].name == f"p{number}" and found[0].score > threshold(0.05 / 30) > found[1].score
 
 
 def test_a_stranger_is_near_nobody():
     gallery = Gallery([person(n) for n in range(30)], MODEL.sha256)
-    assert gallery.search(units(np.random.default_rng(0), 5, 128), MODEL.impostors)[0].score < threshold(0.01 / 30)
+    assert gallery.search(units(np.random.default_rng(0), 5, 128), MODEL.impostors)[0].score < threshold(0.05 / 30)
 
 
 def test_the_revoked_and_those_of_other_weights_are_left_out():
@@ -70,6 +70,6 @@ def test_the_more_people_the_stricter_a_search(tmp_path):
     verifier = Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), MODEL, fmr=0.05)
     for number in (1, 2, 3, 4):
         Registry(verifier).enroll(f"p{number}", [capture(number, take) for take in range(3)])
-    assert verifier.verify("p1", capture(1, 50)).threshold == 1.64
+    assert verifier.verify("p1", capture(1, 50)).threshold == round(threshold(0.05), 2)
     found = verifier.identify(capture(1, 51))
-    assert found.outcome is Outcome.ACCEPTED and found.threshold == round(threshold(0.05 / 4), 2) == 2.24
+    assert found.outcome is Outcome.ACCEPTED and found.threshold == round(threshold(0.05 / 4), 2) > threshold(0.05)

@@ -29,7 +29,7 @@ SHIPPED, COSINE = "as shipped: protected", "embeddings, cosine"
 WAYS: Mapping[str, Callable[[PulseNetwork], Way]] = {SHIPPED: shipped, COSINE: unprotected, TEMPLATE: template}
 ATTEMPTS = (5.5, 10.0, 20.0, 30.0)  # seconds
 ENROLMENTS = (20.0, 60.0, None)  # seconds; None is the whole recording
-RATES = (0.01, 0.05)
+RATES = (0.01, 0.02, 0.05)
 DET_LIMIT = 0.005  # rates below it cannot be told from 0 with so few people
 
 

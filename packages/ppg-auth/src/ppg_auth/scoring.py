@@ -6,7 +6,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-FMR = 0.01  # of wrong people, how many a usual threshold is meant to let through
+FMR = 0.05  # of wrong people, how many a usual threshold is meant to let through
+SPREAD = 1.4  # how much wider new people's scores spread than those of a few validation people (decision 0012)
 LARGEST_COSINE = 0.9999  # of protected templates, which are bits, a cosine may be 1
 
 
@@ -28,7 +29,7 @@ class Impostors:
 
 def threshold(rate: float) -> float:
     """The normalised score that a share ``rate`` of wrong people reach, taking their scores to be normal."""
-    return NormalDist().inv_cdf(1 - rate)
+    return SPREAD * NormalDist().inv_cdf(1 - rate)
 
 
 def fisher(cosine: NDArray | float) -> NDArray:

@@ -79,8 +79,8 @@ class DecisionOptions:
 
     fmr: Annotated[
         float,
-        typer.Option(metavar="RATE", min=0.001, max=0.2, help="Wrong people meant to pass: 0.01 is one in a hundred."),
-    ] = 0.01
+        typer.Option(metavar="RATE", min=0.001, max=0.2, help="Wrong people meant to pass: 0.05 is one in twenty."),
+    ] = 0.05
     lock_after: Annotated[
         int, typer.Option(metavar="N", min=0, help="Failures in a row that lock a person out; 0: never.")
     ] = 20
