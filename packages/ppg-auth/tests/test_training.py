@@ -11,9 +11,11 @@ pytest.importorskip("lightning")
 from ppg_auth.augment import disturb, mask_scalogram, warp
 from ppg_auth.comparison import Attempts, Placement, compare, plain, protected
 from ppg_auth.data import Take, TrainingWindows, load_takes
+from ppg_auth.evaluation import trial_of
 from ppg_auth.figures import errors_at, false_non_matches, verification
 from ppg_auth.folds import cross_validate, deal
 from ppg_auth.networks import load_networks
+from ppg_auth.paper import ClosedSetTask
 from ppg_auth.pipeline import load
 from ppg_auth.preprocess import SignalConfig
 from ppg_auth.protocols import Captures, cut, protocols, usable
@@ -248,9 +250,45 @@ def test_each_person_is_tested_once_and_never_by_a_network_that_knows_them():
         deal(recipe, 12)
 
 
-def test_folds_are_trained_once(folder, tmp_path):
+def test_folds_need_a_recipe_that_names_people(folder, tmp_path):
     with pytest.raises(UsageError, match="names its people"):
         cross_validate(small_recipe(folder), 3, tmp_path)
+
+
+def test_folds_are_trained_once(folder, tmp_path, monkeypatch):
+    """Six people of a collection, in three folds, are all tested; a second call trains nothing."""
+    people = [f"p{number:02}" for number in range(6)]
+    rows = [f"{person},sitting,{folder}/{person}/{take}.csv" for person in people for take in range(2)]
+    (tmp_path / "nr2_ufpr.csv").write_text("\n".join(["subject,posture,path", *rows]) + "\n")
+    (tmp_path / "usc_bp.csv").write_text("record,path\n")
+    data = f"data={{format: collection, path: {tmp_path}, train: [{', '.join(people)}], val: []}}"
+    recipe = small_recipe(folder, data, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}")
+    runs = tmp_path / "runs"
+    monkeypatch.setattr("ppg_auth.folds.report", lambda trials: trials)
+    trials = cross_validate(recipe, 3, runs)
+    assert sorted({take.person for trial in trials for take in trial.takes}) == people
+    written = {path: path.stat().st_mtime_ns for path in runs.glob("fold-*/weights.safetensors")}
+    cross_validate(recipe, 3, runs)
+    assert len(written) == 3 and {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_the_papers_experiment_splits_windows(folder, tmp_path):
+    people = [f"p{number:02}" for number in range(6)]
+    rows = [f"{person},sitting,{folder}/{person}/0.csv" for person in people]
+    (tmp_path / "nr2_ufpr.csv").write_text("\n".join(["subject,posture,path", *rows]) + "\n")
+    (tmp_path / "usc_bp.csv").write_text("record,path\n")
+    model = MODEL.replace("{beats: true", "{branches: [lstm]")
+    options = [f"model={model}", "budget={steps: 2}", "optim.batch_size=8", "epoch=1"]
+    for split in ("random", "contiguous"):
+        data = f"data={{format: closed-set, path: {tmp_path}, named: [{', '.join(people)}], split: {split}}}"
+        recipe = load_recipe(PIPELINES / "paper.yaml", [data, *options])
+        task = Task(recipe)
+        assert isinstance(task, ClosedSetTask)
+        learnt, tested = ({tuple(row.tolist()) for row in part.tensors[0]} for part in task.parts)
+        assert learnt and tested and not learnt & tested
+        assert train(recipe, tmp_path / split).is_file()
+    with pytest.raises(UsageError, match="names 0 people"):
+        trial_of(recipe, None)
 
 
 def test_the_bundled_recipe_keeps_its_people_apart():
