@@ -39,7 +39,7 @@ def chunkwise(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, chunk: int 
     Only the memory's recursion is sequential, one step a chunk; time and space grow linearly with the tokens.
     """
     q, k, v, i, f = _exact(q, k, v, i, f)
-    batch, heads, tokens, dim = q.shape
+    tokens, dim = q.shape[2:]
     missing = -tokens % chunk
     if missing:  # tokens that add nothing and forget nothing
         q, k, v = (F.pad(part, (0, 0, 0, missing)) for part in (q, k, v))

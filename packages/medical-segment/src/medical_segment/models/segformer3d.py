@@ -147,7 +147,7 @@ class MixFFN(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and Mix-FFN, each after a LayerNorm and beside a shortcut, which ``drop_path`` leaves alone at times."""
+    """Attention and Mix-FFN, each after a LayerNorm and beside a shortcut; ``drop_path`` is how often one is left out."""
 
     def __init__(self, dim: int, num_heads: int, ratio: int, mlp_ratio: int, attn_scale: str, drop_path: float):
         super().__init__()
@@ -175,7 +175,8 @@ class Encoder(nn.Module):
     def __init__(self, config: SegFormer3DConfig):
         super().__init__()
         channels = (config.in_channels, *config.embed_dims)
-        rates = torch.linspace(0, config.drop_path, sum(config.depths)).tolist()
+        last = max(1, sum(config.depths) - 1)
+        rates = [config.drop_path * block / last for block in range(sum(config.depths))]
         for stage in range(STAGES):
             dim, number = channels[stage + 1], stage + 1
             kernel, stride = axes(config.patch_kernel[stage]), axes(config.patch_stride[stage])
