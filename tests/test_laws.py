@@ -42,7 +42,7 @@ NETWORK = {
 }
 PURE = {
     "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "timm", "torch", "torchvision",
-    "typing", "vitrine.backbones", "vitrine.errors", "vitrine.preprocess.cwt",
+    "typing", "vitrine.architectures", "vitrine.backbones", "vitrine.errors", "vitrine.preprocess.cwt",
 }  # fmt: skip
 
 

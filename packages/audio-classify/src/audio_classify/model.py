@@ -9,7 +9,7 @@ no padding.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from vitrine.architectures import build
 from vitrine.errors import UsageError
 
 SIZES = {
@@ -216,10 +217,4 @@ def build_model(architecture: str, config: Mapping) -> SSAST | AudioCNN:
 
     Raises UsageError for an architecture or an option that does not exist, and for sizes that do not go together.
     """
-    if architecture not in ARCHITECTURES:
-        raise UsageError(architecture, "no such architecture", f"use one of {', '.join(ARCHITECTURES)}")
-    network, options = ARCHITECTURES[architecture]
-    known = [option.name for option in fields(options)]
-    if unknown := sorted(config.keys() - set(known)):
-        raise UsageError(architecture, f"has no option {unknown[0]}", f"its options: {', '.join(known)}")
-    return network(options(**config))
+    return build(ARCHITECTURES, architecture, config)

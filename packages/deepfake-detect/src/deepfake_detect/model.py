@@ -8,15 +8,15 @@ Images are ImageNet-normalised RGB; logits have two columns: 0 = fake, 1 = real.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vitrine.architectures import build
 from vitrine.backbones import create_backbone
-from vitrine.errors import UsageError
 
 FAKE, REAL = 0, 1
 
@@ -216,10 +216,4 @@ def build_model(architecture: str, config: Mapping) -> GenConViTED | GenConViTVA
 
     Raises UsageError for an architecture or an option that does not exist.
     """
-    if architecture not in ARCHITECTURES:
-        raise UsageError(architecture, "no such architecture", f"use one of {', '.join(ARCHITECTURES)}")
-    network, options = ARCHITECTURES[architecture]
-    known = [option.name for option in fields(options)]
-    if unknown := sorted(config.keys() - set(known)):
-        raise UsageError(architecture, f"has no option {unknown[0]}", f"its options: {', '.join(known)}")
-    return network(options(**config))
+    return build(ARCHITECTURES, architecture, config)
