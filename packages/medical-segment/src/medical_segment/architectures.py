@@ -1,14 +1,14 @@
 """One door to every network that a recipe can name: ours, and MONAI's UNet as the yardstick."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from monai.networks.nets import UNet
 from torch import nn
 
 from medical_segment.models.segformer3d import SegFormer3D, SegFormer3DConfig
 from medical_segment.models.xlstm_unet import XLSTMUNet, XLSTMUNetConfig
-from vitrine.errors import UsageError
+from vitrine.architectures import build
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,4 @@ def build_model(architecture: str, config: Mapping) -> nn.Module:
 
     Raises UsageError for an architecture or an option that does not exist, and for sizes that do not go together.
     """
-    if architecture not in ARCHITECTURES:
-        raise UsageError(architecture, "no such architecture", f"use one of {', '.join(ARCHITECTURES)}")
-    network, options = ARCHITECTURES[architecture]
-    known = [option.name for option in fields(options)]
-    if unknown := sorted(config.keys() - set(known)):
-        raise UsageError(architecture, f"has no option {unknown[0]}", f"its options: {', '.join(known)}")
-    return network(options(**config))
+    return build(ARCHITECTURES, architecture, config)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from medical_segment.architectures import build_model
-#from medical_segment.golden import check_pack
+
+# from medical_segment.golden import check_pack
 from vitrine.errors import InputError, UsageError
 from vitrine.testing.parity import Comparison, read_pack
 

@@ -70,7 +70,9 @@ class SegFormer3DConfig:
         sides, stride = [1, 1, 1], [1, 1, 1]
         for number in range(STAGES):
             stride = [a * b for a, b in zip(stride, axes(self.patch_stride[number]), strict=True)]
-            sides = [max(side, s * self.sr_ratios[number]) for side, s in zip(sides, stride, strict=True)]
+            # A grid has as many tokens as strides were begun, so the last of those that it needs may be cut short.
+            needed = [(self.sr_ratios[number] - 1) * s + 1 for s in stride]
+            sides = [max(pair) for pair in zip(sides, needed, strict=True)]
         return tuple(sides)
 
 
