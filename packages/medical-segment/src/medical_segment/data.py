@@ -1,13 +1,16 @@
 """Labelled cases as training samples: on the network's grid, cached, cut and changed by MONAI."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.data import CacheDataset, Dataset, PersistentDataset
+from monai.data import CacheDataset, PersistentDataset
+from monai.transforms import Transform
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from medical_segment.layouts import Case, Collection
 from medical_segment.plan import Plan
@@ -19,10 +22,10 @@ from vitrine.errors import InputError
 BOUNDARY = 2
 
 
-class Prepare:
+class Prepare(Transform):
     """A case's files to ``{"image": (C, spatial…) float32, "label": (1, spatial…) uint8}`` on the network's grid.
 
-    Callable by MONAI's caching data sets, whose key is the case's files and this object's ``repr``.
+    MONAI's data sets keep its results, by the case's files and by this object's ``repr``.
     """
 
     def __init__(self, plan: Plan, instances: bool = False):
@@ -77,10 +80,8 @@ def _row(case: Case) -> dict[str, Any]:
     return {"name": case.name, "images": [str(p) for p in case.images], "label": str(case.label), "states": states}
 
 
-def _hash(step: Any) -> bytes:
-    import hashlib
-
-    return hashlib.sha256(repr(step).encode()).hexdigest().encode()
+def _hash(steps: Sequence[Transform]) -> bytes:
+    return hashlib.sha256(repr(steps).encode()).hexdigest().encode()
 
 
 def check_labels(samples: Sequence[dict[str, Tensor]], cases: Sequence[Case], numbers: set[int]) -> None:
@@ -88,3 +89,17 @@ def check_labels(samples: Sequence[dict[str, Tensor]], cases: Sequence[Case], nu
     for sample, case in zip(samples, cases, strict=True):
         if strange := sorted(set(torch.unique(sample["label"]).tolist()) - numbers):
             raise InputError(case.label, f"holds the label {strange[0]}", f"known: {sorted(numbers)}")
+
+
+class Cuttings(Dataset):
+    """Windows as ``augment`` cuts and changes them, ``per_case`` of each case: ``(image, label)``."""
+
+    def __init__(self, samples: Dataset, augment: Callable[..., tuple[Tensor, Tensor]], per_case: int = 1):
+        self.samples, self.augment, self.per_case = samples, augment, per_case
+
+    def __len__(self) -> int:
+        return len(self.samples) * self.per_case
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        # From the global state, which the training loop sets at each epoch: a resumed run repeats it.
+        return self.augment(self.samples[number // self.per_case], seed=int(torch.randint(2**31, ())))

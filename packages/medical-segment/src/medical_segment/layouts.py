@@ -93,9 +93,7 @@ def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
 
 def _classes(content: Mapping[str, Any]) -> tuple:
     """Names of classes by number; or of regions, if one covers several numbers, with values and order."""
-    numbers = {
-        name: tuple(value) if isinstance(value, list) else (value,) for name, value in content["labels"].items()
-    }
+    numbers = {name: tuple(value) if isinstance(value, list) else (value,) for name, value in content["labels"].items()}
     numbers.pop("ignore", None)
     if all(len(value) == 1 for value in numbers.values()):
         names = tuple(sorted(numbers, key=lambda name: numbers[name]))
