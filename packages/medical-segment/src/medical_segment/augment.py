@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from medical_segment.plan import Plan
+from medical_segment.preprocess import INTERPOLATION
 from vitrine.recipes import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -59,7 +60,7 @@ class Augmentation:
 
     def __init__(self, plan: Plan, options: Augment):
         self.plan = plan
-        self.transform = Compose([*_cut(plan), *_geometry(plan, options), *_intensity(options)])
+        self.transform = Compose([*_cut(plan), *_geometry(plan, options), *_intensity(plan, options)])
 
     def __call__(self, sample: dict[str, Tensor], seed: int) -> tuple[Tensor, Tensor]:
         """-> image (C, *patch) float32, label (1, *patch) int64."""
@@ -94,14 +95,16 @@ def _geometry(plan: Plan, options: Augment) -> list[Callable]:
     return [affine, *(RandFlipd(KEYS, 0.5, axis) for axis in options.flip if axis < plan.dims)]
 
 
-def _intensity(options: Augment) -> list[Callable]:
+def _intensity(plan: Plan, options: Augment) -> list[Callable]:
     """In units of the image's own deviation, since it was normalised before."""
     return [
         RandGaussianNoised("image", options.noise, std=0.3),
         RandGaussianSmoothd("image", *[(0.5, 1.0)] * 3, prob=options.blur),
         RandScaleIntensityd("image", 0.3, options.brightness),
         RandShiftIntensityd("image", 0.3, prob=options.brightness),
-        RandSimulateLowResolutiond("image", options.low_resolution, zoom_range=(0.5, 1.0)),
+        RandSimulateLowResolutiond(
+            "image", options.low_resolution, upsample_mode=INTERPOLATION[plan.dims], zoom_range=(0.5, 1.0)
+        ),
         RandAdjustContrastd("image", options.gamma, gamma=(0.7, 1.5), retain_stats=True),
         RandLambdad("image", torch.neg, options.invert),
         RandLambdad("image", _swapped, options.swap_channels),
