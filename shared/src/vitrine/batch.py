@@ -17,7 +17,6 @@ from vitrine.command import report_failure
 from vitrine.errors import VitrineError, one_line
 from vitrine.output import atomic_file, atomic_folder, result_names
 from vitrine.pipeline import Failure, Pipeline, run
-from vitrine.preprocess.sources import sha256
 
 RESULT_FILE = "result.json"
 ROWS_FILE = "results.jsonl"
@@ -70,9 +69,8 @@ class Batch:
             return None
         try:
             row = json.loads((self.output / name / RESULT_FILE).read_text())
-            same = row["settings"] == json.loads(json.dumps(self.pipeline.settings())) and row["sha256"] == sha256(
-                source
-            )
+            same = row["settings"] == json.loads(json.dumps(self.pipeline.settings()))
+            same = same and row["sha256"] == self.pipeline.fingerprint(source)
             return row if same and row["status"] == "done" else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, VitrineError):
             return None
@@ -98,7 +96,8 @@ class Batch:
     def _finish(self, source: Path, name: str, outcome: Any, seconds: float) -> tuple[dict, Any]:
         if not isinstance(outcome, Failure):
             try:
-                row = {"source": str(source), "sha256": sha256(source), "status": "done", **outcome.to_dict()}
+                row = {"source": str(source), "sha256": self.pipeline.fingerprint(source), "status": "done"}
+                row |= outcome.to_dict()
                 row |= {"settings": self.pipeline.settings(), **self.pipeline.runtime(), "seconds": round(seconds, 3)}
                 if self.output:
                     self._write(name, row, outcome)
