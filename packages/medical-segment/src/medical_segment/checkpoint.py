@@ -1,6 +1,7 @@
 """Weight files of three kinds, told apart by what is in them: ours, SegFormer3D's, and xLSTM-UNet's from nnU-Net."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,14 +50,12 @@ def _is_nnunet(path: Path) -> bool:
     """By the name of the tensors' dict, which stands in the zip's pickle as it is; damaged files are none."""
     if read_metadata(path):
         return False
-    import zipfile
-
     if not zipfile.is_zipfile(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            name = next((entry for entry in archive.namelist() if entry.endswith("data.pkl")), None)
-            return name is not None and NNUNET_KEY.encode() in archive.read(name)
+            stored = [entry for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED]
+            return any(NNUNET_KEY.encode() in archive.read(e) for e in stored if e.filename.endswith("data.pkl"))
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
         return False
 
