@@ -279,7 +279,7 @@ def test_the_job_loads_what_training_writes(model, scans, tmp_path):
 
 
 def test_it_learns_and_the_evaluation_says_how_well(scans, tmp_path):
-    settings = recipe(scans, "hippocampus", f"model={XLSTM}", "budget={steps: 60}", "optim.lr=1e-2",
+    settings = recipe(scans, "hippocampus", f"model={UNET}", "budget={steps: 40}", "optim.lr=2e-2",
                       "augment={affine: 0}")  # fmt: skip
     path = train(settings, tmp_path)
     means, cases = evaluate(settings, str(path))
@@ -289,7 +289,7 @@ def test_it_learns_and_the_evaluation_says_how_well(scans, tmp_path):
 
 
 def test_cells_are_counted(cells, tmp_path):
-    settings = recipe(cells, "nuclei", "budget={steps: 40}", "optim.lr=1e-2", "augment={affine: 0}")
+    settings = recipe(cells, "nuclei", f"model={UNET}", "budget={steps: 20}", "optim.lr=2e-2")
     means, cases = evaluate(settings, str(train(settings, tmp_path)))
     assert means.columns[5] == "f1@0.5" and len(cases.rows) == 1 and means.rows[0][2] > 0.5
 
