@@ -295,7 +295,8 @@ def test_cells_are_counted(cells, tmp_path):
 
 
 def test_a_stopped_run_goes_on(scans, tmp_path, monkeypatch):
-    settings = recipe(scans, "hippocampus", f"model={XLSTM}", "budget={epochs: 2}", "data.val_share=0.5")
+    settings = recipe(scans, "hippocampus", f"model={XLSTM}", "budget={epochs: 2}", "data.val_share=0.5",
+                      "monitor={metric: val/dice, mode: max}")  # fmt: skip
     whole = train(settings, tmp_path / "whole")
     step, broken = Task.training_step, []
 
