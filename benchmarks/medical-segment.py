@@ -1,4 +1,4 @@
-"""Speed and memory of SegFormer3D and xLSTM-UNet against the order of work of the releases and against MONAI's networks.
+"""Speed and memory of SegFormer3D and xLSTM-UNet against the releases' order of work and MONAI's networks.
 
     python benchmarks/medical-segment.py [--quick] [--only NAME ...]
 
