@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from monai.networks.nets import UNet
 from torch import nn
 
 from medical_segment.models.segformer3d import SegFormer3D, SegFormer3DConfig
@@ -23,6 +22,8 @@ class UNetConfig:
 
 
 def monai_unet(config: UNetConfig) -> nn.Module:
+    from monai.networks.nets import UNet  # whose import takes longer than a small job
+
     strides = (2,) * (len(config.channels) - 1)
     return UNet(
         config.dims,

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from medical_segment.architectures import build_model
-
-# from medical_segment.golden import check_pack
+from medical_segment.plan import Plan
+from medical_segment.preprocess import place
+from medical_segment.regions import CONVENTIONS
 from vitrine.errors import InputError, UsageError
 from vitrine.testing.parity import Comparison, read_pack
 
@@ -52,6 +54,17 @@ WRAPPERS = ("module.", "_orig_mod.")
 COPIES = re.compile(r"(^decoder\.encoder\.|\.all_modules\.)")
 # The published BraTS file dates from the code that divided attention by the root of the number of heads.
 RELEASED_SCALE = "num_heads"
+BRATS = Plan(  # what the published BraTS file was trained on: axes superior, anterior, right
+    channels=("FLAIR", "T1w", "T1gd", "T2w"),
+    labels=tuple(CONVENTIONS["decathlon"].regions),
+    patch=(128, 128, 128),
+    orientation="SAR",
+    normalisation="minmax-slice",
+    activation="sigmoid",
+    values=CONVENTIONS["decathlon"].values,
+    order=CONVENTIONS["decathlon"].order,
+)
+BRATS_CROP = (slice(13, 141), slice(56, 184), slice(56, 184))  # along BRATS' axes, whatever lies there
 
 
 def build(config: Mapping, attn_scale: str = RELEASED_SCALE) -> nn.Module:
@@ -110,6 +123,18 @@ def with_copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return full | {f"decoder.{key}": value for key, value in full.items() if key.startswith("encoder.")}
 
 
+def crop_brats(volume: Tensor) -> Tensor:
+    """(C, 155, 240, 240) in ``BRATS``' order of axes -> the (C, 128, 128, 128) that the release looked at."""
+    return volume[(slice(None), *BRATS_CROP)]
+
+
+def brats_regions(label: np.ndarray, affine: np.ndarray, convention: str) -> Tensor:
+    """A stored label map (240, 240, 155) -> the regions' masks (3, 128, 128, 128) that the release was trained on."""
+    turned = crop_brats(place(label[None], affine, BRATS, labels=True))[0]
+    regions = CONVENTIONS[convention].regions.values()
+    return torch.stack([torch.isin(turned, torch.tensor(numbers, dtype=turned.dtype)) for numbers in regions])
+
+
 def _strip(key: str) -> str:
     while key.startswith(WRAPPERS):
         key = key.partition(".")[2]
@@ -124,8 +149,10 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def check(folder: Path) -> list[Comparison]:
     """Every golden in a folder of the packs of either system."""
+    from medical_segment.golden import check_pack  # which builds networks by this module
+
     comparisons = []
     for path in sorted(Path(folder).glob("*.json")):
-        found = check_pack(path.stem, *read_pack(path))
+        found = check_pack(path.stem, path.parent, *read_pack(path))
         comparisons += [Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found]
     return comparisons

@@ -121,6 +121,28 @@ class Attention(nn.Module):
         return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
 
+class DepthwiseGradient(torch.autograd.Function):
+    """A depthwise 3x3x3 convolution whose gradient is computed several times faster than PyTorch's own on the CPU.
+
+    The input's gradient is itself a depthwise convolution, with the kernel turned around; the kernel's is summed in
+    float32, for which there is a fast routine.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv3d(x, weight, bias, padding=1, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        groups = len(weight)
+        to_x = F.conv3d(grad, weight.flip(2, 3, 4).to(grad.dtype), padding=1, groups=groups).to(x.dtype)
+        fixed = ([groups], [1] * 3, [1] * 3, [1] * 3, False, [0] * 3, groups, [False, True, False])
+        _, to_weight, _ = torch.ops.aten.convolution_backward(grad.float(), x.float(), weight.float(), *fixed)
+        return to_x, to_weight.to(weight.dtype), grad.sum((0, 2, 3, 4), dtype=torch.float32).to(weight.dtype)
+
+
 class DepthwiseConv(nn.Module):
     """A depthwise convolution and BatchNorm: where the tokens learn their positions."""
 
@@ -131,7 +153,12 @@ class DepthwiseConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W, C) -> the same shape."""
-        return self.bn(self.dwconv(x.permute(0, 4, 1, 2, 3))).permute(0, 2, 3, 4, 1)
+        x = x.permute(0, 4, 1, 2, 3)
+        if self.training and torch.is_grad_enabled():
+            x = DepthwiseGradient.apply(x, self.dwconv.weight, self.dwconv.bias)
+        else:
+            x = self.dwconv(x)
+        return self.bn(x).permute(0, 2, 3, 4, 1)
 
 
 class MixFFN(nn.Module):
@@ -149,7 +176,7 @@ class MixFFN(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and Mix-FFN, each after a LayerNorm and beside a shortcut; ``drop_path`` is how often one is left out."""
+    """Attention and Mix-FFN beside shortcuts, each after a LayerNorm; ``drop_path`` is how often one is left out."""
 
     def __init__(self, dim: int, num_heads: int, ratio: int, mlp_ratio: int, attn_scale: str, drop_path: float):
         super().__init__()
