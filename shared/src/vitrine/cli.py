@@ -175,11 +175,19 @@ def export(
         "."
     ),
     weights: WeightsOption = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="MONAI Bundles instead, a folder each, for systems that have them.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write each network of a system as ONNX, checked against PyTorch."""
     from vitrine.export import export_onnx
 
+    if bundle:
+        export_bundle = find(system).room("bundle").export_bundle
+        for network in find(system).room("networks").load_networks(weights or ()):
+            print(export_bundle(network, output / f"{system}-{network.name}"))
+        return
     for network in find(system).room("networks").load_networks(weights or ()):
         path = output / f"{system}-{network.name}.onnx"
         error = export_onnx(network.module, network.example, path).error

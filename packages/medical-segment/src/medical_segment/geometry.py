@@ -42,6 +42,19 @@ def most_likely(channels: Iterator[Tensor]) -> np.ndarray:
     return winner.numpy()
 
 
+def label_map(probabilities: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan) -> np.ndarray:
+    """The plan's numbers on the stored grid (*shape), from probabilities (K, spatial…) on the network's."""
+    channels = channels_back(probabilities, shape, affine, plan)
+    if plan.activation == "sigmoid":
+        return paint(np.stack([(channel >= THRESHOLD).numpy() for channel in channels]), plan)
+    return numbered(most_likely(channels), plan)
+
+
+def numbered(winners: np.ndarray, plan: Plan) -> np.ndarray:
+    """The plan's numbers in place of the channels' places."""
+    return np.array(plan.values, label_type(plan))[winners]
+
+
 def paint(masks: np.ndarray, plan: Plan) -> np.ndarray:
     """The label map of overlapping regions (K, spatial…): later ones of ``plan.order`` over earlier."""
     labels = np.zeros(masks.shape[1:], label_type(plan))

@@ -249,8 +249,7 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
             labels = geometry.paint(masks, plan)
         else:
             masks = None
-            numbers = np.array(plan.values, geometry.label_type(plan))
-            labels = numbers[geometry.most_likely(channels)]
+            labels = geometry.numbered(geometry.most_likely(channels), plan)
             labels = labels if plan.instances else clean_labels(labels, **tidy)
         plane.probabilities = None
         return labels, masks, None if kept is None else kept.numpy()

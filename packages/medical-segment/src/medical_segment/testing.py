@@ -1,7 +1,9 @@
 """What the tests of several rooms share: networks that need no training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -47,3 +49,40 @@ def small_network(plan: Plan = PLAN_3D) -> SegmentationNetwork:
     weights = Weights("small", Path("small.safetensors"), "0" * 64)
     example = torch.zeros(2, len(plan.channels), *plan.patch)
     return SegmentationNetwork("small", Thresholds(len(plan.labels)).eval(), example, weights, plan)
+
+
+PATIENT = {"PatientName": "Invented^Jane", "PatientID": "SECRET-4711", "PatientBirthDate": "19700101"}
+
+
+def write_dicom_series(
+    folder: Path, values: np.ndarray, orientation: Sequence[float] = (1, 0, 0, 0, 1, 0), name: str = "{}.dcm"
+) -> Path:
+    """int16 (columns, rows, slices) as a series of MR slices of 1 x 1 mm every 2 mm, of an invented patient.
+
+    The files are numbered from 1 without leading zeros; the stored values mean ``2 * value - 100``. Returns the folder.
+    """
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+    folder.mkdir(exist_ok=True)
+    normal = np.cross(orientation[:3], orientation[3:])
+    study, series, frame = generate_uid(), generate_uid(), generate_uid()
+    for number in range(values.shape[2]):
+        found = pydicom.Dataset()
+        found.file_meta = pydicom.dataset.FileMetaDataset()
+        found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID = MRImageStorage
+        found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID = generate_uid()
+        found.StudyInstanceUID, found.SeriesInstanceUID, found.FrameOfReferenceUID = study, series, frame
+        found.Modality, found.InstanceNumber, found.SliceThickness = "MR", number + 1, 2
+        found.Rows, found.Columns, found.PixelSpacing = values.shape[1], values.shape[0], [1, 1]
+        found.ImageOrientationPatient = list(orientation)
+        found.ImagePositionPatient = [float(part) for part in 2 * number * normal]
+        found.SamplesPerPixel, found.PhotometricInterpretation = 1, "MONOCHROME2"
+        found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = 16, 16, 15, 1
+        found.RescaleSlope, found.RescaleIntercept = 2, -100
+        for key, value in PATIENT.items():
+            setattr(found, key, value)
+        found.PixelData = values[:, :, number].T.astype("<i2").tobytes()
+        found.save_as(folder / name.format(number + 1), enforce_file_format=True)
+    return folder

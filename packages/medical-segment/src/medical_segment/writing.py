@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image
 
 from medical_segment.nifti import write_nifti
+from medical_segment.volume import Volume
 
 if TYPE_CHECKING:
     from medical_segment.result import Result
@@ -21,14 +22,15 @@ def write_maps(result: "Result", folder: Path) -> None:
             maps[f"region-{_plain(name)}"] = mask.astype(np.uint8)
     for name, values in maps.items():
         if values is not None:
-            _write_map(result, folder, name, values)
+            write_map(result.volume, folder, name, values)
     if result.probabilities is not None:
         _write_probabilities(result, folder)
 
 
-def _write_map(result: "Result", folder: Path, name: str, values: np.ndarray) -> None:
-    if not result.is_picture:
-        write_nifti(folder / f"{name}.nii.gz", values, result.volume)
+def write_map(volume: Volume, folder: Path, name: str, values: np.ndarray) -> None:
+    """Whole numbers (spatial…) on the grid of ``volume``: NAME.nii.gz, NAME.png, or NAME.tif for several pages."""
+    if volume.has_millimetres:
+        write_nifti(folder / f"{name}.nii.gz", values, volume)
     elif values.ndim == 2:
         Image.fromarray(values).save(folder / f"{name}.png")
     else:
@@ -38,7 +40,7 @@ def _write_map(result: "Result", folder: Path, name: str, values: np.ndarray) ->
 def _write_probabilities(result: "Result", folder: Path) -> None:
     """float32: the channels are NIfTI's fourth axis, or a TIFF's C."""
     values = result.probabilities.astype(np.float32, copy=False)
-    if not result.is_picture:
+    if result.volume.has_millimetres:
         values = values if values.ndim == 4 else values[:, :, :, None]
         write_nifti(folder / "probabilities.nii.gz", np.moveaxis(values, 0, -1), result.volume)
         return
