@@ -43,12 +43,12 @@ def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> 
     """``configs/inference.json``: every case below ``dataset_dir``, label maps into ``output_dir``."""
     plan = network.plan
     return {
-        "imports": ["$import torch", "$import medical_segment.bundle"],
+        "imports": ["$import torch", "$from medical_segment.bundle import cases"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/input'",
         "output_dir": "$@bundle_root + '/output'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "datalist": f"$medical_segment.bundle.cases(@dataset_dir, {len(plan.channels)})",
+        "datalist": f"$cases(@dataset_dir, {len(plan.channels)})",
         "network_def": {
             "_target_": "medical_segment.architectures.build_model",
             "architecture": facts["architecture"],
