@@ -158,7 +158,7 @@ def compare_speed(size: str) -> None:
             (name, times[name], f"{times[peer] / times[name]:.2f}x", f"{(logits[name] - logits[peer]).abs().max():.0e}")
             for name in variants
         ]
-        header = ("order and engine", "seconds", f"speed to {peer}", "largest change of a logit")
+        header = ("order and engine", "seconds", f"speed against {peer}", "largest change of a logit")
         print_table(f"{size}, a clip of {seconds} s, {torch.get_num_threads()} threads", header, rows)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vitrine.errors import InputError
-from vitrine.pipeline import MAX_OPEN, Failure, Pipeline, run
+from vitrine.pipeline import MAX_OPEN, Failure, Pipeline, compute, run
 
 
 @dataclass
@@ -190,6 +190,23 @@ def test_a_failed_source_gives_no_more_items():
     assert outcomes(job, "a.100", "b.2") == {"a": "is bad", "b": doubles(2)}
     assert job.batches == [4, 2]
     assert "item a5" not in job.events
+
+
+def test_rows_of_several_shapes_are_a_failure():
+    class Uneven(Toy):
+        def infer(self, batch: Tensor) -> Tensor:
+            return batch
+
+    found = dict(run(Uneven(sides={"a": [1, 2]}), [Path("a.4"), Path("b.4")], batch_size=2))
+    assert "shapes" in found[Path("a.4")].reason and found[Path("b.4")] == [0, 1, 2, 3]
+
+
+def test_one_open_sample_gives_what_the_runner_gives():
+    job = Toy(sides={"a": [1, 1, 2]})
+    assert compute(job, Sample(Path("a.9")), batch_size=4) == doubles(9)
+    assert job.batches == [2, 1, 2, 1, 2, 1]
+    with pytest.raises(InputError):
+        compute(Toy(wrong={"infer": 1}), Sample(Path("a.9")), batch_size=4)
 
 
 def test_a_wrong_number_of_rows_is_a_failure():

@@ -4,12 +4,15 @@ import io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from audio_classify import jobs
+from audio_classify.stream import WAITING_BLOCKS, microphone_blocks
 from audio_classify.testing import RATE, SMALL, hiss, silence, small_network
 from vitrine.testing.commands import call
 from vitrine.weights import save
@@ -80,6 +83,38 @@ def test_a_live_stream_on_standard_input(classify, monkeypatch):
     outcome = classify("-", "--begin", 0.1, "--keep", 0.1)
     assert outcome.status == 0, outcome.stderr
     assert rows(outcome) and all(row.keys() == {"label", "start", "end", "probability"} for row in rows(outcome))
+
+
+class Microphone:
+    """A sound card that hands over ten seconds at once, as one that waited does."""
+
+    def __init__(self, rate: int, blocksize: int, channels: int, callback):
+        self.blocks, self.callback = np.split(hiss(10), 100), callback
+
+    def __enter__(self):
+        for block in self.blocks:
+            self.callback(block[:, None], len(block), None, None)
+
+    def __exit__(self, *_: object):
+        pass
+
+
+def test_of_a_microphone_the_oldest_blocks_are_dropped(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sounddevice", SimpleNamespace(InputStream=Microphone, PortAudioError=OSError))
+    blocks = microphone_blocks(RATE)
+    kept = [next(blocks) for _ in range(WAITING_BLOCKS)]
+    assert np.array_equal(np.concatenate(kept), hiss(10)[-WAITING_BLOCKS * 1600 :])
+    assert capsys.readouterr().err.count("too slow for this microphone") == 100 - WAITING_BLOCKS
+
+
+def test_ctrl_c_is_how_listening_ends(classify, monkeypatch):
+    def blocks(rate: int):
+        yield hiss(3)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "microphone_blocks", blocks)
+    outcome = classify("--microphone")
+    assert outcome.status == 0 and not outcome.stderr
 
 
 def test_a_file_on_standard_input_is_named_as_such(classify, monkeypatch):

@@ -93,13 +93,60 @@ def run(
         runner.close()
 
 
+def compute(pipeline: Pipeline[Sample, Result], sample: Sample, *, batch_size: int) -> Result:
+    """The result of one open sample, in batches of consecutive items of one shape; errors pass through."""
+    rows = _Rows()
+    for batch in _alike(pipeline.items(sample), batch_size):
+        for row in pipeline.infer(torch.stack(batch)):
+            rows.put(rows.reserve(), row)
+    return pipeline.collect(sample, rows.stacked())
+
+
+def _alike(items: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """At most ``size`` consecutive items of one shape at a time."""
+    batch: list[Tensor] = []
+    for item in items:
+        if batch and (len(batch) == size or item.shape != batch[0].shape):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+class _Rows:
+    """Rows of output, all of one shape, in one buffer that doubles: thousands of small tensors between the large ones
+    of the work would keep memory from being given back."""
+
+    def __init__(self):
+        self.count = 0
+        self._buffer = torch.empty(0)
+
+    def reserve(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+    def put(self, place: int, row: Tensor) -> None:
+        if place >= len(self._buffer):
+            filled, self._buffer = self._buffer, row.new_empty((2 * self.count, *row.shape))
+            if len(filled):
+                self._buffer[: len(filled)] = filled
+        if row.shape != self._buffer.shape[1:]:
+            raise ValueError(f"rows of the shapes {tuple(row.shape)} and {tuple(self._buffer.shape[1:])}")
+        self._buffer[place] = row
+
+    def stacked(self) -> Tensor:
+        """(rows, ...), empty where none was reserved."""
+        return self._buffer[: self.count]
+
+
 @dataclass(eq=False)
 class _Job:
     """One source: its sample while that is open, the rows that came back, and what became of it."""
 
     source: Path
     sample: Any = None
-    rows: list[Tensor | None] = field(default_factory=list)
+    rows: _Rows = field(default_factory=_Rows)
     waiting: int = 0
     outcome: Any = None
 
@@ -139,8 +186,7 @@ class _Runner:
             job = self.jobs.popleft()
             try:
                 if job.outcome is None:
-                    rows = torch.stack(job.rows) if job.rows else torch.empty(0)
-                    job.outcome = self.pipeline.collect(job.sample, rows)
+                    job.outcome = self.pipeline.collect(job.sample, job.rows.stacked())
             except Exception as error:
                 job.outcome = _failure(job.source, error)
             finally:
@@ -158,8 +204,7 @@ class _Runner:
 
     def _add(self, job: _Job, item: Tensor) -> None:
         kind = (item.shape, item.dtype)
-        self.batches.setdefault(kind, []).append(_Waiting(job, len(job.rows), item))
-        job.rows.append(None)
+        self.batches.setdefault(kind, []).append(_Waiting(job, job.rows.reserve(), item))
         job.waiting += 1
         if len(self.batches[kind]) == self.batch_size:
             self._compute(kind)
@@ -172,13 +217,13 @@ class _Runner:
             rows = self.pipeline.infer(torch.stack([waiting.item for waiting in batch]))
             if len(rows) != len(batch):
                 raise ValueError(f"{len(rows)} rows came back for {len(batch)} items")
+            for waiting, row in zip(batch, rows, strict=True):
+                waiting.job.rows.put(waiting.place, row)
+                waiting.job.waiting -= 1
         except Exception as error:
             for job in {waiting.job for waiting in batch}:
                 self._fail(job, error)
             return
-        for waiting, row in zip(batch, rows, strict=True):
-            waiting.job.rows[waiting.place] = row
-            waiting.job.waiting -= 1
         if self.on_progress:
             for job, count in Counter(waiting.job for waiting in batch).items():
                 self.on_progress(job.source, count)

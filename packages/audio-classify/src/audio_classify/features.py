@@ -15,8 +15,10 @@ from vitrine.preprocess.filterbank import SILENCE, filterbank, frame_length, hop
 class Features:
     """``mean`` and ``std`` of log energies in the training data; ``num_frames`` of 10 ms is the longest input.
 
-    ``kept_bins`` silences the frequencies above: for networks that only know telephone speech. ``pad_after_norm`` puts
-    zeros behind the normalised spectrogram, as SUPERB's code does, in place of zeros before it.
+    ``kept_bins`` silences the frequencies above: for networks that only know telephone speech. ``centred`` takes from
+    each band its mean over the clip, and with it what a microphone, a room and a voice have of their own (cepstral mean
+    normalisation). ``pad_after_norm`` puts zeros behind the normalised spectrogram, as SUPERB's code does, in place of
+    zeros before it.
     """
 
     sample_rate: int
@@ -24,6 +26,7 @@ class Features:
     std: float
     num_frames: int
     kept_bins: int | None = None
+    centred: bool = False
     pad_after_norm: bool = False
 
     @property
@@ -44,8 +47,10 @@ class Features:
         return F.pad(spectrogram[..., : self.kept_bins], (0, rest), value=SILENCE)
 
     def normalise(self, spectrogram: Tensor) -> Tensor:
-        """The official scale: divided by twice the standard deviation."""
-        return (spectrogram - self.mean) / (2 * self.std)
+        """(..., frames, 128) in the official scale: divided by twice the standard deviation."""
+        if self.centred:
+            spectrogram = self._centre(spectrogram)
+        return self._scale(spectrogram)
 
     def network_input(self, waveform: Tensor, *, exact: bool, shortest: int = 1) -> Tensor:
         """(..., samples) -> (..., frames, 128), cut to ``num_frames``.
@@ -55,11 +60,20 @@ class Features:
         """
         spectrogram = self.raw(waveform)[..., : self.num_frames, :]
         missing = (self.num_frames if exact else shortest) - spectrogram.shape[-2]
-        if missing <= 0:
-            return self.normalise(spectrogram)
-        if exact and self.pad_after_norm:
-            return F.pad(self.normalise(spectrogram), (0, 0, 0, missing))
-        return self.normalise(F.pad(spectrogram, (0, 0, 0, missing), value=0.0 if exact else SILENCE))
+        zeros = exact and self.pad_after_norm
+        value = 0.0 if zeros else self._scale(0.0 if exact else SILENCE)
+        return F.pad(self.normalise(spectrogram), (0, 0, 0, max(0, missing)), value=value)
+
+    def _centre(self, spectrogram: Tensor) -> Tensor:
+        """Each band's mean over the frames that are not digital silence moved to ``mean``."""
+        sounding = (spectrogram > SILENCE + 1e-3).any(-1, keepdim=True)
+        count = sounding.sum(-2, keepdim=True).clamp(min=1)
+        means = (spectrogram * sounding).sum(-2, keepdim=True) / count
+        return self.silence_high(spectrogram - (means - self.mean) * sounding)
+
+    def _scale(self, energy: Any) -> Any:
+        """A number or a tensor of them."""
+        return (energy - self.mean) / (2 * self.std)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

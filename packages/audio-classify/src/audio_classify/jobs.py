@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -80,8 +81,9 @@ def listen_live(pipeline: AudioPipeline, rate: int | None) -> int:
         raise UsageError(pipeline.network.name, "has no classes to listen for", "take fine-tuned weights")
     sample_rate = pipeline.network.features.sample_rate
     blocks = pcm_blocks(sys.stdin.buffer, rate, sample_rate) if rate else microphone_blocks(sample_rate)
-    for event in listen(pipeline, blocks):
-        print(json.dumps(event.to_dict()), flush=True)
+    with suppress(KeyboardInterrupt):  # how one ends it
+        for event in listen(pipeline, blocks):
+            print(json.dumps(event.to_dict()), flush=True)
     return 0
 
 

@@ -16,7 +16,7 @@ from audio_classify.result import Result
 from audio_classify.windows import Moments, Window, cut_windows
 from vitrine.engine import prepare
 from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Pipeline
+from vitrine.pipeline import Pipeline, compute
 from vitrine.preprocess.audio import Recording, open_audio
 
 PREDICT_BATCH = 16
@@ -101,9 +101,7 @@ class AudioPipeline(Pipeline[Sample, Result]):
     def predict(self, sound: np.ndarray | Path | str, sample_rate: int | None = None) -> Result:
         """The result for a path, or for a mono waveform (samples,) in -1..1 of ``sample_rate`` (the network's own)."""
         sample = self.read(Path(sound)) if isinstance(sound, Path | str) else self._in_memory(sound, sample_rate)
-        items = self.items(sample)
-        outputs = [self.infer(torch.stack(batch)) for batch in _alike(items, PREDICT_BATCH)]
-        return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0))
+        return compute(self, sample, batch_size=PREDICT_BATCH)
 
     def read(self, source: Path) -> Sample:
         return Sample(source, open_audio(source))
@@ -185,18 +183,6 @@ class AudioPipeline(Pipeline[Sample, Result]):
             events += tracker.add(scores)
         events += tracker.end(seconds)
         return sorted(events, key=lambda event: (event.start, event.end, event.label))
-
-
-def _alike(items: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
-    """Batches of at most ``size`` consecutive items of one shape."""
-    batch: list[Tensor] = []
-    for item in items:
-        if batch and (len(batch) == size or item.shape != batch[0].shape):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 def load(

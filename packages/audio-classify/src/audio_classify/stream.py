@@ -3,6 +3,7 @@
 import queue
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -64,9 +65,10 @@ def microphone_blocks(sample_rate: int) -> Iterator[np.ndarray]:
     waiting: queue.Queue[np.ndarray] = queue.Queue(WAITING_BLOCKS)
 
     def keep(block: np.ndarray, *_: object) -> None:
-        if waiting.full():
-            waiting.get_nowait()
-            print("audio-classify: too slow for this microphone, a block was dropped", file=sys.stderr)
+        with suppress(queue.Empty):  # taken by the reader in the meantime
+            if waiting.full():
+                waiting.get_nowait()
+                print("audio-classify: too slow for this microphone, a block was dropped", file=sys.stderr)
         waiting.put_nowait(block[:, 0].copy())
 
     try:

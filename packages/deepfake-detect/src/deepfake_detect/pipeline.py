@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
@@ -22,7 +21,7 @@ from vitrine.errors import InputError, UsageError
 from vitrine.faces.detector import load_detector
 from vitrine.faces.face import Face
 from vitrine.faces.tracks import link
-from vitrine.pipeline import Pipeline
+from vitrine.pipeline import Pipeline, compute
 from vitrine.preprocess.image import normalise
 from vitrine.preprocess.video import Frame, sample_indices
 
@@ -116,9 +115,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def predict(self, images: np.ndarray | Path | str) -> Result:
         """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
         sample = self.read(Path(images)) if isinstance(images, Path | str) else self._in_memory(np.asarray(images))
-        items = self.items(sample)
-        outputs = [self.infer(torch.stack(batch)) for batch in iter(lambda: list(islice(items, PREDICT_BATCH)), [])]
-        return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0))
+        return compute(self, sample, batch_size=PREDICT_BATCH)
 
     def read(self, source: Path) -> Sample:
         return self._sample(source, open_frames(source))
