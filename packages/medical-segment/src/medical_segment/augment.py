@@ -66,7 +66,7 @@ class Augmentation:
         """-> image (C, *patch) float32, label (1, *patch) int64."""
         self.transform.set_random_state(seed=seed)
         (changed,) = self.transform({key: sample[key] for key in KEYS})  # the cut gives a list
-        return torch.as_tensor(changed["image"]).float(), torch.as_tensor(changed["label"]).long()
+        return changed["image"].as_tensor().float(), changed["label"].as_tensor().long()
 
 
 def _cut(plan: Plan) -> list[Callable]:
@@ -98,16 +98,16 @@ def _geometry(plan: Plan, options: Augment) -> list[Callable]:
 def _intensity(plan: Plan, options: Augment) -> list[Callable]:
     """In units of the image's own deviation, since it was normalised before."""
     return [
-        RandGaussianNoised("image", options.noise, std=0.3),
+        RandGaussianNoised("image", prob=options.noise, std=0.3),
         RandGaussianSmoothd("image", *[(0.5, 1.0)] * 3, prob=options.blur),
-        RandScaleIntensityd("image", 0.3, options.brightness),
+        RandScaleIntensityd("image", 0.3, prob=options.brightness),
         RandShiftIntensityd("image", 0.3, prob=options.brightness),
         RandSimulateLowResolutiond(
-            "image", options.low_resolution, upsample_mode=INTERPOLATION[plan.dims], zoom_range=(0.5, 1.0)
+            "image", prob=options.low_resolution, upsample_mode=INTERPOLATION[plan.dims], zoom_range=(0.5, 1.0)
         ),
-        RandAdjustContrastd("image", options.gamma, gamma=(0.7, 1.5), retain_stats=True),
-        RandLambdad("image", torch.neg, options.invert),
-        RandLambdad("image", _swapped, options.swap_channels),
+        RandAdjustContrastd("image", prob=options.gamma, gamma=(0.7, 1.5), retain_stats=True),
+        RandLambdad("image", torch.neg, prob=options.invert),
+        RandLambdad("image", _swapped, prob=options.swap_channels),
     ]
 
 

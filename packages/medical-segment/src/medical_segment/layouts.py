@@ -87,12 +87,13 @@ def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
         pictures_in_colour = len(channels) == 3 and not found[1].exists()
         cases.append(Case(name, tuple(found[:1] if pictures_in_colour else found), label))
     dims = 2 if ending.lower() in PICTURE_SUFFIXES else 3
-    names, regions, values, order = _classes(content)
+    names, regions, values, order = class_names(content)
     return _collection(folder, cases, channels, names, dims, regions=regions, values=values, order=order)
 
 
-def _classes(content: Mapping[str, Any]) -> tuple:
-    """Names of classes by number; or of regions, if one covers several numbers, with values and order."""
+def class_names(content: Mapping[str, Any]) -> tuple:
+    """From nnU-Net's dataset.json: names of classes by number, None, (), (); or, if one covers several numbers, names
+    of regions, the numbers of each, their values and the order of painting."""
     numbers = {name: tuple(value) if isinstance(value, list) else (value,) for name, value in content["labels"].items()}
     numbers.pop("ignore", None)
     if all(len(value) == 1 for value in numbers.values()):

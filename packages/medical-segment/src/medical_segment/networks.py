@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medical_segment import system
+from medical_segment import checkpoint, system
 from medical_segment.architectures import build_model
 from medical_segment.plan import Plan
-from vitrine.errors import InputError
 from vitrine.network import Network
-from vitrine.weights import load_into, read_state, resolve
+from vitrine.weights import load_into, resolve
 
 BUNDLED = ("hippocampus", "hippocampus-xlstm", "nuclei")
 
@@ -33,15 +32,11 @@ def load_networks(weights: Sequence[str] = ()) -> list[SegmentationNetwork]:
 
 
 def load_network(name: str) -> SegmentationNetwork:
-    """One weight file by its catalogued name or its path."""
+    """One weight file by its catalogued name or its path: ours, or an official one of either system."""
     weights = resolve(system, name)
-    state, metadata = read_state(weights.path)
-    try:
-        module = build_model(metadata["architecture"], metadata["config"])
-        plan = Plan.from_dict(metadata["plan"], weights.path)
-    except (KeyError, TypeError) as error:
-        problem = f"its metadata lacks what {system.name} needs ({error})"
-        raise InputError(weights.path, problem, "use a file that 'vitrine train' wrote") from error
-    load_into(module, state, subject=weights.path)
+    architecture, config, plan, state = checkpoint.read(weights.path)
+    with torch.device("meta"):
+        module = build_model(architecture, config)
+    load_into(module, state, subject=weights.path, assign=True)
     example = torch.zeros(2, len(plan.channels), *plan.patch)
     return SegmentationNetwork(weights.name, module.eval(), example, weights, plan)

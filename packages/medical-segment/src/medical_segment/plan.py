@@ -6,7 +6,7 @@ from typing import Any
 
 from vitrine.errors import InputError
 
-NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "none")
+NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "rgb", "none")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Plan:
     for all channels: ``zscore`` (each case and channel by its own mean and deviation), ``zscore-nonzero`` (of the
     non-zero voxels, zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last stored axis by
     itself, as SegFormer3D's BraTS files were trained), ``ct`` (clip to ``intensity``'s first two numbers, subtract the
-    third, divide by the fourth) or ``none``.
+    third, divide by the fourth), ``rgb`` (divide by 255) or ``none``.
 
     ``labels``: the names of the output channels, in order. ``activation``: ``softmax`` where they exclude one another
     (the first is the background) or ``sigmoid`` where they overlap. ``values``: each channel's number in the label map,

@@ -79,6 +79,8 @@ def normalise(image: Tensor, plan: Plan) -> Tensor:
         case "ct":
             low, high, mean, std = plan.intensity
             return (image.clamp(low, high) - mean) / std
+        case "rgb":
+            return image / 255
     return image
 
 

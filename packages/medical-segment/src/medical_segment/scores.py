@@ -4,6 +4,7 @@ Rules for labels that are not there. In neither: Dice and NSD are 1 (nothing was
 both: Dice and NSD are 0, HD95 is undefined. Undefined values are NaN; means leave them out and say how many.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,9 +51,10 @@ def overlap(
         return Overlap(same, float("nan"), same)
     masks = [torch.from_numpy(np.ascontiguousarray(mask)).bool() for mask in (predicted, truth)]
     if surface == "elements":
-        edges, distances, areas = get_edge_surface_distance(
-            *masks, spacing=list(spacing), use_subvoxels=True, symmetric=True
-        )
+        with warnings.catch_warnings(action="ignore"):  # of its own deprecated argument
+            edges, distances, areas = get_edge_surface_distance(
+                *masks, spacing=list(spacing), use_subvoxels=True, symmetric=True
+            )
         sides = [_sorted(found, area[edge]) for edge, found, area in zip(edges, distances, areas, strict=True)]
         hd95 = max(_percentile(*side, 0.95) for side in sides)
         whole = sum(float(area.sum()) for _, area in sides)

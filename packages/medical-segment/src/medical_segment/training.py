@@ -67,8 +67,10 @@ class Model(Section):
 
 
 class Recipe(vitrine.recipes.Recipe):
-    """``optimizer``: AdamW, or nnU-Net's SGD with Nesterov momentum. ``tolerance``: mm within which NSD counts a
-    surface as right. ``windows_per_case``: how many windows of each case an epoch holds."""
+    """``optimizer``: AdamW, or nnU-Net's SGD with Nesterov momentum. ``windows_per_case``: how many windows of each
+    case an epoch holds. For the evaluation: ``tolerance``, the mm within which NSD counts a surface as right;
+    ``surface``, how surfaces are counted (``scores.overlap``); ``mirror``, whether views are mirrored too; ``beside``,
+    the names of networks to measure on the same cases."""
 
     data: Data
     plan: Planned = Planned()
@@ -78,6 +80,9 @@ class Recipe(vitrine.recipes.Recipe):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     windows_per_case: Annotated[int, Field(ge=1)] = 1
     tolerance: Annotated[float, Field(gt=0)] = 1.0
+    surface: Literal["elements", "voxels"] = "elements"
+    mirror: bool = False
+    beside: tuple[str, ...] = ()
 
 
 class Task(vitrine.training.Task):
