@@ -23,8 +23,8 @@ def assert_silent(text: str | bytes) -> None:
 def test_a_dicom_series(series, tmp_path, tiny_weights):
     pytest.importorskip("highdicom")
     outcome = call(
-        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager", "--dicom-seg",
-        "--probabilities",
+        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager",
+        "--dicom-seg", "--probabilities",
     )  # fmt: skip
     assert outcome.status == 0, outcome.stderr
     assert_silent(outcome.stdout + outcome.stderr)
