@@ -55,20 +55,21 @@ def test_a_scan_into_a_folder(segment, scan, tmp_path):
 
 def test_cells_into_a_folder(with_network, tmp_path):
     picture = np.full((50, 60, 3), 10, np.uint8)
-    picture[5:15, 5:15] = picture[30:40, 30:45] = 250
+    picture[5:45, 5:25] = picture[5:40, 30:50] = 250
     Image.fromarray(picture).save(tmp_path / "cells.png")
     outcome = with_network(PLAN_2D, tmp_path / "cells.png", "-o", tmp_path / "out")
     assert outcome.status == 0, outcome.stderr
     folder = tmp_path / "out" / "cells.png"
     instances = np.asarray(Image.open(folder / "instances.png"))
     head, *lines = (folder / "objects.csv").read_text().splitlines()
-    assert instances.shape == (50, 60) and instances.max() == len(lines) == rows(outcome)[0]["objects"]
+    assert instances.shape == (50, 60) and instances.max() == len(lines) == rows(outcome)[0]["objects"] == 2
     assert head == "number,page,area,row,column,mean_intensity"
     assert {path.name for path in folder.iterdir()} >= {"labels.png", "overview.png", "viewer.html"}
 
 
 def test_pages_into_a_folder(with_network, tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 999, (3, 40, 41)).astype(np.uint16))
+    pages = np.random.default_rng(0).integers(0, 999, (3, 40, 41)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
     outcome = with_network(PLAN_2D, tmp_path / "a.tif", "-o", tmp_path / "out", "--probabilities")
     assert outcome.status == 0, outcome.stderr
     folder = tmp_path / "out" / "a.tif"
@@ -98,6 +99,13 @@ def test_resume_sees_a_changed_series(segment, series, tmp_path):
     (series / "18.dcm").unlink()
     again = segment(series, "-o", tmp_path / "out", "--resume")
     assert rows(again)[0]["shape"] == [20, 26, 17]
+
+
+def test_a_result_never_takes_the_place_of_its_series(segment, series):
+    before = sorted(series.iterdir())
+    outcome = segment(series, "-o", series.parent)
+    assert outcome.status == 2 and "replaced by its own result" in outcome.stderr
+    assert sorted(series.iterdir()) == before
 
 
 def test_a_folder_of_cases(segment, scan, series, tmp_path):

@@ -36,11 +36,11 @@ def test_from_python(tiny_weights, blob, scan):
 
 
 def test_the_ball_is_found_with_its_volume(blob):
-    plan = replace(PLAN_3D, labels=("background", "ball"), values=(0, 1))
+    plan = replace(PLAN_3D, labels=("background", "ball"), values=(), order=())
     result = pipeline(plan).predict(blob, np.diag([1, 1, 2.0, 1]))
     (ball,) = result.structures
     true = int((blob > 300).sum())
-    assert abs(ball.voxels - true) < 0.1 * true and ball.ml == pytest.approx(ball.voxels * 0.002)
+    assert true <= ball.voxels < 1.5 * true and ball.ml == pytest.approx(ball.voxels * 0.002)
     assert result.to_dict()["structures"]["ball"]["voxels"] == ball.voxels
 
 
@@ -81,12 +81,12 @@ class Lopsided(nn.Module):
 
 
 def test_mirrored_views_are_averaged(blob):
-    plan = replace(PLAN_3D, labels=("background", "ball"), values=(0, 1), patch=(20, 26, 18))
+    plan = replace(PLAN_3D, labels=("background", "ball"), values=(), order=(), patch=(20, 26, 18))
     network = SegmentationNetwork(**{**vars(small_network(plan)), "module": Lopsided()})
     job = SegmentationPipeline([network], Options(mirror=True, probabilities=True), engine="eager", device="cpu")
     one = job.predict(blob).probabilities
     other = job.predict(blob[::-1].copy()).probabilities
-    assert np.allclose(one, other[:, ::-1], atol=1e-6)
+    assert np.allclose(one, other[:, ::-1], atol=1e-4)
     plain = SegmentationPipeline([network], Options(probabilities=True), engine="eager", device="cpu")
     assert not np.allclose(plain.predict(blob).probabilities, one, atol=1e-3)
 
@@ -111,9 +111,10 @@ def test_regions_and_their_three_numberings(blob):
 
     class Nested(nn.Module):
         def forward(self, image):
-            return torch.cat([image[:, :1] - limit for limit in (1.5, 0.5, 2.5)], dim=1)
+            return torch.cat([image[:, :1] - limit for limit in (600, 300, 1000)], dim=1)
 
-    network = SegmentationNetwork(**{**vars(small_network(PLAN_REGIONS)), "module": Nested()})
+    plan = replace(PLAN_REGIONS, normalisation="none")
+    network = SegmentationNetwork(**{**vars(small_network(plan)), "module": Nested()})
     data = np.stack([blob.astype(float)] * 4)
     data[:, 6:11, 13:18, 8:13] += 300
     data[:, 8, 15, 10] += 900
@@ -151,14 +152,18 @@ def test_files_of_one_case(tmp_path, blob):
     assert job.fingerprint(files[0]) != before
 
 
-def test_a_flat_network_takes_the_slices_of_a_scan(blob):
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_flat_network_takes_the_slices_of_a_scan(blob, axis):
     """Cut across the widest distance between slices, and put together again."""
-    for axis in range(3):
-        spacing = np.ones(3)
-        spacing[axis] = 5
-        result = _slices(blob, spacing)
-        assert result.labels.shape == blob.shape
-        assert abs(int(result.structures[0].voxels) - int((blob > 300).sum())) < 600
+    spacing = np.ones(3)
+    spacing[axis] = 5
+    result = _slices(blob, spacing)
+    assert result.labels.shape == blob.shape and result.structures[0].ml == pytest.approx(
+        result.structures[0].voxels * 0.005
+    )
+    for number in (0, 7):
+        alone = pipeline(FLAT).predict(np.take(blob, number, axis))
+        assert np.array_equal(np.take(result.labels, number, axis), alone.labels)
 
 
 def _slices(blob, spacing):
@@ -177,13 +182,12 @@ def _slices(blob, spacing):
 def test_pictures_and_their_pages(tmp_path):
     rng = np.random.default_rng(0)
     pages = rng.integers(0, 30, (3, 40, 50)).astype(np.uint16)
-    pages[:, 5:12, 6:14] = 60000
-    pages[1, 25:33, 30:40] = 60000
-    tifffile.imwrite(tmp_path / "stack.tif", pages, metadata={"axes": "ZYX"})
+    pages[:, 2:38, 2:15] = pages[:, 2:38, 20:34] = 60000  # half of a page: they lie one deviation above the mean
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack", metadata={"axes": "ZYX"})
     result = pipeline(PLAN_2D).predict(tmp_path / "stack.tif")
     assert result.instances.shape == (3, 40, 50) and result.instances.dtype == np.uint16
     assert sorted(np.unique(result.instances)) == list(range(len(result.things) + 1))
-    assert {thing.page for thing in result.things} == {0, 1, 2}
+    assert [thing.page for thing in result.things] == [0, 0, 1, 1, 2, 2]
     grey = pipeline(PLAN_2D).predict(np.stack([pages[1]] * 3, -1))
     assert grey.labels.shape == (40, 50)
 

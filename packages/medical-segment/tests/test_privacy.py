@@ -23,8 +23,8 @@ def assert_silent(text: str | bytes) -> None:
 def test_a_dicom_series(series, tmp_path, tiny_weights):
     pytest.importorskip("highdicom")
     outcome = call(
-        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager", "--dicom-seg",
-        "--probabilities",
+        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager",
+        "--dicom-seg", "--probabilities",
     )  # fmt: skip
     assert outcome.status == 0, outcome.stderr
     assert_silent(outcome.stdout + outcome.stderr)
@@ -70,9 +70,11 @@ def test_no_message_repeats_a_tag(tmp_path, blob, capfd):
 
 def test_a_dicom_seg_is_found_again_and_equal(series, tmp_path, tiny_weights):
     highdicom = pytest.importorskip("highdicom")
-    call("medical_segment", series, "-o", tmp_path, "--weights", tiny_weights, "--engine", "eager", "--dicom-seg")
-    found = highdicom.seg.segread(tmp_path / "series" / "segmentation.dcm")
-    labels = np.asarray(nibabel.load(tmp_path / "series" / "labels.nii.gz").dataobj)
+    call(
+        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager", "--dicom-seg"
+    )
+    found = highdicom.seg.segread(tmp_path / "out" / "series" / "segmentation.dcm")
+    labels = np.asarray(nibabel.load(tmp_path / "out" / "series" / "labels.nii.gz").dataobj)
     assert found.PatientName == "" and found.PatientID == ""
     sources = {path: pydicom.dcmread(path) for path in series.iterdir()}
     ordered = sorted(sources.values(), key=lambda item: item.ImagePositionPatient[2])

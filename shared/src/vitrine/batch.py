@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vitrine.command import report_failure
-from vitrine.errors import VitrineError, one_line
+from vitrine.errors import UsageError, VitrineError, one_line
 from vitrine.output import atomic_file, atomic_folder, result_names
 from vitrine.pipeline import Failure, Pipeline, run
 
@@ -41,6 +41,7 @@ class Batch:
     def run(self, sources: Sequence[Path]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
         names = result_names(sources)
+        self._spare_inputs(names)
         done = {source: row for source in sources if (row := self._done_before(source, names[source]))}
         if done and not self.quiet:
             print(f"{self.command}: {len(done)} of {len(sources)} done before", file=sys.stderr)
@@ -59,6 +60,12 @@ class Batch:
         if self.output and any(row["status"] == "done" for row in rows.values()):
             self._write_rows([rows[source] for source in sources])
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
+
+    def _spare_inputs(self, names: dict[Path, str]) -> None:
+        """UsageError where a result's folder would take the place of an input that is a folder itself."""
+        for source, name in names.items():
+            if self.output and source.is_dir() and source.resolve().is_relative_to((self.output / name).resolve()):
+                raise UsageError(source, "would be replaced by its own result", "choose another output folder")
 
     @property
     def _for_machines(self) -> bool:

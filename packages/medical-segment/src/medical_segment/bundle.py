@@ -43,12 +43,12 @@ def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> 
     """``configs/inference.json``: every case below ``dataset_dir``, label maps into ``output_dir``."""
     plan = network.plan
     return {
-        "imports": ["$import torch", "$import medical_segment.bundle"],
+        "imports": ["$import torch", "$from medical_segment.bundle import cases"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/input'",
         "output_dir": "$@bundle_root + '/output'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "datalist": f"$medical_segment.bundle.cases(@dataset_dir, {len(plan.channels)})",
+        "datalist": f"$cases(@dataset_dir, {len(plan.channels)})",
         "network_def": {
             "_target_": "medical_segment.architectures.build_model",
             "architecture": facts["architecture"],
@@ -159,7 +159,7 @@ class ReadCased(MapTransform):
 
 
 class WriteMaskd(MapTransform):
-    """Logits (K, spatial…) on the network's grid -> the label map on the file's own, and as a file in ``output_dir``."""
+    """Logits (K, spatial…) on the network's grid -> the label map on the file's own, also as a file in ``output_dir``."""
 
     def __init__(self, keys: str, plan: Mapping[str, Any], output_dir: str, source: str = "image_path"):
         super().__init__(keys)

@@ -88,6 +88,8 @@ def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
     if size is None:
         raise InputError(path, "is no NIfTI file", "give .nii, .nii.gz, a DICOM folder, PNG or TIFF")
     block = start + stream.read(size - 4)
+    if len(block) < size:
+        raise InputError(path, "is cut short", COPY_AGAIN)
     endianness = {"little": "<", "big": ">"}[sizes[size]]
     header = HEADERS[size](block, endianness=endianness, check=False)
     magic = bytes(header["magic"]).rstrip(b"\0\r\n\x1a")

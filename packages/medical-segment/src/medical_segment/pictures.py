@@ -68,7 +68,7 @@ def _read_tiff(path: Path) -> np.ndarray | None:
             raise InputError(path, "holds values that are not finite", "replace them")
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype.kind == "u":
             data = np.iinfo(data.dtype).max - data
-    return _arranged(path, data.astype(np.uint8) if data.dtype.kind == "b" else data, axes)
+        return _arranged(path, data.astype(np.uint8) if data.dtype.kind == "b" else data, axes)
 
 
 def _left_to_others(path: Path, pages: int) -> None:

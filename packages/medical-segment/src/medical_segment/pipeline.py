@@ -21,7 +21,7 @@ from medical_segment.volume import MAX_VOXELS, Kind, Volume
 from medical_segment.windows import SURE, Canvas
 from vitrine.engine import prepare as prepare_engine
 from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Pipeline
+from vitrine.pipeline import Pipeline, compute
 from vitrine.preprocess.sources import sha256
 
 PREDICT_BATCH = 4
@@ -140,10 +140,7 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
         """
         sample = self.read(Path(case)) if isinstance(case, Path | str) else self._in_memory(case, affine)
         try:
-            items = self.items(sample)
-            while batch := list(itertools.islice(items, PREDICT_BATCH)):
-                self.infer(torch.stack(batch))
-            return self.collect(sample, torch.empty(0))
+            return compute(self, sample, batch_size=PREDICT_BATCH)
         finally:
             self.close(sample)
 

@@ -34,7 +34,9 @@ def write_map(volume: Volume, folder: Path, name: str, values: np.ndarray) -> No
     elif values.ndim == 2:
         Image.fromarray(values).save(folder / f"{name}.png")
     else:
-        tifffile.imwrite(folder / f"{name}.tif", values, compression="zlib", metadata={"axes": "ZYX"})
+        tifffile.imwrite(
+            folder / f"{name}.tif", values, photometric="minisblack", compression="zlib", metadata={"axes": "ZYX"}
+        )
 
 
 def _write_probabilities(result: "Result", folder: Path) -> None:
@@ -45,7 +47,9 @@ def _write_probabilities(result: "Result", folder: Path) -> None:
         write_nifti(folder / "probabilities.nii.gz", np.moveaxis(values, 0, -1), result.volume)
         return
     axes = "CYX" if values.ndim == 3 else "CZYX"
-    tifffile.imwrite(folder / "probabilities.tif", values, compression="zlib", metadata={"axes": axes})
+    tifffile.imwrite(
+        folder / "probabilities.tif", values, photometric="minisblack", compression="zlib", metadata={"axes": axes}
+    )
 
 
 def _plain(name: str) -> str:
