@@ -322,7 +322,7 @@ def test_nnunets_optimiser(scans):
 
 def test_a_loss_that_is_no_number_stops_the_run(scans, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        Task, "training_step", lambda self, *_: self.network(torch.zeros(1, 1, 16, 16, 8)).sum() * torch.nan
+        Task, "training_step", lambda self, *_: self.network(torch.zeros(2, 1, 16, 16, 8)).sum() * torch.nan
     )
     with pytest.raises(VitrineError, match="no longer a number"):
         train(recipe(scans), tmp_path)

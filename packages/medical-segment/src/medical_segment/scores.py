@@ -50,21 +50,26 @@ def overlap(
         same = float(predicted.any() == truth.any())
         return Overlap(same, float("nan"), same)
     masks = [torch.from_numpy(np.ascontiguousarray(mask)).bool() for mask in (predicted, truth)]
-    if surface == "elements":
-        with warnings.catch_warnings(action="ignore"):  # of its own deprecated argument
-            edges, distances, areas = get_edge_surface_distance(
-                *masks, spacing=list(spacing), use_subvoxels=True, symmetric=True
-            )
-        sides = [_sorted(found, area[edge]) for edge, found, area in zip(edges, distances, areas, strict=True)]
-        hd95 = max(_percentile(*side, 0.95) for side in sides)
-        whole = sum(float(area.sum()) for _, area in sides)
-        nsd = sum(float(area[distance <= tolerance].sum()) for distance, area in sides) / whole
-    else:
-        batch = [mask[None, None] for mask in masks]
-        options = {"include_background": True, "spacing": list(spacing)}
-        hd95 = float(compute_hausdorff_distance(*batch, percentile=95, **options))
-        nsd = float(compute_surface_dice(*batch, [tolerance], **options))
+    with warnings.catch_warnings(action="ignore"):  # of MONAI's about its own deprecated arguments
+        measure = _elements if surface == "elements" else _voxels
+        hd95, nsd = measure(masks, list(spacing), tolerance)
     return Overlap(dice(predicted, truth), hd95, nsd)
+
+
+def _elements(masks: Sequence[Tensor], spacing: list[float], tolerance: float) -> tuple[float, float]:
+    options = {"spacing": spacing, "use_subvoxels": True, "symmetric": True}
+    edges, distances, areas = get_edge_surface_distance(*masks, **options)
+    sides = [_sorted(found, area[edge]) for edge, found, area in zip(edges, distances, areas, strict=True)]
+    whole = sum(float(area.sum()) for _, area in sides)
+    near = sum(float(area[distance <= tolerance].sum()) for distance, area in sides)
+    return max(_percentile(*side, 0.95) for side in sides), near / whole
+
+
+def _voxels(masks: Sequence[Tensor], spacing: list[float], tolerance: float) -> tuple[float, float]:
+    batch = [mask[None, None] for mask in masks]
+    options = {"include_background": True, "spacing": spacing}
+    hd95 = compute_hausdorff_distance(*batch, percentile=95, **options)
+    return float(hd95), float(compute_surface_dice(*batch, [tolerance], **options))
 
 
 def _sorted(distances: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:
