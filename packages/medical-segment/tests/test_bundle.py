@@ -16,6 +16,7 @@ pytest.importorskip("fire")
 pytest.importorskip("ignite")
 
 
+@pytest.mark.timeout(900)  # two imports of MONAI, a minute on a busy machine
 def test_monai_runs_the_bundle(tiny_weights, tmp_path, blob):
     outcome = call("vitrine", "export", "medical-segment", "--bundle", "-o", tmp_path, "--weights", tiny_weights)
     assert outcome.status == 0, outcome.stderr

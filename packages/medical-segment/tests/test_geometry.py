@@ -12,6 +12,7 @@ from medical_segment.pipeline import SegmentationPipeline
 from medical_segment.plan import Plan
 from medical_segment.preprocess import place
 from medical_segment.testing import PLAN_3D, small_network
+from medical_segment.writing import write_maps
 
 CODES = ["RAS", "LPS", "PIR", "SLA", "ASR"]
 
@@ -48,8 +49,7 @@ def test_resampled_labels_come_back_to_their_place(codes):
     assert dice > 0.9
 
 
-@pytest.mark.parametrize("codes", CODES)
-@pytest.mark.parametrize("tilt", [0.0, 0.3])
+@pytest.mark.parametrize(("codes", "tilt"), [("RAS", 0.0), ("LPS", 0.3), ("PIR", 0.0), ("SLA", 0.3)])
 def test_the_written_affine_is_the_read_one_bit_for_bit(codes, tilt, tmp_path, blob):
     """Also for oblique scans, whose affine lives in the sform, the qform or both."""
     for name, (sform, qform) in {"both": (2, 1), "sform": (1, 0), "qform": (0, 1)}.items():
@@ -58,8 +58,8 @@ def test_the_written_affine_is_the_read_one_bit_for_bit(codes, tilt, tmp_path, b
         image.set_qform(image.affine, qform)
         path = tmp_path / f"{name}.nii.gz"
         nibabel.save(image, path)
-        result = pipeline().predict(path)
-        result.write(tmp_path)
+        result = pipeline(overlap=0).predict(path)
+        write_maps(result, tmp_path)
         given, made = nibabel.load(path), nibabel.load(tmp_path / "labels.nii.gz")
         assert made.shape == given.shape
         assert made.affine.tobytes() == given.affine.tobytes()

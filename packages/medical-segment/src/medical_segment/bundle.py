@@ -159,7 +159,7 @@ class ReadCased(MapTransform):
 
 
 class WriteMaskd(MapTransform):
-    """Logits (K, spatial…) on the network's grid -> the label map on the file's own, also as a file in ``output_dir``."""
+    """Logits (K, spatial…) on the network's grid -> the label map on the file's, also written to ``output_dir``."""
 
     def __init__(self, keys: str, plan: Mapping[str, Any], output_dir: str, source: str = "image_path"):
         super().__init__(keys)

@@ -24,7 +24,7 @@ def draw(result: Result, path: Path) -> None:
     legend = [(palette[n], text) for n, text in enumerate(result.legend().values())]
     if result.instances is not None:
         legend = [(INK, f"{len(result.things)} objects")]
-    _sheet(rows, legend).save(path, optimize=True)
+    _sheet(rows, legend).save(path)
 
 
 def _plane_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
