@@ -18,12 +18,11 @@ import pywt
 import torch
 
 from ppg_auth.enrolment import Registry
-from ppg_auth.gallery import Gallery, protected_score
+from ppg_auth.gallery import Gallery, protected_cosine
 from ppg_auth.people import Person
 from ppg_auth.pipeline import load
 from ppg_auth.record import Record
 from ppg_auth.recording import read_recording
-from ppg_auth.scoring import Statistics
 from ppg_auth.store import open_store
 from ppg_auth.template import expand_key
 from ppg_auth.testing import capture, fake_model
@@ -61,7 +60,7 @@ def strangers(number: int, model: Model) -> list[Person]:
     bits = np.random.default_rng(0).integers(0, 256, (number, 3, 64), np.uint8)
     people = []
     for place in range(number):
-        record = Record(f"person {place}", model.sha256, bits[place], Statistics(0.3, 0.1), 1, 0.0, 0.0)
+        record = Record(f"person {place}", model.sha256, bits[place], 1, 0.0, 0.0)
         people.append(Person(str(place), 1, str(place), os.urandom(32), record, Attempts()))
     return people
 
@@ -74,11 +73,11 @@ def compare_search() -> None:
         people = strangers(number, model)
         loading = seconds(lambda people=people: Gallery(people, model.sha256))
         gallery = Gallery(people, model.sha256)
-        searching = seconds(lambda gallery=gallery: gallery.search(attempt, model.cohort))
+        searching = seconds(lambda gallery=gallery: gallery.search(attempt, model.impostors))
         some = people[:ONE_BY_ONE]
         one_by_one = seconds(
             lambda some=some: [
-                protected_score(attempt, expand_key(p.projection_key), p.record.placements) for p in some
+                protected_cosine(attempt, expand_key(p.projection_key), p.record.placements) for p in some
             ]
         )
         peer = one_by_one * number / len(some)
@@ -90,7 +89,7 @@ def compare_search() -> None:
 def measure_verification() -> None:
     """From the file to the decision that is written down, after loading."""
     pipeline = load(engine="eager", device="cpu")
-    model = Model(pipeline.network.weights.sha256, pipeline.network.cohort, pipeline.network.thresholds)
+    model = Model(pipeline.network.weights.sha256, pipeline.network.impostors)
     whole = read_recording(EXAMPLES / "ann-later.csv")
     kept = whole.seconds < whole.seconds[0] + CAPTURE
     recording = replace(whole, seconds=whole.seconds[kept], values=whole.values[kept])

@@ -85,7 +85,7 @@ def store(opened) -> Store:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
-    """A network without layers: the mean beat, turned at random; its cohort are made-up people's mean beats."""
+    """A network without layers: the mean beat, turned at random; made-up people say how wrong people score."""
     import numpy as np
     import torch
 
@@ -93,7 +93,7 @@ def weights(tmp_path_factory) -> Path:
     from ppg_auth.model import ARCHITECTURE, EMBED_DIM, build_model
     from ppg_auth.preprocess import Preprocess, SignalConfig
     from ppg_auth.recording import read_recording
-    from ppg_auth.scoring import placement_mean
+    from ppg_auth.scoring import fisher, placement_mean
     from vitrine.weights import save
 
     folder, signal = tmp_path_factory.mktemp("weights"), SignalConfig()
@@ -114,13 +114,14 @@ def weights(tmp_path_factory) -> Path:
             items.append(torch.from_numpy(windows.items[windows.good]))
     model.expert.mean.copy_(torch.cat(items)[:, signal.samples :].mean(dim=0))
     with torch.inference_mode():
-        cohort = np.stack([placement_mean(model.train(False)(rows).numpy()) for rows in items])
+        people = np.stack([placement_mean(model.train(False)(rows).numpy()) for rows in items])
+    scores = fisher(people @ people.T)[~np.eye(len(people), dtype=bool)]
     metadata = {
         "architecture": ARCHITECTURE,
         "config": asdict(model.config),
         "signal": asdict(signal),
-        "thresholds": {"0.01": 1.0, "0.05": 0.5},
+        "impostors": {"mean": float(scores.mean()), "deviation": float(scores.std())},
         "people": {"train": [], "val": []},
     }
-    save(folder / "tiny.safetensors", {**model.state_dict(), "cohort": torch.from_numpy(cohort)}, metadata)
+    save(folder / "tiny.safetensors", model.state_dict(), metadata)
     return folder / "tiny.safetensors"

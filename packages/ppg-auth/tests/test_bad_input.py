@@ -12,7 +12,8 @@ from ppg_auth.model import build_model
 from ppg_auth.networks import PulseNetwork, load_networks
 from ppg_auth.pipeline import PulsePipeline
 from ppg_auth.preprocess import SignalConfig
-from ppg_auth.testing import RATE, pulse, units
+from ppg_auth.scoring import Impostors
+from ppg_auth.testing import RATE, pulse
 from vitrine.batch import Batch
 from vitrine.errors import InputError
 from vitrine.testing.media import mutate_bytes, write_clip
@@ -30,8 +31,7 @@ def pipeline() -> PulsePipeline:
         module=build_model(CONFIG).eval(),
         example=torch.randn(2, 250 + SHAPE_POINTS),
         weights=Weights("tiny", Path("tiny"), "0" * 64),
-        cohort=units(np.random.default_rng(0), 20, 128),
-        thresholds={"0.01": 5.0},
+        impostors=Impostors(0.0, 0.1),
         signal=SignalConfig(rate=RATE),
         people={},
     )
@@ -106,29 +106,29 @@ def good_weights(folder: Path, **changes) -> Path:
         "architecture": "cvt-convmixer-lstm",
         "config": CONFIG,
         "signal": {"rate": RATE, "band": [0.4, 15.0]},
-        "thresholds": {"0.01": 5.0},
+        "impostors": {"mean": 0.5, "deviation": 0.2},
         "people": {"train": ["a"], "val": ["b"]},
     }
-    state = {**model.state_dict(), "cohort": torch.from_numpy(units(np.random.default_rng(0), 5, 128))}
-    save(folder / "w.safetensors", state | changes.pop("state", {}), {**metadata, **changes})
+    save(folder / "w.safetensors", model.state_dict() | changes.pop("state", {}), {**metadata, **changes})
     return folder / "w.safetensors"
 
 
 def test_a_weight_file_is_read_whole(tmp_path):
     (network,) = load_networks([str(good_weights(tmp_path))])
-    assert network.signal.samples == 250 and network.thresholds == {"0.01": 5.0}
+    assert network.signal.samples == 250 and network.impostors == Impostors(0.5, 0.2)
 
 
 @pytest.mark.parametrize(
     "changes, said",
     [
         ({"architecture": "genconvit-ed"}, "holds no cvt-convmixer-lstm"),
-        ({"thresholds": None}, "lacks what ppg-auth needs"),
+        ({"impostors": None}, "lacks what ppg-auth needs"),
+        ({"impostors": {"mean": 0.5, "deviation": 0.0}}, "lacks what ppg-auth needs"),
+        ({"impostors": {"mean": 0.5, "deviation": "NaN"}}, "lacks what ppg-auth needs"),
         ({"people": None}, "lacks what ppg-auth needs"),
         ({"signal": {"rate": 10, "band": [0.4, 15.0]}}, "do not fit each other"),
         ({"config": CONFIG | {"hidden": 5}}, "does not fit this network"),
         ({"config": CONFIG | {"hiden": 5}}, "lacks what ppg-auth needs"),
-        ({"state": {"cohort": torch.zeros(3, 7)}}, "do not fit each other"),
         ({"state": {"more": torch.zeros(3)}}, "1 unexpected"),
     ],
 )

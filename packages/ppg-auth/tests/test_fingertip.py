@@ -95,6 +95,12 @@ def test_a_video_file_keeps_its_irregular_times(tmp_path):
     assert windows.heart_rate == pytest.approx(60 * BEATS, abs=3)
 
 
+def test_a_video_that_takes_too_long_is_given_up(tmp_path):
+    clip = write_clip(tmp_path / "pattern.mp4")
+    with pytest.raises(InputError, match="takes over 0 s to decode"):
+        read_recording(clip, patience=0.0)
+
+
 def test_too_few_frames_a_second_are_refused():
     with pytest.raises(InputError, match="10 samples a second; at least 12"):
         Preprocess()(from_frames(frames(rate=10)))

@@ -9,14 +9,18 @@ import torch
 pytest.importorskip("lightning")
 
 from ppg_auth.augment import disturb, mask_scalogram, warp
-from ppg_auth.comparison import Protected, compare, plain
+from ppg_auth.comparison import Attempts, Placement, compare, plain, protected
 from ppg_auth.data import Take, TrainingWindows, load_takes
-from ppg_auth.figures import failure_to_acquire, false_non_matches, verification
+from ppg_auth.evaluation import trial_of
+from ppg_auth.figures import errors_at, false_non_matches, verification
+from ppg_auth.folds import cross_validate, deal
 from ppg_auth.networks import load_networks
+from ppg_auth.paper import ClosedSetTask
 from ppg_auth.pipeline import load
-from ppg_auth.preprocess import Preprocess, SignalConfig
-from ppg_auth.recording import as_recording
-from ppg_auth.testing import pulse, units
+from ppg_auth.preprocess import SignalConfig
+from ppg_auth.protocols import Captures, cut, protocols, usable
+from ppg_auth.recording import read_recording
+from ppg_auth.testing import units
 from ppg_auth.training import Task, angular_margin
 from vitrine.errors import InputError, UsageError
 from vitrine.recipes import load_recipe
@@ -76,8 +80,7 @@ def weights(folder, tmp_path_factory) -> Path:
 def test_the_command_loads_what_training_writes(weights, folder):
     (network,) = load_networks([str(weights)])
     assert network.people == {"train": [f"p{n:02}" for n in range(6)], "val": ["p09", "p10", "p11"]}
-    assert network.cohort.shape == (12, 128) and np.allclose(np.linalg.norm(network.cohort, axis=1), 1)
-    assert network.thresholds["0.01"] >= network.thresholds["0.05"]
+    assert network.impostors.deviation > 0
     assert network.module(network.example).shape == (2, 128)
     capture = load(str(weights), engine="eager").capture(folder / "p07" / "0.csv")
     assert capture.usable and capture.embeddings.shape == (len(capture.windows.good.nonzero()[0]), 128)
@@ -166,34 +169,126 @@ def test_a_bad_recording_is_named(tmp_path):
         Task(small_recipe(tmp_path))
 
 
-def takes_of(people: int, rng: np.random.Generator, scatter: float) -> dict[Take, np.ndarray]:
+def placements(people: int, rng: np.random.Generator, scatter: float) -> list[list[Placement]]:
+    """Of each of two recordings of everybody, the placements that it is cut into."""
     centres = units(rng, people, 128)
-    found = {}
+    found: list[list[Placement]] = [[], []]
     for person in range(people):
         for take in range(2):
             rows = centres[person] + scatter * units(rng, 9, 128)
-            found[Take(f"p{person}", "", Path(f"{person}{take}"))] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+            found[take] += [Placement(f"p{person}", "", part) for part in (np.split(rows, 3) if take else [rows])]
     return found
 
 
-def test_scores_are_the_products():
-    rng = np.random.default_rng(0)
-    embeddings, cohort = takes_of(8, rng, 1.0), units(rng, 30, 128)
-    takes = list(embeddings)
-    enrol = {take.person: [take] for take in takes[0::2]}
-    probe = {take.person: [take] for take in takes[1::2]}
-    attempts = compare(embeddings, enrol, probe, Protected(cohort))
+@pytest.mark.parametrize("scorer", [plain, protected])
+def test_scores_are_the_products(scorer):
+    attempts = compare(*placements(8, np.random.default_rng(0), 1.0), scorer)
     values = verification(attempts)
     assert len(attempts.scores) == 8 * 8 * 3 and values[0] < 0.05 and values[5] == 1.0
     assert false_non_matches(attempts, 0.05) < 0.1
-    scattered = takes_of(8, rng, 12.0)
-    assert verification(compare(scattered, enrol, probe, plain))[0] > 0.1
+    assert verification(compare(*placements(8, np.random.default_rng(0), 25.0), scorer))[0] > 0.1
 
 
-def test_captures_that_fail():
-    good = Preprocess()(as_recording(pulse(np.random.default_rng(0), 30.0), RATE))
-    flat = Preprocess(SignalConfig())(as_recording(np.full(1500, 3.0), RATE))
-    assert failure_to_acquire([good], 3) < 0.4 and failure_to_acquire([flat], 3) == 1.0
+def test_unlike_sensors_are_not_compared_and_failed_captures_left_out():
+    enrolled, tried = placements(3, np.random.default_rng(0), 1.0)
+    other = [Placement("p0", "camera", tried[0].rows), Placement("p1", "", np.empty((0, 128), np.float32))]
+    assert not len(compare(enrolled, other, plain).scores)
+
+
+def test_joined_groups_keep_their_attempts_apart():
+    part = compare(*placements(2, np.random.default_rng(0), 1.0), plain)
+    joined = Attempts.joined([part, part])
+    assert len(np.unique(joined.number)) == 2 * len(np.unique(part.number)) == 12
+    assert errors_at([part, part], [-2.0, 2.0]) == (0.5, 0.5)
+
+
+def test_recordings_are_cut_as_people_would_record_them(folder):
+    recording = read_recording(folder / "p00" / "0.csv")
+    parts = cut(recording, 10.0)
+    assert len(parts) == 2 and all(9.9 < np.ptp(part.seconds) <= 10 for part in parts)
+    assert parts[0].seconds[0] == pytest.approx(1.0) and parts[1].seconds[0] > parts[0].seconds[-1]
+    take = Take("p00", "", folder / "p00" / "0.csv")
+    captures, signal = Captures(), SignalConfig()
+    assert [usable(capture) for capture in captures.of(take, signal, 10.0)] == [
+        True,
+        False,
+    ]  # the second beats unevenly
+    assert captures.of(take, signal, 10.0)[0] is captures.of(take, signal, 10.0)[0]
+    assert len(captures.beginning(take, signal, None).waves) > 8
+    assert captures.of(take, signal, 4.0)[0] is None and not usable(None)
+
+
+def test_postures_make_protocols():
+    takes = [
+        Take(person, posture, Path(f"{person}{posture}{part}"))
+        for person in ("ann", "bob", "eve")
+        for posture in ("sitting", "standing")
+        for part in "ab"
+        if (person, posture) != ("eve", "standing")
+    ]
+    sizes = {p.name: (len(p.enrol), len(p.probe)) for p in protocols(takes)}
+    assert sizes == {
+        "sitting → sitting, minutes later": (3, 3),
+        "standing → standing, minutes later": (2, 2),
+        "sitting → standing": (4, 4),
+        "both postures → both, minutes later": (4, 4),
+    }
+    with pytest.raises(UsageError, match="fewer than two people have two recordings"):
+        protocols(takes[:1])
+
+
+def test_each_person_is_tested_once_and_never_by_a_network_that_knows_them():
+    recipe = load_recipe(PIPELINES / "verify.yaml")
+    folds = deal(recipe, 5)
+    tested = [person for fold in folds for person in fold.data.test]
+    assert len(tested) == len(set(tested)) == 22
+    for fold in folds:
+        parts = [set(fold.data.people(part)) for part in ("train", "val", "test")]
+        assert len(set.union(*parts)) == sum(map(len, parts)) == 52
+    with pytest.raises(UsageError, match="cannot be dealt"):
+        deal(recipe, 12)
+
+
+def test_folds_need_a_recipe_that_names_people(folder, tmp_path):
+    with pytest.raises(UsageError, match="names its people"):
+        cross_validate(small_recipe(folder), 3, tmp_path)
+
+
+def test_folds_are_trained_once(folder, tmp_path, monkeypatch):
+    """Six people of a collection, in three folds, are all tested; a second call trains nothing."""
+    people = [f"p{number:02}" for number in range(6)]
+    rows = [f"{person},sitting,{folder}/{person}/{take}.csv" for person in people for take in range(2)]
+    (tmp_path / "nr2_ufpr.csv").write_text("\n".join(["subject,posture,path", *rows]) + "\n")
+    (tmp_path / "usc_bp.csv").write_text("record,path\n")
+    data = f"data={{format: collection, path: {tmp_path}, train: [{', '.join(people)}], val: []}}"
+    recipe = small_recipe(folder, data, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}")
+    runs = tmp_path / "runs"
+    monkeypatch.setattr("ppg_auth.folds.report", lambda trials: trials)
+    trials = cross_validate(recipe, 3, runs)
+    assert sorted({take.person for trial in trials for take in trial.takes}) == people
+    written = {path: path.stat().st_mtime_ns for path in runs.glob("fold-*/weights.safetensors")}
+    cross_validate(recipe, 3, runs)
+    assert len(written) == 3 and {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_the_papers_experiment_splits_windows(folder, tmp_path):
+    people = [f"p{number:02}" for number in range(6)]
+    rows = [f"{person},sitting,{folder}/{person}/0.csv" for person in people]
+    (tmp_path / "nr2_ufpr.csv").write_text("\n".join(["subject,posture,path", *rows]) + "\n")
+    (tmp_path / "usc_bp.csv").write_text("record,path\n")
+    model = MODEL.replace("{beats: true", "{branches: [lstm]")
+    options = [f"model={model}", "budget={steps: 2}", "optim.batch_size=8", "epoch=1"]
+    for split in ("random", "contiguous"):
+        data = f"data={{format: closed-set, path: {tmp_path}, named: [{', '.join(people)}], split: {split}}}"
+        recipe = load_recipe(PIPELINES / "paper.yaml", [data, *options])
+        task = Task(recipe)
+        assert isinstance(task, ClosedSetTask)
+        learnt, tested = ({tuple(row.tolist()) for row in part.tensors[0]} for part in task.parts)
+        assert learnt and tested and not learnt & tested
+        assert train(recipe, tmp_path / split).is_file()
+    with pytest.raises(UsageError, match="names 0 people"):
+        trial_of(recipe, None)
 
 
 def test_the_bundled_recipe_keeps_its_people_apart():

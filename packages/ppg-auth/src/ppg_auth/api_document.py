@@ -13,11 +13,11 @@ curl -F name=ann -F consent=true -F captures=@1.csv -F captures=@2.csv -F captur
 curl -F name=ann -F capture=@now.csv http://127.0.0.1:8417/verify
 ```
 
-Limits: 64 MiB a request, 30 s for it to arrive, 60 requests a minute from one client, 10 captures an enrolment, four
-captures worked on at once. Captures are measured in a temporary folder and forgotten. Errors are JSON,
-`{"detail": "…"}`: 400 the capture cannot be used, 401 no or a wrong token, 403 no consent, 408 too slow, 409 the name
-is taken, 413 too large, 415 not a known kind of file, 422 a field is missing or wrong, 429 too many requests or
-failures, 503 too busy. `/openapi.json` holds the schema that this page is made from.
+Limits: 64 MiB a request, 30 s for it to arrive, 20 s to decode a video, 60 requests a minute from one client, 10
+captures an enrolment, four captures worked on at once. Captures are measured in a temporary folder and forgotten.
+Errors are JSON, `{"detail": "…"}`: 400 the capture cannot be used, 401 no or a wrong token, 403 no consent, 408 too
+slow, 409 the name is taken, 413 too large, 415 not a known kind of file, 422 a field is missing or wrong, 429 too many
+requests or failures, 503 too busy. `/openapi.json` holds the schema that this page is made from.
 """
 
 

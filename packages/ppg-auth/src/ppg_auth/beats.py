@@ -8,7 +8,8 @@ BEAT_POINTS = 64
 BEFORE_PEAK = 0.35  # of a beat
 UPSTROKE_FROM, UPSTROKE_TO, UPSTROKE_STEP = -0.15, 0.60, 0.0125  # seconds around the steepest point of the upstroke
 UPSTROKE_POINTS = 60
-SHAPE_POINTS = BEAT_POINTS + UPSTROKE_POINTS
+SHAPE_POINTS = 2 * UPSTROKE_POINTS
+USUAL_BEAT = 0.8  # seconds; the length at which both clocks of ``beat_shape`` agree
 LONGEST_UPSTROKE = 0.3  # seconds
 SHORTEST_BEAT = 60 / 180  # seconds
 LEAST_BEATS = 2
@@ -25,13 +26,17 @@ def systolic_peaks(pulse: NDArray, rate: float) -> NDArray[np.intp]:
 
 
 def beat_shape(pulse: NDArray, rate: float) -> NDArray:
-    """The mean beat (124,) of a pulse wave: 64 points over the whole beat, then 60 in seconds around its upstroke.
+    """The mean beat (120,) of a pulse wave around its upstroke, twice: in seconds, and by a clock that the heart sets.
 
-    The first part does not know how fast the heart beats; in the second, systole keeps its own length whatever the
-    rate. Both have norm 1. Zeros where there are fewer than two whole beats.
+    Systole lasts about as long whatever the heart's rate, what follows shortens with it; the second clock runs with the
+    square root of the beat's length, half way between (as in Bazett's correction of the QT interval). Both parts have
+    norm 1. Zeros where there are fewer than two whole beats.
     """
     peaks = systolic_peaks(pulse, rate)
-    kinds = cut_beats(pulse, peaks), cut_upstrokes(pulse, peaks, rate)
+    if len(peaks) < LEAST_BEATS:
+        return np.zeros(SHAPE_POINTS)
+    pace = float(np.sqrt(np.median(np.diff(peaks)) / rate / USUAL_BEAT))
+    kinds = [cut_upstrokes(pulse, peaks, rate, clock) for clock in (1.0, pace)]
     if min(map(len, kinds)) < LEAST_BEATS:
         return np.zeros(SHAPE_POINTS)
     return np.concatenate([mean_beat(beats) for beats in kinds])
@@ -50,12 +55,15 @@ def cut_beats(pulse: NDArray, peaks: NDArray, points: int = BEAT_POINTS) -> NDAr
     return unit_rows(beats - beats.mean(axis=1, keepdims=True))
 
 
-def cut_upstrokes(pulse: NDArray, peaks: NDArray, rate: float) -> NDArray:
-    """The pulse (k, 60) around the steepest point before each peak, by the clock; each of mean 0 and norm 1."""
+def cut_upstrokes(pulse: NDArray, peaks: NDArray, rate: float, clock: float = 1.0) -> NDArray:
+    """The pulse (k, 60) around the steepest point before each peak, each of mean 0 and norm 1.
+
+    60 points cover -0.15 to 0.59 s, times ``clock``.
+    """
     slope, reach = np.gradient(pulse), int(LONGEST_UPSTROKE * rate)
     first = [max(0, peak - reach) for peak in peaks]
     steepest = np.array([start + np.argmax(slope[start : peak + 1]) for start, peak in zip(first, peaks, strict=True)])
-    offsets = np.arange(UPSTROKE_FROM, UPSTROKE_TO - UPSTROKE_STEP / 2, UPSTROKE_STEP) * rate
+    offsets = np.arange(UPSTROKE_FROM, UPSTROKE_TO - UPSTROKE_STEP / 2, UPSTROKE_STEP) * clock * rate
     grid = steepest.reshape(-1, 1) + offsets
     inside = (grid[:, 0] >= 0) & (grid[:, -1] <= len(pulse) - 1)
     cut = np.interp(grid[inside], np.arange(len(pulse)), pulse)

@@ -10,7 +10,7 @@ from ppg_auth.fingertip import SETTLING, from_frames
 from ppg_auth.recording import Recording
 from vitrine.errors import InputError, MissingError
 
-SECONDS = 12.0  # what a verification needs, and a little more
+SECONDS = 21.0  # what a verification should have, and a little more
 
 
 def record(number: int, seconds: float = SECONDS) -> Recording:

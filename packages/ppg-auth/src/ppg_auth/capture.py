@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ppg_auth.model import Scalogram
-from ppg_auth.preprocess import Windows
+from ppg_auth.preprocess import SLACK, Windows
 from ppg_auth.quality import REASONS
 
 LEAST_WINDOWS = 3
@@ -67,7 +67,7 @@ class Capture:
     @property
     def usable(self) -> bool:
         """Whether there is enough to enrol or to verify on."""
-        return len(self.embeddings) >= LEAST_WINDOWS and self.seconds >= LEAST_SECONDS
+        return len(self.embeddings) >= LEAST_WINDOWS and self.seconds >= LEAST_SECONDS - SLACK
 
     @cached_property
     def scalogram(self) -> NDArray[np.float32]:

@@ -1,20 +1,25 @@
 """Verification attempts of known people against each other, scored exactly as the command scores them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppg_auth.data import Take
-from ppg_auth.scoring import Statistics, as_norm, attempt_score, placement_mean
+from ppg_auth.scoring import fisher, placement_mean
 from ppg_auth.template import KEY_BYTES, cosine, expand_key, protect
 
-ATTEMPT_WINDOWS = 3  # windows of 5 s at half overlap: 10 s of signal
-
-Embeddings = Mapping[Take, NDArray[np.float32]]  # the good windows (n, 128) of each take
 Scorer = Callable[[str, NDArray], Callable[[NDArray], float]]  # (person, placement means) to what scores attempts
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One laying on of a finger: the embeddings (n, dim) of its good windows, none where it was not usable."""
+
+    person: str
+    sensor: str
+    rows: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -30,89 +35,47 @@ class Attempts:
     def genuine(self) -> NDArray[np.bool_]:
         return self.claimed == self.true
 
+    @classmethod
+    def joined(cls, parts: Sequence["Attempts"]) -> "Attempts":
+        """The attempts of several groups of people, who were compared within their groups."""
+        offsets = np.cumsum([0, *(part.number.max(initial=-1) + 1 for part in parts[:-1])])
+        return cls(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.claimed for part in parts]),
+            np.concatenate([part.true for part in parts]),
+            np.concatenate([part.number + offset for part, offset in zip(parts, offsets, strict=True)]),
+        )
 
-def compare(
-    embeddings: Embeddings,
-    enrol: Mapping[str, Sequence[Take]],
-    probe: Mapping[str, Sequence[Take]],
-    scorer: Scorer,
-    windows: int = ATTEMPT_WINDOWS,
-) -> Attempts:
-    """Every attempt of the people in ``probe`` against every template of those in ``enrol``, of one kind of sensor.
 
-    ``scorer(person, placement means (p, 128))`` gives what scores an attempt's windows (n, 128) against that template.
-    Attempts are successive windows of one take, without overlap between attempts.
+def compare(enrolled: Iterable[Placement], attempts: Iterable[Placement], scorer: Scorer) -> Attempts:
+    """Every attempt against the template of every enrolled person with the same kind of sensor.
+
+    ``scorer(person, placement means (p, dim))`` gives what scores an attempt's windows (n, dim) against that template.
     """
-    templates, sensors = {}, {}
-    for person, takes in enrol.items():
-        sensors[person] = takes[0].sensor
-        means = [placement_mean(embeddings[take]) for take in takes if len(embeddings[take])]
-        if means:
-            templates[person] = scorer(person, np.stack(means))
+    means, sensors = defaultdict(list), {}
+    for placement in enrolled:
+        if len(placement.rows):
+            means[placement.person].append(placement_mean(placement.rows))
+            sensors[placement.person] = placement.sensor
+    templates = {person: scorer(person, np.stack(own)) for person, own in means.items()}
     rows = [
-        (template(attempt), claimed, person, number)
-        for number, (person, sensor, attempt) in enumerate(_attempts(embeddings, probe, windows))
+        (template(attempt.rows), claimed, attempt.person, number)
+        for number, attempt in enumerate(attempts)
+        if len(attempt.rows)
         for claimed, template in templates.items()
-        if sensors[claimed] == sensor
+        if sensors[claimed] == attempt.sensor
     ]
     scores, claimed, true, number = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Attempts(np.array(scores), np.array(claimed, str), np.array(true, str), np.array(number, int))
 
 
 def plain(person: str, means: NDArray) -> Callable[[NDArray], float]:
-    """Scores by the mean cosine to the nearest placement."""
-    return lambda attempt: attempt_score(attempt @ means.T)
+    """Scores by the cosine to the nearest placement."""
+    return lambda attempt: float((means @ placement_mean(attempt)).max())
 
 
-class Protected:
-    """Scores as the command does: protected templates under a key for each person, normalised by a cohort (c, 128)."""
-
-    def __init__(self, cohort: NDArray, seed: int = 0):
-        self.cohort, self.seed = cohort, seed
-
-    def __call__(self, person: str, means: NDArray) -> Callable[[NDArray], float]:
-        key = np.random.default_rng([self.seed, *person.encode()]).bytes(KEY_BYTES)
-        projection = expand_key(key)
-        bits, statistics = protect(means, projection), Statistics.of_template(means, self.cohort)
-
-        def score(attempt: NDArray) -> float:
-            similarities = cosine(protect(attempt, projection)[:, None], bits[None])
-            return as_norm(attempt_score(similarities), statistics, Statistics.of_attempt(attempt, self.cohort))
-
-        return score
-
-
-def by_person(takes: Sequence[Take]) -> dict[str, list[Take]]:
-    grouped = defaultdict(list)
-    for take in takes:
-        grouped[take.person].append(take)
-    return dict(grouped)
-
-
-def halves(embeddings: Embeddings) -> tuple[dict[str, list[Take]], dict[str, list[Take]], Embeddings]:
-    """Enrolment and probe takes of every person: of those with a single take, its beginning and its end.
-
-    Otherwise a person's first take enrols, and all others are probes. Between beginning and end one window is left out.
-    """
-    enrol, probe, all_embeddings = {}, {}, dict(embeddings)
-    for person, takes in by_person([take for take in embeddings if len(embeddings[take])]).items():
-        if len(takes) > 1:
-            enrol[person], probe[person] = takes[:1], takes[1:]
-            continue
-        (take,), cut = takes, int(0.6 * len(embeddings[takes[0]]))
-        parts = {"beginning": slice(0, cut), "end": slice(cut + 1, None)}
-        for name, part in parts.items():
-            piece = Take(person, f"{take.condition} {name}", take.path, take.sample_rate, take.sensor)
-            all_embeddings[piece] = embeddings[take][part]
-            (enrol if name == "beginning" else probe)[person] = [piece]
-    return enrol, probe, all_embeddings
-
-
-def _attempts(
-    embeddings: Embeddings, probe: Mapping[str, Sequence[Take]], windows: int
-) -> Iterator[tuple[str, str, NDArray]]:
-    for person, takes in probe.items():
-        for take in takes:
-            rows = embeddings[take]
-            for first in range(0, len(rows) - windows + 1, windows):
-                yield person, take.sensor, rows[first : first + windows]
+def protected(person: str, means: NDArray) -> Callable[[NDArray], float]:
+    """Scores as the command does, by templates under a key for each person; before they are normalised."""
+    projection = expand_key(np.random.default_rng(list(person.encode())).bytes(KEY_BYTES))
+    bits = protect(means, projection)
+    return lambda attempt: float(fisher(cosine(protect(placement_mean(attempt), projection), bits).max()))

@@ -44,8 +44,7 @@ class Take:
 class Collection(Section):
     """The folder ``ppg`` of the supplied data: NR2-UFPR (people sNN, sitting and standing) and USC (people uNN).
 
-    ``train``, ``val`` and ``test`` name people, nobody twice; ``cohort`` names further recordings, of whomever, with
-    which scores are normalised: of a kind of sensor that the people's recordings lack.
+    ``train``, ``val`` and ``test`` name people, nobody twice.
     """
 
     format: Literal["collection"]
@@ -53,16 +52,29 @@ class Collection(Section):
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...] = ()
-    cohort: tuple[str, ...] = ()
-
-    def strangers(self) -> list[Take]:
-        return [Take(name, "", self.path / name) for name in self.cohort]
 
     def takes(self) -> list[Take]:
         return [*_nr2_takes(self.path), *_usc_takes(self.path)]
 
     def people(self, part: Literal["train", "val", "test"]) -> list[str]:
         return list(getattr(self, part))
+
+
+class ClosedSet(Section):
+    """The paper's experiment on the same folder: one sitting recording of each person ``named``, its windows split."""
+
+    format: Literal["closed-set"]
+    path: Path
+    named: tuple[str, ...]
+    split: Literal["random", "contiguous"]
+
+    def takes(self) -> list[Take]:
+        first = {take.person: take for take in reversed([*_nr2_takes(self.path), *_usc_takes(self.path)])}
+        return list(first.values())
+
+    def people(self, part: Literal["train", "val", "test"]) -> list[str]:
+        """Nobody is tested whom training has not seen."""
+        return [] if part == "test" else list(self.named)
 
 
 class Folders(Section):
@@ -77,9 +89,6 @@ class Folders(Section):
     sample_rate: PositiveFloat | None = None
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-    def strangers(self) -> list[Take]:
-        return []
 
     def takes(self) -> list[Take]:
         folders = natural_sorted(folder for folder in _children(self.path) if folder.is_dir())
@@ -98,10 +107,12 @@ class Folders(Section):
         return {"train": everyone[:cut], "test": everyone[cut : cut + test], "val": everyone[cut + test :]}[part]
 
 
-Data = Annotated[Collection | Folders, Field(discriminator="format")]
+Data = Annotated[Collection | ClosedSet | Folders, Field(discriminator="format")]
 
 
-def load_takes(data: Collection | Folders, people: Sequence[str], signal: SignalConfig) -> dict[Take, Windows]:
+def load_takes(
+    data: Collection | ClosedSet | Folders, people: Sequence[str], signal: SignalConfig
+) -> dict[Take, Windows]:
     """The windows of every recording of ``people``; UsageError where somebody has none."""
     takes = [take for take in data.takes() if take.person in people]
     for person in people:
@@ -124,7 +135,7 @@ def read_takes(takes: Iterable[Take], signal: SignalConfig) -> dict[Take, Window
 class TrainingWindows(Dataset):
     """Windows drawn anew each time; sample ``number`` follows from the seed and that number alone.
 
-    A sample is (item (samples + 124,), person's number). Four in a row are of one person, and people take turns.
+    A sample is (item (samples + 120,), person's number). Four in a row are of one person, and people take turns.
     """
 
     def __init__(self, takes: dict[Take, Windows], signal: SignalConfig, seed: int):
@@ -160,7 +171,7 @@ class TrainingWindows(Dataset):
 
 
 def good_items(takes: Iterable[Windows]) -> Tensor:
-    """The good windows (n, samples + 124) of several recordings."""
+    """The good windows (n, samples + 120) of several recordings."""
     return torch.from_numpy(np.concatenate([windows.items[windows.good] for windows in takes]))
 
 

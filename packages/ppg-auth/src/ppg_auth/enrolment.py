@@ -11,7 +11,7 @@ from ppg_auth.people import Person
 from ppg_auth.presentation import attack_signs, polarity
 from ppg_auth.record import Record
 from ppg_auth.roster import Roster
-from ppg_auth.scoring import Statistics, placement_mean
+from ppg_auth.scoring import placement_mean
 from ppg_auth.sealing import derive
 from ppg_auth.store import Session
 from ppg_auth.template import expand_key, protect
@@ -82,7 +82,6 @@ class Registry:
             name=name,
             model=self._verifier.model.sha256,
             placements=protect(means, expand_key(derive(secret, "projection"))),
-            statistics=Statistics.of_template(means, self._verifier.model.cohort),
             polarity=polarity(captures[0]),
             consent=now,
             enrolled=now,

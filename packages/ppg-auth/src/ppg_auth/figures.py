@@ -1,12 +1,11 @@
 """The figures by which biometric systems are compared (ISO/IEC 19795-1), with intervals over people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppg_auth.comparison import ATTEMPT_WINDOWS, Attempts
-from ppg_auth.preprocess import Windows
+from ppg_auth.comparison import Attempts
 from vitrine.errors import InputError
 from vitrine.metrics.bootstrap import bootstrap_interval
 from vitrine.metrics.verification import eer
@@ -51,20 +50,11 @@ def false_non_matches(attempts: Attempts, rate: float) -> float:
     return float((attempts.scores[attempts.genuine] <= limit).mean())
 
 
-def errors_at(attempts: Attempts, threshold: float) -> tuple[float, float]:
-    """False matches and false non-matches where scores of ``threshold`` and more are accepted."""
-    accepted = attempts.scores >= threshold
-    return float(accepted[~attempts.genuine].mean()), float((~accepted[attempts.genuine]).mean())
-
-
-def failure_to_acquire(takes: list[Windows], windows: int) -> float:
-    """The share of captures of that many successive windows of which fewer than three are good."""
-    failed = [
-        take.good[first : first + windows].sum() < ATTEMPT_WINDOWS
-        for take in takes
-        for first in range(0, len(take.good) - windows + 1, windows)
-    ]
-    return float(np.mean(failed)) if failed else float("nan")
+def errors_at(groups: Sequence[Attempts], thresholds: Sequence[float]) -> tuple[float, float]:
+    """False matches and false non-matches where scores of a group's threshold and more are accepted."""
+    accepted = np.concatenate([part.scores >= limit for part, limit in zip(groups, thresholds, strict=True)])
+    genuine = np.concatenate([part.genuine for part in groups])
+    return float(accepted[~genuine].mean()), float((~accepted[genuine]).mean())
 
 
 def _by_attempt(attempts: Attempts) -> tuple[NDArray, NDArray[np.bool_], NDArray]:

@@ -1,5 +1,6 @@
 """From the video of a fingertip on a camera's lens to its brightness over time."""
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -42,15 +43,18 @@ class Region:
         return float(self.mask.mean())
 
 
-def read_fingertip(path: Path) -> Recording:
-    """The recording of a video by its presentation time stamps; InputError where it is damaged or shows no finger."""
+def read_fingertip(path: Path, patience: float | None = None) -> Recording:
+    """The recording of a video by its presentation time stamps.
+
+    InputError where it is damaged or shows no finger, or takes over ``patience`` seconds to decode.
+    """
     if path.suffix.lower() == ".gif":
-        return from_frames(_gif_frames(path), subject=path)
+        return from_frames(_within(_gif_frames(path), patience, path), subject=path)
     with open_video(path) as video:
         if not video.timed:
             raise InputError(path, "tells no times of its frames", "convert it to MP4")
         frames = ((frame.time, frame.image) for frame in video.frames(range(video.frame_count)))
-        return from_frames(frames, subject=path)
+        return from_frames(_within(frames, patience, path), subject=path)
 
 
 def from_frames(frames: Iterable[TimedFrame], *, subject: object = "camera") -> Recording:
@@ -84,6 +88,14 @@ def from_frames(frames: Iterable[TimedFrame], *, subject: object = "camera") -> 
         names=tuple(name for name, kept in zip(names, usable, strict=True) if kept),
         notes=("exposure",) if (steps > EXPOSURE_STEP).any() else (),
     )
+
+
+def _within(frames: Iterable[TimedFrame], patience: float | None, path: Path) -> Iterator[TimedFrame]:
+    started = time.monotonic()
+    for frame in frames:
+        if patience is not None and time.monotonic() - started > patience:
+            raise InputError(path, f"takes over {patience:g} s to decode", "send a shorter or smaller video")
+        yield frame
 
 
 def _gif_frames(path: Path) -> Iterator[TimedFrame]:

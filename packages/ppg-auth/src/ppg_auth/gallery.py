@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.people import Person
-from ppg_auth.scoring import Statistics, as_norm, attempt_score, placement_mean
+from ppg_auth.scoring import Impostors, placement_mean
 from ppg_auth.template import cosine, expand_key, protect
 
 _AT_ONCE = 2048  # people projected together; more would not stay in the processor's cache
@@ -37,19 +37,18 @@ class Gallery:
         width = max((len(record.placements) for record in self._records), default=0)
         self._templates = np.array([_padded(record.placements, width) for record in self._records], np.uint8)
 
-    def search(self, embeddings: NDArray, cohort: NDArray, without: str | None = None) -> list[Candidate]:
-        """The people nearest to an attempt's windows (n, 128), the best first; ``cohort`` (c, 128) normalises.
+    def __len__(self) -> int:
+        return len(self._records)
 
-        The mean of the windows makes a short list, whose people are then scored window by window.
-        """
+    def search(self, embeddings: NDArray, impostors: Impostors) -> list[Candidate]:
+        """The twenty enrolled people nearest to an attempt's windows (n, 128), the best first."""
         if not self._records:
             return []
-        nearest = np.argsort(-self._similarities(placement_mean(embeddings)))[:_SHORT_LIST]
-        attempt = Statistics.of_attempt(embeddings, cohort)
-        found = [self._candidate(int(n), embeddings, attempt) for n in nearest if self._records[n].name != without]
-        return sorted(found, key=lambda candidate: -candidate.score)
+        cosines = self._cosines(placement_mean(embeddings))
+        nearest = np.argsort(-cosines)[:_SHORT_LIST]
+        return [Candidate(self._records[n].name, float(impostors.normalise(cosines[n]))) for n in nearest]
 
-    def _similarities(self, mean: NDArray) -> NDArray:
+    def _cosines(self, mean: NDArray) -> NDArray:
         """To the nearest placement of each person (people,)."""
         parts = []
         for start in range(0, len(self._records), _AT_ONCE):
@@ -58,16 +57,10 @@ class Gallery:
             parts.append(cosine(bits[:, None], self._templates[part]).max(axis=1))
         return np.concatenate(parts)
 
-    def _candidate(self, number: int, embeddings: NDArray, attempt: Statistics) -> Candidate:
-        record = self._records[number]
-        score = protected_score(embeddings, self._projections[number], record.placements)
-        return Candidate(record.name, as_norm(score, record.statistics, attempt))
 
-
-def protected_score(embeddings: NDArray, projection: NDArray, placements: NDArray) -> float:
-    """The score of windows (n, 128) against protected placements (p, 64), before it is normalised."""
-    bits = protect(embeddings, projection)
-    return attempt_score(cosine(bits[:, None], placements[None]))
+def protected_cosine(embeddings: NDArray, projection: NDArray, placements: NDArray) -> float:
+    """The cosine of an attempt, the mean of its windows (n, 128), to the nearest of protected placements (p, 64)."""
+    return float(cosine(protect(placement_mean(embeddings), projection), placements).max())
 
 
 def _padded(placements: NDArray, width: int) -> NDArray:

@@ -38,7 +38,7 @@ class ModelConfig:
     beats: bool = False
     samples: int = 350
     rate: float = 70.0
-    beat_points: int = 124
+    beat_points: int = 120
     frequencies: int = 64
     low: float = 0.5
     high: float = 8.0

@@ -1,16 +1,16 @@
 """The network with all that a decision needs beside it: bundled, or from the user's own training."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ppg_auth import system
 from ppg_auth.beats import SHAPE_POINTS
-from ppg_auth.model import ARCHITECTURE, EMBED_DIM, build_model
+from ppg_auth.model import ARCHITECTURE, build_model
 from ppg_auth.preprocess import SignalConfig
+from ppg_auth.scoring import Impostors
 from vitrine.errors import InputError, UsageError
 from vitrine.network import Network
 from vitrine.weights import Weights, load_into, read_state, resolve
@@ -20,13 +20,12 @@ BUNDLED = "verify"
 
 @dataclass(frozen=True)
 class PulseNetwork(Network):
-    """``cohort`` (c, 128) unit rows of training people; ``thresholds`` on normalised scores by false match rate.
+    """``impostors`` says how wrong people score.
 
     ``signal`` is how its windows are made; ``people`` names who was in training ("train") and validation ("val").
     """
 
-    cohort: NDArray[np.float32]
-    thresholds: Mapping[str, float]
+    impostors: Impostors
     signal: SignalConfig
     people: Mapping[str, Sequence[str]]
 
@@ -45,20 +44,11 @@ def _load(weights: Weights) -> PulseNetwork:
     try:
         model = build_model(metadata["config"])
         signal = SignalConfig(**{**metadata["signal"], "band": tuple(metadata["signal"]["band"])})
-        thresholds = {str(rate): float(value) for rate, value in metadata["thresholds"].items()}
-        people, cohort = dict(metadata["people"]), state.pop("cohort").float().numpy()
+        people, impostors = dict(metadata["people"]), _impostors(metadata["impostors"])
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
         problem = f"its metadata lacks what {system.name} needs ({error})"
         raise InputError(weights.path, problem, "use a file that 'vitrine train' wrote") from error
-    if (
-        cohort.ndim != 2
-        or cohort.shape[1] != EMBED_DIM
-        or (model.config.samples, model.config.beat_points)
-        != (
-            signal.samples,
-            SHAPE_POINTS,
-        )
-    ):
+    if (model.config.samples, model.config.beat_points) != (signal.samples, SHAPE_POINTS):
         raise InputError(weights.path, "its parts do not fit each other", "use a file that 'vitrine train' wrote")
     load_into(model, state, subject=weights.path)
     return PulseNetwork(
@@ -66,11 +56,17 @@ def _load(weights: Weights) -> PulseNetwork:
         module=model.eval(),
         example=_example(signal),
         weights=weights,
-        cohort=cohort / np.linalg.norm(cohort, axis=1, keepdims=True),
-        thresholds=thresholds,
+        impostors=impostors,
         signal=signal,
         people=people,
     )
+
+
+def _impostors(values: Mapping[str, float]) -> Impostors:
+    found = Impostors(float(values["mean"]), float(values["deviation"]))
+    if not (math.isfinite(found.mean) and 0 < found.deviation < math.inf):
+        raise ValueError(f"impostors: {found}")
+    return found
 
 
 def _example(signal: SignalConfig) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ppg_auth.preprocess import Preprocess, Windows
 from ppg_auth.recording import Recording, read_recording
 from vitrine.engine import prepare
 from vitrine.errors import InputError
-from vitrine.pipeline import Pipeline
+from vitrine.pipeline import Pipeline, compute
 
 BATCH = 16
 TOLERANCE = 0.01  # of an embedding's components; cosines then change by at most as much
@@ -33,19 +33,21 @@ class Sample:
 class PulsePipeline(Pipeline[Sample, Capture]):
     """Recordings in, captures out.
 
-    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart rate.
+    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart rate; ``patience`` is
+    for how many seconds a video is decoded.
     """
 
     def __init__(
         self,
         network: PulseNetwork,
         *,
-        engine: str = "auto",
+        engine: str = "eager",
         device: str = "auto",
         sample_rate: float | None = None,
         health: bool = False,
+        patience: float | None = None,
     ):
-        self.network, self.sample_rate, self.health = network, sample_rate, health
+        self.network, self.sample_rate, self.health, self.patience = network, sample_rate, health, patience
         self.preprocess = Preprocess(network.signal)
         self.engine = prepare(
             network.module, engine=engine, device=device, tolerance=TOLERANCE, key=network.weights.sha256
@@ -66,12 +68,10 @@ class PulsePipeline(Pipeline[Sample, Capture]):
     def capture(self, source: Recording | Path | str) -> Capture:
         """The capture of a file, or of a recording in memory; InputError where either cannot be used."""
         sample = self._cut(Path("recording"), source) if isinstance(source, Recording) else self.read(Path(source))
-        items = list(self.items(sample))
-        outputs = [self.infer(torch.stack(items[first : first + BATCH])) for first in range(0, len(items), BATCH)]
-        return self.collect(sample, torch.cat(outputs) if outputs else torch.empty(0))
+        return compute(self, sample, batch_size=BATCH)
 
     def read(self, source: Path) -> Sample:
-        return self._cut(source, read_recording(source, self.sample_rate))
+        return self._cut(source, read_recording(source, self.sample_rate, patience=self.patience))
 
     def items(self, sample: Sample) -> Iterator[Tensor]:
         yield from torch.from_numpy(sample.windows.items[sample.windows.good])

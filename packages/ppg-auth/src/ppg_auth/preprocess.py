@@ -23,6 +23,7 @@ from ppg_auth.recording import Recording
 from ppg_auth.timeline import Stretch, regularise
 from vitrine.errors import InputError
 
+SLACK = 0.1  # seconds by which the last window may begin early: captures are a few samples shorter than was asked for
 LEAST_STUCK = 3  # equal extreme samples in a row; a single one is just the highest
 
 
@@ -58,7 +59,7 @@ PAPER = SignalConfig(grid=14.0, drift=0.7, motion="ssa", band=(0.7, 4.0), rate=7
 
 @dataclass(frozen=True)
 class Windows:
-    """``waves`` (n, samples) float32 normalised, and ``beats`` (n, 124) float32, the mean beats around them.
+    """``waves`` (n, samples) float32 normalised, and ``beats`` (n, 120) float32, the mean beats around them.
 
     ``starts`` (n,) s; ``quality`` (n,) in 0..1; ``reasons`` are codes for each window, none where it is good.
 
@@ -79,7 +80,7 @@ class Windows:
 
     @property
     def items(self) -> NDArray[np.float32]:
-        """What the network takes: waves and beats side by side (n, samples + 124)."""
+        """What the network takes: waves and beats side by side (n, samples + 120)."""
         return np.concatenate([self.waves, self.beats], axis=1)
 
     @property
@@ -147,7 +148,10 @@ class Preprocess:
         pulse, clipped = sign * clean.pulse, clean.clipped
         if config.tail:
             pulse, clipped = (np.pad(part, (0, -(len(part) - size) % hop)) for part in (pulse, clipped))
-        for first in range(0, len(pulse) - size + 1, hop):
+        last = len(pulse) - size
+        slack = min(round(SLACK * config.rate), hop - 1)
+        for turn in range(0, last + 1 + slack if last >= 0 else 0, hop):
+            first = min(turn, last)
             window = slice(first, first + size)
             judgement = judge(pulse[window], float(clipped[window].mean()), config.rate)
             beat = beat_shape(pulse[max(0, first - margin) : first + size + margin], config.rate)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ppg_auth.scoring import Statistics
 from ppg_auth.template import BITS
 
 
@@ -22,7 +21,6 @@ class Record:
     name: str
     model: str
     placements: NDArray[np.uint8]
-    statistics: Statistics
     polarity: int
     consent: float
     enrolled: float
@@ -32,14 +30,13 @@ class Record:
         return len(self.placements) == 0
 
     def without_template(self) -> "Record":
-        return replace(self, placements=self.placements[:0], statistics=Statistics(0.0, 1.0))
+        return replace(self, placements=self.placements[:0])
 
     def to_bytes(self) -> bytes:
         values = {
             "name": self.name,
             "model": self.model,
             "placements": base64.b64encode(self.placements.tobytes()).decode(),
-            "statistics": [self.statistics.mean, self.statistics.deviation],
             "polarity": self.polarity,
             "consent": self.consent,
             "enrolled": self.enrolled,
@@ -50,4 +47,4 @@ class Record:
     def from_bytes(cls, data: bytes) -> "Record":
         values = json.loads(data)
         placements = np.frombuffer(base64.b64decode(values["placements"]), np.uint8).reshape(-1, BITS // 8)
-        return cls(**values | {"placements": placements, "statistics": Statistics(*values["statistics"])})
+        return cls(**values | {"placements": placements})

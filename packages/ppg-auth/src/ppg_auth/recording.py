@@ -74,10 +74,11 @@ def as_recording(values: ArrayLike, sample_rate: float | None, *, subject: objec
     return Recording.checked(subject, np.arange(len(array)) / sample_rate, array, "sensor", sample_rate)
 
 
-def read_recording(path: Path | str, sample_rate: float | None = None) -> Recording:
+def read_recording(path: Path | str, sample_rate: float | None = None, *, patience: float | None = None) -> Recording:
     """Reads a CSV, Parquet, ``.npy`` or WFDB (``.hea``) file, or the video of a fingertip, by its suffix.
 
-    ``sample_rate`` in Hz is needed where a file tells no times. InputError says in one sentence what is wrong.
+    ``sample_rate`` in Hz is needed where a file tells no times; a video is decoded for ``patience`` seconds at most.
+    InputError says in one sentence what is wrong.
     """
     from ppg_auth.formats import READERS
     from ppg_auth.wfdb import read_wfdb
@@ -87,7 +88,7 @@ def read_recording(path: Path | str, sample_rate: float | None = None) -> Record
     if suffix in VIDEO_SUFFIXES or suffix == ".gif":
         from ppg_auth.fingertip import read_fingertip
 
-        return read_fingertip(path)
+        return read_fingertip(path, patience)
     reader = read_wfdb if suffix == ".hea" else READERS.get(suffix)
     if reader is None:
         known = ", ".join([*READERS, ".hea"])

@@ -1,51 +1,43 @@
-"""The score of an attempt: the nearest placement, averaged over windows, then made comparable between people."""
+"""The score of an attempt: how near it comes to the nearest placement, counted in what wrong people usually reach."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-COHORT_TOP = 20
-_LEAST_DEVIATION = 1e-3
+FMR = 0.05  # of wrong people, how many a usual threshold is meant to let through
+SPREAD = 1.4  # how much wider new people's scores spread than those of a few validation people (decision 0012)
+LARGEST_COSINE = 0.9999  # of protected templates, which are bits, a cosine may be 1
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Mean and standard deviation of the highest scores that one side of a comparison has against the cohort."""
+class Impostors:
+    """Mean and standard deviation of the Fisher-transformed cosines that development people have with each other."""
 
     mean: float
     deviation: float
 
-    @classmethod
-    def of_template(cls, means: NDArray, cohort: NDArray) -> "Statistics":
-        """Of a template's placement means (p, 128) against cohort people (c, 128), unit rows all."""
-        return cls._of((cohort @ means.T).max(axis=1))
+    def normalise(self, cosine: NDArray | float) -> NDArray:
+        """How many standard deviations above wrong people's mean."""
+        return (fisher(cosine) - self.mean) / self.deviation
 
-    @classmethod
-    def of_attempt(cls, embeddings: NDArray, cohort: NDArray) -> "Statistics":
-        """Of an attempt's windows (n, 128) against cohort people (c, 128), unit rows all."""
-        return cls._of((embeddings @ cohort.T).mean(axis=0))
+    def unnormalised(self, score: float) -> float:
+        """The Fisher-transformed cosine behind a normalised score."""
+        return self.mean + score * self.deviation
 
-    @classmethod
-    def _of(cls, scores: NDArray) -> "Statistics":
-        top = np.sort(scores)[-COHORT_TOP:]
-        return cls(float(top.mean()), max(float(top.std()), _LEAST_DEVIATION))
+
+def threshold(rate: float) -> float:
+    """The normalised score that a share ``rate`` of wrong people reach, taking their scores to be normal."""
+    return SPREAD * NormalDist().inv_cdf(1 - rate)
+
+
+def fisher(cosine: NDArray | float) -> NDArray:
+    """Fisher's transform of correlations: near 1 it tells apart what cosines crowd together."""
+    return np.arctanh(np.clip(cosine, -LARGEST_COSINE, LARGEST_COSINE))
 
 
 def placement_mean(embeddings: NDArray) -> NDArray:
-    """The unit vector (128,) in the direction of the mean of one placement's windows (n, 128)."""
+    """The unit vector (128,) in the direction of the mean of one placement's, or an attempt's, windows (n, 128)."""
     mean = embeddings.mean(axis=0)
     return mean / np.linalg.norm(mean)
-
-
-def attempt_score(similarities: NDArray) -> float:
-    """The mean over windows of the similarity to the nearest placement, from (windows, placements)."""
-    return float(similarities.max(axis=1).mean())
-
-
-def as_norm(score: float, template: Statistics, attempt: Statistics) -> float:
-    """The score in standard deviations above the impostors of either side.
-
-    Source: Matejka et al., "Analysis of score normalization in multilingual speaker recognition", 2017 (AS-norm).
-    """
-    return 0.5 * ((score - template.mean) / template.deviation + (score - attempt.mean) / attempt.deviation)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ppg_auth.scoring import Impostors
 from ppg_auth.verification import Model
 
 RATE = 50.0
@@ -31,8 +32,8 @@ def units(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def fake_model(seed: int = 0) -> Model:
-    return Model("a" * 64, units(np.random.default_rng(seed), 40, 128), {"0.01": 6.0, "0.05": 4.0})
+def fake_model() -> Model:
+    return Model("a" * 64, Impostors(0.0, 0.15))
 
 
 @dataclass(frozen=True)

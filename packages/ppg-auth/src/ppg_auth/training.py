@@ -1,9 +1,11 @@
 """How the network is trained: an angular margin between people, on people whom no test will see."""
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -16,17 +18,16 @@ from torch.utils.data import DataLoader
 import vitrine.recipes
 import vitrine.training
 from ppg_auth.augment import mask_scalogram
-from ppg_auth.comparison import Attempts, Embeddings, Protected, Scorer, compare, halves, plain
-from ppg_auth.data import TAKES_A_PERSON, Data, Take, TrainingWindows, good_items, load_takes, read_takes
-from ppg_auth.model import ARCHITECTURE, EMBED_DIM, EXPERT_DIM, build_model
+from ppg_auth.comparison import Attempts, Placement, Scorer, compare, plain, protected
+from ppg_auth.data import TAKES_A_PERSON, ClosedSet, Data, Take, TrainingWindows, good_items, load_takes
+from ppg_auth.model import ARCHITECTURE, build_model
 from ppg_auth.preprocess import SignalConfig, Windows
-from ppg_auth.scoring import placement_mean
+from ppg_auth.scoring import FMR, Impostors, threshold
 from vitrine.errors import UsageError
 from vitrine.recipes import Section
 from vitrine.samplers import Numbers
 
-FALSE_MATCH_RATES = ("0.01", "0.05")
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the beat expert, from which validation chooses
+ATTEMPT_WINDOWS = 7  # of 5 s, half overlapping: 20 s
 EMBED_BATCH = 64
 
 
@@ -50,7 +51,8 @@ class Signal(Section):
 class Recipe(vitrine.recipes.Recipe):
     """``model`` holds options of ``model.ModelConfig``; the window's size and rate follow from ``signal``.
 
-    ``scale`` and ``margin`` (radians) are those of the angular margin; ``epoch`` is a number of batches.
+    ``scale`` and ``margin`` (radians) are those of the angular margin; ``epoch`` is a number of batches; ``share`` is
+    what the beat expert counts beside the branches, where there are both.
     """
 
     data: Data
@@ -59,10 +61,23 @@ class Recipe(vitrine.recipes.Recipe):
     scale: PositiveFloat = 30.0
     margin: NonNegativeFloat = 0.2
     epoch: PositiveInt = 50
+    share: Annotated[float, Field(ge=0, le=1)] = 0.75
 
 
 class Task(vitrine.training.Task):
-    """Learns to tell the training people apart; ``val/auc`` says how well that tells people apart whom it never saw."""
+    """Learns to tell the training people apart; ``val/auc`` says how well that tells people apart whom it never saw.
+
+    Of a recipe of closed-set data it makes the paper's experiment instead.
+
+    A recipe that monitors ``val/steps`` keeps the last state: few validation people cannot tell which one is best.
+    """
+
+    def __new__(cls, recipe: Recipe):
+        if isinstance(recipe.data, ClosedSet):
+            from ppg_auth.paper import ClosedSetTask
+
+            return ClosedSetTask(recipe)
+        return super().__new__(cls)
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
@@ -73,6 +88,8 @@ class Task(vitrine.training.Task):
         self.takes = {part: load_takes(recipe.data, recipe.data.people(part), self.signal) for part in ("train", "val")}
         if self.model.expert is not None:
             self._fit_expert()
+        if self.model.expert is not None and self.model.fusion is not None:
+            self.model.share.fill_(recipe.share)
         if self.model.fusion is not None:
             dim = self.model.fusion[-1].out_features
             self.directions = nn.Parameter(torch.randn(len(self.windows.people), dim) / math.sqrt(dim))
@@ -103,31 +120,33 @@ class Task(vitrine.training.Task):
     def validation_step(self, batch: Tensor, number: int) -> None:
         attempts = _first_against_rest(self._embeddings("val"), plain)
         self.log("val/auc", roc_auc_score(attempts.genuine, attempts.scores), prog_bar=True, batch_size=1)
+        self.log("val/steps", float(self.global_step), batch_size=1)
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
-        """The network, its cohort of training people, thresholds from validation people, and who was in either."""
+        """The network, how wrong people score, and who was in training and in validation."""
         self.model.train(False)
-        if self.model.expert is not None and self.model.fusion is not None:
-            self._choose_share()
-        cohort = self._cohort()
-        attempts = _first_against_rest(self._embeddings("val"), Protected(cohort))
-        impostors = attempts.scores[~attempts.genuine]
         metadata = {
             "system": self.recipe.system,
             "architecture": ARCHITECTURE,
             "config": asdict(self.model.config),
             "signal": asdict(self.signal),
-            "thresholds": {rate: float(np.quantile(impostors, 1 - float(rate))) for rate in FALSE_MATCH_RATES},
+            "impostors": asdict(self._impostors()),
             "people": {part: self.recipe.data.people(part) for part in ("train", "val")},
         }
-        return {**self.model.state_dict(), "cohort": torch.from_numpy(cohort)}, metadata
+        return self.model.state_dict(), metadata
 
-    def _cohort(self) -> np.ndarray:
-        """Placement means (c, 128): of each training recording, and of each half of the strangers' recordings."""
-        strangers = read_takes(self.recipe.data.strangers(), self.signal).values()
-        placements = list(self._embeddings("train").values())
-        placements += [half for windows in strangers for half in np.array_split(embed(self.model, windows), 2)]
-        return np.stack([placement_mean(rows) for rows in placements if len(rows)])
+    def _impostors(self) -> Impostors:
+        """How validation people score against each other, with the kind of sensor that makes them most alike."""
+        embeddings, found = self._embeddings("val"), []
+        for sensor in {take.sensor for take in embeddings}:
+            of_one_kind = {take: rows for take, rows in embeddings.items() if take.sensor == sensor}
+            attempts = _first_against_rest(of_one_kind, protected)
+            scores = attempts.scores[~attempts.genuine]
+            if len(scores) > 1:
+                found.append(Impostors(float(scores.mean()), float(scores.std())))
+        if not found:
+            raise UsageError("data.val", "has no two people with good recordings", "give more")
+        return max(found, key=lambda impostors: impostors.mean + threshold(FMR) * impostors.deviation)
 
     def _fit_expert(self) -> None:
         everyone = sorted({take.person for take in self.takes["train"]})
@@ -136,17 +155,6 @@ class Task(vitrine.training.Task):
         beats = good_items(windows for _, windows in takes)[:, self.signal.samples :]
         whole = beats.abs().sum(dim=1) > 0
         self.model.expert.fit(beats[whole], people[whole])
-
-    def _choose_share(self) -> None:
-        embeddings = self._embeddings("val")
-        dim, now = EXPERT_DIM, self.model.share.item()
-
-        def auc(share: float) -> float:
-            weights = np.repeat(np.sqrt([(1 - share) / (1 - now), share / now]), [EMBED_DIM - dim, dim])
-            attempts = _first_against_rest({take: rows * weights for take, rows in embeddings.items()}, plain)
-            return roc_auc_score(attempts.genuine, attempts.scores)
-
-        self.model.share.fill_(max(SHARES, key=auc))
 
     def _embeddings(self, part: str) -> dict[Take, np.ndarray]:
         return {take: embed(self.model, windows) for take, windows in self.takes[part].items()}
@@ -174,9 +182,24 @@ def embed(model: nn.Module, windows: Windows) -> np.ndarray:
     return torch.cat(rows).numpy()
 
 
-def _first_against_rest(embeddings: Embeddings, scorer: Scorer) -> Attempts:
-    enrol, probe, embeddings = halves(embeddings)
-    return compare(embeddings, enrol, probe, scorer)
+def _first_against_rest(embeddings: Mapping[Take, np.ndarray], scorer: Scorer) -> Attempts:
+    """Attempts of a usual length on each person's first recording, or of an only recording's end on its beginning.
+
+    Between beginning and end one window is left out.
+    """
+    enrolled, attempts = [], []
+    people: dict[str, list[Take]] = defaultdict(list)
+    for take, rows in embeddings.items():
+        if len(rows):
+            people[take.person].append(take)
+    for person, (first, *others) in people.items():
+        rows = embeddings[first]
+        cut = len(rows) if others else int(0.6 * len(rows))
+        enrolled.append(Placement(person, first.sensor, rows[:cut]))
+        for tried in [embeddings[take] for take in others] or [rows[cut + 1 :]]:
+            starts = range(0, len(tried) - ATTEMPT_WINDOWS + 1, ATTEMPT_WINDOWS)
+            attempts += [Placement(person, first.sensor, tried[at : at + ATTEMPT_WINDOWS]) for at in starts]
+    return compare(enrolled, attempts, scorer)
 
 
 def _refuse_people_twice(recipe: Recipe) -> None:

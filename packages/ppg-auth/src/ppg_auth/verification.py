@@ -5,18 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
 from ppg_auth.decision import Decision, Outcome
-from ppg_auth.gallery import Candidate, Gallery, protected_score
+from ppg_auth.gallery import Candidate, Gallery, protected_cosine
 from ppg_auth.people import Person
 from ppg_auth.presentation import attack_signs, polarity
 from ppg_auth.replay import is_replay, sketch
-from ppg_auth.scoring import Statistics, as_norm
+from ppg_auth.scoring import FMR, Impostors, threshold
 from ppg_auth.store import Session, Store
 from ppg_auth.template import expand_key
 from ppg_auth.throttle import Attempts, Policy
-from vitrine.errors import InputError, UsageError
+from vitrine.errors import InputError
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture
@@ -27,11 +25,10 @@ REPLAY, TURNED = "replay", "turned"
 
 @dataclass(frozen=True)
 class Model:
-    """What a weight file says beside the network: its sha256, its cohort (c, 128), its thresholds by FMR."""
+    """What a weight file says beside the network: its sha256, and how wrong people score."""
 
     sha256: str
-    cohort: NDArray
-    thresholds: dict[str, float]
+    impostors: Impostors
 
 
 class Verifier:
@@ -46,15 +43,12 @@ class Verifier:
         store: Store,
         model: Model,
         *,
-        fmr: str = "0.01",
+        fmr: float = FMR,
         policy: Policy = Policy(),
         clock: Callable[[], float] = time.time,
     ):
-        if fmr not in model.thresholds:
-            known = ", ".join(sorted(model.thresholds))
-            raise UsageError(f"--fmr {fmr}", "this model has no threshold for it", f"choose from {known}")
-        self.store, self.model, self.policy, self.clock = store, model, policy, clock
-        self.threshold = model.thresholds[fmr]
+        self.store, self.model, self.policy, self.clock, self.fmr = store, model, policy, clock, fmr
+        self.threshold = threshold(fmr)
         self._gallery = Gallery((), model.sha256)
 
     def verify(self, name: str, capture: "Capture") -> Decision:
@@ -66,7 +60,10 @@ class Verifier:
         return decision
 
     def identify(self, capture: "Capture") -> Decision:
-        """Who of all enrolled people the capture is of, or nobody (rejected)."""
+        """Who of all enrolled people the capture is of, or nobody (rejected).
+
+        A stranger may be taken for anybody, so with N enrolled each comparison is as strict as for an N-th of the rate.
+        """
         with self.store.session() as session:
             decision = self._find(session, capture)
             person = session.people.get(decision.name) if decision.name else None
@@ -80,7 +77,7 @@ class Verifier:
         key_ids = frozenset(session.people.key_ids())
         if key_ids != self._gallery.key_ids:
             self._gallery = Gallery(session.people.all(), self.model.sha256, key_ids)
-        return self._gallery.search(capture.embeddings, self.model.cohort)
+        return self._gallery.search(capture.embeddings, self.model.impostors)
 
     def decide(self, session: Session, person: Person | None, name: str, capture: "Capture") -> Decision:
         """The decision, before anything of it is written down."""
@@ -98,13 +95,12 @@ class Verifier:
             return Decision(Outcome.INCONCLUSIVE, name, capture.reasons)
         if signs := self._attack_signs(session, person, capture):
             return Decision(Outcome.REJECTED, name, signs)
-        return self._judge(name, self.score(person, capture))
+        return self._judge(name, self.score(person, capture), self.threshold)
 
     def score(self, person: Person, capture: "Capture") -> float:
         """The normalised score of a capture against a person's template."""
-        score = protected_score(capture.embeddings, expand_key(person.projection_key), person.record.placements)
-        attempt = Statistics.of_attempt(capture.embeddings, self.model.cohort)
-        return as_norm(score, person.record.statistics, attempt)
+        cosine = protected_cosine(capture.embeddings, expand_key(person.projection_key), person.record.placements)
+        return float(self.model.impostors.normalise(cosine))
 
     def settle(
         self,
@@ -139,12 +135,12 @@ class Verifier:
         best = next(iter(self.candidates(session, capture)), None)
         if best is None:
             return Decision(Outcome.NOT_ENROLLED, None)
-        decision = self._judge(best.name, best.score)
+        decision = self._judge(best.name, best.score, threshold(self.fmr / len(self._gallery)))
         return decision if decision.outcome is Outcome.ACCEPTED else Decision(Outcome.REJECTED, None)
 
-    def _judge(self, name: str, score: float) -> Decision:
-        outcome = Outcome.ACCEPTED if score >= self.threshold else Outcome.REJECTED
-        return Decision(outcome, name, (), round(score, 2), round(self.threshold, 2))
+    def _judge(self, name: str, score: float, threshold: float) -> Decision:
+        outcome = Outcome.ACCEPTED if score >= threshold else Outcome.REJECTED
+        return Decision(outcome, name, (), round(score, 2), round(threshold, 2))
 
     def _attack_signs(self, session: Session, person: Person, capture: "Capture") -> tuple[str, ...]:
         signs = [REPLAY] if self._replayed(session, person, capture) else []

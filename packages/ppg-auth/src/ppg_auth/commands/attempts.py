@@ -10,31 +10,32 @@ import typer
 
 from ppg_auth.commands.answers import COLOURS, say
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions
+from vitrine.options import Json, Quiet
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture
     from ppg_auth.decision import Decision
     from ppg_auth.verification import Verifier
 
-Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A recording, a fingertip video, or camera:0.", show_default=False)
-]
-Report = Annotated[
-    Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a page about it.", show_default=False)
-]
-
 
 @dataclass(frozen=True)
 class Attempt:
-    """What ``verify`` and ``identify`` were asked for."""
+    """What ``verify`` and ``identify`` are asked for."""
 
-    source: str
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A recording, a fingertip video, or camera:0.", show_default=False)
+    ]
     store: StoreOptions
     model: ModelOptions
     decision: DecisionOptions
-    report: Path | None
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Also write a page about it.", show_default=False),
+    ] = None
+    json: Json = False
+    quiet: Quiet = False
 
-    def answer(self, judge: Callable[["Verifier", "Capture"], "Decision"], *, json: bool, quiet: bool) -> int:
+    def answer(self, judge: Callable[["Verifier", "Capture"], "Decision"]) -> int:
         """Captures, decides, prints the decision and writes the report; the exit status."""
         from ppg_auth.decision import EXIT_STATUS
         from ppg_auth.taking import fingerprint, take
@@ -51,5 +52,6 @@ class Attempt:
             from ppg_auth.page import write_decision_page
 
             write_decision_page(capture, decision, self.report)
-        say(row, decision.sentence(), json=json, quiet=quiet, style=COLOURS.get(decision.outcome.value, "bold yellow"))
+        style = COLOURS.get(decision.outcome.value, "bold yellow")
+        say(row, decision.sentence(), json=self.json, quiet=self.quiet, style=style)
         return EXIT_STATUS[decision.outcome]

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_type_hints
@@ -64,7 +64,7 @@ class ModelOptions:
         typer.Option(metavar="HZ", min=1, help="Of files that have no time column.", show_default=False),
     ] = None
     device: DeviceOption = Device.auto
-    engine: EngineOption = EngineName.auto
+    engine: EngineOption = EngineName.eager  # measuring them all would take longer than thousands of captures
 
     def load(self, **options) -> "PulsePipeline":
         from ppg_auth.pipeline import load
@@ -77,9 +77,10 @@ class ModelOptions:
 class DecisionOptions:
     """How strictly attempts are judged."""
 
-    fmr: Annotated[str, typer.Option(metavar="RATE", help="Wrong people let through: 0.01 is one in a hundred.")] = (
-        "0.01"
-    )
+    fmr: Annotated[
+        float,
+        typer.Option(metavar="RATE", min=0.001, max=0.2, help="Wrong people meant to pass: 0.05 is one in twenty."),
+    ] = 0.05
     lock_after: Annotated[
         int, typer.Option(metavar="N", min=0, help="Failures in a row that lock a person out; 0: never.")
     ] = 20
@@ -89,12 +90,12 @@ class DecisionOptions:
         from ppg_auth.verification import Model, Verifier
 
         network = pipeline.network
-        model = Model(network.weights.sha256, network.cohort, network.thresholds)
+        model = Model(network.weights.sha256, network.impostors)
         return Verifier(store, model, fmr=self.fmr, policy=Policy(lock=self.lock_after or None))
 
 
 def bundled(verb: Callable) -> Callable:
-    """``verb`` as Typer sees it: each parameter of an option class replaced by the fields of that class."""
+    """``verb`` as Typer sees it: each parameter of an option class becomes that class's fields, nested ones too."""
     kinds = {name: kind for name, kind in get_type_hints(verb).items() if is_dataclass(kind)}
     options = []
     for name, parameter in inspect.signature(verb).parameters.items():
@@ -103,7 +104,7 @@ def bundled(verb: Callable) -> Callable:
     @wraps(verb)
     def call(**values):
         for name, kind in kinds.items():
-            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            values[name] = _filled(kind, values)
         return verb(**values)
 
     call.__signature__ = inspect.Signature(options)
@@ -112,6 +113,22 @@ def bundled(verb: Callable) -> Callable:
 
 
 def _options(kind: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(kind, include_extras=True)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(kind)]
+    hints, options = get_type_hints(kind, include_extras=True), []
+    for item in fields(kind):
+        default = inspect.Parameter.empty if item.default is MISSING else item.default
+        option = inspect.Parameter(
+            item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[item.name]
+        )
+        options += _options(hints[item.name]) if is_dataclass(hints[item.name]) else [option]
+    return options
+
+
+def _filled(kind: type, values: dict) -> object:
+    """An option class with its values, which are taken out of ``values``."""
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            item.name: _filled(hints[item.name], values) if is_dataclass(hints[item.name]) else values.pop(item.name)
+            for item in fields(kind)
+        }
+    )

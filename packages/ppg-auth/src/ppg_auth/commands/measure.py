@@ -7,6 +7,7 @@ import typer
 
 from ppg_auth.commands.answers import say_tables
 from ppg_auth.commands.bundles import ModelOptions, bundled
+from vitrine.errors import UsageError
 from vitrine.options import Debug, Json
 
 
@@ -39,6 +40,21 @@ def evaluate(
     weights: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Other weights than the bundled ones.", show_default=False)
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=3, help="Train N networks, each without a part of the people, and test it on that part."
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Keeps the folds' runs; what is there goes on.")] = Path(
+        "runs/ppg-folds"
+    ),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="Tables and DET curves as one page.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -46,9 +62,18 @@ def evaluate(
 
     On people whom the network never saw, with confidence intervals (ISO/IEC 19795-1).
     """
+    if folds and weights:
+        raise UsageError("--folds", "trains networks of its own", "leave out --weights")
     from ppg_auth.evaluation import evaluate as measure
+    from ppg_auth.folds import cross_validate
     from vitrine.recipes import load_recipe
-    from vitrine.report import Table
+    from vitrine.report import Page, Table
 
-    parts = measure(load_recipe(recipe), weights)
+    loaded = load_recipe(recipe, overrides or ())
+    parts = cross_validate(loaded, folds, runs) if folds else measure(loaded, weights)
     say_tables([part for part in parts if isinstance(part, Table)], json=json)
+    if output:
+        page = Page(f"ppg-auth: {loaded.name}")
+        for part in parts:
+            (page.table if isinstance(part, Table) else page.chart)(part)
+        page.write(output)

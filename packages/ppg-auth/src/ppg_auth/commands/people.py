@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ppg_auth.commands.answers import COLOURS, say, say_rows, warn
-from ppg_auth.commands.attempts import Attempt, Report, Source
+from ppg_auth.commands.attempts import Attempt
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
 from ppg_auth.names import check_name
 from vitrine.errors import UsageError
@@ -54,43 +54,22 @@ def enroll(
 
 
 @bundled
-def verify(
-    name: Name,
-    source: Source,
-    store: StoreOptions,
-    model: ModelOptions,
-    decision: DecisionOptions,
-    report: Report = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> int:
+def verify(name: Name, attempt: Attempt, debug: Debug = False) -> int:
     """Is SOURCE the pulse of NAME?
 
     Exit status 0 accepted, 1 rejected, 4 not enough quality, 5 throttled, 6 not enrolled. A SOURCE that cannot be
     used at all has status 1 too, and prints no answer.
     """
-    attempt = Attempt(source, store, model, decision, report)
-    return attempt.answer(lambda verifier, capture: verifier.verify(name, capture), json=json, quiet=quiet)
+    return attempt.answer(lambda verifier, capture: verifier.verify(name, capture))
 
 
 @bundled
-def identify(
-    source: Source,
-    store: StoreOptions,
-    model: ModelOptions,
-    decision: DecisionOptions,
-    report: Report = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> int:
+def identify(attempt: Attempt, debug: Debug = False) -> int:
     """Whose pulse is SOURCE?
 
     One of the enrolled, or nobody's: then it is rejected. Exit statuses as for verify.
     """
-    attempt = Attempt(source, store, model, decision, report)
-    return attempt.answer(lambda verifier, capture: verifier.identify(capture), json=json, quiet=quiet)
+    return attempt.answer(lambda verifier, capture: verifier.identify(capture))
 
 
 @bundled

@@ -7,6 +7,8 @@ import typer
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
 from vitrine.options import Debug
 
+DECODING = 20.0  # seconds of one upload
+
 
 @bundled
 def serve(
@@ -26,5 +28,5 @@ def serve(
     """
     from ppg_auth.service import run
 
-    opened, pipeline = store.open(create=True), model.load()
+    opened, pipeline = store.open(create=True), model.load(patience=DECODING)
     run(decision.verifier(opened, pipeline), pipeline, host=host, port=port)
