@@ -5,8 +5,9 @@
 ``segformer``: the whole network on cubes beside the released order before November 2025 (attention written out, four
 scales joined at full width) and MONAI's SegResNet and an nnU-Net-shaped DynUNet. ``mlstm``: the linear form of the cell
 beside the parallel one. ``enc``: whole xLSTM-UNets with either form. ``scan``: a CT from file to file by the whole job,
-the stages apart (needs the data folder). Every row is a process of its own on one thread; memory is the peak above what
-the network and its input take. Weights are random, which changes neither. ``--quick`` takes small sizes.
+the stages apart (needs the data folder). Every row is a process of its own on one thread; memory is the peak above
+what the network and its input take (none for ``auto``, whose choice took more before). Weights are random, which
+changes neither. ``--quick`` takes small sizes.
 """
 
 import argparse
@@ -196,7 +197,7 @@ def _scan(source: Path) -> dict[str, float]:
 def _row(what: str, how: str, cost: Cost, base: Cost | None) -> tuple:
     faster = base.seconds / cost.seconds if base else None
     memory = cost.mib / base.mib if base and base.mib > 0 else None
-    return what, how, cost.seconds, faster, cost.mib, memory
+    return what, how, cost.seconds, faster, cost.mib or None, memory or None
 
 
 ROWS = {"segformer": segformer_rows, "mlstm": mlstm_rows, "enc": enc_rows, "scan": scan_rows}

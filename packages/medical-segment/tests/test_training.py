@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
 
@@ -20,6 +21,7 @@ from medical_segment.networks import load_network
 from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
 from medical_segment.training import Task, mean_dice, segmentation_loss, targets
+from vitrine.cli import app
 from vitrine.errors import InputError, VitrineError
 from vitrine.recipes import load_recipe
 from vitrine.training import train
@@ -99,13 +101,18 @@ def cells(tmp_path_factory) -> Path:
     return write_cells(tmp_path_factory.mktemp("cells"))
 
 
-def recipe(folder: Path, name: str = "hippocampus", *overrides: str):
+def settings_of(folder: Path, name: str, *more: str) -> list[str]:
+    """What makes a bundled recipe a small one on ``folder``."""
     plan = "{patch: [48, 48], normalisation: zscore}" if name == "nuclei" else "{patch: [16, 16, 8]}"
-    return load_recipe(PIPELINES / f"{name}.yaml", [
+    return [
         f"data.path={folder}", f"data.split={folder}/splits.json", f"plan={plan}", "optim.batch_size=2",
         "optim.precision=32", "budget={steps: 2}", "beside=[]",
-        f"model={XLSTM if name == 'nuclei' else SEGFORMER}", *overrides,
-    ])  # fmt: skip
+        f"model={XLSTM if name == 'nuclei' else SEGFORMER}", *more,
+    ]  # fmt: skip
+
+
+def recipe(folder: Path, name: str = "hippocampus", *more: str):
+    return load_recipe(PIPELINES / f"{name}.yaml", settings_of(folder, name, *more))
 
 
 def test_decathlon_layout(scans):
@@ -288,10 +295,17 @@ def test_it_learns_and_the_evaluation_says_how_well(scans, tmp_path):
     assert means.columns[2:] == ("dice", "from", "to", "hd95", "nsd", "undefined")
 
 
-def test_cells_are_counted(cells, tmp_path):
-    settings = recipe(cells, "nuclei", f"model={UNET}", "budget={steps: 20}", "optim.lr=2e-2")
-    means, cases = evaluate(settings, str(train(settings, tmp_path)))
-    assert means.columns[5] == "f1@0.5" and len(cases.rows) == 1 and means.rows[0][2] > 0.5
+def test_cells_are_counted_and_written_as_a_table(cells, tmp_path):
+    more = (f"model={UNET}", "budget={steps: 20}", "optim.lr=2e-2")
+    weights = str(train(recipe(cells, "nuclei", *more), tmp_path))
+    overrides = [part for value in settings_of(cells, "nuclei", *more) for part in ("--set", value)]
+    table = tmp_path / "table.csv"
+    call = ["evaluate", str(PIPELINES / "nuclei.yaml"), "--weights", weights, "-o", str(table), *overrides]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    means, cases = table.read_text().split("\n\n")
+    head, row = means.splitlines()
+    assert head.startswith("network,label,dice,from,to,f1@0.5") and float(row.split(",")[2]) > 0.5
+    assert len(cases.splitlines()) == 2
 
 
 def test_a_stopped_run_goes_on(scans, tmp_path, monkeypatch):
