@@ -4,7 +4,7 @@
 
 ``segformer``: the whole network on cubes beside the released order before November 2025 (attention written out, four
 scales joined at full width) and MONAI's SegResNet and an nnU-Net-shaped DynUNet. ``mlstm``: the linear form of the cell
-beside the parallel one. ``enc``: whole xLSTM-UNets with either form. ``scan``: a CT from file to file by the whole job,
+beside the parallel one. ``enc``: whole xLSTM-UNets with either form. ``scan``: a crop from file to file by the whole job,
 the stages apart (needs the data folder). Every row is a process of its own on one thread; memory is the peak above
 what the network and its input take (none for ``auto``, whose choice took more before). Weights are random, which
 changes neither. ``--quick`` takes small sizes.
@@ -158,8 +158,8 @@ def enc_rows(quick: bool) -> Iterator[tuple]:
 
 
 def scan_rows(quick: bool) -> Iterator[tuple]:
-    """The CT of the data folder by the bundled SegFormer3D: reading, preparing, network, restoring, writing."""
-    source = Path(data_folder()) / "medical" / "ct_totalseg" / "example_ct_sm.nii.gz"
+    """A crop of the data folder by the bundled SegFormer3D: reading, preparing, network, restoring, writing."""
+    source = Path(data_folder()) / "medical" / "hippocampus" / "images" / "hippocampus_001.nii.gz"
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
         stages = pool.submit(_scan, source).result()
     whole = sum(stages.values())
