@@ -4,7 +4,7 @@
 
 ``segformer``: the whole network on cubes beside the released order before November 2025 (attention written out, four
 scales joined at full width) and MONAI's SegResNet and an nnU-Net-shaped DynUNet. ``mlstm``: the linear form of the cell
-beside the parallel one. ``enc``: whole xLSTM-UNets with either form. ``scan``: a crop from file to file by the whole job,
+beside the parallel one. ``enc``: whole xLSTM-UNets with either form. ``scan``: a case from file to file by the job,
 the stages apart (needs the data folder). Every row is a process of its own on one thread; memory is the peak above
 what the network and its input take (none for ``auto``, whose choice took more before). Weights are random, which
 changes neither. ``--quick`` takes small sizes.
