@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vitrine.batch import Batch
-from vitrine.errors import InputError
+from vitrine.errors import InputError, UsageError
 from vitrine.pipeline import Pipeline
 
 
@@ -121,3 +121,22 @@ def test_results_of_the_same_name_do_not_meet(tmp_path, capsys):
     Batch("toy", Summing(), batch_size=2, output=tmp_path / "out").run(places)
     results = sorted((tmp_path / "out").rglob("sum.txt"))
     assert [path.read_text() for path in results] == ["0.0", "1.0"]
+
+
+def test_a_folder_is_never_replaced_by_its_own_result(tmp_path):
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "a.txt").write_text("1")
+    with pytest.raises(UsageError, match="replaced by its own result"):
+        Batch("sum", Summing(), 2, output=tmp_path).run([tmp_path / "case"])
+    assert (tmp_path / "case" / "a.txt").read_text() == "1"
+
+
+def test_a_pipeline_may_have_its_own_fingerprint(sources, tmp_path):
+    class Counting(Summing):
+        def fingerprint(self, source: Path) -> str:
+            return str(len(source.read_bytes()))
+
+    first = Batch("sum", Counting(), 2, output=tmp_path / "out", resume=True, quiet=True)
+    assert first.run([sources[0]]) == 0
+    row = json.loads((tmp_path / "out" / "a.txt" / "result.json").read_text())
+    assert row["sha256"] == str(len(sources[0].read_bytes()))

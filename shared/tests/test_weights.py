@@ -9,6 +9,7 @@ import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -17,7 +18,19 @@ from torch import nn
 from vitrine.errors import InputError, MissingError, UsageError, VitrineError
 from vitrine.preprocess.sources import sha256
 from vitrine.system import System
-from vitrine.weights import Entry, Hub, catalogue, hub_path, load_into, pull, read_metadata, read_state, resolve, save
+from vitrine.weights import (
+    Entry,
+    Hub,
+    catalogue,
+    hub_path,
+    load_into,
+    pull,
+    read_checkpoint,
+    read_metadata,
+    read_state,
+    resolve,
+    save,
+)
 
 MUTANTS = 200
 METADATA = {"system": "toy", "architecture": "two-layers", "config": {"width": 4}}
@@ -89,6 +102,24 @@ def test_a_checkpoint_of_pytorch_is_read(tmp_path, wrapper):
     back, metadata = read_state(checkpoint(tmp_path / "official.pth", content))
     assert metadata == {}
     assert all(torch.equal(back[name], tensor) for name, tensor in state.items())
+
+
+def test_a_trainers_checkpoint_is_read_with_numpys_numbers(tmp_path):
+    path, log = tmp_path / "trainer.pth", {"dice": [np.float64(0.5), np.float32(0.25)], "epochs": np.arange(3)}
+    torch.save({"network_weights": network().state_dict(), "log": log, "epoch": np.int64(3)}, path)
+    state, rest = read_checkpoint(path, "network_weights")
+    assert state.keys() == network().state_dict().keys()
+    assert rest["epoch"] == 3 and rest["log"]["dice"] == [0.5, 0.25] and rest["log"]["epochs"].tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match="no tensors under weights"):
+        read_checkpoint(path, "weights")
+
+
+def test_code_beside_a_trainers_tensors_does_not_run(tmp_path):
+    path, canary = tmp_path / "trainer.pth", tmp_path / "canary"
+    torch.save({"network_weights": network().state_dict(), "log": Canary(canary)}, path)
+    with pytest.raises(InputError, match="can run code"):
+        read_checkpoint(path, "network_weights")
+    assert not canary.exists()
 
 
 def test_a_name_does_not_decide_the_format(tmp_path):

@@ -14,10 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vitrine.command import report_failure
-from vitrine.errors import VitrineError, one_line
+from vitrine.errors import UsageError, VitrineError, one_line
 from vitrine.output import atomic_file, atomic_folder, result_names
 from vitrine.pipeline import Failure, Pipeline, run
-from vitrine.preprocess.sources import sha256
 
 RESULT_FILE = "result.json"
 ROWS_FILE = "results.jsonl"
@@ -42,6 +41,7 @@ class Batch:
     def run(self, sources: Sequence[Path]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
         names = result_names(sources)
+        self._spare_inputs(names)
         done = {source: row for source in sources if (row := self._done_before(source, names[source]))}
         if done and not self.quiet:
             print(f"{self.command}: {len(done)} of {len(sources)} done before", file=sys.stderr)
@@ -61,6 +61,12 @@ class Batch:
             self._write_rows([rows[source] for source in sources])
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
 
+    def _spare_inputs(self, names: dict[Path, str]) -> None:
+        """UsageError where a result's folder would take the place of an input that is a folder itself."""
+        for source, name in names.items():
+            if self.output and source.is_dir() and source.resolve().is_relative_to((self.output / name).resolve()):
+                raise UsageError(source, "would be replaced by its own result", "choose another output folder")
+
     @property
     def _for_machines(self) -> bool:
         return self.json or not sys.stdout.isatty()
@@ -70,9 +76,8 @@ class Batch:
             return None
         try:
             row = json.loads((self.output / name / RESULT_FILE).read_text())
-            same = row["settings"] == json.loads(json.dumps(self.pipeline.settings())) and row["sha256"] == sha256(
-                source
-            )
+            same = row["settings"] == json.loads(json.dumps(self.pipeline.settings()))
+            same = same and row["sha256"] == self.pipeline.fingerprint(source)
             return row if same and row["status"] == "done" else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, VitrineError):
             return None
@@ -98,7 +103,8 @@ class Batch:
     def _finish(self, source: Path, name: str, outcome: Any, seconds: float) -> tuple[dict, Any]:
         if not isinstance(outcome, Failure):
             try:
-                row = {"source": str(source), "sha256": sha256(source), "status": "done", **outcome.to_dict()}
+                row = {"source": str(source), "sha256": self.pipeline.fingerprint(source), "status": "done"}
+                row |= outcome.to_dict()
                 row |= {"settings": self.pipeline.settings(), **self.pipeline.runtime(), "seconds": round(seconds, 3)}
                 if self.output:
                     self._write(name, row, outcome)

@@ -136,7 +136,8 @@ def evaluate(
     recipe: RecipeFile,
     weights: WeightsOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="Tables and charts as one page.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="One page (.html), or the tables' numbers (.csv)."),
     ] = None,
     overrides: Overrides = None,
     json_: Json = False,
@@ -155,7 +156,12 @@ def evaluate(
             print(json.dumps(part.to_dict(), allow_nan=False))
         else:
             Console().print(part.to_rich())
-    if output:
+    if output and output.suffix == ".csv":
+        from vitrine.output import atomic_file
+
+        with atomic_file(output) as temporary:
+            temporary.write_text("\n".join(part.to_csv() for part in found if not isinstance(part, Chart)))
+    elif output:
         page = Page(f"{loaded.system}: {loaded.name}")
         for part in found:
             (page.chart if isinstance(part, Chart) else page.table)(part)
@@ -169,11 +175,19 @@ def export(
         "."
     ),
     weights: WeightsOption = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="MONAI Bundles instead, a folder each, for systems that have them.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write each network of a system as ONNX, checked against PyTorch."""
     from vitrine.export import export_onnx
 
+    if bundle:
+        export_bundle = find(system).room("bundle").export_bundle
+        for network in find(system).room("networks").load_networks(weights or ()):
+            print(export_bundle(network, output / f"{system}-{network.name}"))
+        return
     for network in find(system).room("networks").load_networks(weights or ()):
         path = output / f"{system}-{network.name}.onnx"
         error = export_onnx(network.module, network.example, path).error

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vitrine.errors import MAX_LINE, MAX_SUBJECT, VitrineError, one_line
+from vitrine.preprocess.sources import sha256
 
 Sample = TypeVar("Sample")
 Result = TypeVar("Result")
@@ -44,6 +45,10 @@ class Pipeline(ABC, Generic[Sample, Result]):
     @abstractmethod
     def runtime(self) -> dict[str, Any]:
         """Where the networks run: ``device`` and ``engine``."""
+
+    def fingerprint(self, source: Path) -> str:
+        """Hex SHA-256 of all that ``source`` stands for; by it ``--resume`` knows whether the input is the same."""
+        return sha256(source)
 
     def close(self, sample: Sample) -> None:
         """Releases what ``read`` opened."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from safetensors import SafetensorError, safe_open
@@ -171,12 +172,24 @@ def read_state(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = require_file(Path(path))
     with _plain_errors(path):
         state = _read_safetensors(path) if _is_safetensors(path) else _read_checkpoint(path)
-        if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > TIED * path.stat().st_size:
-            raise InputError(path, "claims more values than it stores", "do not trust this file")
-        for name, tensor in state.items():
-            if not _is_finite(tensor):
-                raise InputError(path, f"holds NaN or infinity in {name}", "use another checkpoint of this training")
+        _check_tensors(path, state)
     return state, read_metadata(path)
+
+
+def read_checkpoint(path: Path | str, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A trainer's checkpoint: the tensors under ``key``, and all else that it holds, plain values and numpy's numbers.
+
+    As in ``read_state`` nothing is executed. Raises InputError for a file that is damaged, no checkpoint, or holds
+    other objects, no tensors under ``key``, NaN or infinity.
+    """
+    path = require_file(Path(path))
+    with _plain_errors(path), torch.serialization.safe_globals(_numpy_numbers()):
+        content = _load_zip(path)
+        state = content.pop(key, None) if isinstance(content, dict) else None
+        if not (isinstance(state, dict) and state and all(map(_is_plain, state.items()))):
+            raise InputError(path, f"holds no tensors under {key}", "give the trainer's own checkpoint")
+        _check_tensors(path, state)
+    return dict(state), content
 
 
 def load_into(
@@ -232,10 +245,30 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
 
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > TIED * path.stat().st_size:
+        raise InputError(path, "claims more values than it stores", "do not trust this file")
+    for name, tensor in state.items():
+        if not _is_finite(tensor):
+            raise InputError(path, f"holds NaN or infinity in {name}", "use another checkpoint of this training")
+
+
+def _load_zip(path: Path) -> Any:
     _refuse_what_is_no_zip(path)
     _refuse_bombs_and_damage(path)
-    content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+
+
+def _numpy_numbers() -> list[Any]:
+    """What numpy's numbers and arrays are rebuilt with, under their names of before and since numpy 2."""
+    makers = {name: getattr(np._core.multiarray, name) for name in ("scalar", "_reconstruct")}
+    named = [(maker, f"numpy.{core}.multiarray.{name}") for name, maker in makers.items() for core in ("core", "_core")]
+    kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
+    return [*named, np.ndarray, np.dtype, *kinds]
+
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    content = _load_zip(path)
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

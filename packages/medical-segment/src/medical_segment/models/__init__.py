@@ -1,0 +1,1 @@
+"""The two architectures: tensors in, tensors out."""

@@ -1,0 +1,114 @@
+"""One picture of a result: slices in three planes through what was found, or the picture beside its objects."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from medical_segment.display import Shown, blend, colours, shown
+from medical_segment.result import NOTICE, Result
+
+ACROSS = 6  # slices of each plane
+TILE, GAP = 190, 6
+PICTURE = 900  # the longest side that a picture is shown at
+PAGES = 4
+INK, PAPER = (225, 228, 235), (17, 19, 24)
+OPACITY = 0.45
+
+
+def draw(result: Result, path: Path) -> None:
+    """Writes a PNG: images, legend with sizes, and the notice."""
+    view = shown(result)
+    palette = colours(max(len(view.names), 7))
+    rows = _picture_rows(view, palette) if view.is_picture else _plane_rows(view, palette)
+    legend = [(palette[n], text) for n, text in enumerate(result.legend().values())]
+    if result.instances is not None:
+        legend = [(INK, f"{len(result.things)} objects")]
+    _sheet(rows, legend).save(path)
+
+
+def _plane_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
+    """Seen from below, from the front and from the left: the patient's right is on the left."""
+    rows = []
+    for axis in (2, 1, 0):
+        numbers = _slices(view.labels, axis)
+        rows.append([_tile(view, axis, number, palette) for number in numbers])
+    return rows
+
+
+def _slices(labels: np.ndarray, axis: int) -> list[int]:
+    """Evenly through what was found along ``axis``, or through everything where nothing was."""
+    others = tuple(n for n in range(3) if n != axis)
+    found = np.flatnonzero(labels.any(axis=others))
+    first, last = (found[0], found[-1]) if len(found) else (0, labels.shape[axis] - 1)
+    return sorted({round(n) for n in np.linspace(first, last, ACROSS + 2)[1:-1]})
+
+
+def _tile(view: Shown, axis: int, number: int, palette: list) -> Image.Image:
+    across, up = [n for n in range(3) if n != axis]
+    colour = blend(np.take(view.image, number, axis), np.take(view.labels, number, axis), palette, OPACITY)
+    picture = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 0, 2)[::-1, ::-1]))
+    width, height = picture.width * view.spacing[across], picture.height * view.spacing[up]
+    scale = TILE / max(width, height)
+    return picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
+
+
+def _picture_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
+    rows = []
+    for page in range(min(PAGES, view.image.shape[2])):
+        image, labels = view.image[:, :, page].swapaxes(0, 1), view.labels[:, :, page].T
+        plain = blend(image, np.zeros_like(labels), palette, 0)
+        pair = [Image.fromarray(plain), Image.fromarray(_outlined(image, labels, palette))]
+        scale = min(1.0, PICTURE / max(pair[0].size))
+        size = [max(1, round(side * scale)) for side in pair[0].size]
+        rows.append([picture.resize(size, Image.Resampling.BILINEAR) for picture in pair])
+    return rows
+
+
+def _outlined(image: np.ndarray, labels: np.ndarray, palette: list) -> np.ndarray:
+    """Faintly filled, with a clear edge one pixel wide."""
+    edge = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        change = np.diff(labels.astype(np.int16), axis=axis) != 0
+        edge |= np.pad(change, [(0, 1) if n == axis else (0, 0) for n in (0, 1)])
+    filled = blend(image, labels, palette, 0.25)
+    return np.where((edge & (labels > 0))[..., None], blend(image, labels, palette, 1.0), filled)
+
+
+def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Image.Image:
+    font = ImageFont.load_default(15)
+    heights = [max(picture.height for picture in row) for row in rows]
+    widths = [sum(picture.width + GAP for picture in row) + GAP for row in rows]
+    width = max(*widths, 640)
+    lines = _lines(legend, width, font)
+    sheet = Image.new("RGB", (width, sum(heights) + GAP * (len(rows) + 1) + 24 * (len(lines) + 1) + GAP), PAPER)
+    top = GAP
+    for row, height in zip(rows, heights, strict=True):
+        left = GAP
+        for picture in row:
+            sheet.paste(picture, (left, top + (height - picture.height) // 2))
+            left += picture.width + GAP
+        top += height + GAP
+    pen = ImageDraw.Draw(sheet)
+    for line in lines:
+        left = GAP
+        for colour, text in line:
+            pen.rectangle((left, top + 5, left + 12, top + 17), fill=colour)
+            pen.text((left + 19, top + 2), text, INK, font)
+            left += 40 + pen.textlength(text, font)
+        top += 24
+    pen.text((GAP, top + 2), NOTICE, INK, font)
+    return sheet
+
+
+def _lines(legend: list[tuple[tuple, str]], width: int, font: ImageFont.ImageFont) -> list[list[tuple[tuple, str]]]:
+    """The legend broken into lines that fit."""
+    lines, left = [[]], GAP
+    for colour, text in legend:
+        needed = 40 + font.getlength(text)
+        if left + needed > width and lines[-1]:
+            lines.append([])
+            left = GAP
+        lines[-1].append((colour, text))
+        left += needed
+    return lines

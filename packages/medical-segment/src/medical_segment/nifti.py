@@ -1,0 +1,185 @@
+"""NIfTI files, read within limits and written back on the same grid, with nothing of the patient."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import nibabel
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from medical_segment.volume import MAX_VOXELS, Kind, Volume
+from vitrine.errors import InputError
+from vitrine.preprocess.sources import require_file
+
+HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
+MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+ZOOMS = (1e-4, 1e4)  # mm a voxel that a scan can have
+BOMB_BYTES, BOMB_RATIO = 1 << 25, 400  # a scan of more bytes never shrinks to less than a four-hundredth
+PRIVATE = ("descrip", "aux_file", "db_name", "intent_name")  # free text, where scanners leave names
+COPY_AGAIN = "copy it again from where it came"
+
+
+def is_nifti(start: bytes) -> bool:
+    """Whether a file that begins so (unpacked) has a NIfTI header."""
+    return len(start) >= 4 and any(int.from_bytes(start[:4], order) in HEADERS for order in ("little", "big"))
+
+
+def read_nifti(path: Path) -> Volume:
+    """A ``.nii`` or ``.nii.gz`` file, whatever its name; further axes than three become channels.
+
+    Numbers keep their stored type unless the header scales them. Raises InputError for what is damaged, cut short, not
+    numbers, over ``MAX_VOXELS``, or lies on no proper grid.
+    """
+    with _plain_errors(require_file(path)), _unpacked(path) as stream:
+        header = _read_header(path, stream)
+        shape = _shape(path, header)
+        affine = _affine(path, header)
+        data = _read_data(path, stream, header, shape)
+    data, damage = _scaled(path, header, data)
+    spatial = data.ndim if data.ndim < 3 else 3
+    channels = data.reshape(*data.shape[:spatial], -1, order="F")
+    return Volume(np.moveaxis(channels, -1, 0), affine, Kind.nifti, header, (path,), damage)
+
+
+def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
+    """``values`` (spatial…) or (spatial…, K) on the grid of ``like``; its sform, qform and zooms stay bit for bit.
+
+    Free text of the header and its extensions are left out, since they may name the patient.
+    """
+    if like.header is None:
+        image = nibabel.Nifti1Image(values, like.affine)
+        image.header.set_xyzt_units("mm")
+    else:
+        header = like.header.copy()
+        for name in PRIVATE:
+            header[name] = b""
+        header["cal_max"] = header["cal_min"] = 0
+        header.set_data_dtype(values.dtype)
+        header["scl_slope"], header["scl_inter"] = 1, 0
+        header["vox_offset"] = 0
+        zooms = header["pixdim"].copy()
+        header.set_data_shape(values.shape)
+        header["pixdim"] = zooms  # setting the shape touches them
+        kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+        image = kind(values, None, header)
+    nibabel.save(image, path)
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as stream:
+            yield stream
+
+
+def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
+    start = stream.read(4)
+    sizes = {int.from_bytes(start, order): order for order in ("little", "big")}
+    size = next((size for size in HEADERS if size in sizes and len(start) == 4), None)
+    if size is None:
+        raise InputError(path, "is no NIfTI file", "give .nii, .nii.gz, a DICOM folder, PNG or TIFF")
+    block = start + stream.read(size - 4)
+    if len(block) < size:
+        raise InputError(path, "is cut short", COPY_AGAIN)
+    endianness = {"little": "<", "big": ">"}[sizes[size]]
+    header = HEADERS[size](block, endianness=endianness, check=False)
+    magic = bytes(header["magic"]).rstrip(b"\0\r\n\x1a")
+    if magic in (b"ni1", b"ni2"):
+        raise InputError(path, "is one half of a pair of files", "convert it to .nii.gz")
+    if magic not in (b"n+1", b"n+2"):
+        raise InputError(path, "has a damaged NIfTI header", COPY_AGAIN)
+    return header
+
+
+def _shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
+    """The stored shape without trailing axes of length one beyond the third."""
+    rank = int(header["dim"][0])
+    sizes = [int(n) for n in header["dim"][1 : rank + 1]] if 1 <= rank <= 7 else []
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise InputError(path, "has a damaged NIfTI header (its sizes)", COPY_AGAIN)
+    if np.prod(sizes, dtype=float) > MAX_VOXELS:
+        raise InputError(path, "is too large ({} voxels)".format(" x ".join(map(str, sizes))), "crop or resample it")
+    while len(sizes) > 3 and sizes[-1] == 1:
+        sizes.pop()
+    return tuple(sizes)
+
+
+def _affine(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
+    """Voxels to millimetres."""
+    with np.errstate(all="ignore"):
+        affine = np.array(header.get_best_affine(), dtype=float)
+        affine[:3] *= MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
+        zooms = np.linalg.norm(affine[:3, :3], axis=0)
+    good = np.isfinite(affine).all() and (zooms >= ZOOMS[0]).all() and (zooms <= ZOOMS[1]).all()
+    if not good or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * np.prod(zooms):
+        raise InputError(path, "lies on no proper grid (its affine is singular or not finite)", "mend its header")
+    return affine
+
+
+def _read_data(path: Path, stream: BinaryIO, header: nibabel.Nifti1Header, shape: tuple[int, ...]) -> np.ndarray:
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise InputError(path, "does not hold plain numbers (complex or colour)", "convert it to integers or floats")
+    wanted = int(np.prod(shape)) * dtype.itemsize
+    if wanted > BOMB_BYTES and wanted > BOMB_RATIO * path.stat().st_size:
+        raise InputError(path, "would unpack to far more than a scan can shrink by", "do not trust this file")
+    begin = float(header["vox_offset"])
+    if not header.single_vox_offset <= begin <= 1 << 26:
+        raise InputError(path, "has a damaged NIfTI header (its data's place)", COPY_AGAIN)
+    _skip(stream, int(begin) - int(header.sizeof_hdr))
+    content = stream.read(wanted)
+    if len(content) < wanted:
+        raise InputError(path, f"is cut short ({len(content)} of {wanted} bytes)", COPY_AGAIN)
+    _check_rest(path, stream)
+    return np.frombuffer(content, dtype).reshape(shape, order="F")
+
+
+def _skip(stream: BinaryIO, count: int) -> None:
+    while count > 0 and (block := stream.read(min(count, 1 << 20))):
+        count -= len(block)
+
+
+def _check_rest(path: Path, stream: BinaryIO) -> None:
+    """Reads a packed stream's end, where its checksum lies."""
+    if isinstance(stream, gzip.GzipFile) and len(stream.read(1 << 20)) == 1 << 20:
+        raise InputError(path, "holds more than its header says", COPY_AGAIN)
+
+
+def _scaled(path: Path, header: nibabel.Nifti1Header, data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The values that are meant, and what was odd about them."""
+    with _plain_errors(path), np.errstate(all="ignore"):
+        slope, inter = header.get_slope_inter()
+        if slope is not None and (slope, inter) != (1.0, 0.0):
+            data = data.astype(np.float32) * np.float32(slope) + np.float32(inter)
+        if data.dtype.kind != "f":
+            return data, ()
+        data = data.astype(np.float32, copy=False)
+        bad = ~np.isfinite(data)
+    count = int(bad.sum())
+    if not count:
+        return data, ()
+    if count == bad.size:
+        raise InputError(path, "holds no finite number", COPY_AGAIN)
+    return np.where(bad, np.float32(0), data), (f"{count} voxels are not finite and were taken as 0",)
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Whatever a reader says of a damaged file becomes one sentence without a word of its content."""
+    try:
+        yield
+    except InputError:
+        raise
+    except EOFError as error:
+        raise InputError(path, "is cut short", COPY_AGAIN) from error
+    except (HeaderDataError, OSError, ValueError, OverflowError, KeyError, TypeError, zlib.error) as error:
+        raise InputError(path, "is damaged", COPY_AGAIN) from error

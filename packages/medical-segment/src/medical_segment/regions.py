@@ -1,0 +1,27 @@
+"""Brain tumour regions that overlap: which numbers of a label map make which region, by the conventions in use.
+
+The numbers differ between editions of the same challenge and cannot be told from a file, so they are named, never
+guessed. All give the channels TC (core), WT (whole tumour) and ET (enhancing), in SegFormer3D's order.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Convention:
+    """``regions``: the numbers in a label map that each covers. ``values``: each region's own number when the regions
+    are painted into a label map in ``order``, later over earlier."""
+
+    regions: dict[str, tuple[int, ...]]
+    values: tuple[int, ...]
+    order: tuple[int, ...] = (1, 0, 2)
+
+
+CONVENTIONS = {
+    # 1 oedema, 2 non-enhancing, 3 enhancing (Medical Segmentation Decathlon, task 1)
+    "decathlon": Convention({"TC": (2, 3), "WT": (1, 2, 3), "ET": (3,)}, (2, 1, 3)),
+    # 1 necrotic and non-enhancing, 2 oedema, 4 enhancing (BraTS up to 2022)
+    "brats": Convention({"TC": (1, 4), "WT": (1, 2, 4), "ET": (4,)}, (1, 2, 4)),
+    # the same with 3 for enhancing (BraTS from 2023 on)
+    "brats2023": Convention({"TC": (1, 3), "WT": (1, 2, 3), "ET": (3,)}, (1, 2, 3)),
+}

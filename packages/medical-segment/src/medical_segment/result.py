@@ -1,0 +1,112 @@
+"""What the job gives back for one case, and the files that it becomes."""
+
+import csv
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from medical_segment.instances import Thing
+from medical_segment.plan import Plan
+from medical_segment.volume import Kind, Volume
+
+NOTICE = "Not a medical device: for research and teaching, not for diagnosis or treatment."
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One label: its name, its number in the label map, its size; millilitres for scans with three dimensions."""
+
+    name: str
+    value: int
+    voxels: int
+    ml: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """``labels`` (spatial…) lie on the file's own grid; so do ``regions`` (K, spatial…), the masks of labels that
+    overlap, ``probabilities`` (K, spatial…) where they were kept, and ``instances`` (spatial…), objects by number."""
+
+    source: Path
+    volume: Volume
+    plan: Plan
+    labels: np.ndarray
+    regions: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    instances: np.ndarray | None = None
+    things: tuple[Thing, ...] = ()
+    dicom_seg: bool = False
+    windows: int = 0
+    skipped: int = 0
+
+    @property
+    def structures(self) -> list[Structure]:
+        """All labels but the background, in the network's order."""
+        counts = np.bincount(self.labels.ravel(), minlength=max(self.plan.values) + 1)
+        found, voxel = [], self.volume.voxel_ml
+        for channel, (name, value) in enumerate(zip(self.plan.labels, self.plan.values, strict=True)):
+            if self.plan.activation == "softmax" and channel == 0:
+                continue
+            voxels = int(counts[value]) if self.regions is None else int(self.regions[channel].sum())
+            found.append(Structure(name, value, voxels, None if voxel is None else voxels * voxel))
+        return found
+
+    def to_dict(self) -> dict:
+        """The result as JSON values."""
+        return {
+            "kind": self.volume.kind.value,
+            "shape": list(self.volume.shape),
+            "spacing_mm": [round(n, 5) for n in self.volume.spacing] if self.volume.has_millimetres else None,
+            "structures": {
+                s.name: {"value": s.value, "voxels": s.voxels, "ml": None if s.ml is None else round(s.ml, 4)}
+                for s in self.structures
+            },
+            "objects": None if self.instances is None else len(self.things),
+            "windows": self.windows,
+            "windows_without_content": self.skipped,
+            "damage": list(self.volume.damage),
+            "notice": NOTICE,
+        }
+
+    def cells(self) -> dict[str, str]:
+        """The result as one row of the table for people."""
+        return {
+            "found": f"{len(self.things)} objects" if self.instances is not None else ", ".join(self.legend().values()),
+            "size": " x ".join(map(str, self.volume.shape)),
+            "damage": "; ".join(self.volume.damage),
+        }
+
+    def legend(self) -> dict[str, str]:
+        """Each structure's name, and in words how much of it there is."""
+        unit = "voxels" if len(self.volume.shape) == 3 else "pixels"
+        return {
+            s.name: f"{s.name} {s.voxels if s.ml is None else f'{s.ml:.2f}'} {unit if s.ml is None else 'ml'}"
+            for s in self.structures
+        }
+
+    def write(self, folder: Path) -> None:
+        """Writes the maps on the file's grid, tables, the picture and the page (see ``writing``)."""
+        from medical_segment import montage, viewer, writing
+
+        writing.write_maps(self, folder)
+        write_table(folder / "volumes.csv", ["name", "value", "voxels", "ml"], [asdict(s) for s in self.structures])
+        if self.instances is not None:
+            write_table(folder / "objects.csv", [f.name for f in fields(Thing)], [asdict(t) for t in self.things])
+        montage.draw(self, folder / "overview.png")
+        viewer.write(self, folder / "viewer.html")
+        if self.dicom_seg:
+            from medical_segment import dicom_seg
+
+            dicom_seg.write(self, folder / "segmentation.dcm")
+
+    @property
+    def is_picture(self) -> bool:
+        return self.volume.kind is Kind.picture
+
+
+def write_table(path: Path, columns: list[str], rows: list[dict]) -> None:
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)

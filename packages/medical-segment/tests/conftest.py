@@ -1,0 +1,65 @@
+"""A tiny network's file with fresh weights, small scans, and where the data sets lie."""
+
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from medical_segment.testing import PLAN_3D, write_dicom_series
+from vitrine.weights import save
+
+PACKAGE = Path(__file__).parents[1]
+DATA = Path(os.environ.get("VITRINE_DATA") or PACKAGE.parents[2] / "shared" / "data") / "medical"
+TINY = {
+    "in_channels": 1, "num_classes": 3, "embed_dims": [8, 8, 8, 8], "num_heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1],
+    "mlp_ratios": [1, 1, 1, 1], "patch_kernel": [3, 3, 3, 3], "patch_stride": [2, 2, 2, 2], "decoder_dim": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory) -> Path:
+    """SegFormer3D with fresh weights as a file: what it says is meaningless and always the same."""
+    from medical_segment.architectures import build_model
+
+    torch.manual_seed(0)
+    module = build_model("segformer3d", TINY)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    metadata = {
+        "system": "medical-segment", "architecture": "segformer3d", "config": TINY, "plan": PLAN_3D.to_dict(),
+    }  # fmt: skip
+    save(path, module.state_dict(), metadata, dtype=torch.float32)
+    return path
+
+
+@pytest.fixture
+def blob() -> np.ndarray:
+    """int16 (20, 26, 18): a bright ball in noise, off the middle."""
+    grid = np.mgrid[:20, :26, :18]
+    centre = np.array([8, 15, 10]).reshape(3, 1, 1, 1)
+    ball = (((grid - centre) ** 2).sum(axis=0) < 25) * 400
+    return (ball + np.random.default_rng(0).normal(100, 10, ball.shape)).astype(np.int16)
+
+
+@pytest.fixture
+def scan(tmp_path, blob) -> Path:
+    """The ball as NIfTI at 1 mm."""
+    path = tmp_path / "scan.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(blob, np.eye(4)), path)
+    return path
+
+
+@pytest.fixture
+def series(tmp_path, blob) -> Path:
+    """The ball as a DICOM series whose order by name is not that of its slices."""
+    return write_dicom_series(tmp_path / "series", blob)
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of the medical data sets."""
+    if not DATA.is_dir():
+        pytest.skip(f"needs the data sets in {DATA}")
+    return DATA
