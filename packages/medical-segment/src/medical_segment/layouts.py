@@ -1,6 +1,7 @@
 """Labelled cases on disk: nnU-Net's and the Medical Segmentation Decathlon's layouts, and pictures with instances."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ def _collection(folder: Path, cases: Sequence[Case], channels, labels, dims, **m
         raise InputError(folder, "holds no labelled case", LAYOUT)
     for case in cases:
         for path in (*case.images, case.label):
-            if not path.resolve().is_relative_to(folder.resolve()):
+            plain = Path(os.path.normpath(path))  # links are followed: folders of links are a usual way to save space
+            if not plain.is_relative_to(os.path.normpath(folder)):
                 raise InputError(folder, f"{case.name} leads out of the folder", "list files inside it")
             if not path.is_file():
                 raise InputError(path, "is missing", f"{case.name} needs it")
