@@ -158,13 +158,18 @@ def enc_rows(quick: bool) -> Iterator[tuple]:
 
 
 def scan_rows(quick: bool) -> Iterator[tuple]:
-    """A crop of the data folder by the bundled SegFormer3D: reading, preparing, network, restoring, writing."""
-    source = Path(data_folder()) / "medical" / "hippocampus" / "images" / "hippocampus_001.nii.gz"
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        stages = pool.submit(_scan, source).result()
-    whole = sum(stages.values())
-    for stage, seconds in stages.items():
-        yield source.name, stage, seconds, seconds / whole, None, None
+    """A crop and a whole head by the bundled SegFormer3D: reading, preparing, network, restoring, writing.
+
+    What it finds in a head is nonsense; only the work counts.
+    """
+    folder = Path(data_folder()) / "medical"
+    sources = [folder / "hippocampus" / "images" / "hippocampus_001.nii.gz", folder / "mr_multimodal" / "t1pre.nii.gz"]
+    for source in sources[:1] if quick else sources:
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            stages = pool.submit(_scan, source).result()
+        whole = sum(stages.values())
+        for stage, seconds in stages.items():
+            yield source.name, stage, seconds, seconds / whole, None, None
 
 
 def _scan(source: Path) -> dict[str, float]:
