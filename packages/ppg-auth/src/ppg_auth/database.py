@@ -153,6 +153,8 @@ def _make_private(file: Path) -> None:
 
 def _check_file(file: Path, may_be_new: bool) -> None:
     """InputError where the file is none of SQLite's, or others may read it."""
+    if not file.exists():
+        raise InputError(file, "does not exist", "'enroll' makes it; or name another with --store")
     if not (may_be_new and file.stat().st_size == 0):
         with require_file(file).open("rb") as opened:
             if opened.read(len(_SQLITE)) != _SQLITE:
