@@ -1,7 +1,6 @@
 """Every command in the package's README runs."""
 
 import os
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -10,16 +9,12 @@ import pytest
 import soundfile
 
 from audio_classify.testing import tone
-from vitrine.testing.commands import call
+from vitrine.testing.commands import call, console_lines
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
-LINES = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
-    for line in block.splitlines()
-]
+LINES = console_lines(PACKAGE / "README.md")
 
 
 @pytest.fixture

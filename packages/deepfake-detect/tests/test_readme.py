@@ -1,7 +1,6 @@
 """Every command in the package's README runs."""
 
 import os
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -10,17 +9,13 @@ import numpy as np
 import pytest
 
 from vitrine.preprocess.video import open_video
-from vitrine.testing.commands import call
+from vitrine.testing.commands import call, console_lines
 from vitrine.testing.media import write_picture
 
 ROOT = Path(__file__).parents[3]
 README = Path(__file__).parents[1] / "README.md"
 DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
-LINES = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
-    for line in block.splitlines()
-]
+LINES = console_lines(README)
 
 
 @pytest.fixture

@@ -14,16 +14,12 @@ import numpy as np
 import pytest
 
 from medical_segment.testing import write_dicom_series
-from vitrine.testing.commands import call
+from vitrine.testing.commands import call, console_lines
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
-LINES = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
-    for line in block.splitlines()
-]
+LINES = console_lines(PACKAGE / "README.md")
 
 
 @pytest.fixture

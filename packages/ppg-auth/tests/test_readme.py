@@ -1,22 +1,17 @@
 """Every command in the package's README runs, with the bundled weights, and comes to what it says."""
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
-from vitrine.testing.commands import Outcome, call
+from vitrine.testing.commands import Outcome, call, console_lines
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
-LINES = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
-    for line in block.splitlines()
-]
+LINES = console_lines(PACKAGE / "README.md")
 JOB = [line for line in LINES if line.startswith("ppg-auth")]
 REJECTED = {"verify ann bob.csv", "identify bob.csv"}
 

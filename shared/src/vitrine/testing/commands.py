@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import re
 import sys
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from unittest import mock
 
 
@@ -31,3 +33,9 @@ def call(package: str, *arguments: object) -> Outcome:
         except SystemExit as stop:
             status = int(stop.code or 0)
     return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def console_lines(readme: Path) -> list[str]:
+    """The lines of a README's ``console`` blocks, without the prompt."""
+    blocks = re.findall(r"```console\n(.*?)```", readme.read_text(), re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
