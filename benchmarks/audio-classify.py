@@ -25,10 +25,10 @@ from audio_classify.features import Features
 from audio_classify.model import SIZES, SSAST, build_model
 from audio_classify.networks import AudioNetwork
 from audio_classify.pipeline import AudioPipeline, Options
-from vitrine.engine import prepare
-from vitrine.preprocess.filterbank import filterbank
-from vitrine.testing.parity import formula_tensor
-from vitrine.weights import Weights
+from vitrail.engine import prepare
+from vitrail.preprocess.filterbank import filterbank
+from vitrail.testing.parity import formula_tensor
+from vitrail.weights.catalogue import Weights
 
 RATE, FRAMES = 16_000, 1024
 CLASSES = 527

@@ -33,13 +33,13 @@ from deepfake_detect.crops import CropRule
 from deepfake_detect.model import FAKE, GenConViTED, GenConViTVAE, build_model
 from deepfake_detect.networks import FakeNetwork, load_networks
 from deepfake_detect.pipeline import DeepfakePipeline, Options
-from vitrine.engine import ENGINES, prepare
-from vitrine.errors import MissingError, UsageError
-from vitrine.pipeline import run
-from vitrine.preprocess.image import normalise
-from vitrine.preprocess.video import open_video
-from vitrine.testing.media import write_clip
-from vitrine.testing.parity import formula_tensor
+from vitrail.engine import ENGINES, prepare
+from vitrail.errors import MissingError, UsageError
+from vitrail.pipeline import run
+from vitrail.preprocess.image import normalise
+from vitrail.preprocess.video import open_video
+from vitrail.testing.media import write_clip
+from vitrail.testing.parity import formula_tensor
 
 CROPS = 15  # of one video, as many as the release takes
 GROWTH = (1, 4, CROPS)

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from medical_segment.architectures import build_model
 from medical_segment.models import mlstm, segformer3d, vil
-from vitrine.recipes import data_folder
-from vitrine.report import Table
+from vitrail.report import Table
+from vitrail.training.recipe import data_folder
 
 REPEATS = 3
 BRATS = {"in_channels": 4, "num_classes": 3}
@@ -98,7 +98,7 @@ def segformer(side: int, how: str) -> Callable[[], Tensor]:
     volume = torch.rand(1, 4, side, side, side)
     if how != "auto":
         return partial(model, volume)
-    from vitrine.engine import prepare
+    from vitrail.engine import prepare
 
     engine = prepare(model, engine="auto", device="cpu")
     engine(volume)  # decides and converts

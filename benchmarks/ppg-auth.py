@@ -28,7 +28,7 @@ from ppg_auth.template import expand_key
 from ppg_auth.testing import capture, fake_model
 from ppg_auth.throttle import Attempts
 from ppg_auth.verification import Model, Verifier
-from vitrine.preprocess.cwt import Wavelet, cwt
+from vitrail.preprocess.cwt import Wavelet, cwt
 
 EXAMPLES = Path(__file__).parents[1] / "packages" / "ppg-auth" / "examples"
 ENROLLED = (1_000, 10_000, 100_000)

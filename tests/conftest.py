@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vitrine.system import System, systems
+from vitrail.system import System, systems
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vitrine.errors import MAX_LINE
-from vitrine.system import System
-from vitrine.testing.commands import call
-from vitrine.weights import catalogue, resolve
+from vitrail.errors import MAX_LINE
+from vitrail.system import System
+from vitrail.testing.commands import call
+from vitrail.weights.catalogue import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "cv2", "av", "timm", "lightning", "scipy", "pydantic", "PIL", "sklearn"}
@@ -216,14 +216,14 @@ def test_weights_are_what_the_catalogue_says(system: System):
 
 
 def test_export_gives_the_same_numbers(system: System, tmp_path):
-    outcome = call("vitrine", "export", system.name, "-o", tmp_path)
+    outcome = call("vitrail", "export", system.name, "-o", tmp_path)
     assert outcome.status == 0, outcome.stderr
     assert len(list(tmp_path.glob("*.onnx"))) == len(outcome.stdout.splitlines()) >= 1
 
 
 @pytest.mark.parametrize("verb", ["list", "doctor", "weights list", "weights verify"])
 def test_generic_verbs_speak_json_to_a_pipe(verb):
-    outcome = call("vitrine", *verb.split())
+    outcome = call("vitrail", *verb.split())
     assert outcome.status == 0, outcome.stderr
     assert all(isinstance(json.loads(line), dict) for line in outcome.stdout.splitlines())
 
@@ -231,7 +231,7 @@ def test_generic_verbs_speak_json_to_a_pipe(verb):
 def test_doctor_names_a_torchvision_that_does_not_match(monkeypatch, tmp_path):
     broken = tmp_path / "torchvision.py"
     broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-    code = "from vitrine.doctor import examine; print(*(f.detail for f in examine() if f.state == 'broken'))"
+    code = "from vitrail.doctor import examine; print(*(f.detail for f in examine() if f.state == 'broken'))"
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}
     ).stdout
@@ -239,7 +239,7 @@ def test_doctor_names_a_torchvision_that_does_not_match(monkeypatch, tmp_path):
 
 
 def test_every_recipe_is_valid():
-    from vitrine.recipes import load_recipe
+    from vitrail.training.recipe import load_recipe
 
     recipes = sorted(ROOT.glob("pipelines/*/*.yaml"))
     assert recipes
@@ -251,5 +251,5 @@ def test_a_recipe_with_a_typo_names_the_right_key(tmp_path):
     recipe = sorted(ROOT.glob("pipelines/*/*.yaml"))[0]
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(recipe.read_text().replace("budget:", "bugdet:"))
-    outcome = call("vitrine", "train", wrong)
+    outcome = call("vitrail", "train", wrong)
     assert outcome.status == 2 and "bugdet" in outcome.stderr and "budget" in outcome.stderr

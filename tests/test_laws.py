@@ -16,7 +16,7 @@ SOURCES = sorted(
 )
 ARCHITECTURES = [path for path in SOURCES if path.name == "model.py" or path.parent.name == "models"]
 
-WEIGHTS, YAML = "shared/src/vitrine/weights.py", "shared/src/vitrine/plain_yaml.py"
+WEIGHTS, YAML = "shared/src/vitrail/weights/files.py", "shared/src/vitrail/training/yaml.py"
 AUDITED = {  # a dangerous name, and the one module that may use it
     "torch.load": WEIGHTS,
     "pickle": WEIGHTS,
@@ -27,7 +27,7 @@ AUDITED = {  # a dangerous name, and the one module that may use it
     "exec": None,
     "extractall": None,
     "bare except": None,
-    "network": WEIGHTS,
+    "network": "shared/src/vitrail/weights/catalogue.py",
 }
 NETWORK = {
     "socket",
@@ -42,7 +42,7 @@ NETWORK = {
 }
 PURE = {
     "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "timm", "torch", "torchvision",
-    "typing", "vitrine.architectures", "vitrine.backbones", "vitrine.errors", "vitrine.preprocess.cwt",
+    "typing", "vitrail.architectures", "vitrail.backbones", "vitrail.errors", "vitrail.preprocess.cwt",
 }  # fmt: skip
 
 

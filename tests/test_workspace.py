@@ -30,9 +30,9 @@ def test_both_lists_of_pins_are_the_same():
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
 def test_a_package_has_one_name_everywhere(folder):
     project = read(folder / "pyproject.toml")["project"]
-    assert project["name"] == folder.name
+    assert project["name"] == f"vitrail-{folder.name}"
     assert folder.name in project["scripts"]
-    assert folder.name in project["entry-points"]["vitrine.systems"]
+    assert folder.name in project["entry-points"]["vitrail.systems"]
     tox = configparser.ConfigParser()
     tox.read(ROOT / "tox.ini")
     assert folder.name in tox["tox"]["env_list"]

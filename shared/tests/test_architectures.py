@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 from torch import nn
 
-from vitrine.architectures import build
-from vitrine.errors import UsageError
+from vitrail.architectures import build
+from vitrail.errors import UsageError
 
 
 @dataclass(frozen=True)

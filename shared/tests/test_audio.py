@@ -12,14 +12,14 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from vitrine.errors import InputError
-from vitrine.preprocess import audio
-from vitrine.preprocess.audio import open_audio, read_audio
-from vitrine.preprocess.filterbank import SILENCE, filterbank, mel_triangles
-from vitrine.testing.media import mutate_bytes, write_clip
+from vitrail.errors import InputError
+from vitrail.preprocess import audio
+from vitrail.preprocess.audio import open_audio, read_audio
+from vitrail.preprocess.filterbank import SILENCE, filterbank, mel_triangles
+from vitrail.testing.media import mutate_bytes, write_clip
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity" / "audio"
-DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def chirp(seconds: float = 1.0, rate: int = 16000) -> np.ndarray:

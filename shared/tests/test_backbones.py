@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vitrine.backbones import create_backbone
-from vitrine.errors import UsageError
+from vitrail.backbones import create_backbone
+from vitrail.errors import UsageError
 
 SMALL_CONVNEXT = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}
 SMALL_SWIN = {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4)}

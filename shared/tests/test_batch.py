@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vitrine.batch import Batch
-from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Pipeline
+from vitrail.answers import Batch
+from vitrail.errors import InputError, UsageError
+from vitrail.pipeline import Pipeline
 
 
 @dataclass(frozen=True)

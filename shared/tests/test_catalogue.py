@@ -8,19 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from vitrine.errors import InputError, MissingError, UsageError, VitrineError
-from vitrine.preprocess.sources import sha256
-from vitrine.system import System
-from vitrine.weights import (
-    Entry,
-    Hub,
-    catalogue,
-    hub_path,
-    pull,
-    read_state,
-    resolve,
-    save,
-)
+from vitrail.errors import InputError, MissingError, UsageError, VitrailError
+from vitrail.sources import sha256
+from vitrail.system import System
+from vitrail.weights.catalogue import Entry, Hub, catalogue, hub_path, pull, resolve
+from vitrail.weights.files import read_state, save
 
 METADATA = {"system": "toy", "architecture": "two-layers", "config": {"width": 4}}
 
@@ -43,7 +35,7 @@ def system(tmp_path, monkeypatch) -> System:
     (folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(__import__("sys").modules, "toy_system", raising=False)
-    monkeypatch.setenv("VITRINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
     save(folder / "weights" / "small.safetensors", network().state_dict(), METADATA)
     write_catalogue(folder, bundled_entry(folder))
     return System("toy", "Toy", "A toy.", "toy_system", "toy")
@@ -91,7 +83,7 @@ def test_a_file_of_the_user_is_resolved_by_its_path(system, tmp_path, name):
 @pytest.mark.parametrize("name", ["smal", "x" * 5000, "a\0b", ""])
 def test_a_name_that_nobody_knows_is_told(system, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(VitrineError):
+    with pytest.raises(VitrailError):
         resolve(system, name)
     with pytest.raises(MissingError, match="known: small"):
         resolve(system, "smal")
@@ -146,7 +138,7 @@ def publish(monkeypatch, source: Path) -> None:
 
 
 def test_a_file_of_the_hub_is_pulled_and_resolved(system, hub_entry, monkeypatch):
-    with pytest.raises(MissingError, match="vitrine weights pull toy big"):
+    with pytest.raises(MissingError, match="vitrail weights pull toy big"):
         resolve(system, "big")
     publish(monkeypatch, system.folder.parent / "published.pth")
     assert pull(hub_entry) == hub_path(hub_entry) == resolve(system, "big").path

@@ -6,8 +6,8 @@ from typing import Annotated
 import pytest
 import typer
 
-from vitrine import command
-from vitrine.errors import MAX_LINE, InputError, MissingError, UsageError, one_line
+from vitrail import command
+from vitrail.errors import MAX_LINE, InputError, MissingError, UsageError, one_line
 
 
 def end(function, *arguments: str, monkeypatch) -> int:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from vitrine import official
-from vitrine.backbones import create_backbone
-from vitrine.errors import InputError, UsageError
-from vitrine.weights import load_into
+from vitrail.backbones import create_backbone
+from vitrail.backbones import cvt_official as official
+from vitrail.errors import InputError, UsageError
+from vitrail.weights.files import load_into
 
 GOLDENS = Path(__file__).parents[3] / "shared" / "parity" / "cvt"
 TINY = {"dims": (8, 16, 24), "num_heads": (1, 2, 3), "depths": (1, 1, 2)}
@@ -112,6 +112,6 @@ def test_what_cannot_be_built_is_named(name, options, said):
         create_backbone(name, **options)
 
 
-@pytest.mark.skipif(not os.environ.get("VITRINE_FULL_PARITY"), reason="277 million parameters; set VITRINE_FULL_PARITY")
+@pytest.mark.skipif(not os.environ.get("VITRAIL_FULL_PARITY"), reason="277 million parameters; set VITRAIL_FULL_PARITY")
 def test_the_largest_one_runs():
     assert create_backbone("cvt_w24", num_classes=2).eval()(torch.rand(1, 3, 64, 64)).shape == (1, 2)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from vitrine.errors import UsageError
-from vitrine.preprocess.cwt import Wavelet, cwt, cwt_parts, filter_bank
+from vitrail.errors import UsageError
+from vitrail.preprocess.cwt import Wavelet, cwt, cwt_parts, filter_bank
 
 pywt = pytest.importorskip("pywt")
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import vitrine.engine.choice as choice
-from vitrine.cache import cache_folder
-from vitrine.engine import ENGINES, prepare
-from vitrine.engine.backends import Backends
-from vitrine.errors import MissingError, UsageError
+import vitrail.engine.choice as choice
+from vitrail.cache import cache_folder
+from vitrail.engine import ENGINES, prepare
+from vitrail.engine.backends import Backends
+from vitrail.errors import MissingError, UsageError
 
 OPTIONAL = {"openvino": "openvino", "openvino-bfloat16": "openvino", "onnx": "onnxruntime"}
 LOW_PRECISION = ("bfloat16", "openvino-bfloat16")
@@ -65,7 +65,7 @@ class Branching(Convolutions):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("VITRINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -170,7 +170,7 @@ def test_an_engine_puts_the_network_into_evaluation_mode():
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_a_missing_library_is_named_with_the_way_to_install_it(monkeypatch, name):
     hide(monkeypatch, "openvino", "onnx", "onnxruntime")
-    with pytest.raises(MissingError, match=r"is not installed; install vitrine\[(onnx|openvino)\]"):
+    with pytest.raises(MissingError, match=r"is not installed; install vitrail\[(onnx|openvino)\]"):
         prepare(Convolutions(), engine=name, device="cpu")(images(2))
 
 
@@ -311,9 +311,9 @@ def test_without_a_home_nothing_is_kept(monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", no_home)
-    for variable in ("VITRINE_CACHE", "XDG_CACHE_HOME"):
+    for variable in ("VITRAIL_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(MissingError, match="name a folder in VITRINE_CACHE"):
+    with pytest.raises(MissingError, match="name a folder in VITRAIL_CACHE"):
         cache_folder("weights")
     assert prepare(Convolutions(), device="cpu", key=KEY)(images(2)).shape == (2, 2)
 
@@ -378,7 +378,7 @@ def test_a_kept_conversion_is_used_and_a_damaged_one_is_made_again(timed, monkey
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_work(timed, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("VITRINE_CACHE", str(tmp_path / "file"))
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(choice, "EXPORT_PAYS", 0)
     timed(eager=1.0, bfloat16=0.5, openvino=0.1, openvino_bfloat16=0.2, onnx=0.3)
     engine = prepare(Convolutions(), device="cpu", key=KEY)
@@ -390,7 +390,7 @@ SILENT = """
 import socket, sys
 socket.socket.connect = lambda *_: sys.exit("called home")
 import torch
-from vitrine.engine import prepare
+from vitrail.engine import prepare
 prepare(torch.nn.Linear(2, 2), engine="openvino", device="cpu")(torch.ones(2, 2))
 assert sys.modules["openvino_telemetry"] is None
 """

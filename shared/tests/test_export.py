@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import vitrine.export as export
-from vitrine.errors import InputError, MissingError, UsageError
-from vitrine.export import export_onnx
+import vitrail.export as export
+from vitrail.errors import InputError, MissingError, UsageError
+from vitrail.export import export_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime", exc_type=ImportError)
 pytest.importorskip("onnxscript", exc_type=ImportError)
@@ -133,6 +133,6 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 def test_a_missing_library_is_named(tmp_path, monkeypatch, library):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setattr(export, "write_onnx", export.write_onnx if library != "onnxruntime" else lambda *_: None)
-    with pytest.raises(MissingError, match=rf"{library}: this library is not installed; install vitrine\[onnx\]"):
+    with pytest.raises(MissingError, match=rf"{library}: this library is not installed; install vitrail\[onnx\]"):
         export_onnx(Network(), images(2), tmp_path / "network.onnx")
     assert not list(tmp_path.iterdir())

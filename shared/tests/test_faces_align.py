@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vitrine.errors import InputError
-from vitrine.faces.align import TEMPLATE, align, alignment, crop, crop_box
-from vitrine.faces.face import Face
-from vitrine.faces.official_box import detector_box, official_box
-from vitrine.preprocess.image import read_image
+from vitrail.errors import InputError
+from vitrail.faces.align import TEMPLATE, align, alignment, crop, crop_box
+from vitrail.faces.face import Face
+from vitrail.faces.official_box import detector_box, official_box
+from vitrail.preprocess.image import read_image
 
-RAW = Path(os.environ.get("VITRINE_DATA", "../shared/data")) / "face-quality"
+RAW = Path(os.environ.get("VITRAIL_DATA", "../shared/data")) / "face-quality"
 
 
 @pytest.mark.parametrize("angle", [-40, 0, 75])
@@ -47,7 +47,7 @@ def test_the_eye_ends_up_where_the_template_has_it():
     np.testing.assert_allclose(bright, TEMPLATE[0], atol=0.7)
 
 
-@pytest.mark.skipif(not (RAW / "raw.csv").exists(), reason="needs the photographs of VITRINE_DATA/face-quality")
+@pytest.mark.skipif(not (RAW / "raw.csv").exists(), reason="needs the photographs of VITRAIL_DATA/face-quality")
 def test_alignment_agrees_with_published_crops():
     rows = list(csv.DictReader((RAW / "raw.csv").open()))[:10]
     names = [f"{part}_{axis}" for part in ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r") for axis in "xy"]

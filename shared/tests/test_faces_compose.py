@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from vitrine.faces.augment import degrade
-from vitrine.faces.canvas import Canvas, covered, move_boxes, move_landmarks, similarity
-from vitrine.faces.compose import Composer
-from vitrine.faces.data import Photographs, Scene
-from vitrine.faces.samples import Batches
+from vitrail.faces.canvas import Canvas, covered, move_boxes, move_landmarks, similarity
+from vitrail.faces.training.augment import degrade
+from vitrail.faces.training.compose import Composer
+from vitrail.faces.training.data import Photographs, Scene
+from vitrail.faces.training.samples import Batches
 
 NO_BOX = np.zeros((0, 4), np.float32)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from vitrine.errors import InputError, MissingError
-from vitrine.faces.base import Detector
-from vitrine.faces.detector import FaceDetector, load_detector, read_faces
-from vitrine.faces.face import Face
-from vitrine.faces.landmarker import FaceModel
-from vitrine.faces.model import Config
-from vitrine.faces.networks import load_networks
-from vitrine.faces.official_box import official_box
-from vitrine.weights import save
+from vitrail.errors import InputError, MissingError
+from vitrail.faces.base import Detector
+from vitrail.faces.detector import FaceDetector, load_detector, read_faces
+from vitrail.faces.face import Face
+from vitrail.faces.landmarker import FaceModel
+from vitrail.faces.model import Config
+from vitrail.faces.networks import load_networks
+from vitrail.faces.official_box import official_box
+from vitrail.weights.files import save
 
-YUNET = Path(os.environ.get("VITRINE_DATA", "../shared/data")) / "deepfake/models/face_detection_yunet_2023mar.onnx"
+YUNET = Path(os.environ.get("VITRAIL_DATA", "../shared/data")) / "deepfake/models/face_detection_yunet_2023mar.onnx"
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
 
@@ -151,7 +151,7 @@ def test_landmarks_that_do_not_settle_lower_the_score(monkeypatch):
     moves = {0: 0.0, 100: 1.0, 200: 10.0}  # pixels at each further look, by the place of the face
     faces = [restless, steady, lost]
     monkeypatch.setattr(
-        "vitrine.faces.detector.sharpen",
+        "vitrail.faces.detector.sharpen",
         lambda model, image, landmarks: [
             five + np.array([moves[face.box[0]], 0]) for five, face in zip(landmarks, faces, strict=True)
         ],
@@ -166,7 +166,7 @@ def test_the_bundled_detector_finds_the_astronaut():
     _check_astronaut(load_detector(), landmarks=True)
 
 
-@pytest.mark.skipif(not YUNET.exists(), reason="needs the YuNet file of VITRINE_DATA/deepfake/models")
+@pytest.mark.skipif(not YUNET.exists(), reason="needs the YuNet file of VITRAIL_DATA/deepfake/models")
 def test_yunet_finds_the_astronaut():
     _check_astronaut(load_detector(str(YUNET)), landmarks=True)
 

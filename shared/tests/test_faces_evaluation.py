@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("lightning")
 
-from vitrine.faces import held_out
-from vitrine.faces.data import Photographs, Scene
-from vitrine.faces.evaluation import OURS, PEER, clip_table, match_strangers, people_table, size_table, time_table
-from vitrine.faces.face import Face
-from vitrine.faces.held_out import CANVAS, SIZES, held_out_scenes
+from vitrail.faces import held_out
+from vitrail.faces.evaluation import OURS, PEER, clip_table, match_strangers, people_table, size_table, time_table
+from vitrail.faces.face import Face
+from vitrail.faces.training.data import Photographs, Scene
+from vitrail.faces.training.held_out import CANVAS, SIZES, held_out_scenes
 
 FIVE = np.array([[40, 50], [60, 50], [50, 60], [43, 70], [57, 70]], np.float32)
 NOBODY = np.zeros((0, 4), np.float32)

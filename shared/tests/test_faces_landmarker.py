@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from vitrine.faces.landmarker import EYE_DISTANCE, SIDE, USUAL, Landmarker, sharpen
+from vitrail.faces.landmarker import EYE_DISTANCE, SIDE, USUAL, Landmarker, sharpen
 
 FIVE = np.array([[60, 70], [100, 66], [82, 90], [66, 112], [100, 110]], np.float32)
 

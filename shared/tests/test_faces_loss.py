@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vitrine.faces.loss import assign, detection_losses
-from vitrine.faces.model import grid
+from vitrail.faces.model import grid
+from vitrail.faces.training.loss import assign, detection_losses
 
 NOTHING = torch.zeros(0, 4)
 

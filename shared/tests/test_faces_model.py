@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from vitrine.faces.detector import fold_norms
-from vitrine.faces.landmarker import FaceModel
-from vitrine.faces.model import STRIDES, Config, FaceNet, decode, grid
+from vitrail.faces.detector import fold_norms
+from vitrail.faces.landmarker import FaceModel
+from vitrail.faces.model import STRIDES, Config, FaceNet, decode, grid
 
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vitrine.faces.face import Face
-from vitrine.faces.tracks import cost, link
+from vitrail.faces.face import Face
+from vitrail.faces.tracks import cost, link
 
 
 def face(x, y, side=100.0):

@@ -10,18 +10,27 @@ from PIL import Image
 
 pytest.importorskip("lightning")
 
-from vitrine.errors import InputError
-from vitrine.faces import data
-from vitrine.faces.base import Detector
-from vitrine.faces.data import SURE, UNSURE, label, load_photographs, person, read_mesh, scenes_without_people, teach
-from vitrine.faces.detector import load_detector
-from vitrine.faces.face import Face
-from vitrine.faces.loss import detection_losses
-from vitrine.faces.model import grid
-from vitrine.faces.training import Recipe, Task
-from vitrine.faces.yunet import YuNet
-from vitrine.recipes import load_recipe
-from vitrine.weights import save
+from vitrail.errors import InputError
+from vitrail.faces import data
+from vitrail.faces.base import Detector
+from vitrail.faces.detector import load_detector
+from vitrail.faces.face import Face
+from vitrail.faces.model import grid
+from vitrail.faces.training import Recipe, Task
+from vitrail.faces.training.data import (
+    SURE,
+    UNSURE,
+    label,
+    load_photographs,
+    person,
+    read_mesh,
+    scenes_without_people,
+    teach,
+)
+from vitrail.faces.training.loss import detection_losses
+from vitrail.faces.yunet import YuNet
+from vitrail.training.recipe import load_recipe
+from vitrail.weights.files import save
 
 RECIPE = Path(__file__).parents[2] / "pipelines/faces/detector.yaml"
 
@@ -91,7 +100,7 @@ def test_scenes_that_show_people_are_left_out(recipe):
 
 def test_a_missing_folder_is_told(recipe):
     missing = recipe.data.model_copy(update={"scenes": ("nowhere",)})
-    with pytest.raises(InputError, match="VITRINE_DATA"):
+    with pytest.raises(InputError, match="VITRAIL_DATA"):
         load_photographs(missing)
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from vitrine.errors import InputError
-from vitrine.preprocess import image as module
-from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD, normalise, read_image
-from vitrine.testing.media import mutate_bytes, pattern, write_picture
+from vitrail.errors import InputError
+from vitrail.preprocess import image as module
+from vitrail.preprocess.image import IMAGENET_MEAN, IMAGENET_STD, normalise, read_image
+from vitrail.testing.media import mutate_bytes, pattern, write_picture
 
 
 def saved(tmp_path, picture, name="picture.png", **options):

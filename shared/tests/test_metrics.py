@@ -3,10 +3,10 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import det_curve, log_loss, roc_auc_score
 
-from vitrine.errors import InputError
-from vitrine.metrics.bootstrap import bootstrap_interval
-from vitrine.metrics.calibration import fit_temperature
-from vitrine.metrics.verification import det_points, eer
+from vitrail.errors import InputError
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.metrics.calibration import fit_temperature
+from vitrail.metrics.verification import det_points, eer
 
 
 @pytest.fixture

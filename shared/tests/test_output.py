@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vitrine.errors import InputError
-from vitrine.output import atomic_file, atomic_folder, result_names
+from vitrail.errors import InputError
+from vitrail.output import atomic_file, atomic_folder, result_names
 
 
 def names(folder: Path) -> list[str]:
@@ -193,7 +193,7 @@ def test_running_out_of_room_leaves_nothing(tmp_path, writer):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vitrine.output import atomic_file
+from vitrail.output import atomic_file
 with atomic_file(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vitrine.errors import InputError
-from vitrine.testing.parity import Comparison, compare, formula_tensor, main, read_pack, same
+from vitrail.errors import InputError
+from vitrail.testing.parity import Comparison, compare, formula_tensor, main, read_pack, same
 
-PARITY = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[2] / "../shared/data")).parent / "parity"
+PARITY = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[2] / "../shared/data")).parent / "parity"
 # The first values of full-size tensors as the official goldens state them.
 CHECK_VALUES = {
     ("fc.weight", (500, 2000)): [-0.011543208733201027, 0.01326586864888668, 0.0055266148410737514],
@@ -39,7 +39,7 @@ def test_formula_of_batch_norm_statistics():
 
 def test_formula_does_not_depend_on_the_blocks_it_is_filled_in(monkeypatch):
     whole = formula_tensor("fc.weight", (30, 11))
-    monkeypatch.setattr("vitrine.testing.parity._BLOCK", 7)
+    monkeypatch.setattr("vitrail.testing.parity._BLOCK", 7)
     assert torch.equal(formula_tensor("fc.weight", (30, 11)), whole)
 
 
@@ -86,7 +86,7 @@ def toy(tmp_path, monkeypatch) -> str:
     name = f"toy_{tmp_path.name}"
     (tmp_path / name).mkdir()
     (tmp_path / name / "official.py").write_text(
-        "from vitrine.testing.parity import Comparison, read_pack\n"
+        "from vitrail.testing.parity import Comparison, read_pack\n"
         "def check(folder):\n"
         "    return [Comparison(p.stem, read_pack(p)[0]['error'], 0.1) for p in sorted(folder.glob('*.json'))]\n"
     )

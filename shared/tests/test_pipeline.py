@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitrine.errors import InputError
-from vitrine.pipeline import MAX_OPEN, Failure, Pipeline, compute, run
+from vitrail.errors import InputError
+from vitrail.pipeline import MAX_OPEN, Failure, Pipeline, compute, run
 
 
 @dataclass

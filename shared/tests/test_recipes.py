@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from vitrine import recipes
-from vitrine.errors import UsageError
-from vitrine.plain_yaml import read_yaml, write_yaml
-from vitrine.recipes import load_recipe
+from vitrail.errors import UsageError
+from vitrail.training import recipe as recipes
+from vitrail.training.recipe import load_recipe
+from vitrail.training.yaml import read_yaml, write_yaml
 
 GOOD = """\
 system: toy
 name: toy-small
-data: {path: "${VITRINE_DATA}/toy", sizes: [8, 16]}
+data: {path: "${VITRAIL_DATA}/toy", sizes: [8, 16]}
 optim: {lr: 1e-3, batch_size: 4, precision: 32}
 budget: {epochs: 2}
 monitor: {metric: val/auc, mode: max}
@@ -52,7 +52,7 @@ def toy_system(monkeypatch):
     system = SimpleNamespace(room=lambda name: SimpleNamespace(Recipe=Recipe))
     find = recipes.find
     monkeypatch.setattr(recipes, "find", lambda name: system if name == "toy" else find(name))
-    monkeypatch.setenv("VITRINE_DATA", "/somewhere/data")
+    monkeypatch.setenv("VITRAIL_DATA", "/somewhere/data")
 
 
 @pytest.fixture
@@ -84,16 +84,16 @@ def test_a_recipe_becomes_the_model_of_the_system_it_names(write):
 def test_the_resolved_recipe_reads_back_equal_wherever_the_data_lie(write, monkeypatch):
     recipe = load_recipe(write(GOOD))
     text, checksum = recipe.to_yaml(), recipe.sha256
-    assert "${VITRINE_DATA}/toy" in text and "/somewhere" not in text
+    assert "${VITRAIL_DATA}/toy" in text and "/somewhere" not in text
     assert load_recipe(write(text)) == recipe
-    monkeypatch.setenv("VITRINE_DATA", "/elsewhere/")
+    monkeypatch.setenv("VITRAIL_DATA", "/elsewhere/")
     moved = load_recipe(write(GOOD))
     assert moved.data.path == Path("/elsewhere/toy")
     assert moved.sha256 == checksum
 
 
 def test_the_data_folder_has_a_default(write, monkeypatch):
-    monkeypatch.delenv("VITRINE_DATA")
+    monkeypatch.delenv("VITRAIL_DATA")
     assert load_recipe(write(GOOD)).data.path == Path("../shared/data/toy")
 
 
@@ -142,8 +142,8 @@ def test_overrides_are_yaml_values(write):
         ("budget={}", "r.yaml: budget: needs exactly one of epochs, steps, minutes"),
         ("monitor={mode: max}", "r.yaml: monitor.metric: this key is missing"),
         ("monitor.metric=test/auc", "r.yaml: monitor.metric: must match pattern '^val/', not 'test/auc'"),
-        ("data.path=${VITRINE_DATA}/../x", "r.yaml: data.path: leads out of the data folder; leave out '..'"),
-        ("data.path=a/${HOME}", "r.yaml: data.path: only a leading ${VITRINE_DATA} is expanded; not 'a/${HOME}'"),
+        ("data.path=${VITRAIL_DATA}/../x", "r.yaml: data.path: leads out of the data folder; leave out '..'"),
+        ("data.path=a/${HOME}", "r.yaml: data.path: only a leading ${VITRAIL_DATA} is expanded; not 'a/${HOME}'"),
         ("system=nothing-like-it", "r.yaml: system: no system of this name is installed; "),
         ("seed", "seed: is no override; write key.path=value"),
         ("seed.x=1", "r.yaml: seed: must be a valid integer"),

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from vitrine.errors import InputError
-from vitrine.report import Chart, Page, Series, Table
-from vitrine.report.chart import _time_ticks
-from vitrine.testing.media import pattern
+from vitrail.errors import InputError
+from vitrail.report import Chart, Page, Series, Table
+from vitrail.report.chart import _time_ticks
+from vitrail.testing.media import pattern
 
 HOSTILE = [
     "<script>alert(1)</script>.mp4",

@@ -1,6 +1,6 @@
 """Which numbers a run draws its batches from."""
 
-from vitrine.samplers import Numbers
+from vitrail.training.loading import Numbers
 
 
 def test_each_epoch_has_its_own_batches():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vitrine.errors import InputError
-from vitrine.preprocess.sources import expand_sources, natural_sorted, picture_files, require_file, sha256
+from vitrail.errors import InputError
+from vitrail.sources import expand_sources, natural_sorted, picture_files, require_file, sha256
 
 ODD_NAMES = ["two words.mp4", "line\nbreak.mp4", "🙂.mp4", "-dash.mp4", "a[1].mp4", "100%25.mp4", "ü?.mp4"]
 

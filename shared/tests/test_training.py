@@ -10,11 +10,15 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from vitrine import recipes, runs, schedule, training, weights
-from vitrine.errors import InputError, UsageError, VitrineError
-from vitrine.progress import History
-from vitrine.recipes import read_yaml
-from vitrine.schedule import BudgetClock, rate
+from vitrail.errors import InputError, UsageError, VitrailError
+from vitrail.training import loop as training
+from vitrail.training import recipe as recipes
+from vitrail.training import run as runs
+from vitrail.training import schedule
+from vitrail.training.history import History
+from vitrail.training.recipe import read_yaml
+from vitrail.training.schedule import BudgetClock, rate
+from vitrail.weights import files as weights
 
 STEPS_IN_AN_EPOCH = 8
 
@@ -70,7 +74,7 @@ def toy(monkeypatch):
         made.task = Task(recipe)
         return made.task
 
-    system = SimpleNamespace(room=lambda name: SimpleNamespace(Task=make), distribution="vitrine")
+    system = SimpleNamespace(room=lambda name: SimpleNamespace(Task=make), distribution="vitrail")
     monkeypatch.setattr(training, "find", lambda name: system)
     monkeypatch.setattr(runs, "find", lambda name: system)
     monkeypatch.setattr(Task, "at_step", {})
@@ -132,7 +136,7 @@ def test_a_run_learns_and_leaves_all_that_is_needed_to_trust_it(tmp_path, toy):
     assert history[-1] < 0.9 * history[0]
     assert run["best"]["val/loss"] == min(history) == metadata["metric"]["val/loss"]
     assert run["expected"] == {"val/loss": 0.5}
-    assert {"vitrine", "torch", "python"} <= run["versions"].keys()
+    assert {"vitrail", "torch", "python"} <= run["versions"].keys()
     resolved = read_yaml((tmp_path / "recipe.yaml").read_bytes(), "recipe.yaml")
     assert recipes.parse(Recipe, resolved, "recipe.yaml") == wanted
     assert list(tmp_path.glob("csv/*/metrics.csv")) and list(tmp_path.glob("tensorboard/events*"))
@@ -149,8 +153,8 @@ def test_a_seed_decides_the_outcome(tmp_path):
     ("step", "event", "error"),
     [
         (19, fail, RuntimeError),
-        (19, press_ctrl_c, VitrineError),
-        (12, terminate, VitrineError),
+        (19, press_ctrl_c, VitrailError),
+        (12, terminate, VitrailError),
         (16, fail, RuntimeError),
     ],
 )
@@ -168,7 +172,7 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, monkey
 @pytest.mark.parametrize("budget", [{"epochs": 2}, {"steps": 16}])
 def test_a_run_stopped_within_its_first_epoch_goes_on(tmp_path, toy, monkeypatch, event, budget):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with monkeypatch.context() as patch, pytest.raises(VitrineError, match="interrupted; the same command continues"):
+    with monkeypatch.context() as patch, pytest.raises(VitrailError, match="interrupted; the same command continues"):
         patch.setattr(Task, "at_step", {5: event})
         training.train(recipe(budget=budget), tmp_path)
     assert (tmp_path / "last.ckpt").exists()
@@ -194,7 +198,7 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path, monkeypatch):
     assert record(tmp_path)["best"]["step"] == 8
     assert record(tmp_path)["history"][1]["val/score"] is None
     monkeypatch.setattr(Task, "scores", [float("nan")] * 3)
-    with pytest.raises(VitrineError, match="no validation gave a val/score"):
+    with pytest.raises(VitrailError, match="no validation gave a val/score"):
         training.train(recipe(monitor=("val/score", "min")), tmp_path / "b")
 
 
@@ -205,7 +209,7 @@ def test_a_monitor_that_nobody_measures_is_named(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run_and_spares_its_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(Task, "at_step", {12: lambda loss: loss * float("nan")})
-    with pytest.raises(VitrineError) as caught:
+    with pytest.raises(VitrailError) as caught:
         training.train(recipe(), tmp_path)
     assert str(caught.value) == "line: the loss is no longer a number at step 13; lower optim.lr"
     assert all(value.isfinite().all() for value in learned(tmp_path / "last.ckpt").values())
@@ -238,7 +242,7 @@ def test_a_budget_of_minutes_drives_the_schedule_and_survives_a_stop(tmp_path, t
     expected = [0.03 * rate(step / 10, warmup=0.2, schedule="cosine") for step in range(10)]
     assert toy.task.rates == pytest.approx(expected)
     assert record(tmp_path / "whole")["seconds"] == 60
-    with monkeypatch.context() as patch, pytest.raises(VitrineError, match="interrupted"):
+    with monkeypatch.context() as patch, pytest.raises(VitrailError, match="interrupted"):
         patch.setattr(Task, "at_step", {3: terminate})
         training.train(timed, tmp_path / "broken")
     assert toy.task.rates == pytest.approx(expected[:4])
@@ -364,7 +368,7 @@ def test_a_terminal_gets_a_bar_and_its_cursor_back(tmp_path, capfd, monkeypatch,
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(Task, "at_step", {23: event})
-    with nullcontext() if event is not terminate else pytest.raises(VitrineError):
+    with nullcontext() if event is not terminate else pytest.raises(VitrailError):
         training.train(recipe(), tmp_path)
     err = capfd.readouterr().err
     assert "step 23  train/loss" in err or "step 24  train/loss" in err

@@ -11,13 +11,13 @@ import av
 import numpy as np
 import pytest
 
-from vitrine.errors import InputError, UsageError
-from vitrine.preprocess import decoding
-from vitrine.preprocess.video import open_video, sample_indices
-from vitrine.testing.media import moving_pattern, mutate_bytes, pattern, write_clip, write_picture
+from vitrail.errors import InputError, UsageError
+from vitrail.preprocess import decoding
+from vitrail.preprocess.video import open_video, sample_indices
+from vitrail.testing.media import moving_pattern, mutate_bytes, pattern, write_clip, write_picture
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity"
-DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 GOPS = {
     "b-frames": {"g": "12", "bf": "3"},
     "long": {"g": "250", "bf": "2"},
@@ -374,7 +374,7 @@ def test_sampling_matches_the_official_goldens():
 def test_real_clips_are_read_whole():
     clips = sorted((DATA / "deepfake" / "videos").glob("*/*.mp4"))
     if not clips:
-        pytest.skip("the real clips are not at VITRINE_DATA")
+        pytest.skip("the real clips are not at VITRAIL_DATA")
     for clip in clips:
         reader = open_video(clip)
         wanted = sample_indices(reader.frame_count, number=5)

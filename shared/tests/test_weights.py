@@ -13,14 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from vitrine.errors import InputError
-from vitrine.weights import (
-    load_into,
-    read_checkpoint,
-    read_metadata,
-    read_state,
-    save,
-)
+from vitrail.errors import InputError
+from vitrail.weights.files import load_into, read_checkpoint, read_state, save
+from vitrail.weights.header import read_metadata
 
 MUTANTS = 200
 METADATA = {"system": "toy", "architecture": "two-layers", "config": {"width": 4}}
@@ -208,7 +203,7 @@ def test_what_is_not_finite_is_not_saved(tmp_path):
 
 @pytest.mark.parametrize("metadata", ["[]", "{", "null", "[" * 100_000])
 def test_metadata_that_is_no_table_is_refused(tmp_path, metadata):
-    save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors", {"vitrine": metadata})
+    save_file({"a": torch.ones(1)}, tmp_path / "w.safetensors", {"vitrail": metadata})
     refused(tmp_path / "w.safetensors")
 
 

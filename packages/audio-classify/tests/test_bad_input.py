@@ -9,10 +9,10 @@ import torch
 
 from audio_classify.pipeline import AudioPipeline
 from audio_classify.testing import RATE, SMALL, hiss, small_network
-from vitrine.batch import Batch
-from vitrine.errors import InputError
-from vitrine.testing.media import mutate_bytes
-from vitrine.weights import save
+from vitrail.answers import Batch
+from vitrail.errors import InputError
+from vitrail.testing.media import mutate_bytes
+from vitrail.weights.files import save
 
 VARIANTS = 200
 

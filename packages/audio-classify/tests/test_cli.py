@@ -14,8 +14,8 @@ import torch
 from audio_classify import jobs
 from audio_classify.stream import WAITING_BLOCKS, microphone_blocks
 from audio_classify.testing import RATE, SMALL, hiss, silence, small_network
-from vitrine.testing.commands import call
-from vitrine.weights import save
+from vitrail.testing.commands import call
+from vitrail.weights.files import save
 
 ROOSTER = Path(__file__).parents[1] / "examples" / "rooster.ogg"
 

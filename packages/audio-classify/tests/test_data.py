@@ -22,8 +22,8 @@ from audio_classify.data import (
 )
 from audio_classify.features import Features
 from audio_classify.testing import RATE, hiss, tone
-from vitrine.errors import InputError
-from vitrine.preprocess.filterbank import SILENCE, filterbank
+from vitrail.errors import InputError
+from vitrail.preprocess.filterbank import SILENCE, filterbank
 
 FEATURES = Features(RATE, 0.0, 1.0, 64)
 

@@ -6,7 +6,7 @@ import torch
 
 from audio_classify.features import Features
 from audio_classify.testing import RATE, hiss
-from vitrine.preprocess.filterbank import SILENCE
+from vitrail.preprocess.filterbank import SILENCE
 
 PLAIN = Features(RATE, -6.0, 4.0, 64)
 CENTRED = Features(RATE, -6.0, 4.0, 64, kept_bins=97, centred=True)

@@ -5,7 +5,7 @@ import torch
 
 from audio_classify.model import SSASTConfig, build_model
 from audio_classify.positions import resize_positions
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 SMALL = {"num_classes": 5, "num_frames": 96, "embed_dim": 32, "depth": 2, "num_heads": 2}
 CONV = {"stem": "conv", "stem_widths": (4, 8, 8), "patch": (16, 16), "stride": (16, 16)}

@@ -13,9 +13,9 @@ from audio_classify.checkpoint import convert, read_config
 from audio_classify.initial import initial_trunk
 from audio_classify.model import SSASTConfig, build_model
 from audio_classify.networks import WithEmbedding, load_network
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
-DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "../shared/data"))
+DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
 PARITY = DATA.parent / "parity" / "audio"
 TINY = {"embed_dim": 32, "depth": 2, "heads": 2, "fshape": 16, "tshape": 16, "input_fdim": 128}
 CLASSIFIER = TINY | {"fstride": 10, "tstride": 10, "input_tdim": 64, "label_dim": 5}

@@ -10,7 +10,7 @@ import torch
 from audio_classify.pipeline import AudioPipeline, Options
 from audio_classify.stream import listen, pcm_blocks
 from audio_classify.testing import RATE, hiss, silence, small_network, tone
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
 
 def job(network, **options) -> AudioPipeline:
@@ -115,7 +115,7 @@ def test_raw_samples_from_a_pipe(listener):
 
 
 def test_batches_do_not_change_the_result(network):
-    from vitrine.pipeline import run
+    from vitrail.pipeline import run
 
     sound = hiss(4)
     pipeline = job(network, hop=0.2)

@@ -9,11 +9,11 @@ import pytest
 import soundfile
 
 from audio_classify.testing import tone
-from vitrine.testing.commands import call, console_lines
+from vitrail.testing.commands import call, console_lines
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
+DATA = Path(os.environ.get("VITRAIL_DATA") or ROOT.parent / "shared" / "data")
 LINES = console_lines(PACKAGE / "README.md")
 
 
@@ -27,7 +27,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     soundfile.write(tmp_path / "seven.wav", tone(300, 0.5, 8000), 8000)
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VITRINE_DATA", str(DATA))
+    monkeypatch.setenv("VITRAIL_DATA", str(DATA))
     return tmp_path
 
 
@@ -52,21 +52,21 @@ def few_sounds(workplace) -> Path:
     return workplace
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrine train", "vitrine evaluate"))])
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))])
 def test_a_recipe(few_sounds, line, monkeypatch):
-    monkeypatch.setenv("VITRINE_DATA", str(few_sounds))
+    monkeypatch.setenv("VITRAIL_DATA", str(few_sounds))
     words = shlex.split(line, comments=True)[1:]
-    outcome = call("vitrine", *words, "--set", "budget={steps: 2}", "--set", "optim.batch_size=4")
+    outcome = call("vitrail", *words, "--set", "budget={steps: 2}", "--set", "optim.batch_size=4")
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
 
 
 def test_exports(workplace):
-    (line,) = [line for line in LINES if line.startswith("vitrine export")]
-    outcome = call("vitrine", *shlex.split(line, comments=True)[1:])
+    (line,) = [line for line in LINES if line.startswith("vitrail export")]
+    outcome = call("vitrail", *shlex.split(line, comments=True)[1:])
     assert outcome.status == 0 and len(list(workplace.rglob("*.onnx"))) == 2, outcome.stderr
 
 
 def test_the_other_commands_install_the_package():
-    others = [line for line in LINES if not line.startswith(("audio-classify", "vitrine"))]
+    others = [line for line in LINES if not line.startswith(("audio-classify", "vitrail"))]
     assert others == ["uv tool install ./packages/audio-classify"]
     assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()

@@ -8,7 +8,7 @@ import pytest
 from audio_classify.pipeline import AudioPipeline, Options
 from audio_classify.search import check_target, nearest, write_embeddings
 from audio_classify.testing import hiss, silence, small_network, tone
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from audio_classify.networks import load_network
 from audio_classify.pipeline import AudioPipeline
 from audio_classify.testing import RATE, hiss, tone
 from audio_classify.training import Task, merged, mix
-from vitrine.errors import InputError
-from vitrine.recipes import load_recipe
-from vitrine.training import train
+from vitrail.errors import InputError
+from vitrail.training.loop import train
+from vitrail.training.recipe import load_recipe
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "audio-classify"
 CONFIG = {"num_frames": 32, "embed_dim": 16, "depth": 1, "num_heads": 1, "patch": [16, 16], "stride": [16, 16]}

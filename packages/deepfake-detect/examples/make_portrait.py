@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from skimage.data import astronaut
 
-from vitrine.testing.media import write_clip
+from vitrail.testing.media import write_clip
 
 FRAMES, FPS, SIZE = 75, 25, 480
 

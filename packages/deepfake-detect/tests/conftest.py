@@ -12,9 +12,9 @@ from deepfake_detect.crops import CropRule
 from deepfake_detect.model import build_model
 from deepfake_detect.networks import FakeNetwork
 from deepfake_detect.verdict import Thresholds
-from vitrine.faces.base import Detector
-from vitrine.faces.face import Face
-from vitrine.weights import Weights
+from vitrail.faces.base import Detector
+from vitrail.faces.face import Face
+from vitrail.weights.catalogue import Weights
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.mp4"
 SMALL = {
@@ -59,7 +59,7 @@ def networks() -> list[FakeNetwork]:
 
 @pytest.fixture(scope="session")
 def portrait_frame() -> np.ndarray:
-    from vitrine.preprocess.video import open_video
+    from vitrail.preprocess.video import open_video
 
     return next(open_video(PORTRAIT).frames([0])).image
 

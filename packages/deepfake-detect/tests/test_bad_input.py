@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from deepfake_detect.pipeline import DeepfakePipeline, Options
-from vitrine.batch import Batch
-from vitrine.testing.commands import call
-from vitrine.testing.media import mutate_bytes, write_clip, write_picture
+from vitrail.answers import Batch
+from vitrail.testing.commands import call
+from vitrail.testing.media import mutate_bytes, write_clip, write_picture
 
 VARIANTS = 200
 

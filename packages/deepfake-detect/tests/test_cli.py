@@ -6,8 +6,8 @@ import json
 import pytest
 
 from deepfake_detect import load
-from vitrine.testing.commands import call
-from vitrine.testing.media import write_clip
+from vitrail.testing.commands import call
+from vitrail.testing.media import write_clip
 
 
 def test_a_folder_of_results(portrait, tmp_path):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from deepfake_detect.crops import CropRule, cut_square
-from vitrine.faces.face import Face
-from vitrine.testing.media import pattern
+from vitrail.faces.face import Face
+from vitrail.testing.media import pattern
 
 LANDMARKS = np.zeros((5, 2), np.float32)
 

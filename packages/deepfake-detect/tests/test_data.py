@@ -10,9 +10,9 @@ from deepfake_detect.data import Pairs, detect_regions, read_regions
 from deepfake_detect.extract import extract_faces
 from deepfake_detect.labelled import LabelledCrops, read_labelled, split
 from deepfake_detect.model import FAKE, REAL
-from vitrine.errors import InputError
-from vitrine.preprocess.image import read_image
-from vitrine.testing.media import write_clip, write_picture
+from vitrail.errors import InputError
+from vitrail.preprocess.image import read_image
+from vitrail.testing.media import write_clip, write_picture
 
 RULE = CropRule(img_size=64, box="detector", margin=0.2)
 

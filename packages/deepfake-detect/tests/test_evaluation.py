@@ -21,9 +21,9 @@ from deepfake_detect.reliability import calibration_parts
 from deepfake_detect.robustness import CHANGES
 from deepfake_detect.sources import Judged, judge_sources, source_tables
 from deepfake_detect.verdict import Thresholds
-from vitrine.pipeline import Failure
-from vitrine.preprocess.video import open_video
-from vitrine.testing.media import write_clip, write_picture
+from vitrail.pipeline import Failure
+from vitrail.preprocess.video import open_video
+from vitrail.testing.media import write_clip, write_picture
 
 RULE = CropRule(img_size=64, box="detector", margin=0.2)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from deepfake_detect.frames import Arrays, find_sources, open_frames
-from vitrine.errors import InputError
-from vitrine.testing.media import pattern, write_clip, write_picture
+from vitrail.errors import InputError
+from vitrail.testing.media import pattern, write_clip, write_picture
 
 
 def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepfake_detect.model import ARCHITECTURES, build_model
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 TINY = {
     "img_size": 64,

@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from deepfake_detect import official
 from deepfake_detect.checkpoint import modern_swin_keys
 from deepfake_detect.model import build_model
-from vitrine.backbones import create_backbone
-from vitrine.errors import InputError, UsageError
+from vitrail.backbones import create_backbone
+from vitrail.errors import InputError, UsageError
 
 GOLDENS = Path(__file__).parent / "goldens"
-DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "../shared/data"))
+DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
 PARITY = DATA.parent / "parity" / "deepfake"
 CONVNEXT = {"depths": [1, 2, 1, 1], "dims": [8, 12, 20, 28], "num_classes": 14, "stem_patch": 4, "norm_eps": 1e-6}
 ED = {"img_size": 96, "convnext": CONVNEXT, "fc": [28, 6], "fc2": [6, 2]}
@@ -36,8 +36,8 @@ def test_committed_goldens():
 @pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
 @pytest.mark.parametrize("pack", ["full_ed", "full_vae", "manifest", "preproc", "tiny", "tiny_vae"])
 def test_parity_pack(pack, tmp_path):
-    if pack == "full_vae" and not os.environ.get("VITRINE_FULL_PARITY"):
-        pytest.skip("takes 3 GB of memory: set VITRINE_FULL_PARITY=1")
+    if pack == "full_vae" and not os.environ.get("VITRAIL_FULL_PARITY"):
+        pytest.skip("takes 3 GB of memory: set VITRAIL_FULL_PARITY=1")
     for file in PARITY.glob(f"{pack}.*"):
         (tmp_path / file.name).symlink_to(file.resolve())
     assert len(official.check(tmp_path)) > 3

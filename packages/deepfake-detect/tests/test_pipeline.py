@@ -10,9 +10,9 @@ import torch
 from deepfake_detect.official import official_score
 from deepfake_detect.pipeline import DeepfakePipeline, Options
 from deepfake_detect.verdict import Label
-from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Failure, run
-from vitrine.testing.media import write_clip, write_picture
+from vitrail.errors import InputError, UsageError
+from vitrail.pipeline import Failure, run
+from vitrail.testing.media import write_clip, write_picture
 
 
 def pipeline(networks, **settings) -> DeepfakePipeline:

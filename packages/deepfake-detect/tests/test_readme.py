@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vitrine.preprocess.video import open_video
-from vitrine.testing.commands import call, console_lines
-from vitrine.testing.media import write_picture
+from vitrail.preprocess.video import open_video
+from vitrail.testing.commands import call, console_lines
+from vitrail.testing.media import write_picture
 
 ROOT = Path(__file__).parents[3]
 README = Path(__file__).parents[1] / "README.md"
-DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
+DATA = Path(os.environ.get("VITRAIL_DATA") or ROOT.parent / "shared" / "data")
 LINES = console_lines(README)
 
 
@@ -29,7 +29,7 @@ def workplace(tmp_path, portrait, monkeypatch) -> Path:
         write_picture(tmp_path / "frames" / f"{frame.index}.png", np.asarray(frame.image))
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VITRINE_DATA", str(DATA))
+    monkeypatch.setenv("VITRAIL_DATA", str(DATA))
     return tmp_path
 
 
@@ -60,21 +60,21 @@ def few_faces(workplace) -> list[str]:
     return [word for change in changes for word in ("--set", change)]
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrine train", "vitrine evaluate"))])
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))])
 def test_a_recipe(workplace, few_faces, line):
-    outcome = call("vitrine", *shlex.split(line, comments=True)[1:], *few_faces)
+    outcome = call("vitrail", *shlex.split(line, comments=True)[1:], *few_faces)
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
     if "-o" in line:
         assert "Robustness: JPEG quality" in (workplace / shlex.split(line, comments=True)[-1]).read_text()
 
 
 def test_exports(workplace):
-    (line,) = [line for line in LINES if line.startswith("vitrine export")]
-    outcome = call("vitrine", *shlex.split(line, comments=True)[1:])
+    (line,) = [line for line in LINES if line.startswith("vitrail export")]
+    outcome = call("vitrail", *shlex.split(line, comments=True)[1:])
     assert outcome.status == 0 and len(list(workplace.rglob("*.onnx"))) == 2, outcome.stderr
 
 
 def test_the_other_commands_install_the_package():
-    others = [line for line in LINES if not line.startswith(("deepfake-detect", "vitrine"))]
+    others = [line for line in LINES if not line.startswith(("deepfake-detect", "vitrail"))]
     assert others == ["uv tool install ./packages/deepfake-detect"]
     assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()

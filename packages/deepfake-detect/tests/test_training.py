@@ -17,11 +17,11 @@ from deepfake_detect.crops import CropRule
 from deepfake_detect.model import FAKE, REAL, build_model
 from deepfake_detect.networks import choose_networks
 from deepfake_detect.training import Task
-from vitrine.errors import InputError, UsageError
-from vitrine.recipes import load_recipe
-from vitrine.testing.media import write_clip
-from vitrine.training import train
-from vitrine.weights import read_state, save
+from vitrail.errors import InputError, UsageError
+from vitrail.testing.media import write_clip
+from vitrail.training.loop import train
+from vitrail.training.recipe import load_recipe
+from vitrail.weights.files import read_state, save
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "deepfake-detect"
 BACKBONE = {"backbone": "resnet18", "backbone_options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}}
@@ -72,7 +72,7 @@ def test_training_sees_each_pair_as_the_command_sees_a_face(faces):
     task = Task(small_recipe("ed", faces))
     images, labels = task._unpack(next(iter(task.val_dataloader())))
     raw = task.datasets[1][0]["images"].permute(0, 2, 3, 1).numpy()
-    from vitrine.preprocess.image import normalise
+    from vitrail.preprocess.image import normalise
 
     assert torch.allclose(images[:2], normalise(raw, task.rule.mean, task.rule.std), atol=1e-5)
     assert labels[:4].tolist() == [FAKE, REAL, FAKE, REAL]
@@ -218,4 +218,4 @@ def test_the_bundled_networks_are_small(name):
     recipe = load_recipe(PIPELINES / f"{name}.yaml")
     model = build_model(recipe.model.architecture, recipe.model.config)
     assert sum(value.numel() for value in model.state_dict().values()) * 2 < 12e6
-    assert recipe.test, "its sets for 'vitrine evaluate'"
+    assert recipe.test, "its sets for 'vitrail evaluate'"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepfake_detect.verdict import Label, Observation, Thresholds, judge
-from vitrine.faces.face import Face
+from vitrail.faces.face import Face
 
 LIMITS = Thresholds(real_below=0.4, fake_above=0.6)
 

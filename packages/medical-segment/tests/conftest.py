@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from medical_segment.testing import PLAN_3D, write_dicom_series
-from vitrine.weights import save
+from vitrail.weights.files import save
 
 PACKAGE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("VITRINE_DATA") or PACKAGE.parents[2] / "shared" / "data") / "medical"
+DATA = Path(os.environ.get("VITRAIL_DATA") or PACKAGE.parents[2] / "shared" / "data") / "medical"
 TINY = {
     "in_channels": 1, "num_classes": 3, "embed_dims": [8, 8, 8, 8], "num_heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1],
     "mlp_ratios": [1, 1, 1, 1], "patch_kernel": [3, 3, 3, 3], "patch_stride": [2, 2, 2, 2], "decoder_dim": 8,

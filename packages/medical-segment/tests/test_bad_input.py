@@ -10,8 +10,8 @@ from PIL import Image
 
 from medical_segment.pipeline import Options, SegmentationPipeline
 from medical_segment.testing import PLAN_2D, PLAN_3D, small_network, write_dicom_series
-from vitrine.batch import Batch
-from vitrine.testing.media import mutate_bytes
+from vitrail.answers import Batch
+from vitrail.testing.media import mutate_bytes
 
 VARIANTS, CUTS = 200, 10
 

@@ -10,7 +10,7 @@ import pytest
 
 from medical_segment.networks import load_network
 from medical_segment.pipeline import SegmentationPipeline
-from vitrine.testing.commands import call
+from vitrail.testing.commands import call
 
 pytest.importorskip("fire")
 pytest.importorskip("ignite")
@@ -18,7 +18,7 @@ pytest.importorskip("ignite")
 
 @pytest.mark.timeout(900)  # two imports of MONAI, a minute on a busy machine
 def test_monai_runs_the_bundle(tiny_weights, tmp_path, blob):
-    outcome = call("vitrine", "export", "medical-segment", "--bundle", "-o", tmp_path, "--weights", tiny_weights)
+    outcome = call("vitrail", "export", "medical-segment", "--bundle", "-o", tmp_path, "--weights", tiny_weights)
     assert outcome.status == 0, outcome.stderr
     (folder,) = tmp_path.iterdir()
     assert outcome.stdout.strip() == str(folder)
@@ -38,5 +38,5 @@ def test_monai_runs_the_bundle(tiny_weights, tmp_path, blob):
 
 
 def test_a_system_without_bundles(tmp_path):
-    outcome = call("vitrine", "export", "faces", "--bundle", "-o", tmp_path)
+    outcome = call("vitrail", "export", "faces", "--bundle", "-o", tmp_path)
     assert outcome.status == 3 and "has no bundle" in outcome.stderr

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from medical_segment.testing import PLAN_2D, PLAN_REGIONS, small_network
-from vitrine.testing.commands import call
+from vitrail.testing.commands import call
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 
 from medical_segment.architectures import build_model
 from medical_segment.models.segformer3d import DepthwiseConv
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 SEGFORMER = {
     "in_channels": 1, "num_classes": 3, "embed_dims": [8, 16, 16, 16], "num_heads": [1, 2, 2, 2], "depths": [1] * 4,

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from medical_segment import checkpoint, official
 from medical_segment.networks import load_network
 from medical_segment.regions import CONVENTIONS
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
-DATA = Path(os.environ.get("VITRINE_DATA", Path(__file__).parents[3] / "../shared/data"))
+DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
 PARITY = DATA.parent / "parity"
-FULL = os.environ.get("VITRINE_FULL_PARITY")
+FULL = os.environ.get("VITRAIL_FULL_PARITY")
 SEGFORMER = {
     "in_channels": 4, "num_classes": 3, "embed_dims": [32, 64, 160, 256], "num_heads": [1, 2, 5, 8],
     "depths": [1, 1, 1, 1], "sr_ratios": [4, 2, 1, 1], "mlp_ratios": [1, 1, 1, 1], "patch_kernel_size": [7, 3, 3, 3],

@@ -15,8 +15,8 @@ from medical_segment.networks import SegmentationNetwork, load_network
 from medical_segment.pipeline import Options, SegmentationPipeline
 from medical_segment.plan import Plan
 from medical_segment.testing import PLAN_2D, PLAN_3D, PLAN_REGIONS, small_network
-from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import run
+from vitrail.errors import InputError, UsageError
+from vitrail.pipeline import run
 
 FLAT = Plan(("MR",), ("background", "bright"), (16, 16), dims=2, orientation=None)
 

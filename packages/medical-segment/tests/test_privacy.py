@@ -10,7 +10,7 @@ import pytest
 
 from medical_segment.reading import read_case
 from medical_segment.testing import PATIENT, write_dicom_series
-from vitrine.testing.commands import call
+from vitrail.testing.commands import call
 
 SECRETS = [*PATIENT.values(), "Jane", "Invented"]
 

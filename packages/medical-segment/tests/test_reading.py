@@ -13,7 +13,7 @@ from PIL import Image
 from medical_segment.reading import case_files, find_sources, read_case
 from medical_segment.testing import write_dicom_series
 from medical_segment.volume import Kind
-from vitrine.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError
 
 
 def save(path, data, affine=None, **header):

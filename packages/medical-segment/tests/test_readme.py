@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from medical_segment.testing import write_dicom_series
-from vitrine.testing.commands import call, console_lines
+from vitrail.testing.commands import call, console_lines
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("VITRINE_DATA") or ROOT.parent / "shared" / "data")
+DATA = Path(os.environ.get("VITRAIL_DATA") or ROOT.parent / "shared" / "data")
 LINES = console_lines(PACKAGE / "README.md")
 
 
@@ -33,7 +33,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     write_dicom_series(tmp_path / "series", values.astype(np.int16))
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VITRINE_DATA", str(DATA))
+    monkeypatch.setenv("VITRAIL_DATA", str(DATA))
     return tmp_path
 
 
@@ -74,24 +74,24 @@ def few_cases(workplace) -> Path:
     return workplace
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrine train", "vitrine evaluate"))])
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))])
 def test_a_recipe(few_cases, line, monkeypatch):
-    monkeypatch.setenv("VITRINE_DATA", str(few_cases))
+    monkeypatch.setenv("VITRAIL_DATA", str(few_cases))
     words = shlex.split(line, comments=True)[1:]
-    outcome = call("vitrine", *words, "--set", "budget={steps: 2}", "--set", "optim.batch_size=2")
+    outcome = call("vitrail", *words, "--set", "budget={steps: 2}", "--set", "optim.batch_size=2")
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
 
 
 def test_exports(workplace):
-    onnx, bundle = [line for line in LINES if line.startswith("vitrine export")]
-    outcome = call("vitrine", *shlex.split(bundle, comments=True)[1:])
+    onnx, bundle = [line for line in LINES if line.startswith("vitrail export")]
+    outcome = call("vitrail", *shlex.split(bundle, comments=True)[1:])
     assert outcome.status == 0 and list(workplace.glob("bundles/*/configs/inference.json")), outcome.stderr
     pytest.importorskip("onnx")
-    outcome = call("vitrine", *shlex.split(onnx, comments=True)[1:])
+    outcome = call("vitrail", *shlex.split(onnx, comments=True)[1:])
     assert outcome.status == 0 and list(workplace.glob("onnx/*.onnx")), outcome.stderr
 
 
 def test_the_other_commands_install_the_package():
-    others = [line for line in LINES if not line.startswith(("medical-segment", "vitrine"))]
+    others = [line for line in LINES if not line.startswith(("medical-segment", "vitrail"))]
     assert others == ["uv tool install ./packages/medical-segment"]
     assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()

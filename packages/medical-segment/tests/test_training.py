@@ -21,10 +21,10 @@ from medical_segment.networks import load_network
 from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
 from medical_segment.training import Task, mean_dice, segmentation_loss, targets
-from vitrine.cli import app
-from vitrine.errors import InputError, VitrineError
-from vitrine.recipes import load_recipe
-from vitrine.training import train
+from vitrail.cli import app
+from vitrail.errors import InputError, VitrailError
+from vitrail.training.loop import train
+from vitrail.training.recipe import load_recipe
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "medical-segment"
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
@@ -242,7 +242,7 @@ def test_windows_per_case(scans):
 
 
 def test_the_disk_keeps_prepared_cases(scans, tmp_path, monkeypatch):
-    monkeypatch.setenv("VITRINE_CACHE", str(tmp_path))
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path))
     collection = read_collection(scans)
     plan = make_plan(collection, {})
     first = prepared(collection.cases, collection, plan, "disk")[0]
@@ -321,7 +321,7 @@ def test_a_stopped_run_goes_on(scans, tmp_path, monkeypatch):
         return step(self, batch, number)
 
     monkeypatch.setattr(Task, "training_step", interrupted)
-    with pytest.raises((KeyboardInterrupt, SystemExit, VitrineError)):
+    with pytest.raises((KeyboardInterrupt, SystemExit, VitrailError)):
         train(settings, tmp_path / "cut")
     again = train(settings, tmp_path / "cut")
     one, other = (load_network(str(path)).module.state_dict() for path in (whole, again))
@@ -338,7 +338,7 @@ def test_a_loss_that_is_no_number_stops_the_run(scans, tmp_path, monkeypatch):
     monkeypatch.setattr(
         Task, "training_step", lambda self, *_: self.network(torch.zeros(2, 1, 16, 16, 8)).sum() * torch.nan
     )
-    with pytest.raises(VitrineError, match="no longer a number"):
+    with pytest.raises(VitrailError, match="no longer a number"):
         train(recipe(scans), tmp_path)
 
 

@@ -28,7 +28,7 @@ def server_programs() -> Path | None:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The address of a running server, on a socket in a folder of its own; skips where none can be started."""
-    pytest.importorskip("psycopg", reason="needs ppg-auth[postgresql]")
+    pytest.importorskip("psycopg", reason="needs vitrail-ppg-auth[postgresql]")
     programs = server_programs()
     if programs is None:
         pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
@@ -94,7 +94,7 @@ def weights(tmp_path_factory) -> Path:
     from ppg_auth.preprocess import Preprocess, SignalConfig
     from ppg_auth.recording import read_recording
     from ppg_auth.scoring import fisher, placement_mean
-    from vitrine.weights import save
+    from vitrail.weights.files import save
 
     folder, signal = tmp_path_factory.mktemp("weights"), SignalConfig()
     config = {

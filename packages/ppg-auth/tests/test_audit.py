@@ -11,7 +11,7 @@ from ppg_auth.enrolment import Registry
 from ppg_auth.roster import Roster
 from ppg_auth.testing import capture, fake_model
 from ppg_auth.verification import Verifier
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 
 @pytest.fixture

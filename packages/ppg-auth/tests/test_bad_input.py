@@ -14,10 +14,11 @@ from ppg_auth.pipeline import PulsePipeline
 from ppg_auth.preprocess import SignalConfig
 from ppg_auth.scoring import Impostors
 from ppg_auth.testing import RATE, pulse
-from vitrine.batch import Batch
-from vitrine.errors import InputError
-from vitrine.testing.media import mutate_bytes, write_clip
-from vitrine.weights import Weights, save
+from vitrail.answers import Batch
+from vitrail.errors import InputError
+from vitrail.testing.media import mutate_bytes, write_clip
+from vitrail.weights.catalogue import Weights
+from vitrail.weights.files import save
 
 VARIANTS = 200
 CONFIG = {"branches": ["lstm"], "beats": True, "samples": 250, "rate": RATE, "hidden": 4}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ppg_auth import camera
-from vitrine.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError
 
 
 class FakeCamera:

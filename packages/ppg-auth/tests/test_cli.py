@@ -7,8 +7,8 @@ import pytest
 
 from ppg_auth.scoring import threshold
 from ppg_auth.testing import write_recording
-from vitrine.testing.commands import Outcome, call
-from vitrine.testing.media import mutate_bytes
+from vitrail.testing.commands import Outcome, call
+from vitrail.testing.media import mutate_bytes
 
 ALICE, EVE = 5, 3
 VARIANTS = 200
@@ -158,7 +158,7 @@ def test_the_camera_is_an_extra(place, enrolled):
 
 
 def test_extracting_a_video(place, tmp_path):
-    from vitrine.testing.media import write_clip
+    from vitrail.testing.media import write_clip
 
     assert_one_line(call("ppg_auth", "extract", write_clip(tmp_path / "pattern.mp4")), 1)
     assert_one_line(call("ppg_auth", "extract", tmp_path / "none.mp4"), 1)

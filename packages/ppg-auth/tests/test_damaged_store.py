@@ -14,7 +14,7 @@ from ppg_auth.passphrase import find_passphrase
 from ppg_auth.store import open_store
 from ppg_auth.testing import capture, fake_model
 from ppg_auth.verification import Verifier
-from vitrine.errors import MAX_LINE, InputError, UsageError, VitrineError
+from vitrail.errors import MAX_LINE, InputError, UsageError, VitrailError
 
 PASSPHRASE = b"a long enough passphrase"
 VARIANTS = 200
@@ -47,10 +47,10 @@ def impostor():
     return capture(2, 100)
 
 
-def attempt(address: str, taken) -> Outcome | VitrineError:
+def attempt(address: str, taken) -> Outcome | VitrailError:
     try:
         return Verifier(open_store(address, None, PASSPHRASE), fake_model()).verify("alice", taken).outcome
-    except VitrineError as error:
+    except VitrailError as error:
         assert len(str(error)) <= MAX_LINE and "\n" not in str(error)
         return error
 
@@ -151,7 +151,7 @@ def test_a_full_disk_changes_nothing(address, impostor):
 
 @pytest.mark.parametrize("address", ["mysql://x@y/z", "postgresql://", "://", "postgresql://nobody@127.0.0.1:1/none"])
 def test_addresses_that_lead_nowhere(address):
-    with pytest.raises(VitrineError):
+    with pytest.raises(VitrailError):
         open_store(address, None, PASSPHRASE)
 
 

@@ -10,10 +10,10 @@ from ppg_auth.conditioning import choose_channel, spectral_rate
 from ppg_auth.fingertip import find_region, from_frames
 from ppg_auth.preprocess import Preprocess
 from ppg_auth.recording import read_recording
-from vitrine.errors import InputError
-from vitrine.testing.media import write_clip
+from vitrail.errors import InputError
+from vitrail.testing.media import write_clip
 
-DATA = Path(os.environ.get("VITRINE_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
+DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
 RATE, BEATS = 30, 1.2
 
 
@@ -106,7 +106,7 @@ def test_too_few_frames_a_second_are_refused():
         Preprocess()(from_frames(frames(rate=10)))
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="VITRINE_DATA names no folder with the data set ppg")
+@pytest.mark.skipif(not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg")
 def test_the_real_preview():
     """Ten frames a second, black bars at the sides, red saturated: green tells the pulse, 67.5 beats a minute."""
     recording = read_recording(DATA / "fingertip" / "seeing_red_preview.gif")

@@ -4,10 +4,10 @@ import pytest
 
 from ppg_auth.passphrase import find_passphrase
 from ppg_auth.testing import write_recording
-from vitrine.errors import InputError, MissingError
-from vitrine.testing.commands import call
+from vitrail.errors import InputError, MissingError
+from vitrail.testing.commands import call
 
-keyring = pytest.importorskip("keyring", reason="needs ppg-auth[keyring]")
+keyring = pytest.importorskip("keyring", reason="needs vitrail-ppg-auth[keyring]")
 
 
 class InMemory(keyring.backend.KeyringBackend):

@@ -6,7 +6,7 @@ import torch
 
 from ppg_auth.beats import SHAPE_POINTS
 from ppg_auth.model import EMBED_DIM, EXPERT_DIM, BeatExpert, ModelConfig, PulseNet, Scalogram, build_model
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 SMALL = {
     "samples": 100,

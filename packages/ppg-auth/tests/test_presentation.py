@@ -16,7 +16,7 @@ from ppg_auth.replay import is_replay, sketch
 from ppg_auth.store import open_store
 from ppg_auth.testing import RATE, FakeCapture, capture, fake_model, pulse
 from ppg_auth.verification import Verifier
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 KEY = b"k" * 32
 

@@ -8,7 +8,7 @@ from ppg_auth.preprocess import Preprocess, SignalConfig, normalise, stuck
 from ppg_auth.quality import REASONS, judge
 from ppg_auth.recording import as_recording
 from ppg_auth.testing import RATE, pulse
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 
 @pytest.fixture(scope="module")

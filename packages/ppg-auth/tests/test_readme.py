@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vitrine.testing.commands import Outcome, call, console_lines
+from vitrail.testing.commands import Outcome, call, console_lines
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
@@ -53,6 +53,6 @@ def test_ann_is_accepted_and_bob_is_not(workplace):
 
 
 def test_the_other_commands_install_the_package():
-    others = [line for line in LINES if not line.startswith(("ppg-auth", "vitrine"))]
+    others = [line for line in LINES if not line.startswith(("ppg-auth", "vitrail"))]
     assert others == ["uv tool install ./packages/ppg-auth"]
     assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()

@@ -13,8 +13,8 @@ from ppg_auth.preprocess import Preprocess
 from ppg_auth.recording import read_recording
 from ppg_auth.timeline import measured_rate, regularise
 
-DATA = Path(os.environ.get("VITRINE_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="VITRINE_DATA names no folder with the data set ppg")
+DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg")
 
 
 def phone(number: str):

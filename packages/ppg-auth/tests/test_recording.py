@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ppg_auth.recording import as_recording, read_recording, to_csv
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 SECONDS = np.arange(200) / 50
 VALUES = np.round(500 + 20 * np.sin(2 * np.pi * 1.2 * SECONDS), 2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs ppg-auth[serve]")
+pytest.importorskip("fastapi", reason="needs vitrail-ppg-auth[serve]")
 from starlette.testclient import TestClient
 
 from ppg_auth import service_limits
@@ -14,7 +14,7 @@ from ppg_auth.service import make_app, schema
 from ppg_auth.store import open_store
 from ppg_auth.testing import capture, fake_model
 from ppg_auth.verification import Verifier
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,7 +16,7 @@ from ppg_auth.roster import Roster
 from ppg_auth.store import Store, open_store
 from ppg_auth.testing import capture, fake_model
 from ppg_auth.verification import Verifier
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
 FORK = multiprocessing.get_context("fork")
 

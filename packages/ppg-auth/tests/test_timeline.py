@@ -5,7 +5,7 @@ import pytest
 
 from ppg_auth.recording import Recording
 from ppg_auth.timeline import measured_rate, regularise
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 RATE = 64.0
 

@@ -22,10 +22,10 @@ from ppg_auth.protocols import Captures, cut, protocols, usable
 from ppg_auth.recording import read_recording
 from ppg_auth.testing import units
 from ppg_auth.training import Task, angular_margin
-from vitrine.errors import InputError, UsageError
-from vitrine.recipes import load_recipe
-from vitrine.report import Chart, Table
-from vitrine.training import train
+from vitrail.errors import InputError, UsageError
+from vitrail.report import Chart, Table
+from vitrail.training.loop import train
+from vitrail.training.recipe import load_recipe
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "ppg-auth"
 RATE = 50

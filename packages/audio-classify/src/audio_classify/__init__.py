@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vitrine.system import System
+from vitrail.system import System
 
 if TYPE_CHECKING:
     from audio_classify.pipeline import AudioPipeline
@@ -12,7 +12,7 @@ system = System(
     title="SSAST",
     summary="Names sounds and when they happen",
     package="audio_classify",
-    distribution="audio-classify",
+    distribution="vitrail-audio-classify",
     command="audio-classify",
     paper="Gong et al., SSAST: Self-Supervised Audio Spectrogram Transformer, AAAI 2022",
 )

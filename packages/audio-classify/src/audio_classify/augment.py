@@ -11,8 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from vitrine.preprocess.filterbank import HOP_SECONDS, SILENCE
-from vitrine.recipes import Section
+from vitrail.preprocess.filterbank import HOP_SECONDS, SILENCE
+from vitrail.training.recipe import Section
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 NEPERS_PER_DB = math.log(10) / 10

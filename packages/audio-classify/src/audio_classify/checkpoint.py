@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 # Heads of the image model that training started from, and two numbers that the shapes tell as well.
 DEAD = re.compile(r"v\.head(_dist)?\.(weight|bias)|p_input_[ft]dim")

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from vitrine import command
-from vitrine.errors import UsageError
-from vitrine.options import (
+from vitrail import command
+from vitrail.errors import UsageError
+from vitrail.options import (
     BatchSize,
     Debug,
     Device,

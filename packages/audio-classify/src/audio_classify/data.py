@@ -15,10 +15,10 @@ from torch.utils.data import Dataset, Sampler
 
 from audio_classify.augment import Augment
 from audio_classify.features import Features
-from vitrine.errors import InputError
-from vitrine.preprocess.audio import AUDIO_SUFFIXES, open_audio, read_audio
-from vitrine.preprocess.filterbank import SILENCE
-from vitrine.preprocess.sources import natural_sorted
+from vitrail.errors import InputError
+from vitrail.preprocess.audio import AUDIO_SUFFIXES, open_audio, read_audio
+from vitrail.preprocess.filterbank import SILENCE
+from vitrail.sources import natural_sorted
 
 LAYOUT = "give a folder a class, a CSV list with path and label, or the official JSON"
 POOL = 4  # batches within which clips are sorted by length

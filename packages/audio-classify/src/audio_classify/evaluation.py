@@ -12,10 +12,10 @@ from audio_classify.features import Features
 from audio_classify.networks import AudioNetwork, load_network
 from audio_classify.pipeline import AudioPipeline, Options
 from audio_classify.training import Recipe, Unlabelled
-from vitrine.errors import InputError, UsageError
-from vitrine.metrics.bootstrap import bootstrap_interval
-from vitrine.pipeline import Failure, run
-from vitrine.report import Table
+from vitrail.errors import InputError, UsageError
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.pipeline import Failure, run
+from vitrail.report import Table
 
 BATCH = 16
 COLUMNS = ("classifier", "accuracy", "from", "to", "mean recall", "clips")

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from vitrine.errors import InputError
-from vitrine.preprocess.filterbank import SILENCE, filterbank, frame_length, hop_length
+from vitrail.errors import InputError
+from vitrail.preprocess.filterbank import SILENCE, filterbank, frame_length, hop_length
 
 
 @dataclass(frozen=True)

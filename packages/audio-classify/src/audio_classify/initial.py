@@ -5,8 +5,9 @@ from torch import Tensor
 from audio_classify import checkpoint, system
 from audio_classify.model import SSASTConfig
 from audio_classify.positions import resize_positions
-from vitrine.errors import InputError
-from vitrine.weights import read_state, resolve
+from vitrail.errors import InputError
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.files import read_state
 
 
 def initial_trunk(name: str, config: SSASTConfig) -> dict[str, Tensor]:

@@ -13,12 +13,12 @@ from audio_classify.data import sound_files
 from audio_classify.pipeline import AudioPipeline
 from audio_classify.result import Result
 from audio_classify.stream import listen, microphone_blocks, pcm_blocks
-from vitrine.batch import Batch
-from vitrine.command import report_failure
-from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Failure, run
-from vitrine.preprocess.sources import VIDEO_SUFFIXES, expand_sources, natural_sorted
-from vitrine.report import Table
+from vitrail.answers import Batch
+from vitrail.command import report_failure
+from vitrail.errors import InputError, UsageError
+from vitrail.pipeline import Failure, run
+from vitrail.report import Table
+from vitrail.sources import VIDEO_SUFFIXES, expand_sources, natural_sorted
 
 COMMAND = "audio-classify"
 

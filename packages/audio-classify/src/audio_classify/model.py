@@ -17,8 +17,8 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from vitrine.architectures import build
-from vitrine.errors import UsageError
+from vitrail.architectures import build
+from vitrail.errors import UsageError
 
 SIZES = {
     "tiny": {"embed_dim": 192, "num_heads": 3},

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from audio_classify import checkpoint, official, system
 from audio_classify.features import Features
 from audio_classify.model import SSASTConfig, build_model
-from vitrine.errors import InputError
-from vitrine.network import Network
-from vitrine.weights import Weights, load_into, read_state, resolve
+from vitrail.engine.network import Network
+from vitrail.errors import InputError
+from vitrail.weights.catalogue import Weights, resolve
+from vitrail.weights.files import load_into, read_state
 
 BUNDLED = ("sounds", "digits")
 AUDIOSET_CLASSES = 527
@@ -93,7 +94,7 @@ def _own(weights: Weights, state: dict[str, Tensor], metadata: dict) -> AudioNet
         features = Features.from_dict(metadata["features"], weights.path)
     except (KeyError, TypeError) as error:
         problem = f"its metadata lacks what {system.name} needs ({error})"
-        raise InputError(weights.path, problem, "use a file that 'vitrine train' wrote") from error
+        raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote") from error
     module = build_model(architecture, config)
     load_into(module, state, subject=weights.path)
     return _network(weights, module, features, labels)

@@ -15,10 +15,10 @@ from audio_classify.features import Features
 from audio_classify.model import SIZES, SSAST, SSASTConfig, build_model, pool
 from audio_classify.positions import resize_positions
 from audio_classify.pretext import MaskedModel, pick
-from vitrine.errors import UsageError
-from vitrine.preprocess.filterbank import analysis_window, filterbank, mel_triangles
-from vitrine.testing.parity import Comparison, compare, read_pack, same
-from vitrine.weights import load_into
+from vitrail.errors import UsageError
+from vitrail.preprocess.filterbank import analysis_window, filterbank, mel_triangles
+from vitrail.testing.parity import Comparison, compare, read_pack, same
+from vitrail.weights.files import load_into
 
 __all__ = ["NORMALISATION", "build", "check", "convert", "read_config"]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitrine.preprocess.audio import open_audio
+from vitrail.preprocess.audio import open_audio
 
 if TYPE_CHECKING:
     from audio_classify.result import Result

@@ -14,10 +14,10 @@ from audio_classify.events import EventTracker, Rule
 from audio_classify.networks import AudioNetwork, WithEmbedding, load_network
 from audio_classify.result import Result
 from audio_classify.windows import Moments, Window, cut_windows
-from vitrine.engine import prepare
-from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Pipeline, compute
-from vitrine.preprocess.audio import Recording, open_audio
+from vitrail.engine import prepare
+from vitrail.errors import InputError, UsageError
+from vitrail.pipeline import Pipeline, compute
+from vitrail.preprocess.audio import Recording, open_audio
 
 PREDICT_BATCH = 16
 HOPS_PER_WINDOW = 5

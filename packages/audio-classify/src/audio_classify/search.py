@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from audio_classify.result import Result
-from vitrine.errors import InputError, MissingError, UsageError
-from vitrine.output import atomic_file
+from vitrail.errors import InputError, MissingError, UsageError
+from vitrail.output import atomic_file
 
 SUFFIXES = (".npy", ".parquet")
 
@@ -77,5 +77,7 @@ def _pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingError("pyarrow", "this library is not installed", "install audio-classify[parquet]") from error
+        raise MissingError(
+            "pyarrow", "this library is not installed", "install vitrail-audio-classify[parquet]"
+        ) from error
     return pyarrow

@@ -12,7 +12,7 @@ import soxr
 from audio_classify.events import Event
 from audio_classify.pipeline import AudioPipeline
 from audio_classify.windows import Moments
-from vitrine.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError
 
 FULL_SCALE = 32768.0
 WAITING_BLOCKS = 64  # of the microphone; older ones are dropped when the computer cannot keep up
@@ -61,7 +61,7 @@ def microphone_blocks(sample_rate: int) -> Iterator[np.ndarray]:
     try:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: the system library PortAudio is not there
-        raise MissingError("sounddevice", str(error), "install audio-classify[microphone]") from error
+        raise MissingError("sounddevice", str(error), "install vitrail-audio-classify[microphone]") from error
     waiting: queue.Queue[np.ndarray] = queue.Queue(WAITING_BLOCKS)
 
     def keep(block: np.ndarray, *_: object) -> None:

@@ -8,7 +8,7 @@ import torch
 from audio_classify.features import Features
 from audio_classify.model import SSASTConfig, build_model
 from audio_classify.networks import AudioNetwork
-from vitrine.weights import Weights
+from vitrail.weights.catalogue import Weights
 
 RATE = 16_000
 LABELS = ("low", "high", "noise")

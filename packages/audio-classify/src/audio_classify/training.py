@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
-import vitrine.recipes
-import vitrine.training
+import vitrail.training.loop
+import vitrail.training.recipe
 from audio_classify.augment import Augment
 from audio_classify.data import (
     AlikeLengths,
@@ -33,10 +33,10 @@ from audio_classify.features import Features
 from audio_classify.initial import initial_trunk
 from audio_classify.model import SSASTConfig, build_model
 from audio_classify.pretext import MaskedModel, PretextLoss, clustered_mask, joined, official_mask
-from vitrine.errors import InputError
-from vitrine.preprocess.filterbank import MEL_BINS
-from vitrine.recipes import Section
-from vitrine.weights import load_into
+from vitrail.errors import InputError
+from vitrail.preprocess.filterbank import MEL_BINS
+from vitrail.training.recipe import Section
+from vitrail.weights.files import load_into
 
 SAMPLE_RATE = 16_000
 VAL_BATCH = 16
@@ -97,7 +97,7 @@ class Adapt(Section):
     rank: PositiveInt = 8
 
 
-class Recipe(vitrine.recipes.Recipe):
+class Recipe(vitrail.training.recipe.Recipe):
     """``mixup`` is the parameter of its Beta distribution (0: none), ``smoothing`` that of the labels."""
 
     data: Annotated[Labelled | Unlabelled, Field(discriminator="kind")]
@@ -114,7 +114,7 @@ def Task(recipe: Recipe) -> "SoundTask":
     return Classify(recipe) if recipe.data.kind == "labelled" else Pretrain(recipe)
 
 
-class SoundTask(vitrine.training.Task):
+class SoundTask(vitrail.training.loop.Task):
     """Spectrograms in memory, in batches of about the same length, normalised by their own mean and deviation."""
 
     def __init__(self, recipe: Recipe, network: nn.Module, **features: Any):

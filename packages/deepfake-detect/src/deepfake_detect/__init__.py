@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vitrine.system import System
+from vitrail.system import System
 
 if TYPE_CHECKING:
     from deepfake_detect.pipeline import DeepfakePipeline
@@ -12,7 +12,7 @@ system = System(
     title="GenConViT",
     summary="Tells real from manipulated faces in videos and pictures",
     package="deepfake_detect",
-    distribution="deepfake-detect",
+    distribution="vitrail-deepfake-detect",
     command="deepfake-detect",
     paper="Wodajo Deressa et al., Deepfake Video Detection Using Generative Convolutional Vision Transformer, 2023",
 )

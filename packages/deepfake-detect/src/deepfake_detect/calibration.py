@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from deepfake_detect.model import FAKE
 from deepfake_detect.verdict import Thresholds
-from vitrine.metrics.calibration import fit_temperature
+from vitrail.metrics.calibration import fit_temperature
 
 WRONG = 0.1  # share of validation faces of one kind that may lie beyond the other's limit
 

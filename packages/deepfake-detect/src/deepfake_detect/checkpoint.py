@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepfake_detect.model import GenConViTED, GenConViTVAE, build_model
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
 # Stored in the released files and read by no forward pass, or (encoder.var) only by a loss term that is never used.
 DEAD = {

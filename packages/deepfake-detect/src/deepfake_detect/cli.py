@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from vitrine import command
-from vitrine.errors import UsageError
-from vitrine.options import (
+from vitrail import command
+from vitrail.errors import UsageError
+from vitrail.options import (
     BatchSize,
     Debug,
     Device,
@@ -92,12 +92,12 @@ def detect(
     """
     number = _frame_number(frames)
     from deepfake_detect.frames import find_sources
-    from vitrine.preprocess.sources import expand_sources
+    from vitrail.sources import expand_sources
 
     found = find_sources(expand_sources(sources))
     from deepfake_detect.networks import choose_networks
     from deepfake_detect.pipeline import DeepfakePipeline, Options
-    from vitrine.batch import Batch
+    from vitrail.answers import Batch
 
     options = Options(number, rate, scoring.value, net is Net.cascade, noise.value, seed, threshold)
     pipeline = DeepfakePipeline(

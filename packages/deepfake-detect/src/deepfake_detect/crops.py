@@ -6,9 +6,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vitrine.faces.face import Face
-from vitrine.faces.official_box import official_box
-from vitrine.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
+from vitrail.faces.face import Face
+from vitrail.faces.official_box import official_box
+from vitrail.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True)

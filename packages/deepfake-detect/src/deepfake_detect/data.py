@@ -21,11 +21,11 @@ from deepfake_detect.face_points import (
 )
 from deepfake_detect.model import FAKE, REAL
 from deepfake_detect.pseudo_fakes import self_blend
-from vitrine.errors import InputError
-from vitrine.faces.base import Detector
-from vitrine.faces.face import Face
-from vitrine.preprocess.image import read_image
-from vitrine.preprocess.sources import picture_files
+from vitrail.errors import InputError
+from vitrail.faces.base import Detector
+from vitrail.faces.face import Face
+from vitrail.preprocess.image import read_image
+from vitrail.sources import picture_files
 
 SURROUNDINGS = 0.6  # how far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
 REGION = 224  # pixels: the region's side while it is made

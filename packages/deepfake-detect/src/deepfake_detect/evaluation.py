@@ -14,7 +14,7 @@ from deepfake_detect.reliability import calibration_parts, undecided_table
 from deepfake_detect.robustness import robustness
 from deepfake_detect.sources import judge_sources, source_tables
 from deepfake_detect.training import PseudoFakes, Recipe, make_datasets, read_faces
-from vitrine.report import Chart, Table
+from vitrail.report import Chart, Table
 
 FRAMES = 16  # of each video
 REPEATS = 2  # pseudo-fakes of each person

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from deepfake_detect.model import FAKE, BackboneClassifier, GenConViTED, GenConViTVAE
 from deepfake_detect.networks import FakeNetwork
-from vitrine.preprocess.image import normalise
+from vitrail.preprocess.image import normalise
 
 STRENGTH = 0.6  # of the hottest colour over the picture
 

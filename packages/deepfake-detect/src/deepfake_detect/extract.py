@@ -7,17 +7,17 @@ from PIL import Image
 
 from deepfake_detect.crops import CropRule, cut_square
 from deepfake_detect.frames import open_frames
-from vitrine.errors import VitrineError
-from vitrine.faces.base import Detector
-from vitrine.output import atomic_folder
-from vitrine.preprocess.video import sample_indices
+from vitrail.errors import VitrailError
+from vitrail.faces.base import Detector
+from vitrail.output import atomic_folder
+from vitrail.preprocess.video import sample_indices
 
 LARGEST_CROP = 256  # pixels; networks see less
 
 
 def extract_faces(
     sources: Mapping[Path, Path], detector: Detector, rule: CropRule, *, frames: int = 16
-) -> Iterator[tuple[Path, int | VitrineError]]:
+) -> Iterator[tuple[Path, int | VitrailError]]:
     """Cuts the largest face of evenly spaced ``frames`` of each source, by ``rule``, into PNG files of its own folder.
 
     ``sources`` gives each source's folder; one that exists is left as it is, so that an interrupted job goes on. Yields
@@ -28,7 +28,7 @@ def extract_faces(
             if not folder.is_dir():
                 _extract(source, folder, detector, rule, frames)
             yield source, sum(1 for _ in folder.glob("*.png"))
-        except VitrineError as error:
+        except VitrailError as error:
             yield source, error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 OVAL = np.arange(36)
 FOREHEAD = np.concatenate([np.arange(7), np.arange(30, 36)])

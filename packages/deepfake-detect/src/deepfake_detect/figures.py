@@ -6,8 +6,8 @@ from sklearn.metrics import average_precision_score
 
 from deepfake_detect.model import FAKE
 from deepfake_detect.verdict import Thresholds
-from vitrine.metrics.bootstrap import bootstrap_interval
-from vitrine.metrics.verification import eer
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.metrics.verification import eer
 
 MEASURES = ("AUC", "from", "to", "average precision", "EER", "accuracy at 0.5")
 VERDICTS = ("UNDECIDED", "wrong among the decided", "real called FAKE", "fake called REAL")

@@ -6,10 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from vitrine.errors import InputError
-from vitrine.preprocess.image import read_image
-from vitrine.preprocess.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, picture_files
-from vitrine.preprocess.video import Frame, open_video
+from vitrail.errors import InputError
+from vitrail.preprocess.image import read_image
+from vitrail.preprocess.video import Frame, open_video
+from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, picture_files
 
 
 class FrameSource(Protocol):

@@ -12,7 +12,7 @@ from deepfake_detect.crops import CropRule
 from deepfake_detect.data import FaceRegion, Pairs
 from deepfake_detect.labelled import LabelledCrops
 from deepfake_detect.networks import FakeNetwork
-from vitrine.preprocess.image import normalise
+from vitrail.preprocess.image import normalise
 
 SEED = 2  # other pseudo-fakes than those on which weights are chosen
 BATCH = 50

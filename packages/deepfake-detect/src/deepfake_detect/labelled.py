@@ -16,9 +16,9 @@ from deepfake_detect.augment import augment_alike
 from deepfake_detect.crops import CropRule, cut_square
 from deepfake_detect.data import loosen, to_tensor
 from deepfake_detect.model import FAKE, REAL
-from vitrine.errors import InputError
-from vitrine.preprocess.image import read_image
-from vitrine.preprocess.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted
+from vitrail.errors import InputError
+from vitrail.preprocess.image import read_image
+from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted
 
 LABELS = {"fake": FAKE, "real": REAL}
 LAYOUT = "put the files into real/ and fake/, or write a list with the columns path,label"

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitrine.architectures import build
-from vitrine.backbones import create_backbone
+from vitrail.architectures import build
+from vitrail.backbones import create_backbone
 
 FAKE, REAL = 0, 1
 

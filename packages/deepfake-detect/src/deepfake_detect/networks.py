@@ -9,9 +9,10 @@ from deepfake_detect import official, system
 from deepfake_detect.crops import CropRule
 from deepfake_detect.model import build_model
 from deepfake_detect.verdict import Thresholds
-from vitrine.errors import InputError, UsageError
-from vitrine.network import Network
-from vitrine.weights import Weights, load_into, read_state, resolve
+from vitrail.engine.network import Network
+from vitrail.errors import InputError, UsageError
+from vitrail.weights.catalogue import Weights, resolve
+from vitrail.weights.files import load_into, read_state
 
 BUNDLED = ("ed", "vae")
 OFFICIAL_THRESHOLDS = Thresholds(real_below=0.5, fake_above=0.5)
@@ -75,7 +76,7 @@ def _own(weights: Weights, state: dict, metadata: dict) -> FakeNetwork:
         raise InputError(
             weights.path,
             f"its metadata lacks what {system.name} needs ({error})",
-            "use a file that 'vitrine train' wrote",
+            "use a file that 'vitrail train' wrote",
         ) from error
     module = build_model(architecture, config)
     load_into(module, state, subject=weights.path)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from deepfake_detect.networks import FakeNetwork
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 
 class NoisyEngine:

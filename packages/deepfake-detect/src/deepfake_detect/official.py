@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from deepfake_detect.checkpoint import build, convert, modern_swin_keys, read_config
 from deepfake_detect.crops import cut_square
 from deepfake_detect.model import FAKE, REAL, GenConViTED, GenConViTVAE, build_model
-from vitrine.backbones import create_backbone
-from vitrine.preprocess.image import normalise
-from vitrine.preprocess.video import sample_indices
-from vitrine.testing.parity import Comparison, compare, formula_tensor, read_pack, same
-from vitrine.weights import load_into
+from vitrail.backbones import create_backbone
+from vitrail.preprocess.image import normalise
+from vitrail.preprocess.video import sample_indices
+from vitrail.testing.parity import Comparison, compare, formula_tensor, read_pack, same
+from vitrail.weights.files import load_into
 
 __all__ = [
     "LABELS",

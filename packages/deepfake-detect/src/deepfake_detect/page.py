@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation
-from vitrine.report import Chart, Page, Series, Table
+from vitrail.report import Chart, Page, Series, Table
 
 TONES = {Label.REAL: "good", Label.FAKE: "bad", Label.UNDECIDED: "open"}
 LIMITS = (

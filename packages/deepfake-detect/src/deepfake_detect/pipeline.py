@@ -16,14 +16,14 @@ from deepfake_detect.noise import NoisyEngine
 from deepfake_detect.official import official_score, pool
 from deepfake_detect.result import Moment, Result
 from deepfake_detect.verdict import Label, Observation, Thresholds, Verdict, judge
-from vitrine.engine import Engine, prepare
-from vitrine.errors import InputError, UsageError
-from vitrine.faces.detector import load_detector
-from vitrine.faces.face import Face
-from vitrine.faces.tracks import link
-from vitrine.pipeline import Pipeline, compute
-from vitrine.preprocess.image import normalise
-from vitrine.preprocess.video import Frame, sample_indices
+from vitrail.engine import Engine, prepare
+from vitrail.errors import InputError, UsageError
+from vitrail.faces.detector import load_detector
+from vitrail.faces.face import Face
+from vitrail.faces.tracks import link
+from vitrail.pipeline import Pipeline, compute
+from vitrail.preprocess.image import normalise
+from vitrail.preprocess.video import Frame, sample_indices
 
 PREDICT_BATCH = 16
 CASCADE_SURE = 0.1  # network A decides alone when its P(fake) is this near to 0 or 1

@@ -10,9 +10,9 @@ from deepfake_detect.model import REAL
 from deepfake_detect.pipeline import DeepfakePipeline
 from deepfake_detect.result import Result
 from deepfake_detect.sources import BATCH, Judged
-from vitrine.pipeline import run
-from vitrine.preprocess.sources import VIDEO_SUFFIXES
-from vitrine.report import Table
+from vitrail.pipeline import run
+from vitrail.report import Table
+from vitrail.sources import VIDEO_SUFFIXES
 
 RATE_FACTORS = (23, 30, 35, 40)
 SECONDS = 8.0  # of each clip

@@ -12,7 +12,7 @@ from deepfake_detect.figures import VERDICTS, verdicts
 from deepfake_detect.held_out import Faces, score
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork
-from vitrine.report import Chart, Series, Table
+from vitrail.report import Chart, Series, Table
 
 BINS = 10
 ALLOWED = (0.01, 0.02, 0.05, 0.1, 0.2)

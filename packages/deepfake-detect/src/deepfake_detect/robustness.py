@@ -12,7 +12,7 @@ from deepfake_detect.figures import measures
 from deepfake_detect.held_out import Change, pseudo_faces, score
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork
-from vitrine.report import Chart, Series, Table
+from vitrail.report import Chart, Series, Table
 
 AS_MADE = "none"
 COLUMNS = ("change to all pictures", "strength", "AUC", "from", "to", "mean P(fake) of real", "real called FAKE")

@@ -12,8 +12,8 @@ from deepfake_detect.labelled import LABELS, Labelled, read_labelled
 from deepfake_detect.model import FAKE, REAL
 from deepfake_detect.pipeline import DeepfakePipeline
 from deepfake_detect.result import Result
-from vitrine.pipeline import Failure, run
-from vitrine.report import Table
+from vitrail.pipeline import Failure, run
+from vitrail.report import Table
 
 BATCH = 16
 LONGEST = 40  # sources that get a row each

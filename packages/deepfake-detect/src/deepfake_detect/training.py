@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-import vitrine.recipes
-import vitrine.training
+import vitrail.training.loop
+import vitrail.training.recipe
 from deepfake_detect.blend_map import BlendMap
 from deepfake_detect.calibration import calibrate
 from deepfake_detect.crops import CropRule
@@ -24,12 +24,12 @@ from deepfake_detect.extract import extract_faces
 from deepfake_detect.labelled import LabelledCrops, read_labelled, split
 from deepfake_detect.model import FAKE, build_model
 from deepfake_detect.networks import load_networks
-from vitrine.errors import InputError, UsageError
-from vitrine.faces.detector import load_detector
-from vitrine.preprocess.sources import VIDEO_SUFFIXES
-from vitrine.recipes import Section
-from vitrine.samplers import Numbers
-from vitrine.weights import load_into
+from vitrail.errors import InputError, UsageError
+from vitrail.faces.detector import load_detector
+from vitrail.sources import VIDEO_SUFFIXES
+from vitrail.training.loading import Numbers
+from vitrail.training.recipe import Section
+from vitrail.weights.files import load_into
 
 VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
@@ -75,11 +75,11 @@ class Model(Section):
     init: str | None = None
 
 
-class Recipe(vitrine.recipes.Recipe):
+class Recipe(vitrail.training.recipe.Recipe):
     """``margin`` is that of the face crops; ``epoch`` the number of batches between two looks at the learning rate.
 
     ``reconstruction`` weighs network B's reconstruction error, ``blend_map`` the error of where the backbone alone sees
-    a face blended in. ``test`` names labelled sets for ``vitrine evaluate``: folders with ``real`` and ``fake``, or
+    a face blended in. ``test`` names labelled sets for ``vitrail evaluate``: folders with ``real`` and ``fake``, or
     lists ``path,label``; training and calibration never see them. ``manipulations`` names what was done to their
     fakes, by patterns of file names.
     """
@@ -95,7 +95,7 @@ class Recipe(vitrine.recipes.Recipe):
     manipulations: dict[str, str] = Field(default_factory=dict)
 
 
-class Task(vitrine.training.Task):
+class Task(vitrail.training.loop.Task):
     """Cross-entropy on the label; network B also learns its reconstruction, the backbone alone where the fakes were
     blended, which teaches it many times faster than the label. ``val/auc`` is on faces of unseen people."""
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from vitrine.faces.face import Face
-from vitrine.metrics.bootstrap import bootstrap_interval
+from vitrail.faces.face import Face
+from vitrail.metrics.bootstrap import bootstrap_interval
 
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
 SMALL = f"smaller than {MIN_FACE} px"

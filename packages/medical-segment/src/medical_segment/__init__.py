@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vitrine.system import System
+from vitrail.system import System
 
 if TYPE_CHECKING:
     from medical_segment.pipeline import SegmentationPipeline
@@ -12,7 +12,7 @@ system = System(
     title="SegFormer3D and xLSTM-UNet",
     summary="Outlines structures in scans and cells in pictures",
     package="medical_segment",
-    distribution="medical-segment",
+    distribution="vitrail-medical-segment",
     command="medical-segment",
     paper="Perera et al., SegFormer3D, CVPRW 2024; Chen et al., xLSTM-UNet, arXiv 2407.01530",
 )

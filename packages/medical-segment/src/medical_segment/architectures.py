@@ -7,7 +7,7 @@ from torch import nn
 
 from medical_segment.models.segformer3d import SegFormer3D, SegFormer3DConfig
 from medical_segment.models.xlstm_unet import XLSTMUNet, XLSTMUNetConfig
-from vitrine.architectures import build
+from vitrail.architectures import build
 
 
 @dataclass(frozen=True)

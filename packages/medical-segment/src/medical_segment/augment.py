@@ -23,7 +23,7 @@ from torch import Tensor
 
 from medical_segment.plan import Plan
 from medical_segment.preprocess import INTERPOLATION
-from vitrine.recipes import Section
+from vitrail.training.recipe import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 KEYS = ("image", "label")

@@ -22,8 +22,8 @@ from medical_segment.preprocess import prepare
 from medical_segment.reading import case_files, find_sources, read_case
 from medical_segment.result import NOTICE
 from medical_segment.writing import write_map
-from vitrine.output import atomic_folder
-from vitrine.weights import read_state
+from vitrail.output import atomic_folder
+from vitrail.weights.files import read_state
 
 
 def export_bundle(network: SegmentationNetwork, folder: Path) -> Path:
@@ -109,7 +109,7 @@ def bundle_metadata(network: SegmentationNetwork, facts: Mapping[str, Any]) -> d
         "name": network.name,
         "task": f"segmentation of {', '.join(plan.labels[plan.activation == 'softmax' :])}",
         "description": f"{facts['architecture']}. {NOTICE}",
-        "authors": "the authors of Vitrine",
+        "authors": "the authors of Vitrail",
         "copyright": "Apache-2.0 (code)",
         "intended_use": NOTICE,
         "network_data_format": {
@@ -188,7 +188,7 @@ def _write_json(path: Path, values: dict) -> None:
 
 def _readme(network: SegmentationNetwork) -> str:
     return (
-        f"# {network.name}\n\n{NOTICE}\n\nNeeds `pip install 'medical-segment[bundle]'`. Put the cases into `input`, "
+        f"# {network.name}\n\n{NOTICE}\n\nNeeds `pip install 'vitrail-medical-segment[bundle]'`. Put the cases into `input`, "
         "and in this folder run\n\n    python -m monai.bundle run --config_file configs/inference.json\n\n"
         "The label maps come into `output`, on the grids of their files.\n"
     )

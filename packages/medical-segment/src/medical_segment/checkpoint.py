@@ -11,13 +11,14 @@ from torch import Tensor
 from medical_segment.nnunet import read_plans
 from medical_segment.official import BRATS, RELEASED_SCALE, convert
 from medical_segment.plan import Plan
-from vitrine.errors import InputError
-from vitrine.weights import read_checkpoint, read_metadata, read_state
+from vitrail.errors import InputError
+from vitrail.weights.files import read_checkpoint, read_state
+from vitrail.weights.header import read_metadata
 
 NNUNET_KEY = "network_weights"
 HEAD_DIM = 32  # of every released SegFormer3D
 SYNAPSE_PATCH = (64, 128, 128)
-REMEDY = "use a file that 'vitrine train' wrote, or an official one"
+REMEDY = "use a file that 'vitrail train' wrote, or an official one"
 
 Contents = tuple[str, dict[str, Any], Plan, dict[str, Tensor]]
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from vitrine import command
-from vitrine.errors import UsageError
-from vitrine.options import (
+from vitrail import command
+from vitrail.errors import UsageError
+from vitrail.options import (
     BatchSize,
     Debug,
     Device,
@@ -72,8 +72,8 @@ def segment(
     """
     from medical_segment.pipeline import Options, load
     from medical_segment.reading import find_sources
-    from vitrine.batch import Batch
-    from vitrine.preprocess.sources import expand_sources
+    from vitrail.answers import Batch
+    from vitrail.sources import expand_sources
 
     options = Options(
         overlap, mirror, largest, fill_holes, min_area, series, volume,

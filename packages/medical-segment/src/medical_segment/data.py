@@ -16,8 +16,8 @@ from medical_segment.layouts import Case, Collection
 from medical_segment.plan import Plan
 from medical_segment.preprocess import place, prepare
 from medical_segment.reading import read_case
-from vitrine.cache import cache_folder
-from vitrine.errors import InputError
+from vitrail.cache import cache_folder
+from vitrail.errors import InputError
 
 BOUNDARY = 2
 

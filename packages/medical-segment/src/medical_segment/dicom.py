@@ -17,8 +17,8 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from medical_segment.volume import MAX_VOXELS, Kind, Volume
-from vitrine.errors import InputError, MissingError
-from vitrine.preprocess.sources import natural_sorted, require_file
+from vitrail.errors import InputError, MissingError
+from vitrail.sources import natural_sorted, require_file
 
 HEADER_TAGS = [
     "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PixelSpacing",
@@ -160,7 +160,7 @@ def _check_compression(path: Path, found: Dataset) -> None:
     if available:
         return
     if syntax in JPEG_2000:
-        raise MissingError(path, "is JPEG 2000, which needs a plug-in", "install medical-segment[jpeg2000]")
+        raise MissingError(path, "is JPEG 2000, which needs a plug-in", "install vitrail-medical-segment[jpeg2000]")
     raise MissingError(path, "is compressed in a way that no plug-in here reads", "unpack it: gdcmconv --raw IN OUT")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 
 from medical_segment import system
-from vitrine.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError
 
 if TYPE_CHECKING:
     from medical_segment.result import Result
@@ -25,13 +25,13 @@ EMPTY = [
     "StudyDate", "StudyTime", "StudyID",
 ]  # fmt: skip
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-MAKER = "Vitrine"
+MAKER = "Vitrail"
 
 
 def require() -> None:
     """MissingError where the library is not installed."""
     if importlib.util.find_spec("highdicom") is None:
-        raise MissingError("highdicom", "DICOM-SEG needs this library", "install medical-segment[dicom-seg]")
+        raise MissingError("highdicom", "DICOM-SEG needs this library", "install vitrail-medical-segment[dicom-seg]")
 
 
 def write(result: "Result", path: Path) -> None:

@@ -12,9 +12,9 @@ from medical_segment.pipeline import Options, SegmentationPipeline
 from medical_segment.result import Result
 from medical_segment.scores import count_cells, dice, overlap
 from medical_segment.training import Recipe, collection_of
-from vitrine.errors import UsageError
-from vitrine.metrics.bootstrap import bootstrap_interval
-from vitrine.report import Table
+from vitrail.errors import UsageError
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.report import Table
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 RULES = "absent in both: Dice and NSD 1, HD95 undefined; in one: Dice and NSD 0, HD95 undefined"

@@ -13,10 +13,10 @@ from medical_segment import official
 from medical_segment.models.mlstm import chunkwise, parallel
 from medical_segment.models.vil import ViLBlock
 from medical_segment.preprocess import prepare
-from vitrine.errors import InputError
-from vitrine.recipes import data_folder
-from vitrine.testing.parity import Comparison, compare, read_pack, same
-from vitrine.weights import load_into
+from vitrail.errors import InputError
+from vitrail.testing.parity import Comparison, compare, read_pack, same
+from vitrail.training.recipe import data_folder
+from vitrail.weights.files import load_into
 
 SCALES = ("head_dim", "num_heads")
 PIXEL_ATOL = 1e-6
@@ -278,7 +278,7 @@ def _data(part: str) -> Path:
     """Where the real labels lie that the goldens were measured on; InputError where they are not."""
     folder = Path(os.path.expanduser(data_folder())) / "medical" / part
     if not folder.is_dir():
-        raise InputError(folder, "is not there, and its goldens need it", "name the data folder in VITRINE_DATA")
+        raise InputError(folder, "is not there, and its goldens need it", "name the data folder in VITRAIL_DATA")
     return folder
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrine.errors import InputError
-from vitrine.preprocess.sources import natural_sorted
+from vitrail.errors import InputError
+from vitrail.sources import natural_sorted
 
 LAYOUT = "give an nnU-Net or Decathlon folder with dataset.json, or one with images/ and instances/"
 VOLUME_SUFFIXES = (".nii.gz", ".nii")

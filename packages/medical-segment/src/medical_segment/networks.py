@@ -9,8 +9,9 @@ from torch import Tensor
 from medical_segment import checkpoint, system
 from medical_segment.architectures import build_model
 from medical_segment.plan import Plan
-from vitrine.network import Network
-from vitrine.weights import load_into, resolve
+from vitrail.engine.network import Network
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.files import load_into
 
 BUNDLED = ("hippocampus", "hippocampus-xlstm", "nuclei")
 

@@ -12,8 +12,8 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from medical_segment.volume import MAX_VOXELS, Kind, Volume
-from vitrine.errors import InputError
-from vitrine.preprocess.sources import require_file
+from vitrail.errors import InputError
+from vitrail.sources import require_file
 
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}

@@ -5,7 +5,7 @@ from typing import Any
 
 from medical_segment.layouts import COLOURS, class_names
 from medical_segment.plan import Plan
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 # nnU-Net reads scans with the axes (z, y, x) and does not turn them; most lie right, anterior, superior.
 ORIENTATION = "SAR"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from medical_segment.plan import Plan
 from medical_segment.regions import CONVENTIONS
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 
 def renumber(plan: Plan, convention: str) -> Plan:

@@ -16,8 +16,8 @@ from medical_segment.architectures import build_model
 from medical_segment.plan import Plan
 from medical_segment.preprocess import place
 from medical_segment.regions import CONVENTIONS
-from vitrine.errors import InputError, UsageError
-from vitrine.testing.parity import Comparison, read_pack
+from vitrail.errors import InputError, UsageError
+from vitrail.testing.parity import Comparison, read_pack
 
 SEGFORMER_OPTIONS = {
     "in_channels": "in_channels",

@@ -11,9 +11,9 @@ import tifffile
 from PIL import Image
 
 from medical_segment.volume import MAX_VOXELS, Kind, Volume
-from vitrine.errors import InputError
-from vitrine.preprocess.image import MAX_PIXELS, read_image
-from vitrine.preprocess.sources import require_file
+from vitrail.errors import InputError
+from vitrail.preprocess.image import MAX_PIXELS, read_image
+from vitrail.sources import require_file
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BOMB_RATIO, BOMB_VALUES = 2000, 1 << 25

@@ -19,10 +19,10 @@ from medical_segment.reading import case_files, read_case
 from medical_segment.result import Result
 from medical_segment.volume import MAX_VOXELS, Kind, Volume
 from medical_segment.windows import SURE, Canvas
-from vitrine.engine import prepare as prepare_engine
-from vitrine.errors import InputError, UsageError
-from vitrine.pipeline import Pipeline, compute
-from vitrine.preprocess.sources import sha256
+from vitrail.engine import prepare as prepare_engine
+from vitrail.errors import InputError, UsageError
+from vitrail.pipeline import Pipeline, compute
+from vitrail.sources import sha256
 
 PREDICT_BATCH = 4
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability

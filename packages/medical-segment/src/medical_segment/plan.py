@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "rgb", "none")
 
@@ -74,4 +74,4 @@ class Plan:
             plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
             return cls(**{key: value for key, value in plain.items() if key in known})
         except (AttributeError, TypeError) as error:
-            raise InputError(subject, f"has no complete plan ({error})", "give 'vitrine train's file") from error
+            raise InputError(subject, f"has no complete plan ({error})", "give 'vitrail train's file") from error

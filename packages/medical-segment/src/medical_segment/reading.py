@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from medical_segment.volume import Volume
-from vitrine.errors import InputError
-from vitrine.preprocess.sources import IMAGE_SUFFIXES, expand_sources, natural_sorted, require_file
+from vitrail.errors import InputError
+from vitrail.sources import IMAGE_SUFFIXES, expand_sources, natural_sorted, require_file
 
 SCAN_SUFFIXES = (".nii", ".nii.gz")
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})(?P<suffix>\.nii(\.gz)?|\.png|\.tiff?)", re.IGNORECASE)

@@ -9,7 +9,7 @@ from torch import nn
 
 from medical_segment.networks import SegmentationNetwork
 from medical_segment.plan import Plan
-from vitrine.weights import Weights
+from vitrail.weights.catalogue import Weights
 
 PLAN_3D = Plan(channels=("MR",), labels=("background", "anterior", "posterior"), patch=(16, 24, 16), spacing=(1, 1, 1))
 PLAN_2D = Plan(

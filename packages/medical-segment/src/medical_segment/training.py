@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-import vitrine.recipes
-import vitrine.training
+import vitrail.training.loop
+import vitrail.training.recipe
 from medical_segment.architectures import build_model
 from medical_segment.augment import Augment, Augmentation
 from medical_segment.data import Cuttings, check_labels, prepared
@@ -22,9 +22,9 @@ from medical_segment.layouts import Case, Collection, read_collection, split
 from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
 from medical_segment.regions import CONVENTIONS
-from vitrine.errors import InputError
-from vitrine.recipes import Section
-from vitrine.weights import load_into, read_state
+from vitrail.errors import InputError
+from vitrail.training.recipe import Section
+from vitrail.weights.files import load_into, read_state
 
 FIT_CASES = 4  # of the training cases, on which val/fit is measured
 OVERLAP = 0.25  # of the windows in validation; the job and the evaluation take more
@@ -66,7 +66,7 @@ class Model(Section):
     init: str | None = None
 
 
-class Recipe(vitrine.recipes.Recipe):
+class Recipe(vitrail.training.recipe.Recipe):
     """``optimizer``: AdamW, or nnU-Net's SGD with Nesterov momentum. ``windows_per_case``: how many windows of each
     case an epoch holds. For the evaluation: ``tolerance``, the mm within which NSD counts a surface as right;
     ``surface``, how surfaces are counted (``scores.overlap``); ``mirror``, whether views are mirrored too; ``beside``,
@@ -85,7 +85,7 @@ class Recipe(vitrine.recipes.Recipe):
     beside: tuple[str, ...] = ()
 
 
-class Task(vitrine.training.Task):
+class Task(vitrail.training.loop.Task):
     """A segmentation network on windows; validated on whole cases by the mean Dice of the foreground."""
 
     def __init__(self, recipe: Recipe):

@@ -12,7 +12,7 @@ import numpy as np
 
 from medical_segment.display import COLOURS, Shown, colours, shown
 from medical_segment.result import NOTICE, Result
-from vitrine.report.markup import escape
+from vitrail.report.markup import escape
 
 MAX_VALUES = 10_000_000  # of an image in the page; a larger one is shown at a lower resolution
 _ROOM = files("medical_segment")

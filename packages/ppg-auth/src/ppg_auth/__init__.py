@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from vitrine.system import System
+from vitrail.system import System
 
 if TYPE_CHECKING:
     from ppg_auth.pipeline import PulsePipeline
@@ -12,7 +12,7 @@ system = System(
     title="CVT-ConvMixer-LSTM",
     summary="Enrols people by their fingertip pulse (PPG) and verifies that they are who they claim to be",
     package="ppg_auth",
-    distribution="ppg-auth",
+    distribution="vitrail-ppg-auth",
     command="ppg-auth",
     job=("quality",),
     paper="Rahman and Banavar, A Hybrid Deep Learning Model for Robust Biometric Authentication from "

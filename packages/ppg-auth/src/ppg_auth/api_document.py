@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 PREFACE = """# The HTTP service of ppg-auth
 
-`ppg-auth serve` answers on `http://127.0.0.1:8417`; it needs `ppg-auth[serve]`. The passphrase comes as for every verb.
+`ppg-auth serve` answers on `http://127.0.0.1:8417`; it needs `vitrail-ppg-auth[serve]`. The passphrase comes as for every verb.
 Where `PPG_AUTH_TOKEN` is set, each request must carry `Authorization: Bearer TOKEN`. Beyond one machine, put a proxy
 with TLS in front.
 

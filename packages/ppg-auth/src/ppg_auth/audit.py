@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from ppg_auth.database import entries, header
 from ppg_auth.sealing import derive, seal, unseal
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 HEAD = "head"
 _START = "0" * 64

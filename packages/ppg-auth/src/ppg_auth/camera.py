@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ppg_auth.fingertip import SETTLING, from_frames
 from ppg_auth.recording import Recording
-from vitrine.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError
 
 SECONDS = 21.0  # what a verification should have, and a little more
 
@@ -25,7 +25,7 @@ def _frames(number: int, seconds: float) -> Iterator[tuple[float, NDArray[np.uin
     try:
         import cv2
     except ModuleNotFoundError as error:
-        raise MissingError("camera", "needs the library OpenCV", "install ppg-auth[camera]") from error
+        raise MissingError("camera", "needs the library OpenCV", "install vitrail-ppg-auth[camera]") from error
     cv2.utils.logging.setLogLevel(0)  # it would write about every missing device
     camera = cv2.VideoCapture(number)
     try:

@@ -3,7 +3,7 @@
 import typer
 
 from ppg_auth.commands import log, measure, people, serve, signals
-from vitrine import command
+from vitrail import command
 
 app = typer.Typer(
     add_completion=False,

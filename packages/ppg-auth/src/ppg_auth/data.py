@@ -18,9 +18,9 @@ from ppg_auth.augment import disturb, warp
 from ppg_auth.beats import beat_shape
 from ppg_auth.preprocess import Preprocess, SignalConfig, Windows, normalise
 from ppg_auth.recording import read_recording
-from vitrine.errors import InputError, UsageError
-from vitrine.preprocess.sources import natural_sorted
-from vitrine.recipes import Section
+from vitrail.errors import InputError, UsageError
+from vitrail.sources import natural_sorted
+from vitrail.training.recipe import Section
 
 TAKES_A_PERSON = 4  # windows of each person in a batch, from different recordings where there are any
 TRIES = 10
@@ -191,7 +191,7 @@ def _open(path: Path):
     try:
         return path.open(newline="", encoding="utf-8")
     except OSError as error:
-        raise UsageError(path, f"cannot be read: {error.strerror.lower()}", "set VITRINE_DATA") from error
+        raise UsageError(path, f"cannot be read: {error.strerror.lower()}", "set VITRAIL_DATA") from error
 
 
 def _children(folder: Path) -> list[Path]:

@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 
-from vitrine.errors import InputError, UsageError
-from vitrine.preprocess.sources import require_file
+from vitrail.errors import InputError, UsageError
+from vitrail.sources import require_file
 
 _SQLITE = b"SQLite format 3\0"
 _CREATING = 0x707067  # the number of PostgreSQL's advisory lock: only one process creates a store

@@ -16,7 +16,7 @@ from ppg_auth.sealing import derive
 from ppg_auth.store import Session
 from ppg_auth.template import expand_key, protect
 from ppg_auth.verification import Verifier
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture

@@ -21,9 +21,9 @@ from ppg_auth.measuring import (
 from ppg_auth.networks import PulseNetwork, load_networks
 from ppg_auth.scoring import threshold
 from ppg_auth.training import Recipe
-from vitrine.errors import UsageError
-from vitrine.metrics.verification import det_points, eer
-from vitrine.report import Chart, Series, Table
+from vitrail.errors import UsageError
+from vitrail.metrics.verification import det_points, eer
+from vitrail.report import Chart, Series, Table
 
 SHIPPED, COSINE = "as shipped: protected", "embeddings, cosine"
 WAYS: Mapping[str, Callable[[PulseNetwork], Way]] = {SHIPPED: shipped, COSINE: unprotected, TEMPLATE: template}

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.comparison import Attempts
-from vitrine.errors import InputError
-from vitrine.metrics.bootstrap import bootstrap_interval
-from vitrine.metrics.verification import eer
+from vitrail.errors import InputError
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.metrics.verification import eer
 
 FPIR = 0.05  # of people who are not enrolled, how many may be taken for somebody
 VERIFICATION = (

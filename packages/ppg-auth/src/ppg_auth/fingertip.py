@@ -12,8 +12,8 @@ from PIL import Image, ImageSequence
 from scipy import ndimage
 
 from ppg_auth.recording import Recording
-from vitrine.errors import InputError
-from vitrine.preprocess.video import open_video
+from vitrail.errors import InputError
+from vitrail.preprocess.video import open_video
 
 SETTLING = 1.0  # seconds in which a camera still adjusts its exposure
 LOOK = 30  # frames from which the region is found

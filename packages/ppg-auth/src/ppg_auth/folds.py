@@ -7,9 +7,9 @@ from ppg_auth.data import Collection
 from ppg_auth.evaluation import report, trial_of
 from ppg_auth.networks import load_networks
 from ppg_auth.training import Recipe
-from vitrine.errors import UsageError
-from vitrine.report import Chart, Table
-from vitrine.training import train
+from vitrail.errors import UsageError
+from vitrail.report import Chart, Table
+from vitrail.training.loop import train
 
 
 def cross_validate(recipe: Recipe, count: int, runs: Path) -> list[Table | Chart]:

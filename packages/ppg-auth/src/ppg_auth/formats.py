@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.recording import MAX_CHANNELS, Recording, as_recording
-from vitrine.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError
 
 MAX_BYTES = 256_000_000
 TIME_COLUMNS = {"t": None, "time": None, "timestamp": None, "t_s": 1.0, "time_s": 1.0, "seconds": 1.0}
@@ -47,7 +47,7 @@ def read_parquet(path: Path, sample_rate: float | None = None) -> Recording:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingError("pyarrow", "is not installed", "install ppg-auth[parquet]") from error
+        raise MissingError("pyarrow", "is not installed", "install vitrail-ppg-auth[parquet]") from error
     try:
         table = pyarrow.parquet.read_table(path, memory_map=True)
     except (pyarrow.ArrowException, OSError, ValueError) as error:

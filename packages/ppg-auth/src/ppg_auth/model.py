@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitrine.backbones import create_backbone
-from vitrine.errors import UsageError
-from vitrine.preprocess.cwt import Wavelet, apply_bank, filter_bank
+from vitrail.backbones import create_backbone
+from vitrail.errors import UsageError
+from vitrail.preprocess.cwt import Wavelet, apply_bank, filter_bank
 
 ARCHITECTURE = "cvt-convmixer-lstm"
 EMBED_DIM = 128

@@ -1,6 +1,6 @@
 """What may be a person's name in the store."""
 
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 LONGEST = 200
 

@@ -11,9 +11,10 @@ from ppg_auth.beats import SHAPE_POINTS
 from ppg_auth.model import ARCHITECTURE, build_model
 from ppg_auth.preprocess import SignalConfig
 from ppg_auth.scoring import Impostors
-from vitrine.errors import InputError, UsageError
-from vitrine.network import Network
-from vitrine.weights import Weights, load_into, read_state, resolve
+from vitrail.engine.network import Network
+from vitrail.errors import InputError, UsageError
+from vitrail.weights.catalogue import Weights, resolve
+from vitrail.weights.files import load_into, read_state
 
 BUNDLED = "verify"
 
@@ -40,16 +41,16 @@ def load_networks(weights: Sequence[str] = ()) -> list[PulseNetwork]:
 def _load(weights: Weights) -> PulseNetwork:
     state, metadata = read_state(weights.path)
     if metadata.get("architecture") != ARCHITECTURE:
-        raise InputError(weights.path, f"holds no {ARCHITECTURE}", "use a file that 'vitrine train' wrote for ppg-auth")
+        raise InputError(weights.path, f"holds no {ARCHITECTURE}", "use a file that 'vitrail train' wrote for ppg-auth")
     try:
         model = build_model(metadata["config"])
         signal = SignalConfig(**{**metadata["signal"], "band": tuple(metadata["signal"]["band"])})
         people, impostors = dict(metadata["people"]), _impostors(metadata["impostors"])
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
         problem = f"its metadata lacks what {system.name} needs ({error})"
-        raise InputError(weights.path, problem, "use a file that 'vitrine train' wrote") from error
+        raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote") from error
     if (model.config.samples, model.config.beat_points) != (signal.samples, SHAPE_POINTS):
-        raise InputError(weights.path, "its parts do not fit each other", "use a file that 'vitrine train' wrote")
+        raise InputError(weights.path, "its parts do not fit each other", "use a file that 'vitrail train' wrote")
     load_into(model, state, subject=weights.path)
     return PulseNetwork(
         name=weights.name,

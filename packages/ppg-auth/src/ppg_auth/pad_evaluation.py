@@ -14,8 +14,8 @@ from ppg_auth.presentation import attack_signs, polarity
 from ppg_auth.recording import Recording, read_recording
 from ppg_auth.replay import is_replay, sketch
 from ppg_auth.sealing import new_key
-from vitrine.errors import InputError
-from vitrine.report import Table
+from vitrail.errors import InputError
+from vitrail.report import Table
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture

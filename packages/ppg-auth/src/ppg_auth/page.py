@@ -10,7 +10,7 @@ from scipy.signal import periodogram
 from ppg_auth.decision import Decision, Outcome
 from ppg_auth.presentation import SIGNS
 from ppg_auth.quality import REASONS
-from vitrine.report import Chart, Page, Series
+from vitrail.report import Chart, Page, Series
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture

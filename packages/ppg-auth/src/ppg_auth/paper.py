@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-import vitrine.training
+import vitrail.training.loop
 from ppg_auth.data import load_takes
 from ppg_auth.model import ARCHITECTURE, EMBED_DIM, build_model
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 TRAIN_SHARE = 0.7
 GUARD = 5.0  # seconds between the training part and the test part of a recording that is split in time
 
 
-class ClosedSetTask(vitrine.training.Task):
+class ClosedSetTask(vitrail.training.loop.Task):
     """Learns with a softmax over all people; ``val/accuracy`` is the share of test windows that get the right name."""
 
     def __init__(self, recipe):

@@ -6,8 +6,8 @@ import sys
 from getpass import getpass
 from pathlib import Path
 
-from vitrine.errors import InputError, MissingError, UsageError
-from vitrine.preprocess.sources import require_file
+from vitrail.errors import InputError, MissingError, UsageError
+from vitrail.sources import require_file
 
 VARIABLE = "PPG_AUTH_PASSPHRASE"
 SHORTEST = 12
@@ -52,7 +52,7 @@ def _from_keyring(store: str, new: bool) -> bytes:
     try:
         import keyring
     except ModuleNotFoundError as error:
-        raise MissingError("--keyring", "needs the library keyring", "install ppg-auth[keyring]") from error
+        raise MissingError("--keyring", "needs the library keyring", "install vitrail-ppg-auth[keyring]") from error
     from keyring.errors import KeyringError
 
     try:

@@ -13,9 +13,9 @@ from ppg_auth.model import EMBED_DIM
 from ppg_auth.networks import PulseNetwork, load_networks
 from ppg_auth.preprocess import Preprocess, Windows
 from ppg_auth.recording import Recording, read_recording
-from vitrine.engine import prepare
-from vitrine.errors import InputError
-from vitrine.pipeline import Pipeline, compute
+from vitrail.engine import prepare
+from vitrail.errors import InputError
+from vitrail.pipeline import Pipeline, compute
 
 BATCH = 16
 TOLERANCE = 0.01  # of an embedding's components; cosines then change by at most as much

@@ -21,7 +21,7 @@ from ppg_auth.conditioning import (
 from ppg_auth.quality import Judgement, judge
 from ppg_auth.recording import Recording
 from ppg_auth.timeline import Stretch, regularise
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 SLACK = 0.1  # seconds by which the last window may begin early: captures are a few samples shorter than was asked for
 LEAST_STUCK = 3  # equal extreme samples in a row; a single one is just the highest

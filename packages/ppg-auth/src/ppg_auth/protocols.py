@@ -10,7 +10,7 @@ from ppg_auth.capture import LEAST_WINDOWS
 from ppg_auth.data import Take
 from ppg_auth.preprocess import Preprocess, SignalConfig, Windows
 from ppg_auth.recording import Recording, read_recording
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
 POSTURES = ("sitting", "standing")
 SETTLING = 1.0  # seconds at the start of a recording that no capture holds

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vitrine.errors import InputError
-from vitrine.preprocess.sources import VIDEO_SUFFIXES, require_file
+from vitrail.errors import InputError
+from vitrail.sources import VIDEO_SUFFIXES, require_file
 
 MAX_CHANNELS = 256
 MAX_SAMPLES = 20_000_000

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ppg_auth.people import Person
 from ppg_auth.store import Session, Store
 from ppg_auth.throttle import Attempts
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 
 class Roster:

@@ -6,7 +6,7 @@ import os
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12

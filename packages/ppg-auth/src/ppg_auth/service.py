@@ -19,7 +19,7 @@ from ppg_auth.enrolment import Registry
 from ppg_auth.names import NameTakenError, check_name
 from ppg_auth.service_limits import Limits
 from ppg_auth.verification import Verifier
-from vitrine.errors import VitrineError
+from vitrail.errors import VitrailError
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture
@@ -78,8 +78,8 @@ def make_app(
     )
     busy = BoundedSemaphore(AT_ONCE)
 
-    @app.exception_handler(VitrineError)
-    def refuse(_, error: VitrineError) -> JSONResponse:
+    @app.exception_handler(VitrailError)
+    def refuse(_, error: VitrailError) -> JSONResponse:
         return JSONResponse({"detail": error.reason}, 409 if isinstance(error, NameTakenError) else 400)
 
     @app.get("/health", summary="Whether the service works")

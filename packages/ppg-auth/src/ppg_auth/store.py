@@ -16,7 +16,7 @@ from ppg_auth.people import People
 from ppg_auth.sealing import derive, new_key, seal, unseal
 from ppg_auth.throttle import Attempts
 from ppg_auth.vault import Vault
-from vitrine.errors import InputError, UsageError
+from vitrail.errors import InputError, UsageError
 
 FORMAT = 1
 SCRYPT_COST = 2**16  # with blocks of 8: 64 MiB and about 0.2 s for each guess at the passphrase

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vitrine.errors import InputError
-from vitrine.preprocess.sources import expand_sources, sha256
+from vitrail.errors import InputError
+from vitrail.sources import expand_sources, sha256
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture

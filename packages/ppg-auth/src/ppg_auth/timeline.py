@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from ppg_auth.recording import Recording
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 LONGEST_GAP = 0.5  # seconds; nothing is made up across a longer one
 CLOCK_WINDOW = 4.0  # seconds over which a sensor's clock is assumed steady

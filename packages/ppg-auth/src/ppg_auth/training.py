@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-import vitrine.recipes
-import vitrine.training
+import vitrail.training.loop
+import vitrail.training.recipe
 from ppg_auth.augment import mask_scalogram
 from ppg_auth.comparison import Attempts, Placement, Scorer, compare, plain, protected
 from ppg_auth.data import TAKES_A_PERSON, ClosedSet, Data, Take, TrainingWindows, good_items, load_takes
 from ppg_auth.model import ARCHITECTURE, build_model
 from ppg_auth.preprocess import SignalConfig, Windows
 from ppg_auth.scoring import FMR, Impostors, threshold
-from vitrine.errors import UsageError
-from vitrine.recipes import Section
-from vitrine.samplers import Numbers
+from vitrail.errors import UsageError
+from vitrail.training.loading import Numbers
+from vitrail.training.recipe import Section
 
 ATTEMPT_WINDOWS = 7  # of 5 s, half overlapping: 20 s
 EMBED_BATCH = 64
@@ -48,7 +48,7 @@ class Signal(Section):
         return SignalConfig(**self.model_dump())
 
 
-class Recipe(vitrine.recipes.Recipe):
+class Recipe(vitrail.training.recipe.Recipe):
     """``model`` holds options of ``model.ModelConfig``; the window's size and rate follow from ``signal``.
 
     ``scale`` and ``margin`` (radians) are those of the angular margin; ``epoch`` is a number of batches; ``share`` is
@@ -64,7 +64,7 @@ class Recipe(vitrine.recipes.Recipe):
     share: Annotated[float, Field(ge=0, le=1)] = 0.75
 
 
-class Task(vitrine.training.Task):
+class Task(vitrail.training.loop.Task):
     """Learns to tell the training people apart; ``val/auc`` says how well that tells people apart whom it never saw.
 
     Of a recipe of closed-set data it makes the paper's experiment instead.

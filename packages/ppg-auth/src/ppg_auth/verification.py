@@ -14,7 +14,7 @@ from ppg_auth.scoring import FMR, Impostors, threshold
 from ppg_auth.store import Session, Store
 from ppg_auth.template import expand_key
 from ppg_auth.throttle import Attempts, Policy
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture

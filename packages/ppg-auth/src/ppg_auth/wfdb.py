@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.recording import MAX_CHANNELS, Recording, as_recording
-from vitrine.errors import InputError
+from vitrail.errors import InputError
 
 PULSE_NAMES = re.compile(r"pleth|ppg|pulse|photo", re.IGNORECASE)
 MAX_HEADER = 100_000

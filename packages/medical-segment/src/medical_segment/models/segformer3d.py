@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 NORM_EPS = 1e-5
 STAGES = 4

@@ -16,7 +16,7 @@ from torch import Tensor, cat, nn
 from torch.nn import functional as F
 
 from medical_segment.models.vil import ViLLayer
-from vitrine.errors import UsageError
+from vitrail.errors import UsageError
 
 SLOPE = 0.01
 NORM_EPS = 1e-5

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vitrine.errors import MAX_LINE, one_line
+from vitrail.errors import MAX_LINE, one_line
 
 if TYPE_CHECKING:
-    from vitrine.report import Table as ReportTable
+    from vitrail.report import Table as ReportTable
 
 COLOURS = {"accepted": "bold green", "rejected": "bold red"}
 

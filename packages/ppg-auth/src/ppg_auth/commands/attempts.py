@@ -10,7 +10,7 @@ import typer
 
 from ppg_auth.commands.answers import COLOURS, say
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions
-from vitrine.options import Json, Quiet
+from vitrail.options import Json, Quiet
 
 if TYPE_CHECKING:
     from ppg_auth.capture import Capture

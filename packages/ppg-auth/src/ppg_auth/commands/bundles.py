@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 
-from vitrine.options import Device, DeviceOption, EngineName, EngineOption
+from vitrail.options import Device, DeviceOption, EngineName, EngineOption
 
 if TYPE_CHECKING:
     from ppg_auth.pipeline import PulsePipeline

@@ -7,7 +7,7 @@ import typer
 
 from ppg_auth.commands.answers import say
 from ppg_auth.commands.bundles import StoreOptions, bundled
-from vitrine.options import Debug, Json, Quiet
+from vitrail.options import Debug, Json, Quiet
 
 
 @bundled

@@ -7,8 +7,8 @@ import typer
 
 from ppg_auth.commands.answers import say_tables
 from ppg_auth.commands.bundles import ModelOptions, bundled
-from vitrine.errors import UsageError
-from vitrine.options import Debug, Json
+from vitrail.errors import UsageError
+from vitrail.options import Debug, Json
 
 
 @bundled
@@ -66,8 +66,8 @@ def evaluate(
         raise UsageError("--folds", "trains networks of its own", "leave out --weights")
     from ppg_auth.evaluation import evaluate as measure
     from ppg_auth.folds import cross_validate
-    from vitrine.recipes import load_recipe
-    from vitrine.report import Page, Table
+    from vitrail.report import Page, Table
+    from vitrail.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
     parts = cross_validate(loaded, folds, runs) if folds else measure(loaded, weights)

@@ -9,8 +9,8 @@ from ppg_auth.commands.answers import COLOURS, say, say_rows, warn
 from ppg_auth.commands.attempts import Attempt
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
 from ppg_auth.names import check_name
-from vitrine.errors import UsageError
-from vitrine.options import Debug, Json, Quiet, Sources
+from vitrail.errors import UsageError
+from vitrail.options import Debug, Json, Quiet, Sources
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Under which the person is enrolled.", show_default=False)]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
-from vitrine.options import Debug
+from vitrail.options import Debug
 
 DECODING = 20.0  # seconds of one upload
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ppg_auth.commands.bundles import ModelOptions, bundled
-from vitrine.options import BatchSize, Debug, Json, Output, Quiet, Resume, Sources
+from vitrail.options import BatchSize, Debug, Json, Output, Quiet, Resume, Sources
 
 Health = Annotated[bool, typer.Option("--health", help="Also say the heart rate, which is about the person's health.")]
 
@@ -27,8 +27,8 @@ def quality(
 
     For each SOURCE whether it can be enrolled or verified on, and if not why; with -o also a report page.
     """
-    from vitrine.batch import Batch
-    from vitrine.preprocess.sources import expand_sources
+    from vitrail.answers import Batch
+    from vitrail.sources import expand_sources
 
     paths = expand_sources(sources)
     pipeline = model.load(health=health)
@@ -54,7 +54,7 @@ def extract(
     if output is None:
         print(text, end="")
         return
-    from vitrine.output import atomic_file
+    from vitrail.output import atomic_file
 
     with atomic_file(output) as temporary:
         temporary.write_text(text)

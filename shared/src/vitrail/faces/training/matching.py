@@ -1,0 +1,87 @@
+"""How well found faces agree with known ones."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitrail.faces.face import Face
+
+MIN_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The found faces of many pictures, each with its score, whether it is a known face, and where it is one, the mean
+    distance of its landmarks over the distance of the eyes (NaN where either is not known); ``known`` counts the faces
+    that were there to be found."""
+
+    scores: np.ndarray
+    hits: np.ndarray
+    landmark_errors: np.ndarray
+    known: int
+
+    def recall(self, min_score: float = 0.0) -> float:
+        return float(self.hits[self.scores >= min_score].sum() / max(self.known, 1))
+
+    def precision(self, min_score: float = 0.0) -> float:
+        """1 where nothing was found: nothing found wrongly."""
+        found = self.hits[self.scores >= min_score]
+        return float(found.mean()) if len(found) else 1.0
+
+    def average_precision(self) -> float:
+        """The mean precision over all known faces, taken at the score of each; a face that was not found counts 0."""
+        hits = self.hits[np.argsort(-self.scores, kind="stable")]
+        precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+        return float(precision[hits].sum() / max(self.known, 1))
+
+    def recall_at(self, precision: float) -> float:
+        """The largest recall at any score from which the precision is at least ``precision``."""
+        hits = self.hits[np.argsort(-self.scores, kind="stable")]
+        good = np.cumsum(hits) / np.arange(1, len(hits) + 1) >= precision
+        return float(np.cumsum(hits)[good].max(initial=0) / max(self.known, 1))
+
+    def landmark_error(self, min_score: float = 0.0) -> float:
+        """The mean over found faces, in eye distances; NaN without any."""
+        errors = self.landmark_errors[np.isfinite(self.landmark_errors) & (self.scores >= min_score)]
+        return float(errors.mean()) if len(errors) else float("nan")
+
+
+def match(faces: Sequence[Face], boxes: np.ndarray, landmarks: np.ndarray, unsure: np.ndarray) -> Matches:
+    """Gives each found face, best first, the free known box (n, 4) of the largest IoU if it is at least 0.5.
+
+    A found face that lies over an ``unsure`` box (m, 4) instead is left out.
+    """
+    free = np.ones(len(boxes), bool)
+    rows = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        overlap = np.where(free, iou(face.box, boxes), 0)
+        best = int(overlap.argmax()) if len(boxes) else -1
+        if best >= 0 and overlap[best] >= MIN_IOU:
+            free[best] = False
+            rows.append((face.score, True, _landmark_error(face.landmarks, landmarks[best])))
+        elif not (iou(face.box, unsure) >= MIN_IOU / 2).any():
+            rows.append((face.score, False, np.nan))
+    scores, hits, errors = np.array(rows, float).reshape(-1, 3).T
+    return Matches(scores, hits.astype(bool), errors, len(boxes))
+
+
+def merge(parts: Iterable[Matches]) -> Matches:
+    """The matches of several pictures as one."""
+    parts = list(parts)
+    names = ("scores", "hits", "landmark_errors")
+    return Matches(*(np.concatenate([getattr(p, name) for p in parts]) for name in names), sum(p.known for p in parts))
+
+
+def iou(box: Sequence[float], boxes: np.ndarray) -> np.ndarray:
+    """The intersection over union of one box with each of ``boxes`` (n, 4)."""
+    box = np.asarray(box)
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
+    return shared / np.maximum(union, 1e-9)
+
+
+def _landmark_error(found: np.ndarray, known: np.ndarray) -> float:
+    eyes = np.linalg.norm(known[0] - known[1])
+    return float(np.linalg.norm(found - known, axis=1).mean() / max(eyes, 1e-6))

@@ -1,0 +1,107 @@
+"""Results that are written whole or not at all: to a temporary sibling first, then renamed."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, count
+from pathlib import Path
+from uuid import uuid4
+
+from vitrail.errors import InputError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary file's path beside ``path``; it becomes ``path`` when the block ends well, and is removed otherwise.
+
+    Raises InputError where the place cannot be written, is full, or ``path`` is a folder.
+    """
+    with _room_for(path) as temporary:
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path``; it becomes ``path`` when the block ends well, and is removed otherwise.
+
+    An earlier result of that name is moved aside first and removed last, so that two are never mixed. Raises
+    InputError where the place cannot be written, is full, or ``path`` is a file.
+    """
+    with _room_for(path) as temporary:
+        temporary.mkdir()
+        try:
+            yield temporary
+            _swap(temporary, Path(path))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def result_names(sources: Sequence[Path]) -> dict[Path, str]:
+    """A name for each source's result that no other has: its file name, in front of it the folders where names collide.
+
+    Compared without case, since some file systems do not know it; what still collides is numbered.
+    """
+    files = {source: source.resolve() for source in sources}
+    counts = Counter(file.name.casefold() for file in files.values())
+    clashing = [file.parent for file in files.values() if counts[file.name.casefold()] > 1]
+    root = Path(os.path.commonpath(clashing)) if clashing else Path()
+    names, taken = {}, set()
+    for source, file in files.items():
+        clashes = counts[file.name.casefold()] > 1
+        wanted = "-".join(file.relative_to(root).parts) if clashes else file.name or "result"
+        numbered = (f"{wanted}-{number}" for number in count(2))
+        names[source] = next(name for name in chain([wanted], numbered) if name.casefold() not in taken)
+        taken.add(names[source].casefold())
+    return names
+
+
+def _swap(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    if not path.is_dir():
+        raise InputError(path, "is a file, and a result folder should go there", "choose another output folder")
+    old = _sibling(path)
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sibling(path: Path) -> Path:
+    """A new hidden name beside ``path``, on the same file system."""
+    return path.parent / f".{path.name[:40]}.{uuid4().hex[:12]}"
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[Path]:
+    """A temporary name in the folder of ``path``, which is made if need be and goes again where nothing came of it.
+
+    Turns what the operating system says into one sentence about ``path``.
+    """
+    path = Path(path)
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield _sibling(path)
+        finally:
+            for folder in made:
+                with suppress(OSError):  # not empty, since all went well
+                    folder.rmdir()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(path, f"cannot be written: {reason}", "choose another output folder or make room") from error

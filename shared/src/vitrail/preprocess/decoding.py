@@ -1,0 +1,134 @@
+"""The two ways from a clip's packets to its frames: PyAV, which admits damage, and decord, which hides it."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+import av
+import numpy as np
+
+from vitrail.errors import InputError, MissingError
+from vitrail.preprocess.clip import Clip, open_stream
+
+_WORTH_A_SEEK = 24  # frames; decoding fewer is as quick as emptying and refilling the decoder
+_WORTH_THREADS = 48  # frames a run; for shorter ones, filling the pipeline of frame threads costs more than it gains
+
+
+def pyav_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """(index, upright RGB) of the ``wanted`` frames (ascending, distinct), without those that damage has spoilt."""
+    runs = _runs(clip, wanted)
+    effort = sum(run[-1] - clip.key_before(run[0]) + 1 for run in runs)
+    with open_stream(clip.path, clip.stream) as (container, stream):
+        stream.thread_type = "AUTO" if effort > _WORTH_THREADS * len(runs) else "SLICE"
+        for run in runs:
+            remaining = set(run)
+            for index, frame in _run_frames(clip, container, stream, run[0]):
+                if index in remaining:
+                    remaining.discard(index)
+                    yield index, _rgb(clip, frame)
+                if index >= run[-1]:
+                    break
+
+
+def _runs(clip: Clip, wanted: Sequence[int]) -> list[list[int]]:
+    """``wanted`` cut where a seek to a later key frame saves more decoding than it costs."""
+    runs: list[list[int]] = []
+    reached = 0
+    for index in wanted:
+        if not runs or clip.key_before(index) - reached > _WORTH_A_SEEK:
+            runs.append([])
+        runs[-1].append(index)
+        reached = index
+    return runs
+
+
+def _run_frames(clip: Clip, container, stream, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Sound frames from the key frame before ``start`` on, each with its index."""
+    if not clip.timed:
+        return _counted(_decoded(stream, container.demux(stream)))
+    return _sound(clip, _decoded(stream, _packets_from(clip, container, stream, clip.key_before(start))))
+
+
+def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet]:
+    """Packets from that of key frame number ``key`` on; seeks that land late are made good from the start."""
+    if key == 0:
+        yield from container.demux(stream)
+        return
+    for target in (key, clip.keys[0]):
+        try:
+            container.seek(clip.seek_stamps[target], stream=stream)
+        except av.FFmpegError:
+            continue
+        packets = container.demux(stream)
+        for packet in packets:
+            if packet.pts == clip.stamps[key]:
+                yield packet
+                yield from packets
+                return
+            if packet.pts is not None and packet.pts > clip.stamps[key]:
+                break
+
+
+def _decoded(stream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | None]:
+    """Frames in presentation order, None where the decoder stumbled; ends at the first unreadable packet."""
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            packet = None
+        try:
+            yield from stream.decode(packet)
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            yield None
+        if packet is None:
+            return
+
+
+def _sound(clip: Clip, frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Leaves out the frames from a damaged or lost one up to the next key frame: they are built on it."""
+    stumbled, expected, spoilt = False, None, None
+    for frame in frames:
+        if frame is None:
+            stumbled = True
+            continue
+        index = bisect_left(clip.stamps, frame.pts)
+        if index == len(clip.stamps) or clip.stamps[index] != frame.pts:
+            continue
+        key = clip.key_before(index)
+        lost_one = stumbled and expected is not None and index > expected and clip.key_before(index - 1) == key
+        if frame.is_corrupt or index in clip.torn or lost_one:
+            spoilt = key
+        expected = index + 1
+        if key != spoilt:
+            yield index, frame
+
+
+def _counted(frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Numbers frames that carry no usable time; behind a damaged one the count would be wrong, so it ends there."""
+    for index, frame in enumerate(frames):
+        if frame is None or frame.is_corrupt:
+            return
+        yield index, frame
+
+
+def _rgb(clip: Clip, frame: av.VideoFrame) -> np.ndarray:
+    return clip.orientation.upright(frame.to_ndarray(format="rgb24", width=clip.width, height=clip.height))
+
+
+def decord_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """The same frames through decord. It repeats frames in place of damaged ones and does not say so."""
+    try:
+        import decord
+    except ImportError as error:
+        raise MissingError("decord", "is not installed", "install it or take the backend pyav") from error
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        reader = decord.VideoReader(str(clip.path.absolute()))
+        if len(reader) != len(clip.stamps):
+            problem = f"has {len(reader)} frames for decord, {len(clip.stamps)} in truth"
+            raise InputError(clip.path, problem, "take the backend pyav")
+        for index in wanted:
+            yield index, reader[index].asnumpy()
+    except decord.DECORDError as error:
+        raise InputError(clip.path, "cannot be read by decord", "take the backend pyav") from error

@@ -1,0 +1,88 @@
+"""A report as one HTML file that needs nothing but a browser: no script, no request, nothing unescaped."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from vitrail.output import atomic_file
+from vitrail.report.chart import Chart
+from vitrail.report.markup import escape
+from vitrail.report.table import Table
+
+_LONGEST_SIDE = 1600
+_STYLE = files("vitrail.report").joinpath("page.css").read_text("utf-8")
+_TEMPLATE = Template(files("vitrail.report").joinpath("page.html").read_text("utf-8"))
+
+
+class Page:
+    """Collects the parts of a report in the order they are added; ``write`` makes the file."""
+
+    def __init__(self, title: str):
+        self.title = title
+        self._parts: list[str] = []
+
+    def verdict(self, word: str, reason: str, tone: Literal["good", "bad", "open"]) -> None:
+        """The answer in one word, and why, in a box whose colour is the tone's."""
+        self._add(f'<p class="verdict {escape(tone)}"><strong>{escape(word)}</strong><span>{escape(reason)}</span></p>')
+
+    def facts(self, facts: Mapping[str, object]) -> None:
+        """Names and values side by side."""
+        rows = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+        self._add(f"<dl>{''.join(rows)}</dl>")
+
+    def heading(self, text: str) -> None:
+        self._add(f"<h2>{escape(text)}</h2>")
+
+    def text(self, text: str) -> None:
+        """A paragraph."""
+        self._add(f"<p>{escape(text)}</p>")
+
+    def table(self, table: Table) -> None:
+        self._add(table.to_html())
+
+    def chart(self, chart: Chart) -> None:
+        self._add(chart.to_html())
+
+    def picture(self, image: np.ndarray, caption: str = "", *, lossless: bool = False) -> None:
+        """A picture: uint8 (H, W), (H, W, 3) or (H, W, 4). ``lossless`` is for label maps and drawings."""
+        self._add(_figure(image, caption, lossless))
+
+    def gallery(self, pictures: Iterable[tuple[np.ndarray, str]]) -> None:
+        """Small pictures in rows, each with its caption."""
+        self._add(f'<div class="gallery">{"".join(_figure(image, caption) for image, caption in pictures)}</div>')
+
+    def html(self) -> str:
+        """The whole page. Its content security policy admits this style sheet and inline pictures, nothing else."""
+        digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+        policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        title, body = escape(self.title), "\n".join(self._parts)
+        return _TEMPLATE.substitute(policy=policy, title=title, style=_STYLE, body=body)
+
+    def write(self, path: Path) -> None:
+        """Writes the file whole or not at all; InputError where it cannot be written."""
+        with atomic_file(path) as temporary:
+            temporary.write_text(self.html(), "utf-8")
+
+    def _add(self, part: str) -> None:
+        self._parts.append(part)
+
+
+def _figure(image: np.ndarray, caption: str, lossless: bool = False) -> str:
+    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure><img src="{_data_uri(image, lossless)}" alt="{escape(caption)}">{text}</figure>'
+
+
+def _data_uri(image: np.ndarray, lossless: bool) -> str:
+    picture = Image.fromarray(image)
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    data = io.BytesIO()
+    picture.save(data, "WEBP", quality=84, lossless=lossless)
+    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -1,1 +1,0 @@
-"""The core that Vitrine's systems share. Importing it costs nothing: every room imports its own libraries."""
