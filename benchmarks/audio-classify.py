@@ -2,10 +2,11 @@
 
     python benchmarks/audio-classify.py [--quick]
 
-The first peer is AST as the library transformers runs it: its classifier on our tensors under its names, padded to 1024
-frames, as its feature extractor pads. The second is the order of work of the official release: attention written out,
-every clip padded. Both get the spectrogram; the filterbank is compared with librosa's on its own. ``--quick`` takes the
-tiny size. The weights follow a formula, which changes neither time nor memory.
+The first peer is AST as the library transformers runs it: its classifier on our tensors under its
+names, padded to 1024 frames, as its feature extractor pads. The second is the order of work of the
+official release: attention written out, every clip padded. Both get the spectrogram; the filterbank
+is compared with librosa's on its own. ``--quick`` takes the tiny size. The weights follow a
+formula, which changes neither time nor memory.
 """
 
 import argparse
@@ -41,7 +42,13 @@ Infer = Callable[[np.ndarray], Tensor]
 
 
 def network(size: str, depth: int = 12) -> SSAST:
-    config = {**SIZES[size], "depth": depth, "num_classes": CLASSES, "pooling": "class", "norm_eps": 1e-12}
+    config = {
+        **SIZES[size],
+        "depth": depth,
+        "num_classes": CLASSES,
+        "pooling": "class",
+        "norm_eps": 1e-12,
+    }
     with torch.device("meta"):
         model = build_model("ssast", config | {"head_norm_eps": 1e-12}).eval()
     state = {key: formula_tensor(key, value.shape) for key, value in model.state_dict().items()}
@@ -72,7 +79,8 @@ def official_order(size: str) -> Infer:
 
 
 def port(size: str) -> Infer | None:
-    """The classifier of the library transformers with our tensors; None where it is not installed."""
+    """The classifier of the library transformers with our tensors; None where it is not
+    installed."""
     try:
         from transformers import ASTConfig, ASTForAudioClassification
     except ImportError:
@@ -102,7 +110,11 @@ def port_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
         "head.0": "classifier.layernorm",
         "head.1": "classifier.dense",
     }
-    inside = {"norm1": "layernorm_before", "norm2": "layernorm_after", "attn.proj": "attention.o_proj"}
+    inside = {
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.o_proj",
+    }
     found = {}
     for key, value in state.items():
         start = next(start for start in names if key.startswith(start))
@@ -127,7 +139,9 @@ def ours(size: str, engine: str, exact: bool) -> Infer:
 
 
 @torch.inference_mode()
-def fastest(variants: dict[str, Infer], sound: np.ndarray) -> tuple[dict[str, float], dict[str, Tensor]]:
+def fastest(
+    variants: dict[str, Infer], sound: np.ndarray
+) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Processor seconds of the best of some runs of each, in turn; and the logits."""
     seconds, outputs = {name: [] for name in variants}, {}
     for _ in range(REPEATS):
@@ -155,11 +169,23 @@ def compare_speed(size: str) -> None:
             variants[name](sound)
         times, logits = fastest(variants, sound)
         rows = [
-            (name, times[name], f"{times[peer] / times[name]:.2f}x", f"{(logits[name] - logits[peer]).abs().max():.0e}")
+            (
+                name,
+                times[name],
+                f"{times[peer] / times[name]:.2f}x",
+                f"{(logits[name] - logits[peer]).abs().max():.0e}",
+            )
             for name in variants
         ]
-        header = ("order and engine", "seconds", f"speed against {peer}", "largest change of a logit")
-        print_table(f"{size}, a clip of {seconds} s, {torch.get_num_threads()} threads", header, rows)
+        header = (
+            "order and engine",
+            "seconds",
+            f"speed against {peer}",
+            "largest change of a logit",
+        )
+        print_table(
+            f"{size}, a clip of {seconds} s, {torch.get_num_threads()} threads", header, rows
+        )
 
 
 def compare_filterbank() -> None:
@@ -168,23 +194,41 @@ def compare_filterbank() -> None:
     sound = noise(10)
     variants = {
         "librosa": lambda sound: librosa.feature.melspectrogram(
-            y=sound, sr=RATE, n_fft=512, win_length=400, hop_length=160, n_mels=128, fmin=20, htk=True, norm=None
+            y=sound,
+            sr=RATE,
+            n_fft=512,
+            win_length=400,
+            hop_length=160,
+            n_mels=128,
+            fmin=20,
+            htk=True,
+            norm=None,
         ),
         "ours": lambda sound: filterbank(torch.from_numpy(sound)),
     }
     for infer in variants.values():
         infer(sound)
     times, _ = fastest(variants, sound)
-    rows = [(name, 1000 * times[name], f"{times['librosa'] / times[name]:.2f}x") for name in variants]
+    rows = [
+        (name, 1000 * times[name], f"{times['librosa'] / times[name]:.2f}x") for name in variants
+    ]
     print_table("Filterbank of 10 s", ("", "ms", "speed"), rows)
 
 
 def peak_memory(minutes: int) -> int:
-    """MiB that a process of its own needs to classify a file of so many minutes with a small network."""
+    """MiB that a process of its own needs to classify a file of so many minutes with a small
+    network."""
     import soundfile
 
     torch.manual_seed(0)
-    config = {"num_classes": 10, "num_frames": 512, "embed_dim": 64, "depth": 1, "num_heads": 1, "stride": (16, 16)}
+    config = {
+        "num_classes": 10,
+        "num_frames": 512,
+        "embed_dim": 64,
+        "depth": 1,
+        "num_heads": 1,
+        "stride": (16, 16),
+    }
     module = build_model("ssast", config).eval()
     labels = tuple(map(str, range(10)))
     features = Features(RATE, -6.0, 4.0, 512)
@@ -216,7 +260,11 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
     lines.insert(1, ["---"] * len(lines[0]))
     print(f"\n{title}\n")
     for line in lines:
-        print("| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line) + " |")
+        print(
+            "| "
+            + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line)
+            + " |"
+        )
 
 
 if __name__ == "__main__":

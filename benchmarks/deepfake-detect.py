@@ -1,12 +1,15 @@
-"""Speed and memory of GenConViT at full size, whole job and networks alone, against the official order of work.
+"""Speed and memory of GenConViT at full size, whole job and networks alone, against the official
+order of work.
 
     python benchmarks/deepfake-detect.py
-    python benchmarks/deepfake-detect.py --official FOLDER    # a checkout of the official code as a second peer
+    python benchmarks/deepfake-detect.py --official FOLDER    # a checkout of the official code as a
+    second peer
 
-The first peer is rebuilt here from our own layers, so that only the order differs: float32 in plain PyTorch, network
-A's image and reconstruction one after the other, network B's mean three times and its variance once. The official code
-also holds in memory a Swin that it never calls and its checkpoint a second time. The released weights could not be
-had; every tensor follows a formula, which changes neither time nor memory.
+The first peer is rebuilt here from our own layers, so that only the order differs: float32 in plain
+PyTorch, network A's image and reconstruction one after the other, network B's mean three times and
+its variance once. The official code also holds in memory a Swin that it never calls and its
+checkpoint a second time. The released weights could not be had; every tensor follows a formula,
+which changes neither time nor memory.
 """
 
 import argparse
@@ -55,7 +58,9 @@ Infer = Callable[[Tensor], Tensor]
 
 def official_ed(model: GenConViTED, image: Tensor) -> Tensor:
     reconstruction = model.reconstruct(image)
-    return model.head(of_reconstruction=model.backbone(reconstruction), of_image=model.backbone(image))
+    return model.head(
+        of_reconstruction=model.backbone(reconstruction), of_image=model.backbone(image)
+    )
 
 
 def official_vae(model: GenConViTVAE, var: nn.Linear, image: Tensor) -> Tensor:
@@ -71,23 +76,29 @@ def official_order(name: str, model: nn.Module) -> Infer:
         return partial(official_ed, model)
     with torch.device("meta"):
         var = nn.Linear(model.encoder.mu.in_features, model.encoder.mu.out_features)
-    var.load_state_dict({key: value.clone() for key, value in model.encoder.mu.state_dict().items()}, assign=True)
+    var.load_state_dict(
+        {key: value.clone() for key, value in model.encoder.mu.state_dict().items()}, assign=True
+    )
     return partial(official_vae, model, var)
 
 
 def official_code(folder: Path, name: str, model: nn.Module) -> Infer:
-    """The network of the official repository in ``folder``, with our weights and without its noise."""
+    """The network of the official repository in ``folder``, with our weights and without its
+    noise."""
     import timm
 
     sys.path.insert(0, str(folder))
     build = timm.create_model
     untrained = mock.patch(
-        "timm.create_model", lambda *names, **options: build(*names, **{**options, "pretrained": False})
+        "timm.create_model",
+        lambda *names, **options: build(*names, **{**options, "pretrained": False}),
     )
     with untrained, chdir(folder):  # it reads its configuration from the working folder
         from model import config, genconvit_ed, genconvit_vae
 
-        network = {"ed": genconvit_ed.GenConViTED, "vae": genconvit_vae.GenConViTVAE}[name](config.load_config())
+        network = {"ed": genconvit_ed.GenConViTED, "vae": genconvit_vae.GenConViTVAE}[name](
+            config.load_config()
+        )
     unexpected = network.load_state_dict(model.state_dict(), strict=False).unexpected_keys
     assert not unexpected, unexpected
     network.eval()
@@ -103,7 +114,9 @@ def official_code(folder: Path, name: str, model: nn.Module) -> Infer:
 def network(name: str, fill: Callable[[str, tuple[int, ...]], Tensor]) -> nn.Module:
     with torch.device("meta"):
         model = build_model(NETWORKS[name], {}).eval()
-    model.load_state_dict({key: fill(key, value.shape) for key, value in model.state_dict().items()}, assign=True)
+    model.load_state_dict(
+        {key: fill(key, value.shape) for key, value in model.state_dict().items()}, assign=True
+    )
     return model
 
 
@@ -113,7 +126,8 @@ def crops(number: int) -> Tensor:
 
 @torch.inference_mode()
 def peak_memory(name: str, order: str) -> list[int]:
-    """MiB that a process of its own has needed by the time it scored each of the ``GROWTH`` numbers of crops."""
+    """MiB that a process of its own has needed by the time it scored each of the ``GROWTH`` numbers
+    of crops."""
     model = network(name, lambda key, shape: torch.full(shape, 1e-3))
     infer = model if order == "ours" else official_order(name, model)
     peaks = []
@@ -124,8 +138,11 @@ def peak_memory(name: str, order: str) -> list[int]:
 
 
 @torch.inference_mode()
-def fastest(variants: dict[str, Infer], batch: Tensor) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Seconds of the fastest of some runs of each, in turn, so that a busy moment strikes them all; and the outputs."""
+def fastest(
+    variants: dict[str, Infer], batch: Tensor
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Seconds of the fastest of some runs of each, in turn, so that a busy moment strikes them all;
+    and the outputs."""
     seconds, outputs = {name: [] for name in variants}, {}
     for _ in range(REPEATS):
         for name, infer in variants.items():
@@ -155,7 +172,11 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
     lines.insert(1, ["---"] * len(lines[0]))
     print(f"\n{title}\n")
     for line in lines:
-        print("| " + " | ".join(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in line) + " |")
+        print(
+            "| "
+            + " | ".join(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in line)
+            + " |"
+        )
 
 
 def compare_speed(name: str, official: Path | None) -> None:
@@ -166,11 +187,16 @@ def compare_speed(name: str, official: Path | None) -> None:
         variants["official code"] = official_code(official, name, model)
     variants |= engines(model)
     runs = {number: fastest(variants, crops(number)) for number in GROWTH}
-    p_fake = {variant: logits.float().softmax(1)[:, FAKE] for variant, logits in runs[CROPS][1].items()}
+    p_fake = {
+        variant: logits.float().softmax(1)[:, FAKE] for variant, logits in runs[CROPS][1].items()
+    }
     rows = []
     for variant in variants:
         seconds = [runs[number][0][variant] for number in GROWTH]
-        ratios = [f"{runs[number][0]['official order'] / runs[number][0][variant]:.2f}x" for number in GROWTH]
+        ratios = [
+            f"{runs[number][0]['official order'] / runs[number][0][variant]:.2f}x"
+            for number in GROWTH
+        ]
         difference = (p_fake[variant] - p_fake["official order"]).abs().max()
         rows.append((variant, *seconds, *ratios, f"{difference:.0e}"))
     sizes = [f"{number} crop{'s' * (number > 1)}" for number in GROWTH]
@@ -182,14 +208,23 @@ def compare_speed(name: str, official: Path | None) -> None:
     )
     threads = torch.get_num_threads()
     print_table(
-        f"{name}, {threads} threads: speed as a ratio to the official order, largest change of P(fake)", header, rows
+        f"{name}, {threads} threads: speed as a ratio to the official order, largest change of P(fake)",
+        header,
+        rows,
     )
 
 
 def compare_memory(name: str) -> None:
     official, ours = (alone(peak_memory, name, order) for order in ("official", "ours"))
-    rows = [(n, theirs, mine, theirs / mine) for n, theirs, mine in zip(GROWTH, official, ours, strict=True)]
-    print_table(f"{name}: peak memory, float32 eager", ("crops", "official order, MiB", "ours, MiB", "ratio"), rows)
+    rows = [
+        (n, theirs, mine, theirs / mine)
+        for n, theirs, mine in zip(GROWTH, official, ours, strict=True)
+    ]
+    print_table(
+        f"{name}: peak memory, float32 eager",
+        ("crops", "official order, MiB", "ours, MiB", "ratio"),
+        rows,
+    )
 
 
 def full_size(name: str) -> FakeNetwork:
@@ -201,7 +236,8 @@ def full_size(name: str) -> FakeNetwork:
 
 
 def job(order: str, frames: int = CROPS) -> DeepfakePipeline:
-    """The whole job with both networks; ``order`` is an engine's name, or the official order in plain PyTorch."""
+    """The whole job with both networks; ``order`` is an engine's name, or the official order in
+    plain PyTorch."""
     networks = [full_size(name) for name in NETWORKS]
     engine = "eager" if order == "official order" else order
     made = DeepfakePipeline(networks, Options(frames=frames), engine=engine, device="cpu")
@@ -225,7 +261,8 @@ def judged(made: DeepfakePipeline, source: Path, number: int = 1) -> tuple[float
 
 
 def whole_job(order: str, source: Path) -> tuple[float, float, int]:
-    """Seconds, score and peak MiB of one video, after a first one that loads and compiles; in a process of its own."""
+    """Seconds, score and peak MiB of one video, after a first one that loads and compiles; in a
+    process of its own."""
     made = job(order)
     judged(made, source)
     seconds, score = min(judged(made, source) for _ in range(REPEATS))
@@ -233,7 +270,8 @@ def whole_job(order: str, source: Path) -> tuple[float, float, int]:
 
 
 def growth(kind: str, source: Path) -> list[tuple[float, int]]:
-    """Seconds and peak MiB for each number of videos, or of frames of one video; in a process of its own."""
+    """Seconds and peak MiB for each number of videos, or of frames of one video; in a process of
+    its own."""
     found = []
     for number in VIDEOS if kind == "videos" else FRAMES:
         made = job("auto", CROPS if kind == "videos" else number)
@@ -265,21 +303,33 @@ def compare_jobs(source: Path) -> None:
         for order, (seconds, score, memory) in found.items()
     ]
     header = ("order and engine", "seconds", "speed", "peak MiB", "memory", "change of the score")
-    print_table(f"Whole job, one video, {CROPS} frames, both networks: from file to verdict", header, rows)
+    print_table(
+        f"Whole job, one video, {CROPS} frames, both networks: from file to verdict", header, rows
+    )
     for kind, numbers in (("videos", VIDEOS), ("frames", FRAMES)):
         unit = CROPS if kind == "videos" else 1
         rows = [
             (number, seconds, 1000 * seconds / number / unit, memory)
             for number, (seconds, memory) in zip(numbers, alone(growth, kind, source), strict=True)
         ]
-        print_table(f"Growth with {kind}, engine auto", (kind, "seconds", "ms a frame", "peak MiB so far"), rows)
+        print_table(
+            f"Growth with {kind}, engine auto",
+            (kind, "seconds", "ms a frame", "peak MiB so far"),
+            rows,
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--official", type=Path, metavar="FOLDER", help="a checkout of the official code")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--official", type=Path, metavar="FOLDER", help="a checkout of the official code"
+    )
     official = parser.parse_args().official
-    for each in NETWORKS:  # first, while this process is small: a child's peak starts from its parent's
+    for (
+        each
+    ) in NETWORKS:  # first, while this process is small: a child's peak starts from its parent's
         compare_memory(each)
     with TemporaryDirectory() as folder:
         compare_jobs(clip(folder))

@@ -1,12 +1,14 @@
-"""Speed and memory of SegFormer3D and xLSTM-UNet against the releases' order of work and MONAI's networks.
+"""Speed and memory of SegFormer3D and xLSTM-UNet against the releases' order of work and MONAI's
+networks.
 
     python benchmarks/medical-segment.py [--quick] [--only NAME ...]
 
-``segformer``: the whole network on cubes beside the released order before November 2025 (attention written out, four
-scales joined at full width) and MONAI's SegResNet and an nnU-Net-shaped DynUNet. ``mlstm``: the linear form of the cell
-beside the parallel one. ``enc``: whole xLSTM-UNets with either form. ``scan``: a case from file to file by the job,
-the stages apart (needs the data folder). Every row is a process of its own on one thread; memory is the peak above
-what the network and its input take (none for ``auto``, whose choice took more before). Weights are random, which
+``segformer``: the whole network on cubes beside the released order before November 2025 (attention
+written out, four scales joined at full width) and MONAI's SegResNet and an nnU-Net-shaped DynUNet.
+``mlstm``: the linear form of the cell beside the parallel one. ``enc``: whole xLSTM-UNets with
+either form. ``scan``: a case from file to file by the job, the stages apart (needs the data
+folder). Every row is a process of its own on one thread; memory is the peak above what the network
+and its input take (none for ``auto``, whose choice took more before). Weights are random, which
 changes neither. ``--quick`` takes small sizes.
 """
 
@@ -32,8 +34,18 @@ from vitrail.training.recipe import data_folder
 
 REPEATS = 3
 BRATS = {"in_channels": 4, "num_classes": 3}
-TWO_D = {"features": [32, 64, 128, 256, 512, 512, 512], "strides": [1, 2, 2, 2, 2, 2, 2], "kernels": [3] * 7, "dims": 2}
-CELL = {"features": [32, 64, 128, 256, 512, 512, 512, 512], "strides": [1] + [2] * 7, "kernels": [3] * 8, "dims": 2}
+TWO_D = {
+    "features": [32, 64, 128, 256, 512, 512, 512],
+    "strides": [1, 2, 2, 2, 2, 2, 2],
+    "kernels": [3] * 7,
+    "dims": 2,
+}
+CELL = {
+    "features": [32, 64, 128, 256, 512, 512, 512, 512],
+    "strides": [1] + [2] * 7,
+    "kernels": [3] * 8,
+    "dims": 2,
+}
 ENC = {
     "2-D MR, 320 x 320": TWO_D | {"in_channels": 1, "num_classes": 14, "patch_size": [320, 320]},
     "cells, 512 x 512": CELL | {"in_channels": 3, "num_classes": 3, "patch_size": [512, 512]},
@@ -78,14 +90,17 @@ def _peak() -> float:
 
 
 def _written_out(self: segformer3d.Attention, x: Tensor) -> Tensor:
-    """Attention as the release computed it until November 2025: the whole matrix of weights is made."""
+    """Attention as the release computed it until November 2025: the whole matrix of weights is
+    made."""
     batch, dim = x.shape[0], x.shape[-1]
     source = x
     if self.ratio > 1:
         source = self.sr_norm(self.sr(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1))
     key, value = self.key_value(source).chunk(2, dim=-1)
     heads = (batch, -1, self.num_heads, dim // self.num_heads)
-    query, key, value = (part.reshape(heads).transpose(1, 2) for part in (self.query(x), key, value))
+    query, key, value = (
+        part.reshape(heads).transpose(1, 2) for part in (self.query(x), key, value)
+    )
     weights = (query @ key.mT * self.scale).softmax(dim=-1)
     return self.proj((weights @ value).transpose(1, 2).reshape(x.shape))
 
@@ -136,17 +151,26 @@ def segformer_rows(quick: bool) -> Iterator[tuple]:
         base = measure(partial(segformer, side, "released order"))
         yield _row(f"{side} cubed", "released order", base, base)
         for how in ("float32", "auto"):
-            yield _row(f"{side} cubed", f"ours, {how}", measure(partial(segformer, side, how)), base)
+            yield _row(
+                f"{side} cubed", f"ours, {how}", measure(partial(segformer, side, how)), base
+            )
     side = 32 if quick else 96
     for name in ("SegResNet", "DynUNet of nnU-Net's shape"):
-        yield _row(f"{side} cubed", name, measure(partial(monai_network, name, side)), base if quick else None)
+        yield _row(
+            f"{side} cubed",
+            name,
+            measure(partial(monai_network, name, side)),
+            base if quick else None,
+        )
 
 
 def mlstm_rows(quick: bool) -> Iterator[tuple]:
     for tokens in (128, 512) if quick else (512, 2048, 8192):
         base = measure(partial(cell, tokens, "parallel"))
         yield _row(f"{tokens} tokens", "parallel", base, base)
-        yield _row(f"{tokens} tokens", "chunkwise", measure(partial(cell, tokens, "chunkwise")), base)
+        yield _row(
+            f"{tokens} tokens", "chunkwise", measure(partial(cell, tokens, "chunkwise")), base
+        )
 
 
 def enc_rows(quick: bool) -> Iterator[tuple]:
@@ -158,12 +182,16 @@ def enc_rows(quick: bool) -> Iterator[tuple]:
 
 
 def scan_rows(quick: bool) -> Iterator[tuple]:
-    """A crop and a whole head by the bundled SegFormer3D: reading, preparing, network, restoring, writing.
+    """A crop and a whole head by the bundled SegFormer3D: reading, preparing, network, restoring,
+    writing.
 
     What it finds in a head is nonsense; only the work counts.
     """
     folder = Path(data_folder()) / "medical"
-    sources = [folder / "hippocampus" / "images" / "hippocampus_001.nii.gz", folder / "mr_multimodal" / "t1pre.nii.gz"]
+    sources = [
+        folder / "hippocampus" / "images" / "hippocampus_001.nii.gz",
+        folder / "mr_multimodal" / "t1pre.nii.gz",
+    ]
     for source in sources[:1] if quick else sources:
         with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
             stages = pool.submit(_scan, source).result()
@@ -213,7 +241,9 @@ SCAN_COLUMNS = ("what", "stage", "seconds", "share", "", "")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), help="some of the tables")
+    parser.add_argument(
+        "--only", nargs="+", choices=ROWS, default=list(ROWS), help="some of the tables"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)  # before any process is forked, and then in all of them
     for name in options.only:

@@ -2,8 +2,8 @@
 
     python benchmarks/ppg-auth.py
 
-CPU seconds of one thread, the fastest of three runs. Enrolled people are made up (random templates and keys of their
-own); the capture that is verified is the example that the package brings.
+CPU seconds of one thread, the fastest of three runs. Enrolled people are made up (random templates
+and keys of their own); the capture that is verified is the example that the package brings.
 """
 
 import os
@@ -52,7 +52,11 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
     lines.insert(1, ["---"] * len(lines[0]))
     print(f"\n{title}\n")
     for line in lines:
-        print("| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line) + " |")
+        print(
+            "| "
+            + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line)
+            + " |"
+        )
 
 
 def strangers(number: int, model: Model) -> list[Person]:
@@ -66,7 +70,8 @@ def strangers(number: int, model: Model) -> list[Person]:
 
 
 def compare_search() -> None:
-    """Everyone at once against one person after the other, as a loop over ``verify`` would do it."""
+    """Everyone at once against one person after the other, as a loop over ``verify`` would do
+    it."""
     model, attempt = fake_model(), capture(1, 1, windows=3).embeddings
     rows = []
     for number in ENROLLED:
@@ -77,7 +82,8 @@ def compare_search() -> None:
         some = people[:ONE_BY_ONE]
         one_by_one = seconds(
             lambda some=some: [
-                protected_cosine(attempt, expand_key(p.projection_key), p.record.placements) for p in some
+                protected_cosine(attempt, expand_key(p.projection_key), p.record.placements)
+                for p in some
             ]
         )
         peer = one_by_one * number / len(some)
@@ -102,7 +108,11 @@ def measure_verification() -> None:
         started = time.process_time()
         verifier.verify("ann", taken)  # once: a second time it would be a replay
         decided = time.process_time() - started
-    rows = [("recording to embeddings", captured), ("decision, written down", decided), ("both", captured + decided)]
+    rows = [
+        ("recording to embeddings", captured),
+        ("decision, written down", decided),
+        ("both", captured + decided),
+    ]
     print_table(f"verify: {CAPTURE:.0f} s, {taken.windows_total} windows", ("step", "CPU, s"), rows)
 
 
@@ -115,11 +125,15 @@ def compare_transform() -> None:
     ours = seconds(lambda: cwt(batch, scales.tolist())) / len(windows)
     for method in ("conv", "fft"):
         peer = seconds(
-            lambda method=method: [pywt.cwt(row, scales, "cmor1.5-1.0", method=method) for row in windows[:8]]
+            lambda method=method: [
+                pywt.cwt(row, scales, "cmor1.5-1.0", method=method) for row in windows[:8]
+            ]
         )
         rows.append((f"pywt.cwt, {method}", 1e3 * ours, 1e3 * peer / 8, f"{peer / 8 / ours:.1f}x"))
     print_table(
-        "wavelet transform of a window of 350 samples, 64 scales", ("peer", "ours, ms", "peer, ms", "speed"), rows
+        "wavelet transform of a window of 350 samples, 64 scales",
+        ("peer", "ours, ms", "peer, ms", "speed"),
+        rows,
     )
 
 

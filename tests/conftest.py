@@ -21,6 +21,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def example(command: System) -> Path:
     """A small good input of the command, which its package brings."""
     folder = ROOT / "packages" / command.command / "examples"
-    inputs = [file for file in sorted(folder.iterdir()) if file.suffix not in {".py", ".txt", ".md"}]
+    inputs = [
+        file for file in sorted(folder.iterdir()) if file.suffix not in {".py", ".txt", ".md"}
+    ]
     assert inputs, f"{folder} holds no example input"
     return inputs[0]

@@ -1,4 +1,5 @@
-"""What every installed system promises: its manifest, its command's manners, its weights, its exports."""
+"""What every installed system promises: its manifest, its command's manners, its weights, its
+exports."""
 
 import json
 import os
@@ -17,7 +18,16 @@ from vitrail.weights.catalogue import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "numpy", "cv2", "av", "timm", "lightning", "scipy", "pydantic", "PIL", "sklearn"}
-COMMON_OPTIONS = ("--output", "--weights", "--device", "--engine", "--batch-size", "--json", "--quiet", "--debug")
+COMMON_OPTIONS = (
+    "--output",
+    "--weights",
+    "--device",
+    "--engine",
+    "--batch-size",
+    "--json",
+    "--quiet",
+    "--debug",
+)
 
 
 def test_manifest(system: System):
@@ -32,7 +42,9 @@ def test_importing_a_package_is_free(system: System):
     """``import <package>`` and a command's ``--help`` load nothing heavy."""
     modules = [system.package, *([f"{system.package}.cli"] if system.command else [])]
     code = f"import sys, {', '.join(modules)}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not HEAVY & set(loaded)
 
 
@@ -83,7 +95,14 @@ def assert_one_line(outcome, command: System, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--outptu", "x", "y"), ("--batch-size", "0", "y"), ("--device", "abacus", "y"), ("--engine",)]
+    "arguments",
+    [
+        (),
+        ("--outptu", "x", "y"),
+        ("--batch-size", "0", "y"),
+        ("--device", "abacus", "y"),
+        ("--engine",),
+    ],
 )
 def test_an_unusable_call(command: System, arguments):
     assert_one_line(call(command.package, *command.job, *arguments), command, 2)
@@ -109,7 +128,9 @@ def test_a_missing_input_of_any_name(command: System, name, tmp_path):
     assert_one_line(call(command.package, *command.job, "--", tmp_path / name), command, 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0", b"<!DOCTYPE html><html>not found</html>", b"PK\x03\x04" + bytes(200)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0", b"<!DOCTYPE html><html>not found</html>", b"PK\x03\x04" + bytes(200)]
+)
 def test_a_file_that_is_not_what_its_name_says(command: System, example, content, tmp_path):
     path = tmp_path / f"bad{example.suffix}"
     path.write_bytes(content)
@@ -130,7 +151,9 @@ def test_a_folder_named_like_a_file(command: System, example, tmp_path):
     assert_one_line(call(command.package, *command.job, folder), command, 1)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read every file")
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="the superuser may read every file"
+)
 def test_an_unreadable_input(command: System, example, tmp_path):
     path = tmp_path / example.name
     path.write_bytes(example.read_bytes())
@@ -170,7 +193,10 @@ def good_and_bad(command: System, example: Path, cache: dict, tmp_path_factory):
         bad = folder / f"bad{example.suffix}"
         bad.write_bytes(b"nothing")
         output = folder / "out"
-        cache[command.name] = (call(command.package, *command.job, odd, bad, example, "--json", "-o", output), output)
+        cache[command.name] = (
+            call(command.package, *command.job, odd, bad, example, "--json", "-o", output),
+            output,
+        )
     return cache[command.name]
 
 
@@ -180,9 +206,13 @@ def test_one_bad_input_among_many(command: System, example, batch_outcomes, tmp_
     assert outcome.status == 1
     assert [row["status"] for row in rows] == ["done", "failed", "done"]
     assert rows[1]["reason"] and len(outcome.stderr.splitlines()) == 1
-    assert [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()] == rows
+    assert [
+        json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()
+    ] == rows
     assert len(list(output.glob("*/result.json"))) == 2
-    assert not [path for path in output.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
+    assert not [
+        path for path in output.rglob("*") if path.name.startswith(".") or "tmp" in path.name
+    ]
 
 
 def test_a_row_says_where_it_came_from(command: System, example, batch_outcomes, tmp_path_factory):
@@ -233,7 +263,10 @@ def test_doctor_names_a_torchvision_that_does_not_match(monkeypatch, tmp_path):
     broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     code = "from vitrail.doctor import examine; print(*(f.detail for f in examine() if f.state == 'broken'))"
     said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
     ).stdout
     assert "does not match torch" in said and "install both again" in said
 

@@ -12,9 +12,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(
-    [*ROOT.glob("shared/src/**/*.py"), *ROOT.glob("packages/*/src/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+    [
+        *ROOT.glob("shared/src/**/*.py"),
+        *ROOT.glob("packages/*/src/**/*.py"),
+        *ROOT.glob("benchmarks/*.py"),
+    ]
 )
-ARCHITECTURES = [path for path in SOURCES if path.name == "model.py" or path.parent.name == "models"]
+ARCHITECTURES = [
+    path for path in SOURCES if path.name == "model.py" or path.parent.name == "models"
+]
 
 WEIGHTS, YAML = "shared/src/vitrail/weights/files.py", "shared/src/vitrail/training/yaml.py"
 AUDITED = {  # a dangerous name, and the one module that may use it
@@ -59,7 +65,8 @@ def dangers(tree: ast.AST) -> Iterator[tuple[str, int]]:
             if called.split(".")[-1] == "extractall":
                 yield "extractall", node.lineno
             if any(
-                k.arg == "allow_pickle" and not (isinstance(k.value, ast.Constant) and not k.value.value)
+                k.arg == "allow_pickle"
+                and not (isinstance(k.value, ast.Constant) and not k.value.value)
                 for k in node.keywords
             ):
                 yield "allow_pickle", node.lineno
@@ -83,14 +90,20 @@ def test_import_laws():
     """import-linter's contracts in pyproject.toml: who may know whom."""
     linter = Path(sys.executable).with_name("lint-imports")
     checked = subprocess.run(
-        [linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}
+        [linter, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_every_package_stands_under_the_import_laws():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = {path.name for path in ROOT.glob("packages/*/src/*") if (path / "__init__.py").exists()}
+    packages = {
+        path.name for path in ROOT.glob("packages/*/src/*") if (path / "__init__.py").exists()
+    }
     assert packages <= set(settings["tool"]["importlinter"]["root_packages"])
 
 
@@ -98,14 +111,16 @@ def test_every_package_stands_under_the_import_laws():
 def test_architectures_are_pure(path):
     """Tensors in, tensors out: no file, no path, no argument parser, no global state."""
     tree = ast.parse(path.read_text())
-    neighbours = f"{path.parents[1].name}.models"  # the other files of an architecture that takes several
+    neighbours = (
+        f"{path.parents[1].name}.models"  # the other files of an architecture that takes several
+    )
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Global), f"line {node.lineno}: global state"
         if isinstance(node, ast.Import | ast.ImportFrom):
             module = imported(node)[0]
-            assert any(module == pure or module.startswith(f"{pure}.") for pure in {*PURE, neighbours}), (
-                f"line {node.lineno}: {module}"
-            )
+            assert any(
+                module == pure or module.startswith(f"{pure}.") for pure in {*PURE, neighbours}
+            ), f"line {node.lineno}: {module}"
         if isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in {"open", "print", "input"}, f"line {node.lineno}"
 
@@ -113,7 +128,11 @@ def test_architectures_are_pure(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_dangerous_calls_stay_in_one_audited_module(path):
     here = path.relative_to(ROOT).as_posix()
-    found = [f"{here}:{line}: {name}" for name, line in dangers(ast.parse(path.read_text())) if AUDITED[name] != here]
+    found = [
+        f"{here}:{line}: {name}"
+        for name, line in dangers(ast.parse(path.read_text()))
+        if AUDITED[name] != here
+    ]
     assert not found
 
 

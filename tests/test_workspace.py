@@ -17,7 +17,9 @@ def read(path: Path) -> dict:
 
 
 def tracked() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -42,7 +44,11 @@ def test_a_package_has_one_name_everywhere(folder):
 
 
 def test_readme_has_two_commands_and_ci_runs_the_second():
-    block = re.search(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1).splitlines()
+    block = (
+        re.search(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        .group(1)
+        .splitlines()
+    )
     assert len(block) == 2
     run, test = block
     assert "deepfake-detect" in run and (ROOT / run.split()[-1]).is_file()
@@ -54,7 +60,10 @@ def test_no_registry_and_no_lock_is_committed():
     names = {path.name for path in tracked()}
     assert not names & {"uv.lock", "pylock.toml"}
     for path in tracked():
-        if path.suffix in {".py", ".toml", ".txt", ".md", ".ini", ".yaml", ".cfg"} or path.name == "run":
+        if (
+            path.suffix in {".py", ".toml", ".txt", ".md", ".ini", ".yaml", ".cfg"}
+            or path.name == "run"
+        ):
             text = path.read_text()
             assert not re.search(r"index-url\s*=|https?://[^\s)\"]*/simple", text), path
 

@@ -37,9 +37,9 @@ def write_av(path: Path, codec: str, sound: np.ndarray, rate: int = 16000) -> Pa
         stream = container.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
         frame.sample_rate = rate
-        for converted in av.AudioResampler(stream.format, "mono", rate, frame_size=stream.frame_size or 1024).resample(
-            frame
-        ):
+        for converted in av.AudioResampler(
+            stream.format, "mono", rate, frame_size=stream.frame_size or 1024
+        ).resample(frame):
             container.mux(stream.encode(converted))
         container.mux(stream.encode(None))
     return path
@@ -97,8 +97,14 @@ def test_resampling_gives_librosas_samples_in_any_blocks(rate, tmp_path, monkeyp
 def test_channels_are_mixed_or_chosen(tmp_path):
     stereo = np.stack([chirp(), np.zeros(16000, np.float32)], axis=1)
     path = write(tmp_path / "a.wav", stereo, subtype="FLOAT")
-    mixed, left, right = (np.concatenate(list(open_audio(path).blocks(16000, channel))) for channel in (None, 0, 1))
-    assert np.allclose(mixed, chirp() / 2, atol=1e-6) and np.allclose(left, chirp(), atol=1e-6) and not right.any()
+    mixed, left, right = (
+        np.concatenate(list(open_audio(path).blocks(16000, channel))) for channel in (None, 0, 1)
+    )
+    assert (
+        np.allclose(mixed, chirp() / 2, atol=1e-6)
+        and np.allclose(left, chirp(), atol=1e-6)
+        and not right.any()
+    )
     with pytest.raises(InputError, match="has 2 channels; channel 2 is not there"):
         list(open_audio(path).blocks(16000, 2))
 
@@ -173,31 +179,41 @@ def test_damaged_variants_give_sound_or_one_sentence(suffix, tmp_path):
 
 def test_the_filterbank_of_silence_and_of_too_little():
     assert torch.allclose(filterbank(torch.zeros(3200)), torch.tensor(SILENCE))
-    assert filterbank(torch.zeros(399)).shape == (0, 128) and filterbank(torch.zeros(400)).shape == (1, 128)
+    assert filterbank(torch.zeros(399)).shape == (0, 128) and filterbank(
+        torch.zeros(400)
+    ).shape == (1, 128)
     assert filterbank(torch.zeros(2, 3, 16000)).shape == (2, 3, 98, 128)
 
 
 def test_a_tone_lands_in_the_filter_of_its_frequency():
-    spectrum = filterbank(torch.from_numpy(np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)))
+    spectrum = filterbank(
+        torch.from_numpy(np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32))
+    )
     centres = mel_triangles(16000).argmax(1) * 16000 / 512
     assert abs(centres[spectrum.mean(0).argmax()] - 1000) < 40
 
 
 def test_ten_times_as_loud_is_higher_by_two_logarithms_of_ten():
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(8000).astype(np.float32))
-    difference = (filterbank(10 * noise) - filterbank(noise))[:, 20:]  # low filters may hold nothing but the floor
+    difference = (filterbank(10 * noise) - filterbank(noise))[
+        :, 20:
+    ]  # low filters may hold nothing but the floor
     assert torch.allclose(difference, torch.tensor(2 * np.log(10)).float(), atol=1e-3)
 
 
 @pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
 def test_the_filterbank_equals_kaldis():
     tensors = load_file(PARITY / "preproc.safetensors")
-    names = [key.removeprefix("output.fbank.") for key in tensors if key.startswith("output.fbank.")]
+    names = [
+        key.removeprefix("output.fbank.") for key in tensors if key.startswith("output.fbank.")
+    ]
     assert len(names) >= 6
     for name in names:
         sound = tensors[f"input.{name}"]
         rate = 8000 if name.endswith("_8k") else 16000
-        assert (filterbank(sound - sound.mean(), rate) - tensors[f"output.fbank.{name}"]).abs().max() < 1e-3
+        assert (
+            filterbank(sound - sound.mean(), rate) - tensors[f"output.fbank.{name}"]
+        ).abs().max() < 1e-3
 
 
 @pytest.mark.skipif(not (DATA / "audio").is_dir(), reason="the data sets are not here")

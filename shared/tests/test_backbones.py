@@ -7,7 +7,13 @@ from vitrail.backbones import create_backbone
 from vitrail.errors import UsageError
 
 SMALL_CONVNEXT = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}
-SMALL_SWIN = {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4)}
+SMALL_SWIN = {
+    "img_size": 64,
+    "window_size": 4,
+    "embed_dim": 8,
+    "depths": (2, 2),
+    "num_heads": (2, 4),
+}
 
 
 @pytest.mark.parametrize("num_classes, width", [(0, 32), (7, 7)])
@@ -26,15 +32,23 @@ def test_other_number_of_input_channels():
     [
         ("convnext_tiny", SMALL_CONVNEXT, [(8, 16), (16, 8), (24, 4), (32, 2)]),
         ("swin_tiny_patch4_window7_224", SMALL_SWIN, [(8, 16), (16, 8)]),
-        ("vit_tiny_patch16_224", {"img_size": 64, "embed_dim": 24, "depth": 3, "num_heads": 2}, [(24, 4)] * 3),
+        (
+            "vit_tiny_patch16_224",
+            {"img_size": 64, "embed_dim": 24, "depth": 3, "num_heads": 2},
+            [(24, 4)] * 3,
+        ),
     ],
 )
 def test_features_are_channels_first_maps_of_every_stage(name, options, shapes):
     backbone = create_backbone(name, features=True, **options).eval()
     maps = backbone(torch.rand(1, 3, 64, 64))
-    assert [tuple(stage.shape) for stage in maps] == [(1, channels, side, side) for channels, side in shapes]
+    assert [tuple(stage.shape) for stage in maps] == [
+        (1, channels, side, side) for channels, side in shapes
+    ]
     assert backbone.feature_info.channels() == [channels for channels, _ in shapes]
-    assert [64 // step for step in backbone.feature_info.reduction()] == [side for _, side in shapes]
+    assert [64 // step for step in backbone.feature_info.reduction()] == [
+        side for _, side in shapes
+    ]
 
 
 def test_features_of_chosen_stages():

@@ -71,7 +71,11 @@ def test_a_row_for_each_source_and_one_line_for_the_bad_one(sources, capsys):
     found = [json.loads(line) for line in printed.out.splitlines()]
     assert [row.get("sum") for row in found] == [6.0, None, 9.0]
     assert found[1]["reason"] == "holds no numbers; give a file of numbers"
-    assert len(printed.err.splitlines()) == 1 and printed.err.startswith("toy: ") and "bad.txt" in printed.err
+    assert (
+        len(printed.err.splitlines()) == 1
+        and printed.err.startswith("toy: ")
+        and "bad.txt" in printed.err
+    )
 
 
 def test_a_single_failure_leaves_standard_output_empty(sources, capsys):
@@ -82,7 +86,9 @@ def test_a_single_failure_leaves_standard_output_empty(sources, capsys):
 def test_files_and_rows_agree(sources, tmp_path, capsys):
     output = tmp_path / "out"
     Batch("toy", Summing(), batch_size=2, output=output).run(sources)
-    assert [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()] == rows(capsys)
+    assert [
+        json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()
+    ] == rows(capsys)
     assert sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()) == [
         "a.txt/result.json", "a.txt/sum.txt", "b.txt/result.json", "b.txt/sum.txt", "results.jsonl",
     ]  # fmt: skip
@@ -90,7 +96,9 @@ def test_files_and_rows_agree(sources, tmp_path, capsys):
 
 def test_resume_skips_only_what_is_the_same(sources, tmp_path, capsys):
     def run(version: int = 1) -> list[str]:
-        Batch("toy", Summing(version), batch_size=2, output=tmp_path / "out", resume=True).run(sources)
+        Batch("toy", Summing(version), batch_size=2, output=tmp_path / "out", resume=True).run(
+            sources
+        )
         return [Path(row["source"]).name for row in rows(capsys)]
 
     assert run() == ["a.txt", "bad.txt", "b.txt"]

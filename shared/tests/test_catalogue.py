@@ -43,7 +43,12 @@ def system(tmp_path, monkeypatch) -> System:
 
 def bundled_entry(folder: Path, **changes: object) -> dict:
     digest = sha256(folder / "weights" / "small.safetensors")
-    entry = {"name": "small", "architecture": "two-layers", "file": "small.safetensors", "sha256": digest}
+    entry = {
+        "name": "small",
+        "architecture": "two-layers",
+        "file": "small.safetensors",
+        "sha256": digest,
+    }
     return entry | {"default": True, "metrics": {"auc": 0.9}, "config": {"width": 4}} | changes
 
 
@@ -53,7 +58,11 @@ def write_catalogue(folder: Path, *entries: dict) -> None:
             return "{" + ", ".join(f"{key} = {inline(item)}" for key, item in value.items()) + "}"
         return json.dumps(value)
 
-    lines = [line for entry in entries for line in ("[[weights]]", *(f"{k} = {inline(v)}" for k, v in entry.items()))]
+    lines = [
+        line
+        for entry in entries
+        for line in ("[[weights]]", *(f"{k} = {inline(v)}" for k, v in entry.items()))
+    ]
     (folder / "weights" / "catalogue.toml").write_text("\n".join(lines))
 
 
@@ -72,7 +81,9 @@ def test_a_changed_bundled_file_is_refused(system):
         resolve(system, "small")
 
 
-@pytest.mark.parametrize("name", ["mine.pth", "two words.pth", "line\nbreak.pth", "🙂.pth", "-dash.pth"])
+@pytest.mark.parametrize(
+    "name", ["mine.pth", "two words.pth", "line\nbreak.pth", "🙂.pth", "-dash.pth"]
+)
 def test_a_file_of_the_user_is_resolved_by_its_path(system, tmp_path, name):
     path = checkpoint(tmp_path / name)
     assert resolve(system, str(path)) == resolve(system, path)
@@ -97,7 +108,8 @@ def test_a_system_without_a_catalogue_knows_no_weights(system):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"colour": "red"}, {"file": 3}, {"sha256": ""}, {"hub": {"repo": "a/b", "file": "c"}}]
+    "changes",
+    [{"colour": "red"}, {"file": 3}, {"sha256": ""}, {"hub": {"repo": "a/b", "file": "c"}}],
 )
 def test_a_catalogue_with_a_wrong_entry_is_refused(system, changes):
     write_catalogue(system.folder, bundled_entry(system.folder, **changes))
@@ -123,7 +135,11 @@ def hub_entry(system) -> Entry:
     source.write_bytes(content.getvalue())
     write_catalogue(
         system.folder,
-        {"name": "big", "architecture": "two-layers", "hub": {"repo": "lab/net", "file": "v1/big.pth"}}
+        {
+            "name": "big",
+            "architecture": "two-layers",
+            "hub": {"repo": "lab/net", "file": "v1/big.pth"},
+        }
         | {"sha256": sha256(source)},
     )
     return catalogue(system)[0]

@@ -31,8 +31,16 @@ def raising(error: BaseException):
         (UsageError("--frames x", "is no number"), 2, "toy: --frames x: is no number"),
         (MissingError("cuda", "no such device"), 3, "toy: cuda: no such device"),
         (KeyboardInterrupt(), 130, "toy: interrupted; finished results are kept"),
-        (ZeroDivisionError("a\nb"), 1, "toy: unexpected ZeroDivisionError: a\\nb; --debug shows where"),
-        (ModuleNotFoundError("No module named 'x'", name="x"), 3, "toy: x: this library is not installed"),
+        (
+            ZeroDivisionError("a\nb"),
+            1,
+            "toy: unexpected ZeroDivisionError: a\\nb; --debug shows where",
+        ),
+        (
+            ModuleNotFoundError("No module named 'x'", name="x"),
+            3,
+            "toy: x: this library is not installed",
+        ),
     ],
 )
 def test_each_error_has_its_status_and_one_line(error, status, line, monkeypatch, capsys):
@@ -57,7 +65,9 @@ def test_debug_shows_where(monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["a\nb", "x" * 5000, "\x1b[31mred", "é🎬", "\udcff"])
 def test_hostile_names_stay_on_one_printable_line(name):
     line = str(InputError(name, "is empty", "give a video"))
-    assert line.isprintable() and len(line) <= MAX_LINE and line.endswith(": is empty; give a video")
+    assert (
+        line.isprintable() and len(line) <= MAX_LINE and line.endswith(": is empty; give a video")
+    )
 
 
 def test_a_long_text_keeps_its_ends():

@@ -1,4 +1,5 @@
-"""CvT and ConvMixer: sizes, features, key names of every source, and the official goldens where they are there."""
+"""CvT and ConvMixer: sizes, features, key names of every source, and the official goldens where
+they are there."""
 
 import os
 from pathlib import Path
@@ -48,7 +49,9 @@ def test_chosen_maps_are_those_of_the_whole_network():
 @pytest.mark.parametrize("num_classes, width", [(0, 24), (5, 5)])
 @pytest.mark.parametrize("class_token", [(False, False, True), (False, False, False)])
 def test_a_batch_of_one_keeps_its_axis(num_classes, width, class_token):
-    assert tiny(num_classes=num_classes, class_token=class_token)(torch.rand(1, 3, 40, 40)).shape == (1, width)
+    assert tiny(num_classes=num_classes, class_token=class_token)(
+        torch.rand(1, 3, 40, 40)
+    ).shape == (1, width)
 
 
 @pytest.mark.parametrize("projection", ["dw_bn", "avg", "linear"])
@@ -83,7 +86,9 @@ PORT_KEYS = {
 
 
 def test_keys_of_every_source_become_ours():
-    assert list(official.convert(dict.fromkeys(PORT_KEYS, torch.zeros(1)))) == list(PORT_KEYS.values())
+    assert list(official.convert(dict.fromkeys(PORT_KEYS, torch.zeros(1)))) == list(
+        PORT_KEYS.values()
+    )
     assert official.from_port(PORT_KEYS) and not official.from_port(tiny().state_dict())
 
 
@@ -99,19 +104,32 @@ def test_official_options_that_no_released_model_has_are_refused():
 
 
 def test_free_convmixer():
-    backbone = create_backbone("convmixer", features=True, in_chans=1, dim=16, depth=2, kernel_size=5, patch_size=4)
-    assert [tuple(image.shape) for image in backbone(torch.rand(1, 1, 32, 64))] == [(1, 16, 8, 16)] * 2
+    backbone = create_backbone(
+        "convmixer", features=True, in_chans=1, dim=16, depth=2, kernel_size=5, patch_size=4
+    )
+    assert [tuple(image.shape) for image in backbone(torch.rand(1, 1, 32, 64))] == [
+        (1, 16, 8, 16)
+    ] * 2
 
 
 @pytest.mark.parametrize(
     "name, options, said",
-    [("cvt", {"activation": "relu"}, "unknown activation"), ("cvt_13", {"deppths": (1, 1, 1)}, "did you mean depths?")],
+    [
+        ("cvt", {"activation": "relu"}, "unknown activation"),
+        ("cvt_13", {"deppths": (1, 1, 1)}, "did you mean depths?"),
+    ],
 )
 def test_what_cannot_be_built_is_named(name, options, said):
     with pytest.raises(UsageError, match=said.replace("?", r"\?")):
         create_backbone(name, **options)
 
 
-@pytest.mark.skipif(not os.environ.get("VITRAIL_FULL_PARITY"), reason="277 million parameters; set VITRAIL_FULL_PARITY")
+@pytest.mark.skipif(
+    not os.environ.get("VITRAIL_FULL_PARITY"),
+    reason="277 million parameters; set VITRAIL_FULL_PARITY",
+)
 def test_the_largest_one_runs():
-    assert create_backbone("cvt_w24", num_classes=2).eval()(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+    assert create_backbone("cvt_w24", num_classes=2).eval()(torch.rand(1, 3, 64, 64)).shape == (
+        1,
+        2,
+    )

@@ -38,7 +38,9 @@ def test_scales_stand_for_the_same_frequencies_as_in_pywavelets():
 
 
 def test_a_batch_is_its_rows_whatever_its_size():
-    signal = torch.randn(37, 2, 250, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    signal = torch.randn(
+        37, 2, 250, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     whole = cwt(signal, SCALES)
     assert whole.shape == (37, 2, len(SCALES), 250)
     assert torch.allclose(whole[20, 1], cwt(signal[20, 1], SCALES), atol=1e-12)
@@ -46,14 +48,20 @@ def test_a_batch_is_its_rows_whatever_its_size():
 
 @pytest.mark.parametrize("wavelet", ["cmor1.5-1.0", "morl"])
 def test_gradients(wavelet):
-    signal = torch.randn(2, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    signal = torch.randn(
+        2, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
     assert torch.autograd.gradcheck(lambda x: torch.cat(cwt_parts(x, SCALES[:4], wavelet)), signal)
 
 
 def test_a_tone_shows_at_its_frequency():
     rate, frequencies = 50.0, np.geomspace(0.5, 8, 64)
     tone = torch.sin(2 * np.pi * 2.0 * torch.arange(500) / rate)
-    magnitude = cwt(tone, Wavelet.of("cmor1.5-1.0").scales(frequencies, rate).tolist()).abs()[:, 200:300].mean(dim=1)
+    magnitude = (
+        cwt(tone, Wavelet.of("cmor1.5-1.0").scales(frequencies, rate).tolist())
+        .abs()[:, 200:300]
+        .mean(dim=1)
+    )
     assert frequencies[magnitude.argmax()] == pytest.approx(2.0, rel=0.05)
 
 
@@ -62,7 +70,9 @@ def test_the_bank_is_built_once():
     assert filter_bank(*arguments) is filter_bank(*arguments)
 
 
-@pytest.mark.parametrize("name", ["haar", "cmor", "cmor0-1", "cmor1.5", "cmor-1-1", "cmor1.5-0.0", "morlet"])
+@pytest.mark.parametrize(
+    "name", ["haar", "cmor", "cmor0-1", "cmor1.5", "cmor-1-1", "cmor1.5-0.0", "morlet"]
+)
 def test_unknown_wavelets_are_named(name):
     with pytest.raises(UsageError, match="no known wavelet"):
         cwt(torch.zeros(8), (1.0,), name)

@@ -22,12 +22,15 @@ KEY = "0" * 64
 
 
 class Convolutions(nn.Module):
-    """A pair and a product of two branches, so that outputs, shapes and the batch axis all matter."""
+    """A pair and a product of two branches, so that outputs, shapes and the batch axis all
+    matter."""
 
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.GELU(), nn.Conv2d(8, 8, 3))
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.GELU(), nn.Conv2d(8, 8, 3)
+        )
         self.head = nn.Linear(8, 2)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -60,7 +63,11 @@ class Branching(Convolutions):
     """Computes with the length of the batch in a way that no exporter follows."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return super().forward(image) if image.shape[0] == 2 else super().forward(image)[: image.shape[0]]
+        return (
+            super().forward(image)
+            if image.shape[0] == 2
+            else super().forward(image)[: image.shape[0]]
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +86,9 @@ def expected(module: nn.Module, batch: Tensor) -> Tensor:
 
 
 def need(name: str) -> None:
-    if name in OPTIONAL and not find_spec(OPTIONAL[name]):  # not imported here: the engine does it in its own way
+    if name in OPTIONAL and not find_spec(
+        OPTIONAL[name]
+    ):  # not imported here: the engine does it in its own way
         pytest.skip(f"{name} needs {OPTIONAL[name]}")
 
 
@@ -90,7 +99,9 @@ def hide(monkeypatch, *libraries: str) -> None:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, library, None)
     version = choice._version
-    monkeypatch.setattr(choice, "_version", lambda name: None if name in libraries else version(name))
+    monkeypatch.setattr(
+        choice, "_version", lambda name: None if name in libraries else version(name)
+    )
 
 
 @pytest.fixture
@@ -107,7 +118,9 @@ def timed(monkeypatch):
             return run
 
         monkeypatch.setattr(Backends, "build", named_build)
-        monkeypatch.setattr(choice, "_measure", lambda run, rows: (measure(run, rows)[0], clock[names[run]]))
+        monkeypatch.setattr(
+            choice, "_measure", lambda run, rows: (measure(run, rows)[0], clock[names[run]])
+        )
 
     return use
 
@@ -151,14 +164,18 @@ def test_a_network_may_have_several_outputs(name):
 
 def test_a_network_that_cannot_run_channels_last_runs_as_it_is():
     batch = torch.randn(3, 3, 8, 8)
-    torch.testing.assert_close(prepare(Flat(), engine="eager", device="cpu")(batch), expected(Flat(), batch))
+    torch.testing.assert_close(
+        prepare(Flat(), engine="eager", device="cpu")(batch), expected(Flat(), batch)
+    )
 
 
 def test_openvino_runs_a_network_that_computes_with_the_length_of_the_batch():
     need("openvino")
     engine = prepare(Branching(), engine="openvino", device="cpu")
     for rows in (2, 5, 1):
-        torch.testing.assert_close(engine(images(rows)), expected(Branching(), images(rows)), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            engine(images(rows)), expected(Branching(), images(rows)), rtol=0, atol=1e-5
+        )
 
 
 def test_an_engine_puts_the_network_into_evaluation_mode():
@@ -182,7 +199,9 @@ def test_a_network_that_an_engine_cannot_run_is_told_in_one_line(name, capfd):
         def forward(self, image: Tensor) -> Tensor:
             return image * len({value.item() for value in image.flatten()})
 
-    with pytest.raises(UsageError, match=rf"{name}: cannot run this network \(\w+\); use --engine eager"):
+    with pytest.raises(
+        UsageError, match=rf"{name}: cannot run this network \(\w+\); use --engine eager"
+    ):
         prepare(Strange(), engine=name, device="cpu")(images(2, side=2))
     assert capfd.readouterr().err == ""
 
@@ -215,7 +234,9 @@ def test_a_gpu_gives_the_networks_numbers(name):
     for rows in (5, 1):
         output = engine(images(rows))
         assert output.device.type == "cpu"
-        torch.testing.assert_close(output, expected(Convolutions(), images(rows)), rtol=0, atol=0.02)
+        torch.testing.assert_close(
+            output, expected(Convolutions(), images(rows)), rtol=0, atol=0.02
+        )
 
 
 # Auto
@@ -226,7 +247,9 @@ def test_auto_keeps_the_fastest_way_that_agrees(timed, monkeypatch):
     monkeypatch.setattr(choice, "EXPORT_PAYS", 0)
     timed(eager=1.0, bfloat16=0.1, openvino=0.3, openvino_bfloat16=0.2)
     engine = prepare(Convolutions(), device="cpu", tolerance=1e-5)
-    torch.testing.assert_close(engine(images(5)), expected(Convolutions(), images(5)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        engine(images(5)), expected(Convolutions(), images(5)), rtol=0, atol=1e-5
+    )
     trials = {trial.name: trial for trial in engine.trials}
     assert engine.name == "openvino"
     assert [trial.name for trial in engine.trials if trial.accepted] == ["eager", "openvino"]
@@ -246,7 +269,9 @@ def test_auto_does_not_export_a_quick_network(timed):
     engine = prepare(Convolutions(), device="cpu")
     engine(images(4))
     notes = {trial.name: trial.note for trial in engine.trials}
-    assert notes == {"eager": "", "bfloat16": ""} | dict.fromkeys(OPTIONAL, "eager takes under 30 ms a row")
+    assert notes == {"eager": "", "bfloat16": ""} | dict.fromkeys(
+        OPTIONAL, "eager takes under 30 ms a row"
+    )
     assert engine.name == "bfloat16"
 
 
@@ -256,9 +281,10 @@ def test_auto_passes_over_what_is_not_installed_and_says_so(timed, monkeypatch):
     engine = prepare(Convolutions(), device="cpu")
     engine(images(4))
     notes = {trial.name: trial.note for trial in engine.trials if trial.note}
-    assert notes == {"openvino": "openvino is not installed", "openvino-bfloat16": "openvino is not installed"} | {
-        "onnx": "onnx is not installed"
-    }
+    assert notes == {
+        "openvino": "openvino is not installed",
+        "openvino-bfloat16": "openvino is not installed",
+    } | {"onnx": "onnx is not installed"}
 
 
 def test_auto_refuses_a_way_that_gives_nan_or_fails(timed, monkeypatch):
@@ -273,10 +299,17 @@ def test_auto_refuses_a_way_that_gives_nan_or_fails(timed, monkeypatch):
             return x
 
     timed(eager=0.001, bfloat16=0.0001)
-    for module, note in ((Unstable(), "gives NaN or infinity"), (Broken(), "RuntimeError: not\\nin bfloat16")):
+    for module, note in (
+        (Unstable(), "gives NaN or infinity"),
+        (Broken(), "RuntimeError: not\\nin bfloat16"),
+    ):
         engine = prepare(module, device="cpu")
         engine(images(2))
-        assert engine.name == "eager" and engine.trials[1].note == note and not engine.trials[1].accepted
+        assert (
+            engine.name == "eager"
+            and engine.trials[1].note == note
+            and not engine.trials[1].accepted
+        )
 
 
 def test_auto_never_compiles(monkeypatch):
@@ -327,9 +360,18 @@ def test_a_decision_holds_only_for_what_it_was_made_for(timed, cache, change):
     try:
         if change == "threads":
             torch.set_num_threads(threads + 1)
-        module = nn.Sequential(Convolutions(), nn.Linear(2, 2)) if change == "network" else Convolutions()
-        key, tolerance = "1" * 64 if change == "key" else KEY, 0.5 if change == "tolerance" else 0.02
-        prepare(module, device="cpu", key=key, tolerance=tolerance)(images(4, 20 if change == "shape" else 16))
+        module = (
+            nn.Sequential(Convolutions(), nn.Linear(2, 2))
+            if change == "network"
+            else Convolutions()
+        )
+        key, tolerance = (
+            "1" * 64 if change == "key" else KEY,
+            0.5 if change == "tolerance" else 0.02,
+        )
+        prepare(module, device="cpu", key=key, tolerance=tolerance)(
+            images(4, 20 if change == "shape" else 16)
+        )
     finally:
         torch.set_num_threads(threads)
     now = [path.read_bytes() for path in cache.rglob("choice.json")]
@@ -360,9 +402,13 @@ def test_a_kept_conversion_is_used_and_a_damaged_one_is_made_again(timed, monkey
         exported = []
         export = torch.export.export
         with monkeypatch.context() as patch:
-            patch.setattr(torch.export, "export", lambda *a, **k: exported.append(1) or export(*a, **k))
+            patch.setattr(
+                torch.export, "export", lambda *a, **k: exported.append(1) or export(*a, **k)
+            )
             engine = prepare(Convolutions(), device="cpu", key=KEY)
-            torch.testing.assert_close(engine(images(4)), expected(Convolutions(), images(4)), rtol=0, atol=1e-5)
+            torch.testing.assert_close(
+                engine(images(4)), expected(Convolutions(), images(4)), rtol=0, atol=1e-5
+            )
         assert len(exported) == exports
         return engine.name
 
@@ -382,7 +428,9 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_work(timed, monkeypatc
     monkeypatch.setattr(choice, "EXPORT_PAYS", 0)
     timed(eager=1.0, bfloat16=0.5, openvino=0.1, openvino_bfloat16=0.2, onnx=0.3)
     engine = prepare(Convolutions(), device="cpu", key=KEY)
-    torch.testing.assert_close(engine(images(4)), expected(Convolutions(), images(4)), rtol=0, atol=0.02)
+    torch.testing.assert_close(
+        engine(images(4)), expected(Convolutions(), images(4)), rtol=0, atol=0.02
+    )
     assert engine.name != "eager"
 
 

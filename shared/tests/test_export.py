@@ -55,7 +55,9 @@ def inputs_and_outputs(path: Path, array) -> tuple[list, list]:
     return source.shape, session.run(None, {source.name: array})
 
 
-@pytest.mark.parametrize("example", [images(2), torch.zeros(2, 3, 8, 8), images(1)], ids=["range", "zeros", "one"])
+@pytest.mark.parametrize(
+    "example", [images(2), torch.zeros(2, 3, 8, 8), images(1)], ids=["range", "zeros", "one"]
+)
 def test_a_network_is_written_as_one_file_for_any_batch(tmp_path, example):
     path, module = tmp_path / "new" / "network.onnx", Network()
     compared = export_onnx(module, example, path)
@@ -64,14 +66,20 @@ def test_a_network_is_written_as_one_file_for_any_batch(tmp_path, example):
     for rows in (1, 3, 8):
         shape, (logits,) = inputs_and_outputs(path, images(rows).numpy())
         assert shape[1:] == [3, 8, 8] and isinstance(shape[0], str)
-        assert str(Path(__file__).parent).encode() not in path.read_bytes(), "tells where the code lies"
-        torch.testing.assert_close(torch.from_numpy(logits), module(images(rows)), rtol=0, atol=1e-5)
+        assert str(Path(__file__).parent).encode() not in path.read_bytes(), (
+            "tells where the code lies"
+        )
+        torch.testing.assert_close(
+            torch.from_numpy(logits), module(images(rows)), rtol=0, atol=1e-5
+        )
 
 
 def test_whole_numbers_go_in_and_several_outputs_come_out(tmp_path):
     module = Words()
     assert export_onnx(module, torch.tensor([[1, 2, 3], [9, 0, 4]]), tmp_path / "words.onnx").passed
-    _, (mean, total) = inputs_and_outputs(tmp_path / "words.onnx", torch.tensor([[5, 5, 7]]).numpy())
+    _, (mean, total) = inputs_and_outputs(
+        tmp_path / "words.onnx", torch.tensor([[5, 5, 7]]).numpy()
+    )
     expected = module(torch.tensor([[5, 5, 7]]))
     torch.testing.assert_close(torch.from_numpy(mean), expected[0])
     torch.testing.assert_close(torch.from_numpy(total), expected[1])
@@ -88,10 +96,14 @@ def test_a_file_with_other_numbers_is_refused_and_an_older_one_kept(tmp_path, mo
         write(other.eval(), sample, file)
 
     monkeypatch.setattr(export, "write_onnx", write_another)
-    with pytest.raises(UsageError, match=r"does not give PyTorch's numbers \(off by 1.0e-03, allowed 1.0e-04\)"):
+    with pytest.raises(
+        UsageError, match=r"does not give PyTorch's numbers \(off by 1.0e-03, allowed 1.0e-04\)"
+    ):
         export_onnx(Network(), images(2), path)
     assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"older"
-    assert export_onnx(Network(), images(2), path, tolerance=0.01).error == pytest.approx(0.001, rel=0.01)
+    assert export_onnx(Network(), images(2), path, tolerance=0.01).error == pytest.approx(
+        0.001, rel=0.01
+    )
 
 
 def test_a_network_that_gives_nan_is_refused(tmp_path):
@@ -120,7 +132,11 @@ def test_a_network_that_cannot_be_exported_is_told_in_one_line(tmp_path, capfd):
 
 def test_weights_beyond_one_file_are_refused_at_once(tmp_path):
     with pytest.raises(UsageError, match="2 GiB"):
-        export_onnx(nn.Linear(30_000, 30_000, device="meta"), torch.ones(2, 30_000), tmp_path / "network.onnx")
+        export_onnx(
+            nn.Linear(30_000, 30_000, device="meta"),
+            torch.ones(2, 30_000),
+            tmp_path / "network.onnx",
+        )
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
@@ -132,7 +148,11 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 @pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_library_is_named(tmp_path, monkeypatch, library):
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.setattr(export, "write_onnx", export.write_onnx if library != "onnxruntime" else lambda *_: None)
-    with pytest.raises(MissingError, match=rf"{library}: this library is not installed; install vitrail\[onnx\]"):
+    monkeypatch.setattr(
+        export, "write_onnx", export.write_onnx if library != "onnxruntime" else lambda *_: None
+    )
+    with pytest.raises(
+        MissingError, match=rf"{library}: this library is not installed; install vitrail\[onnx\]"
+    ):
         export_onnx(Network(), images(2), tmp_path / "network.onnx")
     assert not list(tmp_path.iterdir())

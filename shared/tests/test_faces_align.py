@@ -47,10 +47,16 @@ def test_the_eye_ends_up_where_the_template_has_it():
     np.testing.assert_allclose(bright, TEMPLATE[0], atol=0.7)
 
 
-@pytest.mark.skipif(not (RAW / "raw.csv").exists(), reason="needs the photographs of VITRAIL_DATA/face-quality")
+@pytest.mark.skipif(
+    not (RAW / "raw.csv").exists(), reason="needs the photographs of VITRAIL_DATA/face-quality"
+)
 def test_alignment_agrees_with_published_crops():
     rows = list(csv.DictReader((RAW / "raw.csv").open()))[:10]
-    names = [f"{part}_{axis}" for part in ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r") for axis in "xy"]
+    names = [
+        f"{part}_{axis}"
+        for part in ("eye_l", "eye_r", "nose", "mouth_l", "mouth_r")
+        for axis in "xy"
+    ]
     for row in rows:
         landmarks = np.array([float(row[name]) for name in names]).reshape(5, 2)
         ours = align(read_image(RAW / row["path"]), landmarks).astype(float)
@@ -78,7 +84,10 @@ def test_official_box_is_a_square_a_little_lower():
     x0, y0, x1, y1 = official_box((100, 100, 180, 220))
     side = 0.96 * (80 * 120) ** 0.5
     assert (x1 - x0, y1 - y0) == (pytest.approx(side), pytest.approx(side))
-    assert ((x0 + x1) / 2, (y0 + y1) / 2) == (pytest.approx(140 + 0.018 * 80), pytest.approx(160 + 0.053 * 120))
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == (
+        pytest.approx(140 + 0.018 * 80),
+        pytest.approx(160 + 0.053 * 120),
+    )
 
 
 def test_detector_box_is_the_inverse_of_the_official_box():

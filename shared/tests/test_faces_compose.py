@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from vitrail.faces.canvas import Canvas, covered, move_boxes, move_landmarks, similarity
 from vitrail.faces.training.augment import degrade
+from vitrail.faces.training.canvas import Canvas, covered
 from vitrail.faces.training.compose import Composer
 from vitrail.faces.training.data import Photographs, Scene
 from vitrail.faces.training.samples import Batches
+from vitrail.faces.warp import move_boxes, move_landmarks, similarity
 
 NO_BOX = np.zeros((0, 4), np.float32)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -47,7 +48,12 @@ def _one_face(box):
 
 def test_pasting_replaces_pixels_and_hides_faces():
     canvas = Canvas(100)
-    canvas.paste(scene(10, (5, 5, 25, 25), (60, 10, 90, 40), (40, 50, 60, 70)), SAME, np.ones((100, 100)), FULL)
+    canvas.paste(
+        scene(10, (5, 5, 25, 25), (60, 10, 90, 40), (40, 50, 60, 70)),
+        SAME,
+        np.ones((100, 100)),
+        FULL,
+    )
     canvas.paste(scene(200, (70, 60, 90, 90)), SAME, half_mask(), FULL)
     assert canvas.scene.image[0, 0, 0] == 10 and canvas.scene.image[0, 99, 0] == 200
     assert canvas.scene.boxes.tolist() == [[5, 5, 25, 25], [70, 60, 90, 90]]
@@ -65,7 +71,9 @@ def test_a_bounded_paste_leaves_what_is_beyond_the_picture():
 def test_a_window_puts_the_scene_where_the_matrix_says():
     whole, parts = Canvas(100), Canvas(100)
     rng = np.random.default_rng(0)
-    noise = Scene(rng.integers(0, 256, (100, 100, 3), dtype=np.uint8), NO_BOX, np.zeros((0, 5, 2)), NO_BOX)
+    noise = Scene(
+        rng.integers(0, 256, (100, 100, 3), dtype=np.uint8), NO_BOX, np.zeros((0, 5, 2)), NO_BOX
+    )
     matrix = similarity(np.array([50, 50]), np.array([40, 60]), 1.2, 20, True)
     whole.paste(noise, matrix, np.ones((100, 100)), FULL)
     for window in ((0, 0, 100, 30), (0, 30, 100, 100)):
@@ -92,7 +100,9 @@ def test_boxes_turn_as_ellipses_do():
     np.testing.assert_allclose(move_boxes(box, quarter), [[-10, 10, 30, 30]], atol=1e-4)
     eighth = similarity(np.array([10, 20]), np.array([10, 20]), 1, 45, False)
     half = np.sqrt((10**2 + 20**2) / 2)
-    np.testing.assert_allclose(move_boxes(box, eighth), [[10 - half, 20 - half, 10 + half, 20 + half]], rtol=1e-5)
+    np.testing.assert_allclose(
+        move_boxes(box, eighth), [[10 - half, 20 - half, 10 + half, 20 + half]], rtol=1e-5
+    )
 
 
 def test_the_same_seed_composes_the_same_picture(photographs):

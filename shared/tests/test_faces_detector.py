@@ -17,12 +17,16 @@ from vitrail.faces.networks import load_networks
 from vitrail.faces.official_box import official_box
 from vitrail.weights.files import save
 
-YUNET = Path(os.environ.get("VITRAIL_DATA", "../shared/data")) / "deepfake/models/face_detection_yunet_2023mar.onnx"
+YUNET = (
+    Path(os.environ.get("VITRAIL_DATA", "../shared/data"))
+    / "deepfake/models/face_detection_yunet_2023mar.onnx"
+)
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
 
 class BrightSquares(Detector):
-    """Takes the bright part of a picture for a face if it is at least ``least`` pixels wide; notes the sizes it saw."""
+    """Takes the bright part of a picture for a face if it is at least ``least`` pixels wide; notes
+    the sizes it saw."""
 
     def __init__(self, least=0):
         self.least, self.seen = least, []
@@ -56,7 +60,10 @@ def test_faces_are_told_in_the_pixels_of_the_picture(height, width):
 
 def test_a_second_larger_look_only_where_nothing_was_found():
     detector = BrightSquares(least=30)
-    small_face, large_face = picture(720, 1280, (100, 100, 140, 140)), picture(720, 1280, (100, 100, 300, 300))
+    small_face, large_face = (
+        picture(720, 1280, (100, 100, 140, 140)),
+        picture(720, 1280, (100, 100, 300, 300)),
+    )
     nothing = picture(360, 500, (0, 0, 0, 0))
     found = detector.many([small_face, large_face, nothing])
     assert [len(faces) for faces in found] == [1, 1, 0]
@@ -72,19 +79,28 @@ def test_many_pictures_of_several_sizes_are_searched_like_each_alone():
     torch.manual_seed(0)
     detector = FaceDetector(FaceModel(TINY), min_score=0.0)
     rng = np.random.default_rng(0)
-    images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((40, 50), (33, 64), (40, 50), (5, 7))]
+    images = [
+        rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        for size in ((40, 50), (33, 64), (40, 50), (5, 7))
+    ]
     together = detector.many(images)
     for image, faces in zip(images, together, strict=True):
         alone = detector(image)
         assert len(faces) == len(alone) > 0
-        np.testing.assert_allclose([face.box for face in faces], [face.box for face in alone], atol=1e-2)
-        assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
+        np.testing.assert_allclose(
+            [face.box for face in faces], [face.box for face in alone], atol=1e-2
+        )
+        assert [face.score for face in faces] == sorted(
+            (face.score for face in faces), reverse=True
+        )
 
 
 def test_of_overlapping_boxes_the_best_is_kept():
     rows = torch.zeros(4, 15)
     rows[:, 0] = torch.tensor([0.5, 3.0, 1.0, -5.0])
-    rows[:, 1:5] = torch.tensor([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [80, 80, 90, 90.0]])
+    rows[:, 1:5] = torch.tensor(
+        [[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [80, 80, 90, 90.0]]
+    )
     faces = read_faces(rows, min_score=0.5)
     assert [face.box for face in faces] == [(1, 0, 11, 10), (50, 50, 60, 60)]
     assert faces[0].score == pytest.approx(torch.tensor(3.0).sigmoid().item())
@@ -94,7 +110,12 @@ def test_a_trained_file_is_loaded_as_it_was_saved(tmp_path):
     torch.manual_seed(1)
     model = FaceModel(TINY).eval()
     config = {"stem": 4, "dims": [4, 8, 8, 8], "depths": [1, 1, 1], "neck": 8}
-    save(tmp_path / "own.safetensors", model.state_dict(), {"system": "faces", "config": config}, dtype=torch.float32)
+    save(
+        tmp_path / "own.safetensors",
+        model.state_dict(),
+        {"system": "faces", "config": config},
+        dtype=torch.float32,
+    )
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     loaded = load_detector(str(tmp_path / "own.safetensors"))
     loaded.min_score = 0.0
@@ -105,7 +126,11 @@ def test_a_trained_file_is_loaded_as_it_was_saved(tmp_path):
 
 def test_both_networks_are_handed_out_to_export(tmp_path):
     config = {"stem": 4, "dims": [4, 8, 8, 8], "depths": [1, 1, 1], "neck": 8}
-    save(tmp_path / "own.safetensors", FaceModel(TINY).state_dict(), {"system": "faces", "config": config})
+    save(
+        tmp_path / "own.safetensors",
+        FaceModel(TINY).state_dict(),
+        {"system": "faces", "config": config},
+    )
     networks = load_networks([str(tmp_path / "own.safetensors")])
     assert [network.name for network in networks] == ["detector", "landmarker"]
     with torch.inference_mode():
@@ -113,7 +138,9 @@ def test_both_networks_are_handed_out_to_export(tmp_path):
     assert shapes == [(2, 40 * 40 + 20 * 20 + 10 * 10 + 5 * 5, 15), (2, 5, 2)]
 
 
-@pytest.mark.parametrize("metadata", [{}, {"config": {"dims": [1, 2, 3, 4], "wings": 2}}, {"config": "FaceNet"}])
+@pytest.mark.parametrize(
+    "metadata", [{}, {"config": {"dims": [1, 2, 3, 4], "wings": 2}}, {"config": "FaceNet"}]
+)
 def test_weights_of_another_system_are_refused(tmp_path, metadata):
     save(tmp_path / "other.safetensors", {"layer.weight": torch.zeros(2, 2)}, metadata)
     with pytest.raises(InputError, match="holds no face detector"):
@@ -137,7 +164,9 @@ def test_a_file_that_is_no_yunet_is_refused(tmp_path, content):
 def test_another_onnx_network_is_no_yunet(tmp_path):
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node("Relu", ["images"], ["positive"])
-    ends = [onnx.helper.make_tensor_value_info(name, 1, (1, 3, 8, 8)) for name in ("images", "positive")]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, 1, (1, 3, 8, 8)) for name in ("images", "positive")
+    ]
     graph = onnx.helper.make_graph([node], "relu", ends[:1], ends[1:])
     onnx.save(onnx.helper.make_model(graph), tmp_path / "relu.onnx")
     with pytest.raises(InputError, match="not a YuNet"):
@@ -145,7 +174,8 @@ def test_another_onnx_network_is_no_yunet(tmp_path):
 
 
 def test_landmarks_that_do_not_settle_lower_the_score(monkeypatch):
-    """On a face each look finds the same; on anything else the landmarks wander, and it is left out or comes last."""
+    """On a face each look finds the same; on anything else the landmarks wander, and it is left out
+    or comes last."""
     steady, restless, lost = (Face((x, 0, x + 50, 50), score, np.zeros((5, 2), np.float32)) for x, score in
                               ((0, 0.7), (100, 0.9), (200, 0.7)))  # fmt: skip
     moves = {0: 0.0, 100: 1.0, 200: 10.0}  # pixels at each further look, by the place of the face
@@ -153,7 +183,8 @@ def test_landmarks_that_do_not_settle_lower_the_score(monkeypatch):
     monkeypatch.setattr(
         "vitrail.faces.detector.sharpen",
         lambda model, image, landmarks: [
-            five + np.array([moves[face.box[0]], 0]) for five, face in zip(landmarks, faces, strict=True)
+            five + np.array([moves[face.box[0]], 0])
+            for five, face in zip(landmarks, faces, strict=True)
         ],
     )
     found = load_detector()._pointed(np.zeros((50, 300, 3), np.uint8), faces)
@@ -166,7 +197,9 @@ def test_the_bundled_detector_finds_the_astronaut():
     _check_astronaut(load_detector(), landmarks=True)
 
 
-@pytest.mark.skipif(not YUNET.exists(), reason="needs the YuNet file of VITRAIL_DATA/deepfake/models")
+@pytest.mark.skipif(
+    not YUNET.exists(), reason="needs the YuNet file of VITRAIL_DATA/deepfake/models"
+)
 def test_yunet_finds_the_astronaut():
     _check_astronaut(load_detector(str(YUNET)), landmarks=True)
 

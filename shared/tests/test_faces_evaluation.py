@@ -6,7 +6,15 @@ import pytest
 pytest.importorskip("lightning")
 
 from vitrail.faces import held_out
-from vitrail.faces.evaluation import OURS, PEER, clip_table, match_strangers, people_table, size_table, time_table
+from vitrail.faces.evaluation import (
+    OURS,
+    PEER,
+    clip_table,
+    match_strangers,
+    people_table,
+    size_table,
+    time_table,
+)
 from vitrail.faces.face import Face
 from vitrail.faces.training.data import Photographs, Scene
 from vitrail.faces.training.held_out import CANVAS, SIZES, held_out_scenes
@@ -53,7 +61,9 @@ def test_each_stranger_is_pasted_once_at_the_size_in_turn(strangers):
     for size, each in zip(SIZES, strangers, strict=True):
         assert each.image.shape == (CANVAS, CANVAS, 3)
         ((x0, y0, x1, y1),) = each.boxes
-        assert np.sqrt((x1 - x0) * (y1 - y0)) == pytest.approx(size, rel=0.15), "turned boxes are a little larger"
+        assert np.sqrt((x1 - x0) * (y1 - y0)) == pytest.approx(size, rel=0.15), (
+            "turned boxes are a little larger"
+        )
         x, y = np.clip([(x0 + x1) / 2, (y0 + y1) / 2], 0, CANVAS - 1).astype(int)
         assert each.image[y, x].min() > 200, "the face lies where the label says"
         assert size > 200 or (each.image[..., 0] == 90).mean() > 0.3, "around it is the backdrop"
@@ -78,7 +88,9 @@ def test_figures_stand_beside_the_peers():
 
 def test_without_the_peer_the_title_says_so():
     image = np.zeros((120, 120, 3), np.uint8)
-    found = {OURS: match_strangers(Fixed(face(20)), [scene(image, [(20, 20, 80, 100)])] * len(SIZES))}
+    found = {
+        OURS: match_strangers(Fixed(face(20)), [scene(image, [(20, 20, 80, 100)])] * len(SIZES))
+    }
     table = people_table(found)
     assert "YuNet's file is not here" in table.title
     assert len(table.rows) == 1

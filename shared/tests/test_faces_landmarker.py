@@ -21,7 +21,9 @@ class Brightest(nn.Module):
 
 def test_a_fresh_landmarker_says_the_usual_places():
     landmarks = Landmarker().eval()(torch.rand(3, 3, SIDE, SIDE) * 255)
-    np.testing.assert_allclose(landmarks.detach().numpy(), np.tile(USUAL, (3, 1, 1)), atol=0.1 * EYE_DISTANCE)
+    np.testing.assert_allclose(
+        landmarks.detach().numpy(), np.tile(USUAL, (3, 1, 1)), atol=0.1 * EYE_DISTANCE
+    )
 
 
 @pytest.mark.parametrize("angle", [0, 35])

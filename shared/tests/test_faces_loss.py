@@ -19,7 +19,8 @@ def labels(boxes=NOTHING, landmarks=None, unsure=NOTHING):
 
 
 def perfect_rows(points, box, landmarks):
-    """What a network would return that gives every point the one face, and is sure of it at the points that have it."""
+    """What a network would return that gives every point the one face, and is sure of it at the
+    points that have it."""
     face = assign(points, grid((128, 128))[1], box[None], NOTHING).face
     rows = torch.empty(1, len(points), 15)
     rows[..., 0] = torch.where(face >= 0, 20.0, -20.0)

@@ -22,14 +22,18 @@ def test_iou_of_a_half_shifted_box():
 
 
 def test_a_face_is_found_once():
-    matches = match([found((0, 0, 10, 10), 0.9), found((0, 0, 10, 11), 0.8)], KNOWN, LANDMARKS, NO_BOX)
+    matches = match(
+        [found((0, 0, 10, 10), 0.9), found((0, 0, 10, 11), 0.8)], KNOWN, LANDMARKS, NO_BOX
+    )
     assert matches.hits.tolist() == [True, False]
     assert (matches.recall(), matches.precision()) == (0.5, 0.5)
     assert matches.precision(min_score=0.85) == 1
 
 
 def test_faces_over_unsure_boxes_are_left_out():
-    matches = match([found((100, 0, 110, 10), 0.9)], KNOWN, LANDMARKS, np.array([[100, 0, 112, 12]]))
+    matches = match(
+        [found((100, 0, 110, 10), 0.9)], KNOWN, LANDMARKS, np.array([[100, 0, 112, 12]])
+    )
     assert len(matches.scores) == 0
     assert matches.precision() == 1 and matches.recall() == 0
 
@@ -52,7 +56,9 @@ def test_recall_at_a_precision_takes_the_best_score():
 
 def test_landmark_error_is_in_eye_distances():
     shifted = FIVE + np.array([0.6, 0])  # the eyes are 6 pixels apart
-    matches = match([found((0, 0, 10, 10), 0.9, shifted), found((50, 0, 60, 10), 0.8)], KNOWN, LANDMARKS, NO_BOX)
+    matches = match(
+        [found((0, 0, 10, 10), 0.9, shifted), found((50, 0, 60, 10), 0.8)], KNOWN, LANDMARKS, NO_BOX
+    )
     assert matches.landmark_error() == pytest.approx(0.1)
 
 

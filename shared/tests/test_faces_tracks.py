@@ -26,7 +26,14 @@ def test_frames_without_a_face_are_bridged():
 
 def test_camera_cuts_between_two_speakers_give_two_people():
     first, second = face(100, 100, 200), face(700, 120, 180)
-    assert link([[first], [first], [second], [second], [first], [second]]) == [[0], [0], [1], [1], [0], [1]]
+    assert link([[first], [first], [second], [second], [first], [second]]) == [
+        [0],
+        [0],
+        [1],
+        [1],
+        [0],
+        [1],
+    ]
 
 
 def test_another_size_is_another_person():

@@ -1,4 +1,5 @@
-"""What the detector learns from: labels, whose photographs, and that a network does learn from them."""
+"""What the detector learns from: labels, whose photographs, and that a network does learn from
+them."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -36,7 +37,8 @@ RECIPE = Path(__file__).parents[2] / "pipelines/faces/detector.yaml"
 
 
 class OneFace(Detector):
-    """Finds the same face in each picture of at least 40 pixels, and notes how many pictures it was asked for."""
+    """Finds the same face in each picture of at least 40 pixels, and notes how many pictures it was
+    asked for."""
 
     asked: ClassVar[list[int]] = []
 
@@ -58,7 +60,10 @@ def write_picture(path, size=(48, 48), seed=0):
 @pytest.fixture
 def recipe(tmp_path, monkeypatch) -> Recipe:
     """The shipped recipe over pictures of noise, with a tiny network."""
-    people = {"train": ["Ann_Lee_0001", "Bo_Chu_0001", "Cy_Fox_0002"], "val": ["Bo_Chu_0003", "Di_Ray_0001"]}
+    people = {
+        "train": ["Ann_Lee_0001", "Bo_Chu_0001", "Cy_Fox_0002"],
+        "val": ["Bo_Chu_0003", "Di_Ray_0001"],
+    }
     names = [f"{part}/{name}.png" for part, group in people.items() for name in group]
     for seed, name in enumerate(names):
         write_picture(tmp_path / "faces" / name, seed=seed)
@@ -90,7 +95,13 @@ def test_nobody_of_the_held_out_folders_is_trained_on(recipe):
     assert len(train.portraits) == 1, "Bo Chu is in val, Cy Fox in raw"
     assert len(validation.portraits) == 2
     assert len(train.scenes) == len(validation.scenes) == 1
-    assert train.portraits[0].landmarks[0].tolist() == [[20, 20], [28, 20], [20, 20], [20, 30], [28, 30]]
+    assert train.portraits[0].landmarks[0].tolist() == [
+        [20, 20],
+        [28, 20],
+        [20, 20],
+        [20, 30],
+        [28, 30],
+    ]
 
 
 def test_scenes_that_show_people_are_left_out(recipe):
@@ -137,7 +148,10 @@ def test_what_is_only_seen_in_the_larger_picture_is_doubtful(tmp_path, monkeypat
 
 
 def test_labels_put_the_well_known_face_first_and_doubtful_ones_aside():
-    rows = np.array([[0, 0, 10, 10, 0.95], [40, 40, 60, 60, 0.6], [80, 0, 90, 9, 0.5], [0, 80, 9, 90, 0.1]], np.float32)
+    rows = np.array(
+        [[0, 0, 10, 10, 0.95], [40, 40, 60, 60, 0.6], [80, 0, 90, 9, 0.5], [0, 80, 9, 90, 0.1]],
+        np.float32,
+    )
     five = np.full((5, 2), 50, np.float32)
     scene = label(np.zeros((100, 100, 3), np.uint8), rows, five)
     assert scene.boxes.tolist() == [[40, 40, 60, 60], [0, 0, 10, 10]]
@@ -184,7 +198,11 @@ def test_a_task_trains_validates_and_gives_weights_that_load(recipe, tmp_path):
     save(tmp_path / "w.safetensors", state, metadata)
     assert load_detector(str(tmp_path / "w.safetensors")).model.finder.head[-1].out_channels == 15
     again = Task(
-        recipe.model_copy(update={"model": recipe.model.model_copy(update={"init": str(tmp_path / "w.safetensors")})})
+        recipe.model_copy(
+            update={
+                "model": recipe.model.model_copy(update={"init": str(tmp_path / "w.safetensors")})
+            }
+        )
     )
     torch.testing.assert_close(again.model.state_dict(), state, rtol=1e-3, atol=1e-3)
 
@@ -197,7 +215,12 @@ def test_a_small_network_learns_a_batch_by_heart(recipe):
     for image, ((x0, y0, x1, y1),) in zip(images, boxes.int().tolist(), strict=True):
         image[:, y0:y1, x0:x1] += 150
     labels = [
-        {"boxes": box, "landmarks": box[:, None, :2].repeat(1, 5, 1) + 8, "unsure": torch.zeros(0, 4)} for box in boxes
+        {
+            "boxes": box,
+            "landmarks": box[:, None, :2].repeat(1, 5, 1) + 8,
+            "unsure": torch.zeros(0, 4),
+        }
+        for box in boxes
     ]
     points, strides = grid((64, 64))
     optimizer = torch.optim.AdamW(task.model.parameters(), lr=0.01)

@@ -1,4 +1,5 @@
-"""Reading pictures: every mode comes out as upright 8-bit RGB, every bad file as one clear error."""
+"""Reading pictures: every mode comes out as upright 8-bit RGB, every bad file as one clear
+error."""
 
 import io
 import struct
@@ -43,7 +44,9 @@ def test_transparent_palette_colour_becomes_white(tmp_path):
     assert saved(tmp_path, palette, transparency=1)[0].tolist() == [[10, 20, 30], [255, 255, 255]]
 
 
-@pytest.mark.parametrize(("mode", "colour", "expected"), [("L", 77, 77), ("1", 1, 255), ("P", 0, 0)])
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"), [("L", 77, 77), ("1", 1, 255), ("P", 0, 0)]
+)
 def test_grey_and_palette(tmp_path, mode, colour, expected):
     assert (saved(tmp_path, Image.new(mode, (3, 2), colour)) == expected).all()
 
@@ -60,13 +63,19 @@ def test_measurements_are_no_picture(tmp_path):
 
 
 def test_cmyk_comes_out_in_its_colours(tmp_path):
-    assert saved(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "c.tif")[4, 4].tolist() == [255, 0, 0]
+    assert saved(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "c.tif")[4, 4].tolist() == [
+        255,
+        0,
+        0,
+    ]
     assert saved(tmp_path, Image.new("CMYK", (8, 8), (0, 0, 0, 0)), "c.jpg")[4, 4].min() > 250
 
 
 def test_animation_gives_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    first = saved(tmp_path, frames[0], "moving.webp", save_all=True, append_images=frames[1:], lossless=True)
+    first = saved(
+        tmp_path, frames[0], "moving.webp", save_all=True, append_images=frames[1:], lossless=True
+    )
     assert first[0, 0].tolist() == [255, 0, 0]
 
 
@@ -113,7 +122,12 @@ def test_missing_and_folder(tmp_path):
 
 def png_header(width, height):
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+    )
 
 
 @pytest.mark.parametrize("size", [(60_000, 60_000), (12_000, 12_000), (8_001, 8_000)])

@@ -36,7 +36,8 @@ def test_both_errors_meet_at_the_threshold_of_the_eer(random):
 
 
 @pytest.mark.parametrize(
-    ("scores", "rate"), [([0, 0, 1, 1], 0.0), ([1, 1, 0, 0], 1.0), ([5, 5, 5, 5], 0.5), ([0, 1, 0, 1], 0.5)]
+    ("scores", "rate"),
+    [([0, 0, 1, 1], 0.0), ([1, 1, 0, 0], 1.0), ([5, 5, 5, 5], 0.5), ([0, 1, 0, 1], 0.5)],
 )
 def test_eer_at_its_extremes_and_with_ties(scores, rate):
     result = eer(scores, [0, 0, 1, 1])
@@ -66,7 +67,11 @@ def test_det_points_are_the_rates_of_scikit_learn_on_the_deviate_scale(random):
     scores, labels = overlapping(random, 200, 200)
     accepted, rejected = (norm.cdf(axis) for axis in det_points(scores, labels))
     ours = set(zip(accepted.round(6), rejected.round(6), strict=True))
-    inside = [(a, r) for a, r, _ in zip(*det_curve(labels, scores), strict=True) if 0 < a < 1 and 0 < r < 1]
+    inside = [
+        (a, r)
+        for a, r, _ in zip(*det_curve(labels, scores), strict=True)
+        if 0 < a < 1 and 0 < r < 1
+    ]
     assert len(inside) > 50
     assert {(round(a, 6), round(r, 6)) for a, r in inside} <= ours
     assert np.isfinite(det_points(scores, labels)).all()
@@ -89,11 +94,15 @@ def test_a_higher_level_gives_a_wider_interval(random):
 
 
 def test_grouped_intervals_cover_the_truth_where_row_intervals_do_not(random):
-    # 30 subjects of 20 nearly equal rows each: 600 rows carry little more than 30 independent values.
+    # 30 subjects of 20 nearly equal rows each: 600 rows carry little more than 30 independent
+    # values.
     covered = {"rows": 0, "groups": 0}
     for _ in range(30):
         subjects = random.normal(size=30)
-        values, groups = np.repeat(subjects, 20) + 0.1 * random.normal(size=600), np.repeat(np.arange(30), 20)
+        values, groups = (
+            np.repeat(subjects, 20) + 0.1 * random.normal(size=600),
+            np.repeat(np.arange(30), 20),
+        )
         for name, chosen in (("rows", None), ("groups", groups)):
             low, high = bootstrap_interval(np.mean, values, groups=chosen)
             covered[name] += low <= 0 <= high
@@ -116,7 +125,9 @@ def test_groups_keep_their_rows_together_and_may_have_names(random):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_draws_without_a_second_class_are_left_out(random):
-    low, high = bootstrap_interval(lambda labels, scores: roc_auc_score(labels, scores), [0, 0, 1, 1], [0, 2, 1, 3])
+    low, high = bootstrap_interval(
+        lambda labels, scores: roc_auc_score(labels, scores), [0, 0, 1, 1], [0, 2, 1, 3]
+    )
     assert 0 <= low < high <= 1
 
 
@@ -140,12 +151,16 @@ def test_binary_logits_are_taken_as_one_column(random):
     labels = random.random(2000) < 1 / (1 + np.exp(-logits / 4))
     found = fit_temperature(logits, labels)
     assert found == pytest.approx(fit_temperature(np.stack([0 * logits, logits], axis=1), labels))
-    loss = {t: log_loss(labels, 1 / (1 + np.exp(-logits / t))) for t in (found, 0.9 * found, 1.1 * found)}
+    loss = {
+        t: log_loss(labels, 1 / (1 + np.exp(-logits / t)))
+        for t in (found, 0.9 * found, 1.1 * found)
+    }
     assert min(loss, key=loss.get) == found
 
 
 @pytest.mark.parametrize(
-    ("logits", "labels"), [([[1.0, 2.0]], [2]), ([[1.0, np.inf]], [1]), ([[1.0, 2.0]], [0, 1]), ([], [])]
+    ("logits", "labels"),
+    [([[1.0, 2.0]], [2]), ([[1.0, np.inf]], [1]), ([[1.0, 2.0]], [0, 1]), ([], [])],
 )
 def test_a_temperature_needs_logits_that_go_with_labels(logits, labels):
     with pytest.raises(InputError):

@@ -19,7 +19,9 @@ def names(folder: Path) -> list[str]:
 # One file
 
 
-@pytest.mark.parametrize("name", ["result.json", "two words", "line\nbreak", "🙂" * 50, "-dash", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["result.json", "two words", "line\nbreak", "🙂" * 50, "-dash", ".hidden"]
+)
 def test_a_file_is_written(tmp_path, name):
     with atomic_file(tmp_path / "new" / "folder" / name) as temporary:
         temporary.write_text("whole")
@@ -37,7 +39,9 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
     assert path.read_text() == "half"
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, InputError("source", "is bad")])
+@pytest.mark.parametrize(
+    "error", [ValueError, KeyboardInterrupt, SystemExit, InputError("source", "is bad")]
+)
 @pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
 def test_nothing_is_left_when_writing_fails(tmp_path, writer, error):
     kind = error if isinstance(error, type) else type(error)
@@ -97,7 +101,10 @@ def test_an_older_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_p
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail_for_new)
-    with pytest.raises(InputError, match="input/output error"), atomic_folder(tmp_path / "result") as temporary:
+    with (
+        pytest.raises(InputError, match="input/output error"),
+        atomic_folder(tmp_path / "result") as temporary,
+    ):
         (temporary / "new").touch()
     assert names(tmp_path) == ["result", "result/old"]
 
@@ -125,7 +132,10 @@ def test_a_file_in_the_way_is_told(tmp_path, writer):
 
 def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="cannot be written: is a directory"), atomic_file(tmp_path / "folder"):
+    with (
+        pytest.raises(InputError, match="cannot be written: is a directory"),
+        atomic_file(tmp_path / "folder"),
+    ):
         pass
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "file"):
@@ -162,13 +172,18 @@ def test_a_refusal_by_the_system_is_told_in_one_line(tmp_path, monkeypatch, writ
     monkeypatch.setattr(Path, "touch" if writer is atomic_file else "mkdir", refuse)
     with pytest.raises(InputError) as caught, writer(tmp_path / "result"):
         pass
-    assert caught.value.reason == "cannot be written: permission denied; choose another output folder or make room"
+    assert (
+        caught.value.reason
+        == "cannot be written: permission denied; choose another output folder or make room"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_is_told(tmp_path):
     with (
-        pytest.raises(InputError, match="no space left on device; choose another output folder or make room"),
+        pytest.raises(
+            InputError, match="no space left on device; choose another output folder or make room"
+        ),
         atomic_file(tmp_path / "result") as temporary,
     ):
         temporary.unlink()
@@ -179,11 +194,15 @@ def test_a_full_disk_is_told(tmp_path):
 
 @pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
 def test_running_out_of_room_leaves_nothing(tmp_path, writer):
-    """A limit on the size of files stands in for a small disk: the system itself refuses half way."""
+    """A limit on the size of files stands in for a small disk: the system itself refuses half
+    way."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     try:
-        with pytest.raises(InputError, match="file too large"), writer(tmp_path / "result") as temporary:
+        with (
+            pytest.raises(InputError, match="file too large"),
+            writer(tmp_path / "result") as temporary,
+        ):
             (temporary / "part" if temporary.is_dir() else temporary).write_bytes(bytes(1 << 20))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -230,7 +249,9 @@ def test_names_that_still_collide_are_numbered(tmp_path, monkeypatch):
     assert chosen("a/x", "b/x", "a-x", "c/a-x-2") == ["a-x", "b-x", "a-x-2", "a-x-2-2"]
 
 
-@pytest.mark.parametrize("sources", [["clips", "clips/x.mp4", "other/clips"], ["/", "/tmp"], ["a", "A", "b/a", "B/A"]])
+@pytest.mark.parametrize(
+    "sources", [["clips", "clips/x.mp4", "other/clips"], ["/", "/tmp"], ["a", "A", "b/a", "B/A"]]
+)
 def test_no_result_lies_inside_another(sources):
     found = chosen(*sources)
     assert len({name.casefold() for name in found}) == len(sources)

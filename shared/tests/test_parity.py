@@ -1,4 +1,5 @@
-"""The checker that every system's parity rests on: it must see a difference, and must not pass on nothing."""
+"""The checker that every system's parity rests on: it must see a difference, and must not pass on
+nothing."""
 
 import json
 import math
@@ -12,14 +13,25 @@ from safetensors.torch import save_file
 from vitrail.errors import InputError
 from vitrail.testing.parity import Comparison, compare, formula_tensor, main, read_pack, same
 
-PARITY = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[2] / "../shared/data")).parent / "parity"
+PARITY = (
+    Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[2] / "../shared/data")).parent
+    / "parity"
+)
 # The first values of full-size tensors as the official goldens state them.
 CHECK_VALUES = {
     ("fc.weight", (500, 2000)): [-0.011543208733201027, 0.01326586864888668, 0.0055266148410737514],
     ("fc.bias", (500,)): [-0.09988158196210861, -0.05488557741045952, -0.015440898947417736],
     ("backbone.stem.1.weight", (96,)): [0.816789984703064, 1.1043988466262817, 1.1977674961090088],
-    ("backbone.stages.0.blocks.0.gamma", (96,)): [0.25651466846466064, 0.20522388815879822, 0.2800101935863495],
-    ("encoder.features.0.weight", (16, 3, 3, 3)): [0.2634607255458832, -0.3160156309604645, -0.11013702303171158],
+    ("backbone.stages.0.blocks.0.gamma", (96,)): [
+        0.25651466846466064,
+        0.20522388815879822,
+        0.2800101935863495,
+    ],
+    ("encoder.features.0.weight", (16, 3, 3, 3)): [
+        0.2634607255458832,
+        -0.3160156309604645,
+        -0.11013702303171158,
+    ],
 }
 
 
@@ -54,10 +66,16 @@ def test_compare_holds_small_elements_to_their_own_bound():
     expected = torch.tensor([0.0, 1000.0])
     got = expected + torch.tensor([0.01, 0.5])
     found = compare("values", got, expected, rtol=1e-3, atol=1e-4)
-    assert not found.passed and found.error == pytest.approx(0.01) and found.tolerance == pytest.approx(1e-4)
+    assert (
+        not found.passed
+        and found.error == pytest.approx(0.01)
+        and found.tolerance == pytest.approx(1e-4)
+    )
 
 
-@pytest.mark.parametrize("got", [torch.tensor([math.nan]), torch.tensor([math.inf]), torch.zeros(1, 1), torch.zeros(0)])
+@pytest.mark.parametrize(
+    "got", [torch.tensor([math.nan]), torch.tensor([math.inf]), torch.zeros(1, 1), torch.zeros(0)]
+)
 def test_compare_fails_on_nan_infinity_and_another_shape(got):
     assert not compare("values", got, torch.zeros(1), rtol=1, atol=1).passed
 
@@ -102,7 +120,9 @@ def toy(tmp_path, monkeypatch) -> str:
         ([], "0 passed, 0 failed", 1),
     ],
 )
-def test_main_counts_and_ends_with_the_right_status(toy, tmp_path, capsys, errors, last_line, status):
+def test_main_counts_and_ends_with_the_right_status(
+    toy, tmp_path, capsys, errors, last_line, status
+):
     goldens = tmp_path / "goldens"
     goldens.mkdir()
     for number, error in enumerate(errors):

@@ -1,4 +1,5 @@
-"""The runner on a toy job: order, full batches, bounded memory, failures that stay where they belong."""
+"""The runner on a toy job: order, full batches, bounded memory, failures that stay where they
+belong."""
 
 import gc
 import weakref
@@ -23,10 +24,16 @@ class Sample:
 class Toy(Pipeline[Sample, list[int]]):
     """The source ``name.4`` gives four items that count up from 0, and its result is their doubles.
 
-    ``wrong`` maps a stage to the name of the source that fails there. ``sides`` maps a name to the sizes of its items.
+    ``wrong`` maps a stage to the name of the source that fails there. ``sides`` maps a name to the
+    sizes of its items.
     """
 
-    def __init__(self, wrong: dict[str, str] | None = None, sides: dict[str, list[int]] | None = None, error=None):
+    def __init__(
+        self,
+        wrong: dict[str, str] | None = None,
+        sides: dict[str, list[int]] | None = None,
+        error=None,
+    ):
         self.wrong, self.sides = wrong or {}, sides or {}
         self.error = error or InputError("toy", "is bad")
         self.batches: list[int] = []
@@ -89,7 +96,10 @@ class Toy(Pipeline[Sample, list[int]]):
 def outcomes(job: Toy, *names: str, batch_size: int = 4) -> dict[str, list[int] | str]:
     """What came of each source, by its name, in the order it came; a failure as its reason."""
     found = run(job, map(Path, names), batch_size=batch_size)
-    result = {path.stem: outcome.reason if isinstance(outcome, Failure) else outcome for path, outcome in found}
+    result = {
+        path.stem: outcome.reason if isinstance(outcome, Failure) else outcome
+        for path, outcome in found
+    }
     assert not any(sample.is_open for sample in job.samples)
     return result
 
@@ -219,9 +229,14 @@ def test_a_wrong_number_of_rows_is_a_failure():
 
 def test_an_error_of_our_own_making_is_told_as_such():
     long = ZeroDivisionError("line\n" * 100)
-    (_, failure), (_, good) = run(Toy({"collect": "a"}, error=long), [Path("a.1"), Path("b.1")], batch_size=1)
+    (_, failure), (_, good) = run(
+        Toy({"collect": "a"}, error=long), [Path("a.1"), Path("b.1")], batch_size=1
+    )
     assert failure.source == "a.1" and failure.error is long and good == [0]
-    assert failure.reason.startswith("unexpected ZeroDivisionError: line") and "\n" not in failure.reason
+    assert (
+        failure.reason.startswith("unexpected ZeroDivisionError: line")
+        and "\n" not in failure.reason
+    )
     assert len(failure.reason) <= 120 and failure.reason.endswith("--debug shows where")
 
 
@@ -243,5 +258,12 @@ def test_a_consumer_that_stops_early_leaves_nothing_open():
 
 def test_progress_counts_every_item_once():
     heard = []
-    list(run(Toy(), map(Path, ["a.5", "b.3"]), batch_size=4, on_progress=lambda path, n: heard.append((path.stem, n))))
+    list(
+        run(
+            Toy(),
+            map(Path, ["a.5", "b.3"]),
+            batch_size=4,
+            on_progress=lambda path, n: heard.append((path.stem, n)),
+        )
+    )
     assert heard == [("a", 4), ("a", 1), ("b", 3)]

@@ -110,7 +110,14 @@ def test_what_is_only_said_of_a_run_changes_no_checksum(write):
 
 def test_overrides_are_yaml_values(write):
     recipe = load_recipe(
-        write(GOOD), ["optim.lr=2e-4", "data.augment=true", "data.sizes=[1, 2]", "teacher.depth=7", "budget={steps: 3}"]
+        write(GOOD),
+        [
+            "optim.lr=2e-4",
+            "data.augment=true",
+            "data.sizes=[1, 2]",
+            "teacher.depth=7",
+            "budget={steps: 3}",
+        ],
     )
     assert (recipe.optim.lr, recipe.data.augment, recipe.data.sizes) == (2e-4, True, (1, 2))
     assert recipe.teacher.depth == 7
@@ -135,15 +142,27 @@ def test_overrides_are_yaml_values(write):
         ("optim.lr=1e999", "r.yaml: optim.lr: must be a finite number, not inf"),
         ("optim.lr=-1", "r.yaml: optim.lr: must be greater than 0, not -1"),
         ("optim.batch_size=1.5", "r.yaml: optim.batch_size: must be a valid integer, not 1.5"),
-        ("optim.schedule=cosin", "r.yaml: optim.schedule: must be 'cosine' or 'constant', not 'cosin'"),
+        (
+            "optim.schedule=cosin",
+            "r.yaml: optim.schedule: must be 'cosine' or 'constant', not 'cosin'",
+        ),
         ("data.augment=yes", "r.yaml: data.augment: must be a valid boolean, not 'yes'"),
         ("data=3", "r.yaml: data: must be a section of keys"),
         ("budget.steps=5", "r.yaml: budget: needs exactly one of epochs, steps, minutes"),
         ("budget={}", "r.yaml: budget: needs exactly one of epochs, steps, minutes"),
         ("monitor={mode: max}", "r.yaml: monitor.metric: this key is missing"),
-        ("monitor.metric=test/auc", "r.yaml: monitor.metric: must match pattern '^val/', not 'test/auc'"),
-        ("data.path=${VITRAIL_DATA}/../x", "r.yaml: data.path: leads out of the data folder; leave out '..'"),
-        ("data.path=a/${HOME}", "r.yaml: data.path: only a leading ${VITRAIL_DATA} is expanded; not 'a/${HOME}'"),
+        (
+            "monitor.metric=test/auc",
+            "r.yaml: monitor.metric: must match pattern '^val/', not 'test/auc'",
+        ),
+        (
+            "data.path=${VITRAIL_DATA}/../x",
+            "r.yaml: data.path: leads out of the data folder; leave out '..'",
+        ),
+        (
+            "data.path=a/${HOME}",
+            "r.yaml: data.path: only a leading ${VITRAIL_DATA} is expanded; not 'a/${HOME}'",
+        ),
         ("system=nothing-like-it", "r.yaml: system: no system of this name is installed; "),
         ("seed", "seed: is no override; write key.path=value"),
         ("seed.x=1", "r.yaml: seed: must be a valid integer"),
@@ -159,20 +178,31 @@ def test_a_fault_is_one_line_with_the_path_of_its_key(write, override, line):
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden", "x" * 101, "a\nb"])
 def test_a_name_that_could_lead_out_of_the_run_folder_is_refused(write, name):
-    assert fault(write(GOOD), f"name={write_yaml(name)}").startswith("r.yaml: name: must match pattern")
+    assert fault(write(GOOD), f"name={write_yaml(name)}").startswith(
+        "r.yaml: name: must match pattern"
+    )
 
 
 def test_an_unknown_key_is_named_before_what_it_leaves_missing(write):
-    assert fault(write(GOOD.replace("lr:", "lrr:"))) == "r.yaml: optim.lrr: unknown key; did you mean lr?"
+    assert (
+        fault(write(GOOD.replace("lr:", "lrr:")))
+        == "r.yaml: optim.lrr: unknown key; did you mean lr?"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         (GOOD + "seed: 1\nseed: 2\n", "r.yaml: seed: this key stands twice; see line 8"),
-        (GOOD.replace("lr: 1e-3", "lr: 1, lr: 2"), "r.yaml: optim.lr: this key stands twice; see line 4"),
+        (
+            GOOD.replace("lr: 1e-3", "lr: 1, lr: 2"),
+            "r.yaml: optim.lr: this key stands twice; see line 4",
+        ),
         ("a: &a [1]\nb: *a\n", "r.yaml: line 2: aliases are not taken, write the value out"),
-        ("a: !!python/object/apply:os.system [ls]", "r.yaml: line 1: tags are not taken, leave it out"),
+        (
+            "a: !!python/object/apply:os.system [ls]",
+            "r.yaml: line 1: tags are not taken, leave it out",
+        ),
         ("!!python/name:os.system", "r.yaml: line 1: tags are not taken, leave it out"),
         ("a: !!int 3", "r.yaml: line 1: tags are not taken, leave it out"),
         ("[" * 100_000, "r.yaml: line 1: nested deeper than 20"),
@@ -195,7 +225,9 @@ def test_hostile_yaml_is_refused_in_one_line(write, text, line):
 
 
 def test_an_alias_bomb_costs_nothing(write):
-    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+    bomb = "a0: &a0 [x, x]\n" + "".join(
+        f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)
+    )
     assert "aliases are not taken" in fault(write(bomb))
 
 
@@ -207,13 +239,43 @@ def test_a_path_that_is_no_file_is_named(tmp_path):
 def test_only_yaml_1_2_words_and_numbers_are_more_than_strings():
     text = b"[no, on, 2020-01-01, 010, 1_000, '1', 1e-3, .5, null, ~, true, 1:30, <<, 99999999999999999999]"
     assert read_yaml(text, "x") == [
-        *("no", "on", "2020-01-01", 10, "1_000", "1", 1e-3, 0.5, None, None, True, "1:30", "<<", 1e20)
+        *(
+            "no",
+            "on",
+            "2020-01-01",
+            10,
+            "1_000",
+            "1",
+            1e-3,
+            0.5,
+            None,
+            None,
+            True,
+            "1:30",
+            "<<",
+            1e20,
+        )
     ]
 
 
 def test_written_yaml_reads_back():
     content = {
-        "a": ["no", "1e-3", "010", 1e-5, None, True, "", "~", 3, "2020-01-01", "é", "x: y", "null", "="],
+        "a": [
+            "no",
+            "1e-3",
+            "010",
+            1e-5,
+            None,
+            True,
+            "",
+            "~",
+            3,
+            "2020-01-01",
+            "é",
+            "x: y",
+            "null",
+            "=",
+        ],
         "b": {},
     }
     assert read_yaml(write_yaml(content).encode(), "x") == content

@@ -1,4 +1,5 @@
-"""Reports: tables three ways, charts that hold their shape, pages that need nothing and leak nothing."""
+"""Reports: tables three ways, charts that hold their shape, pages that need nothing and leak
+nothing."""
 
 import base64
 import csv
@@ -69,7 +70,9 @@ def full_page(name="clip.mp4"):
     page.text(name)
     page.table(Table(name, [name, "score"], [[name, 0.5]]))
     series = Series(name, [0, 1, 2], [0.1, 0.9, 0.4])
-    page.chart(Chart(name, [series], y_label=name, threshold=0.5, shaded=[(0, 1)], shaded_label=name))
+    page.chart(
+        Chart(name, [series], y_label=name, threshold=0.5, shaded=[(0, 1)], shaded_label=name)
+    )
     page.picture(pattern(), name)
     page.gallery([(pattern(seed=1), name), (pattern(seed=2), "")])
     return page
@@ -81,7 +84,9 @@ def test_hostile_names_are_text_and_nothing_else(tmp_path, name):
     html = (tmp_path / "report.html").read_text("utf-8")
     hostile, harmless = Elements(html), Elements(full_page().html())
     assert [tag for tag, _ in hostile.found] == [tag for tag, _ in harmless.found]
-    assert [set(attributes) for _, attributes in hostile.found] == [set(attributes) for _, attributes in harmless.found]
+    assert [set(attributes) for _, attributes in hostile.found] == [
+        set(attributes) for _, attributes in harmless.found
+    ]
     assert hostile.open == []
     assert not set(html) & set("\0\x1b\u202e\udcff")
 
@@ -92,7 +97,9 @@ def test_a_page_runs_nothing_and_fetches_nothing():
     tags = {tag for tag, _ in elements.found}
     assert not tags & {"script", "iframe", "object", "embed", "link", "form", "a", "base"}
     for _, attributes in elements.found:
-        assert not any(name.startswith("on") or name in ("style", "href", "srcset") for name in attributes)
+        assert not any(
+            name.startswith("on") or name in ("style", "href", "srcset") for name in attributes
+        )
         assert attributes.get("src", "data:image/webp;").startswith("data:image/webp;")
     assert not re.search(r"https?:|url\(|@import", html)
 
@@ -101,7 +108,9 @@ def test_the_policy_admits_this_style_sheet_only():
     html = full_page().html()
     style = re.search("<style>(.*?)</style>", html, re.DOTALL)[1]
     policy = re.search('Content-Security-Policy" content="(.*?)"', html)[1]
-    assert f"style-src 'sha256-{base64.b64encode(sha256(style.encode()).digest()).decode()}'" in policy
+    assert (
+        f"style-src 'sha256-{base64.b64encode(sha256(style.encode()).digest()).decode()}'" in policy
+    )
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert "prefers-color-scheme: dark" in style
     assert "@media print" in style
@@ -109,7 +118,9 @@ def test_the_policy_admits_this_style_sheet_only():
 
 def pictures(page):
     sources = [attributes["src"] for tag, attributes in Elements(page.html()).found if tag == "img"]
-    return [Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) for source in sources]
+    return [
+        Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) for source in sources
+    ]
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3), (20, 30, 4), (1, 1, 3), (1, 3000, 3)])
@@ -134,7 +145,11 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-ROWS = [['a, "quoted"', 3, 0.123456789, None], ["line\nbreak", -1, math.nan, True], ["[red]x[/]", 20, 1e-9, False]]
+ROWS = [
+    ['a, "quoted"', 3, 0.123456789, None],
+    ["line\nbreak", -1, math.nan, True],
+    ["[red]x[/]", 20, 1e-9, False],
+]
 TABLE = Table("Result", ["name", "count", "score", "seen"], ROWS)
 
 
@@ -156,7 +171,12 @@ def test_table_in_the_terminal_shows_text_as_it_is():
 
 def test_table_as_html_aligns_numbers():
     cells = Elements(TABLE.to_html()).found
-    assert [attributes.get("class") for tag, attributes in cells if tag == "th"] == [None, "number", "number", None]
+    assert [attributes.get("class") for tag, attributes in cells if tag == "th"] == [
+        None,
+        "number",
+        "number",
+        None,
+    ]
 
 
 def test_table_refuses_a_ragged_row():
@@ -171,7 +191,11 @@ def test_an_empty_table_is_a_header():
 
 
 def parts(chart, tag, kind):
-    return [element for element in ElementTree.fromstring(chart.to_svg()).iter(tag) if element.get("class") == kind]
+    return [
+        element
+        for element in ElementTree.fromstring(chart.to_svg()).iter(tag)
+        if element.get("class") == kind
+    ]
 
 
 def points(chart, kind="s0"):
@@ -182,7 +206,9 @@ def points(chart, kind="s0"):
 
 
 def test_chart_places_values_proportionally():
-    chart = Chart("c", [Series("a", [0, 5, 10], [0, 0.5, 1])], y_range=(0, 1), threshold=0.5, shaded=[(5, 10)])
+    chart = Chart(
+        "c", [Series("a", [0, 5, 10], [0, 0.5, 1])], y_range=(0, 1), threshold=0.5, shaded=[(5, 10)]
+    )
     ((first, middle, last),) = points(chart)
     assert middle == pytest.approx(((first[0] + last[0]) / 2, (first[1] + last[1]) / 2), abs=0.11)
     assert first[1] > last[1]
@@ -233,8 +259,15 @@ def test_a_long_series_keeps_its_peaks_and_gaps():
 def test_odd_charts_stay_inside_the_picture(chart):
     svg = ElementTree.fromstring(chart.to_svg())
     _, _, width, height = map(float, svg.get("viewBox").split())
-    limits = dict.fromkeys(("x", "x1", "x2", "cx", "width"), width) | dict.fromkeys(("y", "y1", "y2", "cy"), height)
-    places = [(name, float(value)) for element in svg.iter() for name, value in element.items() if name in limits]
+    limits = dict.fromkeys(("x", "x1", "x2", "cx", "width"), width) | dict.fromkeys(
+        ("y", "y1", "y2", "cy"), height
+    )
+    places = [
+        (name, float(value))
+        for element in svg.iter()
+        for name, value in element.items()
+        if name in limits
+    ]
     assert places
     assert all(0 <= value <= limits[name] for name, value in places)
 
@@ -248,4 +281,7 @@ def test_time_ticks_are_few_and_inside(span):
 
 def test_a_table_is_strict_json():
     table = Table("t", ("a", "b"), [(1, float("nan")), (0.5, None)])
-    assert json.loads(json.dumps(table.to_dict(), allow_nan=False))["rows"] == [[1, None], [0.5, None]]
+    assert json.loads(json.dumps(table.to_dict(), allow_nan=False))["rows"] == [
+        [1, None],
+        [0.5, None],
+    ]

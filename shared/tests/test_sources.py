@@ -9,7 +9,15 @@ import pytest
 from vitrail.errors import InputError
 from vitrail.sources import expand_sources, natural_sorted, picture_files, require_file, sha256
 
-ODD_NAMES = ["two words.mp4", "line\nbreak.mp4", "🙂.mp4", "-dash.mp4", "a[1].mp4", "100%25.mp4", "ü?.mp4"]
+ODD_NAMES = [
+    "two words.mp4",
+    "line\nbreak.mp4",
+    "🙂.mp4",
+    "-dash.mp4",
+    "a[1].mp4",
+    "100%25.mp4",
+    "ü?.mp4",
+]
 
 
 @pytest.fixture
@@ -27,7 +35,11 @@ def test_a_name_that_exists_is_taken_as_it_stands(folder, name):
 
 
 def test_patterns_expand_in_natural_order(folder):
-    assert expand_sources(["clip*.mp4"]) == [Path("clip1.mp4"), Path("clip2.mp4"), Path("clip10.mp4")]
+    assert expand_sources(["clip*.mp4"]) == [
+        Path("clip1.mp4"),
+        Path("clip2.mp4"),
+        Path("clip10.mp4"),
+    ]
     (folder / "deep" / "er").mkdir(parents=True)
     (folder / "deep" / "er" / "clip7.mp4").touch()
     assert Path("deep/er/clip7.mp4") in expand_sources(["**/clip*.mp4"])
@@ -72,7 +84,9 @@ def test_require_file_names_the_trouble(tmp_path):
         require_file(tmp_path / ("x" * 5000))
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user"
+)
 def test_require_file_without_permission(tmp_path):
     path = tmp_path / "secret.mp4"
     path.write_bytes(b"x")
@@ -82,7 +96,10 @@ def test_require_file_without_permission(tmp_path):
 
 
 def test_natural_order():
-    ordered = [Path(name) for name in ("a/1.png", "a/9.png", "a/10.png", "a/x1.png", "a/x10.png", "b/2.png")]
+    ordered = [
+        Path(name)
+        for name in ("a/1.png", "a/9.png", "a/10.png", "a/x1.png", "a/x10.png", "b/2.png")
+    ]
     assert natural_sorted(sorted(ordered, reverse=True)) == ordered
 
 
@@ -95,7 +112,9 @@ def test_sha256_of_a_folder_covers_its_pictures_only(tmp_path):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "sub.png").mkdir()
     digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a.JPG", "b.png")}
-    expected = hashlib.sha256("".join(f"{name}\0{digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
+    expected = hashlib.sha256(
+        "".join(f"{name}\0{digests[name]}\n" for name in sorted(digests)).encode()
+    ).hexdigest()
     assert sha256(tmp_path) == expected
     assert [path.name for path in picture_files(tmp_path)] == ["a.JPG", "b.png"]
     (tmp_path / "notes.txt").write_bytes(b"changed")

@@ -39,7 +39,12 @@ class Task(training.Task):
         self.rates, self.states = [], []
 
     def train_dataloader(self):
-        return DataLoader(line(seed=0), self.recipe.optim.batch_size, shuffle=True, num_workers=self.recipe.workers)
+        return DataLoader(
+            line(seed=0),
+            self.recipe.optim.batch_size,
+            shuffle=True,
+            num_workers=self.recipe.workers,
+        )
 
     def val_dataloader(self):
         return DataLoader(line(seed=1), 64)
@@ -57,7 +62,11 @@ class Task(training.Task):
             self.log("val/score", self.scores[len(self.states) - 1])
 
     def weights(self):
-        return self.net.state_dict(), {"system": "toy", "architecture": "line", "config": {"width": 8}}
+        return self.net.state_dict(), {
+            "system": "toy",
+            "architecture": "line",
+            "config": {"width": 8},
+        }
 
 
 def line(seed: int) -> TensorDataset:
@@ -98,7 +107,9 @@ def learned(path) -> dict:
 
 
 def equal(first: dict, second: dict) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def fail(loss):
@@ -128,7 +139,11 @@ def test_a_run_learns_and_leaves_all_that_is_needed_to_trust_it(tmp_path, toy):
     path = training.train(wanted, tmp_path)
     state, metadata = weights.read_state(path)
     assert state["0.weight"].shape == (8, 4)
-    assert (metadata["system"], metadata["config"], metadata["recipe"]) == ("toy", {"width": 8}, "line")
+    assert (metadata["system"], metadata["config"], metadata["recipe"]) == (
+        "toy",
+        {"width": 8},
+        "line",
+    )
     assert metadata["recipe_sha256"] == wanted.sha256
     run = record(tmp_path)
     history = [point["val/loss"] for point in run["history"]]
@@ -158,7 +173,9 @@ def test_a_seed_decides_the_outcome(tmp_path):
         (16, fail, RuntimeError),
     ],
 )
-def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, monkeypatch, workers, step, event, error):
+def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
+    tmp_path, monkeypatch, workers, step, event, error
+):
     whole = learned(training.train(recipe(workers=workers), tmp_path / "whole"))
     with monkeypatch.context() as patch, pytest.raises(error):
         patch.setattr(Task, "at_step", {step: event})
@@ -172,7 +189,10 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, monkey
 @pytest.mark.parametrize("budget", [{"epochs": 2}, {"steps": 16}])
 def test_a_run_stopped_within_its_first_epoch_goes_on(tmp_path, toy, monkeypatch, event, budget):
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with monkeypatch.context() as patch, pytest.raises(VitrailError, match="interrupted; the same command continues"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(VitrailError, match="interrupted; the same command continues"),
+    ):
         patch.setattr(Task, "at_step", {5: event})
         training.train(recipe(budget=budget), tmp_path)
     assert (tmp_path / "last.ckpt").exists()
@@ -187,7 +207,10 @@ def test_the_best_weights_by_the_monitor_are_kept(tmp_path, toy, monkeypatch, mo
     monkeypatch.setattr(Task, "scores", [0.3, 0.9, 0.1])
     path = training.train(recipe(monitor=("val/score", mode)), tmp_path)
     kept = learned(path)
-    errors = [max((kept[name] - state[name]).abs().max().item() for name in kept) for state in toy.task.states]
+    errors = [
+        max((kept[name] - state[name]).abs().max().item() for name in kept)
+        for state in toy.task.states
+    ]
     assert errors.index(min(errors)) == best
     assert record(tmp_path)["best"]["step"] == 8 * (best + 1)
 
@@ -203,7 +226,9 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path, monkeypatch):
 
 
 def test_a_monitor_that_nobody_measures_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"^monitor.metric: val/auk is not measured; there is val/loss$"):
+    with pytest.raises(
+        UsageError, match=r"^monitor.metric: val/auk is not measured; there is val/loss$"
+    ):
         training.train(recipe(monitor=("val/auk", "max")), tmp_path)
 
 
@@ -236,7 +261,9 @@ def six_seconds_a_step(monkeypatch):
     monkeypatch.setattr(Task, "training_step", training_step)
 
 
-def test_a_budget_of_minutes_drives_the_schedule_and_survives_a_stop(tmp_path, toy, monkeypatch, six_seconds_a_step):
+def test_a_budget_of_minutes_drives_the_schedule_and_survives_a_stop(
+    tmp_path, toy, monkeypatch, six_seconds_a_step
+):
     timed = recipe(budget={"minutes": 1}, optim={"warmup": 0.2})
     training.train(timed, tmp_path / "whole")
     expected = [0.03 * rate(step / 10, warmup=0.2, schedule="cosine") for step in range(10)]
@@ -253,7 +280,9 @@ def test_a_budget_of_minutes_drives_the_schedule_and_survives_a_stop(tmp_path, t
 def test_the_rate_rises_over_the_warm_up_and_falls_to_zero():
     cosine = [rate(share, warmup=0.2, schedule="cosine") for share in (0, 0.1, 0.2, 0.6, 1)]
     assert cosine == pytest.approx([0, 0.5, 1, 0.5, 0])
-    assert [rate(share, warmup=0.2, schedule="constant") for share in (0.1, 0.2, 1)] == pytest.approx([0.5, 1, 1])
+    assert [
+        rate(share, warmup=0.2, schedule="constant") for share in (0.1, 0.2, 1)
+    ] == pytest.approx([0.5, 1, 1])
     assert rate(0, warmup=0, schedule="cosine") == 1
 
 
@@ -276,13 +305,18 @@ def test_vectors_are_not_decayed_and_frozen_parameters_are_left_out():
 def test_bfloat16_and_channels_last_train(tmp_path, toy, monkeypatch):
     def init(self, recipe, init=Task.__init__):
         init(self, recipe)
-        self.net.insert(0, nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.Conv2d(4, 4, 3, padding=1), nn.Flatten()))
+        self.net.insert(
+            0,
+            nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.Conv2d(4, 4, 3, padding=1), nn.Flatten()),
+        )
 
     monkeypatch.setattr(Task, "__init__", init)
     path = training.train(recipe(optim={"precision": "bf16"}), tmp_path)
     kernel = toy.task.net[0][1].weight
     assert kernel.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(learned(path)["0.1.weight"].float(), kernel.detach(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        learned(path)["0.1.weight"].float(), kernel.detach(), atol=1e-3, rtol=1e-3
+    )
 
 
 def test_a_folder_belongs_to_one_recipe_until_it_is_begun_again(tmp_path):

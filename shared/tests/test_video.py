@@ -1,4 +1,5 @@
-"""Reading videos: exact frames however they are asked for, and an honest word on what is missing."""
+"""Reading videos: exact frames however they are asked for, and an honest word on what is
+missing."""
 
 import json
 import os
@@ -46,7 +47,10 @@ def test_frames_are_those_of_a_full_decode(tmp_path, suffix, gop):
     assert reader.frame_count == len(reference) == 90
     assert reader.damage == []
     assert [frame.index for frame in frames] == list(range(90))
-    assert all(np.array_equal(frame.image, expected) for frame, expected in zip(frames, reference, strict=True))
+    assert all(
+        np.array_equal(frame.image, expected)
+        for frame, expected in zip(frames, reference, strict=True)
+    )
     assert np.allclose([frame.time for frame in frames], np.arange(90) / 25, atol=0.001)
     rng = np.random.default_rng(0)
     for size in (1, 2, 3, 5, 15):
@@ -57,17 +61,24 @@ def test_frames_are_those_of_a_full_decode(tmp_path, suffix, gop):
 
 
 def test_hidden_reference_frames_do_not_count(tmp_path):
-    path = write_clip(tmp_path / "clip.webm", moving_pattern(60), codec="libvpx", options={"g": "30"})
+    path = write_clip(
+        tmp_path / "clip.webm", moving_pattern(60), codec="libvpx", options={"g": "30"}
+    )
     with av.open(str(path)) as container:
         hidden = bytes(list(container.demux(video=0))[10])
     data = path.read_bytes()
     assert data.count(hidden) == 1
-    path.write_bytes(data.replace(hidden, bytes([hidden[0] & ~0x10]) + hidden[1:]))  # the bit that says "show"
+    path.write_bytes(
+        data.replace(hidden, bytes([hidden[0] & ~0x10]) + hidden[1:])
+    )  # the bit that says "show"
     reference = full_decode(path)
     reader, frames = read_all(path)
     assert reader.frame_count == len(reference) == 59
     assert reader.damage == []
-    assert all(np.array_equal(frame.image, expected) for frame, expected in zip(frames, reference, strict=True))
+    assert all(
+        np.array_equal(frame.image, expected)
+        for frame, expected in zip(frames, reference, strict=True)
+    )
     assert np.array_equal(next(reader.frames([47])).image, reference[47])
 
 
@@ -100,22 +111,39 @@ def test_repeated_indices_give_repeated_frames(tmp_path):
 def test_two_iterations_do_not_disturb_each_other(tmp_path):
     reader = open_video(write_clip(tmp_path / "clip.mp4", options={"g": "5"}))
     pairs = zip(reader.frames(range(20)), reader.frames(range(20)), strict=True)
-    assert [(first.index, second.index) for first, second in pairs] == [(index, index) for index in range(20)]
+    assert [(first.index, second.index) for first, second in pairs] == [
+        (index, index) for index in range(20)
+    ]
 
 
 def test_facts(tmp_path):
     reader = open_video(write_clip(tmp_path / "clip.mp4", moving_pattern(50, 96, 64), fps=20))
-    assert (reader.frame_count, reader.fps, reader.width, reader.height, reader.rotation) == (50, 20, 96, 64, 0)
+    assert (reader.frame_count, reader.fps, reader.width, reader.height, reader.rotation) == (
+        50,
+        20,
+        96,
+        64,
+        0,
+    )
     assert reader.duration == pytest.approx(2.5)
 
 
 def test_variable_rate_keeps_index_and_time(tmp_path):
     ticks = [0, 1, 2, 10, 11, 30, 31, 32, 60, 100]
-    path = write_clip(tmp_path / "clip.mp4", moving_pattern(10), times=ticks, options={"g": "4", "bf": "2"})
+    path = write_clip(
+        tmp_path / "clip.mp4", moving_pattern(10), times=ticks, options={"g": "4", "bf": "2"}
+    )
     reader, frames = read_all(path)
     assert [frame.index for frame in frames] == list(range(10))
     assert [frame.time for frame in frames] == pytest.approx([tick / 25 for tick in ticks])
-    assert [frame.index for frame in reader.frames_at([-1, 0, 0.41, 1.19, 1.21, 99])] == [0, 0, 3, 4, 5, 9]
+    assert [frame.index for frame in reader.frames_at([-1, 0, 0.41, 1.19, 1.21, 99])] == [
+        0,
+        0,
+        3,
+        4,
+        5,
+        9,
+    ]
 
 
 def test_times_count_from_the_first_frame(tmp_path):
@@ -137,7 +165,9 @@ def test_display_rotation_is_applied(tmp_path, turn, backend):
     assert (reader.width, reader.height) == ((96, 64) if turn == 180 else (64, 96))
     for frame, straight in zip(turned, reference, strict=True):
         difference = np.abs(frame.image.astype(int) - np.rot90(straight.image, turn // 90))
-        assert difference.max() <= (0 if backend == "pyav" else 40)  # decord turns before it restores the colours
+        assert difference.max() <= (
+            0 if backend == "pyav" else 40
+        )  # decord turns before it restores the colours
         assert difference.mean() < 3
 
 
@@ -156,9 +186,14 @@ def test_decord_gives_the_same_frames(tmp_path):
     pytest.importorskip("decord")
     path = write_clip(tmp_path / "clip.mp4", moving_pattern(60), options=GOPS["b-frames"])
     wanted = [0, 7, 31, 59]
-    ours, theirs = (list(open_video(path, backend).frames(wanted)) for backend in ("pyav", "decord"))
+    ours, theirs = (
+        list(open_video(path, backend).frames(wanted)) for backend in ("pyav", "decord")
+    )
     assert [frame.index for frame in theirs] == wanted
-    assert all(np.array_equal(a.image, b.image) and a.time == b.time for a, b in zip(ours, theirs, strict=True))
+    assert all(
+        np.array_equal(a.image, b.image) and a.time == b.time
+        for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def test_unknown_backend(tmp_path):
@@ -167,7 +202,9 @@ def test_unknown_backend(tmp_path):
 
 
 def test_index_in_front_and_file_cut(tmp_path):
-    path = write_clip(tmp_path / "clip.mp4", moving_pattern(60), options=GOPS["b-frames"], container_options=FRONT)
+    path = write_clip(
+        tmp_path / "clip.mp4", moving_pattern(60), options=GOPS["b-frames"], container_options=FRONT
+    )
     reference = full_decode(path)
     with av.open(str(path)) as container:
         first = next(container.demux(video=0))
@@ -200,7 +237,9 @@ def test_cut_matroska_is_told_by_its_duration(tmp_path):
 
 
 def test_damage_spoils_frames_up_to_the_next_key_frame_only(tmp_path):
-    path = write_clip(tmp_path / "clip.mp4", moving_pattern(60), options={"g": "20", "bf": "0", "crf": "10"})
+    path = write_clip(
+        tmp_path / "clip.mp4", moving_pattern(60), options={"g": "20", "bf": "0", "crf": "10"}
+    )
     reference = full_decode(path)
     with av.open(str(path)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
@@ -221,7 +260,9 @@ def test_damage_spoils_frames_up_to_the_next_key_frame_only(tmp_path):
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 def test_damaged_files_give_frames_or_a_reason(tmp_path, suffix):
     front = FRONT if suffix == "mp4" else None
-    data = write_clip(tmp_path / f"clip.{suffix}", options={"g": "8"}, container_options=front).read_bytes()
+    data = write_clip(
+        tmp_path / f"clip.{suffix}", options={"g": "8"}, container_options=front
+    ).read_bytes()
     path = tmp_path / f"damaged.{suffix}"
     outcomes = {"reason": 0, "told": 0, "whole": 0}
     for damaged in mutate_bytes(data, seed=3, count=200):
@@ -280,7 +321,8 @@ def test_frames_above_the_cap_are_refused(tmp_path):
 
 
 def mux(path, *, films=(), sound=False, cover=None):
-    """A file with several streams: ``films`` are iterables of frames; ``cover`` is the bytes of a JPEG picture."""
+    """A file with several streams: ``films`` are iterables of frames; ``cover`` is the bytes of a
+    JPEG picture."""
     with av.open(str(path), "w", format="mp4") as container:
         streams = [(container.add_stream("libx264", rate=25), list(frames)) for frames in films]
         for stream, frames in streams:
@@ -292,9 +334,16 @@ def mux(path, *, films=(), sound=False, cover=None):
             picture.pix_fmt, picture.time_base = "yuvj420p", Fraction(1, 90_000)
             picture.disposition = av.stream.Disposition.attached_pic
             packet = av.Packet(cover)
-            packet.stream, packet.pts, packet.dts, packet.time_base = picture, 0, 0, Fraction(1, 90_000)
+            packet.stream, packet.pts, packet.dts, packet.time_base = (
+                picture,
+                0,
+                0,
+                Fraction(1, 90_000),
+            )
         if voice:
-            noise = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+            noise = av.AudioFrame.from_ndarray(
+                np.zeros((1, 8000), np.float32), format="fltp", layout="mono"
+            )
             noise.sample_rate = 8000
             container.mux(chain(voice.encode(noise), voice.encode(None)))
         for stream, frames in streams:
@@ -306,7 +355,11 @@ def mux(path, *, films=(), sound=False, cover=None):
 
 
 def test_the_largest_moving_pictures_are_read(tmp_path):
-    path = mux(tmp_path / "two.mp4", films=[moving_pattern(5, 32, 32), moving_pattern(9, 96, 64)], sound=True)
+    path = mux(
+        tmp_path / "two.mp4",
+        films=[moving_pattern(5, 32, 32), moving_pattern(9, 96, 64)],
+        sound=True,
+    )
     reader, frames = read_all(path)
     assert (reader.width, reader.height, len(frames)) == (96, 64, 9)
     assert reader.damage == []
@@ -314,7 +367,10 @@ def test_the_largest_moving_pictures_are_read(tmp_path):
 
 def test_sound_only_with_and_without_a_cover(tmp_path):
     cover = write_picture(tmp_path / "cover.jpg").read_bytes()
-    for path in (mux(tmp_path / "plain.m4a", sound=True), mux(tmp_path / "art.m4a", sound=True, cover=cover)):
+    for path in (
+        mux(tmp_path / "plain.m4a", sound=True),
+        mux(tmp_path / "art.m4a", sound=True, cover=cover),
+    ):
         with pytest.raises(InputError, match="holds sound only"):
             open_video(path)
 
@@ -324,7 +380,10 @@ def test_sound_only_with_and_without_a_cover(tmp_path):
     [
         ("one.mp4", b"\0"),
         ("text.mp4", b"hello " * 1000),
-        ("list.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
+        (
+            "list.mp4",
+            b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",
+        ),
         ("script.mp4", b"ffconcat version 1.0\nfile 'clip.mp4'\n"),
         ("no_frames.mp4", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x08moov"),
     ],
@@ -340,7 +399,12 @@ def test_not_a_video(tmp_path, name, content):
 def test_pictures_folders_and_absences_are_not_videos(tmp_path, capfd):
     (tmp_path / "empty.mp4").touch()
     Path(write_picture(tmp_path / "photo.jpg")).rename(tmp_path / "photo.mp4")
-    cases = {"photo.mp4": "not a video", "empty.mp4": "is empty", "gone.mp4": "does not exist", ".": "is a folder"}
+    cases = {
+        "photo.mp4": "not a video",
+        "empty.mp4": "is empty",
+        "gone.mp4": "does not exist",
+        ".": "is a folder",
+    }
     for name, problem in cases.items():
         with pytest.raises(InputError, match=problem):
             open_video(tmp_path / name)
@@ -349,7 +413,9 @@ def test_pictures_folders_and_absences_are_not_videos(tmp_path, capfd):
 
 def test_odd_names_and_single_frames(tmp_path):
     for name in ("a b\n🙂.mp4", "-dash.mp4", "concat:x|y.mp4", "100%d.mp4"):
-        reader, frames = read_all(write_clip(tmp_path / name.replace(":", "_"), [pattern()]).rename(tmp_path / name))
+        reader, frames = read_all(
+            write_clip(tmp_path / name.replace(":", "_"), [pattern()]).rename(tmp_path / name)
+        )
         assert (reader.frame_count, len(frames), reader.duration) == (1, 1, pytest.approx(1 / 25))
 
 

@@ -76,7 +76,9 @@ def test_what_was_saved_comes_back(tmp_path, dtype):
 
 def test_shared_tensors_can_be_saved(tmp_path):
     weight = torch.ones(2, 2)
-    save(tmp_path / "tied.safetensors", {"a": weight, "b": weight, "c": weight.T}, {}, torch.float32)
+    save(
+        tmp_path / "tied.safetensors", {"a": weight, "b": weight, "c": weight.T}, {}, torch.float32
+    )
     assert set(read_state(tmp_path / "tied.safetensors")[0]) == {"a", "b", "c"}
 
 
@@ -90,11 +92,18 @@ def test_a_checkpoint_of_pytorch_is_read(tmp_path, wrapper):
 
 
 def test_a_trainers_checkpoint_is_read_with_numpys_numbers(tmp_path):
-    path, log = tmp_path / "trainer.pth", {"dice": [np.float64(0.5), np.float32(0.25)], "epochs": np.arange(3)}
+    path, log = (
+        tmp_path / "trainer.pth",
+        {"dice": [np.float64(0.5), np.float32(0.25)], "epochs": np.arange(3)},
+    )
     torch.save({"network_weights": network().state_dict(), "log": log, "epoch": np.int64(3)}, path)
     state, rest = read_checkpoint(path, "network_weights")
     assert state.keys() == network().state_dict().keys()
-    assert rest["epoch"] == 3 and rest["log"]["dice"] == [0.5, 0.25] and rest["log"]["epochs"].tolist() == [0, 1, 2]
+    assert (
+        rest["epoch"] == 3
+        and rest["log"]["dice"] == [0.5, 0.25]
+        and rest["log"]["epochs"].tolist() == [0, 1, 2]
+    )
     with pytest.raises(InputError, match="no tensors under weights"):
         read_checkpoint(path, "weights")
 
@@ -134,13 +143,19 @@ def test_keys_that_do_not_fit_are_counted_and_named():
     state |= {f"extra.{n}": torch.zeros(1) for n in range(5)} | {"2.weight": torch.zeros(2, 9)}
     with pytest.raises(InputError) as caught:
         load_into(network(), state, subject="toy.pth")
-    assert caught.value.problem == "does not fit this network: 2 missing, 5 unexpected, 1 of another shape"
+    assert (
+        caught.value.problem
+        == "does not fit this network: 2 missing, 5 unexpected, 1 of another shape"
+    )
     assert caught.value.remedy == "0.weight, 0.bias, extra.0, extra.1, extra.2, 2.weight"
     assert str(caught.value).startswith("toy.pth: does not fit this network: 2 missing, 5")
 
 
 def test_nothing_is_loaded_where_one_key_does_not_fit():
-    module, state = network(), {name: torch.zeros_like(tensor) for name, tensor in network().state_dict().items()}
+    module, state = (
+        network(),
+        {name: torch.zeros_like(tensor) for name, tensor in network().state_dict().items()},
+    )
     del state["2.bias"]
     with pytest.raises(InputError):
         load_into(module, state)
@@ -175,7 +190,9 @@ def test_places_that_hold_no_file_are_told(tmp_path):
     refused(tmp_path / ("x" * 5000), "cannot be read")
 
 
-@pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, {"a": torch.ones(1), "b": "text"}, {1: torch.ones(1)}])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {}, {"epoch": 3}, {"a": torch.ones(1), "b": "text"}, {1: torch.ones(1)}]
+)
 def test_a_checkpoint_without_a_state_dict_is_refused(tmp_path, content):
     refused(checkpoint(tmp_path / "w.pth", content), "holds no state dict")
 
@@ -185,7 +202,9 @@ def test_tensors_that_are_not_plain_are_refused(tmp_path, tensor):
     refused(checkpoint(tmp_path / "w.pth", {"a": tensor}), "holds no state dict")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), complex(0, float("nan"))])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -float("inf"), complex(0, float("nan"))]
+)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_values_that_are_not_finite_are_refused(tmp_path, value, suffix):
     state = {"good": torch.ones(3), "bad": torch.tensor([0.0, value, 1.0])}
@@ -212,7 +231,9 @@ def test_metadata_that_is_no_table_is_refused(tmp_path, metadata):
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_code_in_a_bare_pickle_does_not_run(tmp_path, protocol):
-    (tmp_path / "w.pth").write_bytes(pickle.dumps({"state_dict": Canary(tmp_path / "canary")}, protocol))
+    (tmp_path / "w.pth").write_bytes(
+        pickle.dumps({"state_dict": Canary(tmp_path / "canary")}, protocol)
+    )
     refused(tmp_path / "w.pth", "can run code")
     assert not (tmp_path / "canary").exists()
 
@@ -227,7 +248,10 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path):
 
 def test_a_decompression_bomb_is_refused_unopened(tmp_path):
     bomb = tmp_path / "bomb.pth"
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data/0", "w") as member:
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("archive/data/0", "w") as member,
+    ):
         for _ in range(300):
             member.write(bytes(1 << 20))
     assert bomb.stat().st_size < 400_000
@@ -235,7 +259,10 @@ def test_a_decompression_bomb_is_refused_unopened(tmp_path):
 
 
 def test_a_compressed_checkpoint_is_refused(tmp_path):
-    refused(rezipped(checkpoint(tmp_path / "w.pth"), tmp_path / "z.pth", zipfile.ZIP_DEFLATED), "is compressed")
+    refused(
+        rezipped(checkpoint(tmp_path / "w.pth"), tmp_path / "z.pth", zipfile.ZIP_DEFLATED),
+        "is compressed",
+    )
 
 
 def test_a_directory_that_claims_more_than_the_file_holds_is_refused(tmp_path):
@@ -254,7 +281,10 @@ def test_a_tensor_of_terabytes_in_a_small_file_is_refused(tmp_path):
 
 def test_many_views_of_one_storage_are_refused(tmp_path):
     storage = torch.zeros(250_000)
-    refused(checkpoint(tmp_path / "w.pth", {f"w{n}": storage.view(-1) for n in range(200)}), "claims more values")
+    refused(
+        checkpoint(tmp_path / "w.pth", {f"w{n}": storage.view(-1) for n in range(200)}),
+        "claims more values",
+    )
 
 
 # Damaged files

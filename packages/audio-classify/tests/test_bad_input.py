@@ -29,7 +29,9 @@ def test_damaged_variants(network, suffix, tmp_path, capfd, monkeypatch):
         sources.append(tmp_path / f"{number}{suffix}")
         sources[-1].write_bytes(damaged)
     before = set(tmp_path.rglob("*"))
-    status = Batch("audio-classify", AudioPipeline(network, engine="eager", device="cpu"), 16, json=True).run(sources)
+    status = Batch(
+        "audio-classify", AudioPipeline(network, engine="eager", device="cpu"), 16, json=True
+    ).run(sources)
     printed = capfd.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     failed = [row for row in rows if row["status"] == "failed"]
@@ -55,7 +57,12 @@ def metadata(**changes) -> dict:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"labels": None}, {"features": {"sample_rate": 16000}}, {"features": {"colour": 1}}, {"config": {"depth": 3}}],
+    [
+        {"labels": None},
+        {"features": {"sample_rate": 16000}},
+        {"features": {"colour": 1}},
+        {"config": {"depth": 3}},
+    ],
 )
 def test_weights_whose_description_does_not_fit(changes, tmp_path):
     from audio_classify.networks import load_network

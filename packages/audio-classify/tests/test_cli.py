@@ -35,7 +35,9 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def classify(weights):
-    return lambda *arguments: call("audio_classify", *arguments, "--weights", weights, "--engine", "eager")
+    return lambda *arguments: call(
+        "audio_classify", *arguments, "--weights", weights, "--engine", "eager"
+    )
 
 
 def rows(outcome) -> list[dict]:
@@ -82,7 +84,9 @@ def test_a_live_stream_on_standard_input(classify, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Pipe((hiss(3) * 32767).astype("<i2").tobytes()))
     outcome = classify("-", "--begin", 0.1, "--keep", 0.1)
     assert outcome.status == 0, outcome.stderr
-    assert rows(outcome) and all(row.keys() == {"label", "start", "end", "probability"} for row in rows(outcome))
+    assert rows(outcome) and all(
+        row.keys() == {"label", "start", "end", "probability"} for row in rows(outcome)
+    )
 
 
 class Microphone:
@@ -100,7 +104,9 @@ class Microphone:
 
 
 def test_of_a_microphone_the_oldest_blocks_are_dropped(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "sounddevice", SimpleNamespace(InputStream=Microphone, PortAudioError=OSError))
+    monkeypatch.setitem(
+        sys.modules, "sounddevice", SimpleNamespace(InputStream=Microphone, PortAudioError=OSError)
+    )
     blocks = microphone_blocks(RATE)
     kept = [next(blocks) for _ in range(WAITING_BLOCKS)]
     assert np.array_equal(np.concatenate(kept), hiss(10)[-WAITING_BLOCKS * 1600 :])

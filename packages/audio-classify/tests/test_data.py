@@ -57,7 +57,10 @@ def test_a_list_with_other_columns(folder):
 
 def test_the_official_json(folder):
     source = folder / "list.json"
-    rows = [{"wav": "low/take0/0.wav", "labels": "/m/1,/m/2"}, {"wav": "high/take0/0.wav", "labels": "/m/3"}]
+    rows = [
+        {"wav": "low/take0/0.wav", "labels": "/m/1,/m/2"},
+        {"wav": "high/take0/0.wav", "labels": "/m/3"},
+    ]
     source.write_text(json.dumps({"data": rows}))
     assert [clip.label for clip in read_clips(source)] == ["/m/1", "/m/3"]
 
@@ -83,7 +86,9 @@ def test_a_split_keeps_groups_whole_and_is_always_the_same(folder):
 
 
 def test_statistics_leave_silence_out():
-    clip = torch.cat([torch.full((50, 128), SILENCE), torch.full((10, 128), -3.0), torch.full((10, 128), -5.0)])
+    clip = torch.cat(
+        [torch.full((50, 128), SILENCE), torch.full((10, 128), -3.0), torch.full((10, 128), -5.0)]
+    )
     mean, std = statistics([clip])
     assert mean == pytest.approx(-4) and std == pytest.approx(1, abs=1e-2)
 
@@ -109,8 +114,13 @@ def test_long_files_are_cut_without_loss(tmp_path):
 def test_batches_of_alike_lengths_hold_each_clip_once():
     lengths = torch.randperm(32).tolist()
     batches = list(AlikeLengths(lengths, 8))
-    assert sorted(number for batch in batches for number in batch) == list(range(32)) and len(batches) == 4
-    assert all(max(lengths[n] for n in batch) - min(lengths[n] for n in batch) == 7 for batch in batches)
+    assert (
+        sorted(number for batch in batches for number in batch) == list(range(32))
+        and len(batches) == 4
+    )
+    assert all(
+        max(lengths[n] for n in batch) - min(lengths[n] for n in batch) == 7 for batch in batches
+    )
 
 
 def test_a_batch_is_padded_with_silence():
@@ -121,7 +131,10 @@ def test_a_batch_is_padded_with_silence():
 
 def test_samples_change_with_augment_only():
     clips = [filterbank(torch.from_numpy(hiss(0.5)))]
-    plain, changed = Spectrograms(clips, 64, [2]), Spectrograms(clips, 64, [2], Augment(gain_db=10, tempo=0.3))
+    plain, changed = (
+        Spectrograms(clips, 64, [2]),
+        Spectrograms(clips, 64, [2], Augment(gain_db=10, tempo=0.3)),
+    )
     assert torch.equal(plain[0][0], plain[0][0]) and plain[0][1] == changed[0][1] == 2
     assert len({len(changed[0][0]) for _ in range(10)}) > 2
 
@@ -134,7 +147,9 @@ def test_every_change_leaves_a_spectrogram():
     }  # fmt: skip
     for name in Augment.model_fields:
         changed = Augment(**{name: strengths[name]})(clip, rng)
-        assert changed.shape[1] == 128 and changed.isfinite().all() and changed.min() >= SILENCE - 1e-3
+        assert (
+            changed.shape[1] == 128 and changed.isfinite().all() and changed.min() >= SILENCE - 1e-3
+        )
     assert torch.equal(Augment()(clip, rng), clip)
 
 
@@ -147,7 +162,9 @@ def test_warping_moves_a_tone_as_another_throat_would():
 
 
 def test_stretching_keeps_the_pitch_and_echo_only_adds():
-    clip = filterbank(torch.from_numpy(np.concatenate([tone(800, 0.2), np.zeros(4000, np.float32)])))
+    clip = filterbank(
+        torch.from_numpy(np.concatenate([tone(800, 0.2), np.zeros(4000, np.float32)]))
+    )
     assert len(augment.stretch(clip, 2.0)) == round(len(clip) / 2)
     assert augment.stretch(clip, 0.8).mean(0).argmax() == clip.mean(0).argmax()
     assert (augment.echo(clip, 0.3, 0.3) >= clip - 1e-3).all()

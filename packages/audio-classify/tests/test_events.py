@@ -12,7 +12,8 @@ def blocks(sound: np.ndarray, sizes) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "total, length, hop", [(1000, 100, 20), (1003, 100, 33), (99, 100, 20), (100, 100, 100), (1, 9, 3)]
+    "total, length, hop",
+    [(1000, 100, 20), (1003, 100, 33), (99, 100, 20), (100, 100, 100), (1, 9, 3)],
 )
 def test_windows_cover_everything_and_hold_the_right_samples(total, length, hop):
     sound = np.arange(total, dtype=np.float32)
@@ -29,11 +30,14 @@ def test_windows_cover_everything_and_hold_the_right_samples(total, length, hop)
 def test_windows_do_not_depend_on_the_blocks():
     sound = np.random.default_rng(0).random(5000).astype(np.float32)
     kinds = [
-        list(cut_windows(blocks(sound, sizes), 400, 130)) for sizes in ([5000], [13] * 400, [999, 1, 3000, 500, 500])
+        list(cut_windows(blocks(sound, sizes), 400, 130))
+        for sizes in ([5000], [13] * 400, [999, 1, 3000, 500, 500])
     ]
     for windows in kinds[1:]:
         assert [start for start, _ in windows] == [start for start, _ in kinds[0]]
-        assert all(np.array_equal(a.samples, b.samples) for a, b in zip(windows, kinds[0], strict=True))
+        assert all(
+            np.array_equal(a.samples, b.samples) for a, b in zip(windows, kinds[0], strict=True)
+        )
 
 
 def test_no_sound_gives_no_window():
@@ -42,7 +46,10 @@ def test_no_sound_gives_no_window():
 
 def test_a_quiet_hum_is_silence_and_a_constant_too():
     hum = 1e-4 * np.sin(np.arange(1600))
-    assert Window(0, hum.astype(np.float32)).silent and Window(0, np.full(1600, 0.5, np.float32)).silent
+    assert (
+        Window(0, hum.astype(np.float32)).silent
+        and Window(0, np.full(1600, 0.5, np.float32)).silent
+    )
     assert not Window(0, (100 * hum).astype(np.float32)).silent
 
 
@@ -53,7 +60,10 @@ def test_moments_are_the_mean_of_the_windows_over_them():
     for start, end, value in given:
         rows += list(moments.add(start, end, np.array([value])))
     rows += list(moments.end())
-    cells = [[value for start, end, value in given if start <= 10 * cell + 5 < end] for cell in range(len(rows))]
+    cells = [
+        [value for start, end, value in given if start <= 10 * cell + 5 < end]
+        for cell in range(len(rows))
+    ]
     assert [row.item() for row in rows] == [np.mean(values) for values in cells]
     assert len(rows) in (4, 5)
 
@@ -105,5 +115,8 @@ def test_classes_are_followed_apart():
     tracker = EventTracker(["a", "b"], 0.5, Rule())
     rows = [[0.9, 0], [0.9, 0.9], [0.9, 0.9], [0, 0.9], [0, 0], [0, 0]]
     events = [event for row in rows for event in tracker.add(np.array(row))] + list(tracker.end(3))
-    assert [(event.label, event.start, event.end) for event in events] == [("a", 0, 1.5), ("b", 0.5, 2.0)]
+    assert [(event.label, event.start, event.end) for event in events] == [
+        ("a", 0, 1.5),
+        ("b", 0.5, 2.0),
+    ]
     assert events[0].to_dict() == {"label": "a", "start": 0.0, "end": 1.5, "probability": 0.9}

@@ -20,9 +20,13 @@ def spectrogram() -> torch.Tensor:
 def test_a_microphone_of_its_own_response_changes_nothing(spectrogram):
     response = torch.linspace(-3, 3, 128)
     assert torch.allclose(
-        CENTRED.normalise(spectrogram)[:, :97], CENTRED.normalise(spectrogram + response)[:, :97], atol=1e-5
+        CENTRED.normalise(spectrogram)[:, :97],
+        CENTRED.normalise(spectrogram + response)[:, :97],
+        atol=1e-5,
     )
-    assert not torch.allclose(PLAIN.normalise(spectrogram), PLAIN.normalise(spectrogram + response), atol=0.1)
+    assert not torch.allclose(
+        PLAIN.normalise(spectrogram), PLAIN.normalise(spectrogram + response), atol=0.1
+    )
 
 
 def test_padding_with_silence_changes_no_frame(spectrogram):
@@ -41,10 +45,14 @@ def test_pure_silence_is_finite(features):
     assert features.network_input(torch.zeros(RATE), exact=False).isfinite().all()
 
 
-@pytest.mark.parametrize(("exact", "after", "value"), [(True, False, 6 / 8), (True, True, 0.0), (False, False, None)])
+@pytest.mark.parametrize(
+    ("exact", "after", "value"), [(True, False, 6 / 8), (True, True, 0.0), (False, False, None)]
+)
 def test_what_is_padded(exact, after, value):
     sound = torch.from_numpy(np.float32(hiss(0.2, seed=2)))
-    image = Features(RATE, -6.0, 4.0, 64, pad_after_norm=after).network_input(sound, exact=exact, shortest=16)
+    image = Features(RATE, -6.0, 4.0, 64, pad_after_norm=after).network_input(
+        sound, exact=exact, shortest=16
+    )
     frames = len(PLAIN.raw(sound))
     assert len(image) == (64 if exact else frames)
     assert value is None or torch.all(image[frames:] == value)

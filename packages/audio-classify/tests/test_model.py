@@ -9,7 +9,13 @@ from vitrail.errors import UsageError
 
 SMALL = {"num_classes": 5, "num_frames": 96, "embed_dim": 32, "depth": 2, "num_heads": 2}
 CONV = {"stem": "conv", "stem_widths": (4, 8, 8), "patch": (16, 16), "stride": (16, 16)}
-VARIANTS = [{}, {"patch": (128, 2), "stride": (128, 1)}, {"class_tokens": 1}, {"pooling": "class"}, CONV]
+VARIANTS = [
+    {},
+    {"patch": (128, 2), "stride": (128, 1)},
+    {"class_tokens": 1},
+    {"pooling": "class"},
+    CONV,
+]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -30,7 +36,10 @@ def test_a_row_does_not_depend_on_the_others():
 def test_all_parameters_learn(variant):
     model = build_model("ssast", SMALL | variant)
     model(torch.randn(2, 96, 128)).square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0
+        for parameter in model.parameters()
+    )
 
 
 def test_frames_after_the_last_whole_patch_are_not_seen():

@@ -36,7 +36,12 @@ def ours_under_official_keys(config: dict, seed: int = 0) -> dict[str, torch.Ten
     """A random network's tensors, named as the release names them."""
     torch.manual_seed(seed)
     model = official.build(config)
-    names = {"trunk.": "v.", "head.": "mlp_head.", "discriminative.": "cpredlayer.", "generative.": "gpredlayer."}
+    names = {
+        "trunk.": "v.",
+        "head.": "mlp_head.",
+        "discriminative.": "cpredlayer.",
+        "generative.": "gpredlayer.",
+    }
     state = {}
     for key, value in model.state_dict().items():
         for ours, theirs in names.items():
@@ -47,13 +52,18 @@ def ours_under_official_keys(config: dict, seed: int = 0) -> dict[str, torch.Ten
 
 
 def write_golden(folder: Path) -> Path:
-    """A golden in the packs' format: a classifier with random weights under the official keys, dead ones among them."""
+    """A golden in the packs' format: a classifier with random weights under the official keys, dead
+    ones among them."""
     state = ours_under_official_keys(CLASSIFIER)
     model = official.build(CLASSIFIER).eval()
     model.load_state_dict(convert(state))
     image = torch.randn(2, 64, 128)
     with torch.inference_mode():
-        tensors = {"input.fbank": image, "output.logits_avgtok": model(image), "mid.tokens": model.trunk(image)}
+        tensors = {
+            "input.fbank": image,
+            "output.logits_avgtok": model(image),
+            "mid.tokens": model.trunk(image),
+        }
     tensors |= {f"weight.{key}": value for key, value in state.items()}
     save_file({key: value.clone() for key, value in tensors.items()}, folder / "one.safetensors")
     case = {"file": "one.safetensors", "config": CLASSIFIER | {"base": "one"}, "full_weights": True}
@@ -79,7 +89,10 @@ def test_a_value_that_nothing_answers_to_fails(tmp_path):
 
 @pytest.mark.parametrize("prefix", ["module.", ""])
 def test_convert_takes_both_prefixes_and_leaves_out_what_is_dead(prefix):
-    state = {prefix + key.removeprefix("module."): v for key, v in ours_under_official_keys(CLASSIFIER).items()}
+    state = {
+        prefix + key.removeprefix("module."): v
+        for key, v in ours_under_official_keys(CLASSIFIER).items()
+    }
     official.build(CLASSIFIER).load_state_dict(convert(state))
 
 
@@ -94,7 +107,9 @@ def test_unknown_and_foreign_keys_are_refused():
 
 
 @pytest.mark.parametrize("size", ["tiny", "small", "base", "base_nokd"])
-@pytest.mark.parametrize("patch, stride, frames", [((16, 16), 10, 1024), ((16, 16), 10, 512), ((128, 2), 1, 128)])
+@pytest.mark.parametrize(
+    "patch, stride, frames", [((16, 16), 10, 1024), ((16, 16), 10, 512), ((128, 2), 1, 128)]
+)
 def test_config_is_read_from_the_shapes(size, patch, stride, frames):
     config = {
         "model_size": size, "fshape": patch[0], "tshape": patch[1], "fstride": 128 if patch[0] == 128 else stride,
@@ -102,7 +117,10 @@ def test_config_is_read_from_the_shapes(size, patch, stride, frames):
     }  # fmt: skip
     with torch.device("meta"):
         model = official.build(config)
-        state = {key.replace("trunk.", "v.").replace("head.", "mlp_head."): v for key, v in model.state_dict().items()}
+        state = {
+            key.replace("trunk.", "v.").replace("head.", "mlp_head."): v
+            for key, v in model.state_dict().items()
+        }
     assert SSASTConfig(**read_config(state)) == model.config
 
 
@@ -116,7 +134,9 @@ def test_a_pretrained_checkpoint_gives_embeddings(tmp_path):
 def test_labels_come_from_a_file(tmp_path):
     path, names = tmp_path / "ast.pth", tmp_path / "names.csv"
     torch.save(ours_under_official_keys(CLASSIFIER | {"embed_dim": 64, "heads": 1}), path)
-    names.write_text("index,mid,display_name\n" + "".join(f'{n},/m/{n},"Sound, {n}"\n' for n in range(5)))
+    names.write_text(
+        "index,mid,display_name\n" + "".join(f'{n},/m/{n},"Sound, {n}"\n' for n in range(5))
+    )
     assert load_network(str(path)).labels[0] == "class 0"
     assert load_network(str(path), names).labels == tuple(f"Sound, {n}" for n in range(5))
     names.write_text("one\ntwo\n")
@@ -137,7 +157,12 @@ def test_a_trunk_to_start_from_is_resized(tmp_path):
 def test_the_port_of_transformers_gives_the_same_numbers(tmp_path):
     """AST as the library transformers saves it, computed by that library."""
     transformers = pytest.importorskip("transformers")
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1, "intermediate_size": 256}
+    sizes = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 1,
+        "intermediate_size": 256,
+    }
     config = transformers.ASTConfig(**sizes, max_length=64, num_labels=527)
     torch.manual_seed(0)
     port = transformers.ASTForAudioClassification(config).eval()

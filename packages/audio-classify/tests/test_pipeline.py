@@ -50,7 +50,9 @@ def test_fast_computes_nothing_for_padding_and_exact_pads(network):
     assert job(network).prepare(window).shape == (28, 128)
     exact = job(network, exact=True).prepare(window)
     assert exact.shape == (64, 128)
-    assert torch.allclose(exact[28:], torch.tensor(-network.features.mean / (2 * network.features.std)))
+    assert torch.allclose(
+        exact[28:], torch.tensor(-network.features.mean / (2 * network.features.std))
+    )
 
 
 def test_a_full_window_is_the_same_in_both_modes(network):
@@ -85,7 +87,9 @@ def test_a_stream_gives_the_events_of_the_file(listener, size):
     pipeline = job(listener, hop=0.1)
     sound = scene()
     live = list(listen(pipeline, iter(np.split(sound, range(size, len(sound), size)))))
-    assert sorted(live, key=lambda e: (e.start, e.end, e.label)) == list(pipeline.predict(sound).events)
+    assert sorted(live, key=lambda e: (e.start, e.end, e.label)) == list(
+        pipeline.predict(sound).events
+    )
 
 
 def test_a_stream_tells_of_an_event_soon_after_its_end(listener):
@@ -131,13 +135,21 @@ def test_embeddings_are_those_of_the_network(network):
     result = job(network, embed=True).predict(hiss(0.655))
     with torch.inference_mode():
         window = torch.from_numpy(hiss(0.655))
-        expected = network.module.embedding(network.features.network_input(window, exact=False)[None])
-    assert np.allclose(result.embeddings, expected.numpy(), atol=1e-5) and list(result.starts) == [0.0]
+        expected = network.module.embedding(
+            network.features.network_input(window, exact=False)[None]
+        )
+    assert np.allclose(result.embeddings, expected.numpy(), atol=1e-5) and list(result.starts) == [
+        0.0
+    ]
 
 
 def test_a_network_without_classes_gives_embeddings_alone():
     result = job(small_network(num_classes=0)).predict(hiss(1))
-    assert result.embeddings.shape[1] == 32 and result.events == () and result.to_dict()["label"] is None
+    assert (
+        result.embeddings.shape[1] == 32
+        and result.events == ()
+        and result.to_dict()["label"] is None
+    )
 
 
 @pytest.mark.parametrize("options", [{"hop": 1.0}, {"window": 0.3, "hop": 0.4}, {"hop": 0.001}])
@@ -147,7 +159,13 @@ def test_a_hop_that_leaves_gaps(network, options):
 
 
 @pytest.mark.parametrize(
-    "sound", [np.zeros(0, np.float32), np.zeros((2, 9), np.float32), np.zeros(9, np.int16), np.array([np.nan])]
+    "sound",
+    [
+        np.zeros(0, np.float32),
+        np.zeros((2, 9), np.float32),
+        np.zeros(9, np.int16),
+        np.array([np.nan]),
+    ],
 )
 def test_arrays_that_are_no_sound(network, sound):
     with pytest.raises(InputError, match="finite floating-point"):

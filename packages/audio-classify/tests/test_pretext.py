@@ -6,7 +6,14 @@ import torch
 from audio_classify.model import SSASTConfig
 from audio_classify.pretext import MaskedModel, clustered_mask, matching_loss, official_mask
 
-SMALL = {"num_frames": 64, "patch": (16, 16), "stride": (16, 16), "embed_dim": 32, "depth": 1, "num_heads": 2}
+SMALL = {
+    "num_frames": 64,
+    "patch": (16, 16),
+    "stride": (16, 16),
+    "embed_dim": 32,
+    "depth": 1,
+    "num_heads": 2,
+}
 CONV = {"stem": "conv", "stem_widths": (4, 4, 4)}
 
 
@@ -82,7 +89,9 @@ def test_the_loss_is_the_sum_of_its_parts_and_falls():
     losses = []
     for _ in range(30):
         loss = network(clip, masked)
-        assert loss.total.item() == pytest.approx((loss.discriminative + 10 * loss.generative).item())
+        assert loss.total.item() == pytest.approx(
+            (loss.discriminative + 10 * loss.generative).item()
+        )
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()

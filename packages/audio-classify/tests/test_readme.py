@@ -47,12 +47,16 @@ def few_sounds(workplace) -> Path:
     (workplace / "audio").mkdir()
     for name in ("esc10", "fsdd"):
         head, *rows = (folder / f"{name}.csv").read_text().splitlines()
-        (workplace / "audio" / f"{name}.csv").write_text("\n".join([head, *rows[:: len(rows) // 30]]) + "\n")
+        (workplace / "audio" / f"{name}.csv").write_text(
+            "\n".join([head, *rows[:: len(rows) // 30]]) + "\n"
+        )
         (workplace / "audio" / name).symlink_to(folder / name)
     return workplace
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))])
+@pytest.mark.parametrize(
+    "line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))]
+)
 def test_a_recipe(few_sounds, line, monkeypatch):
     monkeypatch.setenv("VITRAIL_DATA", str(few_sounds))
     words = shlex.split(line, comments=True)[1:]

@@ -16,13 +16,17 @@ def results():
     job = AudioPipeline(small_network(), Options(embed=True), engine="eager", device="cpu")
     sounds = [tone(200, 2), tone(5000, 2), silence(1), hiss(1)]
     found = [job.predict(sound) for sound in sounds]
-    return [type(one)(**{**vars(one), "source": f"{number}.wav"}) for number, one in enumerate(found)]
+    return [
+        type(one)(**{**vars(one), "source": f"{number}.wav"}) for number, one in enumerate(found)
+    ]
 
 
 def test_the_clip_itself_is_nearest(results):
     rows = nearest(results[1], results, 3)
     assert rows[0]["source"] == "1.wav" and rows[0]["similarity"] > 0.99
-    assert [row["similarity"] for row in rows] == sorted((row["similarity"] for row in rows), reverse=True)
+    assert [row["similarity"] for row in rows] == sorted(
+        (row["similarity"] for row in rows), reverse=True
+    )
     assert "2.wav" not in {row["source"] for row in rows}
 
 

@@ -1,4 +1,5 @@
-"""What training writes is what the command loads; every way of adapting learns and is merged without a trace."""
+"""What training writes is what the command loads; every way of adapting learns and is merged
+without a trace."""
 
 from pathlib import Path
 
@@ -20,7 +21,14 @@ from vitrail.training.loop import train
 from vitrail.training.recipe import load_recipe
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "audio-classify"
-CONFIG = {"num_frames": 32, "embed_dim": 16, "depth": 1, "num_heads": 1, "patch": [16, 16], "stride": [16, 16]}
+CONFIG = {
+    "num_frames": 32,
+    "embed_dim": 16,
+    "depth": 1,
+    "num_heads": 1,
+    "patch": [16, 16],
+    "stride": [16, 16],
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,9 @@ def sounds(tmp_path_factory) -> Path:
 
 def recipe(sounds: Path, name: str = "sounds", *overrides: str):
     config = str(CONFIG).replace("'", "")
-    paths = f"data.paths=[{sounds}/list.csv]" if name == "pretrain" else f"data.path={sounds}/list.csv"
+    paths = (
+        f"data.paths=[{sounds}/list.csv]" if name == "pretrain" else f"data.path={sounds}/list.csv"
+    )
     return load_recipe(PIPELINES / f"{name}.yaml", [
         paths, "data.by=split", "data.test=[test]", f"model={{config: {config}}}", "budget={steps: 2}",
         "optim.batch_size=4", "optim.precision=32", *overrides,
@@ -47,7 +57,9 @@ def recipe(sounds: Path, name: str = "sounds", *overrides: str):
 
 
 def test_the_command_loads_what_training_writes(sounds, tmp_path):
-    path = train(recipe(sounds, "sounds", "budget={steps: 30}", "optim.lr=3e-3", "mixup=0"), tmp_path)
+    path = train(
+        recipe(sounds, "sounds", "budget={steps: 30}", "optim.lr=3e-3", "mixup=0"), tmp_path
+    )
     network = load_network(str(path))
     assert network.labels == ("noise", "tone") and network.features.num_frames == 32
     result = AudioPipeline(network, engine="eager", device="cpu").predict(hiss(1, seed=99))
@@ -61,7 +73,9 @@ def test_pretraining_is_a_start(order, sounds, tmp_path):
     assert network.labels == ()
     task = Task(recipe(sounds, "sounds", f"model.init={pretrained}"))
     expected = network.module.trunk.state_dict()
-    assert all(torch.equal(value, expected[key]) for key, value in task.network.trunk.state_dict().items())
+    assert all(
+        torch.equal(value, expected[key]) for key, value in task.network.trunk.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("kind", ["probe", "lora"])
@@ -88,7 +102,9 @@ def test_merged_equals_unmerged(sounds):
 
 def test_the_yardstick_trains_too(sounds, tmp_path):
     model = "model={architecture: cnn, config: {num_frames: 32, widths: [4, 4]}}"
-    assert load_network(str(train(recipe(sounds, "sounds", model), tmp_path))).module.config.widths == [4, 4]
+    assert load_network(
+        str(train(recipe(sounds, "sounds", model), tmp_path))
+    ).module.config.widths == [4, 4]
 
 
 def test_validation_clips_are_never_trained_on(sounds):

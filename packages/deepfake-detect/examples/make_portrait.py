@@ -1,4 +1,5 @@
-"""Makes ``portrait.mp4`` beside this script: a slow camera move over one public-domain photograph."""
+"""Makes ``portrait.mp4`` beside this script: a slow camera move over one public-domain
+photograph."""
 
 from collections.abc import Iterator
 from math import cos, pi, radians, sin
@@ -25,11 +26,20 @@ def camera_move(photograph: Image.Image) -> Iterator[np.ndarray]:
         corner_x = centre_x - SIZE / 2 * (across - down)
         corner_y = centre_y - SIZE / 2 * (down + across)
         view = (across, -down, corner_x, down, across, corner_y)
-        frame = photograph.transform((SIZE, SIZE), Image.Transform.AFFINE, view, Image.Resampling.BICUBIC)
-        yield np.asarray(frame.point(lambda value, gain=1 + 0.06 * sin(pi * progress): value * gain))
+        frame = photograph.transform(
+            (SIZE, SIZE), Image.Transform.AFFINE, view, Image.Resampling.BICUBIC
+        )
+        yield np.asarray(
+            frame.point(lambda value, gain=1 + 0.06 * sin(pi * progress): value * gain)
+        )
 
 
 if __name__ == "__main__":
     target = Path(__file__).with_name("portrait.mp4")
-    write_clip(target, camera_move(Image.fromarray(astronaut())), fps=FPS, options={"crf": "24", "preset": "slow"})
+    write_clip(
+        target,
+        camera_move(Image.fromarray(astronaut())),
+        fps=FPS,
+        options={"crf": "24", "preset": "slow"},
+    )
     print(f"{target.name}: {target.stat().st_size:,} bytes")

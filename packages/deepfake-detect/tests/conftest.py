@@ -45,7 +45,9 @@ def small_network(name: str, seed: int = 0) -> FakeNetwork:
         name=name,
         module=module,
         example=torch.zeros(2, 3, 64, 64),
-        weights=Weights(name=name, path=Path(f"{name}.safetensors"), sha256=name.ljust(64, "0"), metadata={}),
+        weights=Weights(
+            name=name, path=Path(f"{name}.safetensors"), sha256=name.ljust(64, "0"), metadata={}
+        ),
         crop=CropRule(img_size=64, box="detector", margin=0.2),
         temperature=1.0,
         thresholds=Thresholds(0.4, 0.6),
@@ -66,7 +68,8 @@ def portrait_frame() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def astronaut():
-    """A public-domain portrait, uint8 RGB (512, 512, 3), and the five landmarks of its face, placed by hand."""
+    """A public-domain portrait, uint8 RGB (512, 512, 3), and the five landmarks of its face, placed
+    by hand."""
     from skimage.data import astronaut
 
     landmarks = [[200, 102], [247, 103], [220, 125], [199, 143], [240, 144]]
@@ -99,28 +102,43 @@ MESH_GROUPS = {
 
 @pytest.fixture
 def faces(tmp_path, region):
-    """Two pictures of one face with a mesh of its 63 points, and one that the mesh does not know."""
+    """Two pictures of one face with a mesh of its 63 points, and one that the mesh does not
+    know."""
     for name in ("a.png", "b.png", "unknown.png"):
         (tmp_path / "train").mkdir(exist_ok=True)
         Image.fromarray(region.image).save(tmp_path / "train" / name)
     points = np.stack([region.points] * 2)
-    np.savez(tmp_path / "mesh.npz", files=["train/a.png", "train/b.png"], xy_times_32=(points * 32).astype(np.int16))
+    np.savez(
+        tmp_path / "mesh.npz",
+        files=["train/a.png", "train/b.png"],
+        xy_times_32=(points * 32).astype(np.int16),
+    )
     (tmp_path / "mesh.json").write_text(json.dumps({"file": "mesh.npz", "groups": MESH_GROUPS}))
     return tmp_path
 
 
 class MiddleFace(Detector):
-    """Finds two faces in each picture of at least 40 pixels: a small one, and a large one in its middle."""
+    """Finds two faces in each picture of at least 40 pixels: a small one, and a large one in its
+    middle."""
 
     sha256 = "0" * 64
 
     def search(self, images):
-        return [self._faces(*image.shape[:2]) if min(image.shape[:2]) >= 40 else [] for image in images]
+        return [
+            self._faces(*image.shape[:2]) if min(image.shape[:2]) >= 40 else [] for image in images
+        ]
 
     def _faces(self, height, width):
         x, y, unit = width / 2, height / 2, min(height, width) / 10
-        landmarks = np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]], np.float32) * unit + (x, y)
-        large = Face((x - 2 * unit, y - 3 * unit, x + 2 * unit, y + 3 * unit), 0.8, landmarks.astype(np.float32))
+        landmarks = np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]], np.float32) * unit + (
+            x,
+            y,
+        )
+        large = Face(
+            (x - 2 * unit, y - 3 * unit, x + 2 * unit, y + 3 * unit),
+            0.8,
+            landmarks.astype(np.float32),
+        )
         return [Face((0, 0, unit, unit), 0.9, landmarks.astype(np.float32)), large]
 
 

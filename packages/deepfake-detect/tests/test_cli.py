@@ -26,8 +26,14 @@ def test_a_folder_of_results(portrait, tmp_path):
 def test_the_report_needs_nothing_but_a_browser(portrait, tmp_path):
     call("deepfake_detect", portrait, "-o", tmp_path, "--frames", "4")
     page = (tmp_path / portrait.name / "report.html").read_text()
-    assert "<script" not in page and "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
-    assert page.count("data:image/webp") == 4 * 4  # crop, two heat maps and the reconstruction, of each of four faces
+    assert (
+        "<script" not in page
+        and "http://" not in page.replace("http://www.w3.org", "")
+        and "https://" not in page
+    )
+    assert (
+        page.count("data:image/webp") == 4 * 4
+    )  # crop, two heat maps and the reconstruction, of each of four faces
     assert "<svg" in page
 
 
@@ -46,19 +52,27 @@ def test_every_choice_of_network(portrait, net):
 
 def test_frames_by_rate_and_all(portrait):
     assert json.loads(call("deepfake_detect", portrait, "--rate", "5").stdout)["frames"] == 15
-    assert json.loads(call("deepfake_detect", portrait, "--frames", "all", "--net", "ed").stdout)["frames"] == 75
+    assert (
+        json.loads(call("deepfake_detect", portrait, "--frames", "all", "--net", "ed").stdout)[
+            "frames"
+        ]
+        == 75
+    )
 
 
 def test_two_runs_give_the_same_numbers(portrait):
     rows = [
-        json.loads(call("deepfake_detect", portrait, "--frames", "3", "--engine", "eager").stdout) for _ in range(2)
+        json.loads(call("deepfake_detect", portrait, "--frames", "3", "--engine", "eager").stdout)
+        for _ in range(2)
     ]
     assert rows[0] | {"seconds": 0} == rows[1] | {"seconds": 0}
 
 
 def test_python_says_what_the_command_says(portrait):
     row = json.loads(call("deepfake_detect", portrait, "--engine", "eager").stdout)
-    assert load(engine="eager").predict(portrait).verdict.score == pytest.approx(row["score"], abs=1e-6)
+    assert load(engine="eager").predict(portrait).verdict.score == pytest.approx(
+        row["score"], abs=1e-6
+    )
 
 
 def test_a_clip_without_a_face_says_so(tmp_path):
@@ -67,5 +81,7 @@ def test_a_clip_without_a_face_says_so(tmp_path):
 
 
 def test_official_scoring_is_a_setting_of_the_result(portrait):
-    row = json.loads(call("deepfake_detect", portrait, "--scoring", "official", "--frames", "3").stdout)
+    row = json.loads(
+        call("deepfake_detect", portrait, "--scoring", "official", "--frames", "3").stdout
+    )
     assert row["settings"]["scoring"] == "official" and row["verdict"] in {"REAL", "FAKE"}

@@ -13,7 +13,9 @@ LANDMARKS = np.zeros((5, 2), np.float32)
 
 @pytest.mark.parametrize("margin", [0.0, 0.25, 1.0])
 def test_the_square_keeps_the_centre_and_the_area(margin):
-    x0, y0, x1, y1 = CropRule(box="detector", margin=margin).square(Face((100, 50, 180, 150), 1.0, LANDMARKS))
+    x0, y0, x1, y1 = CropRule(box="detector", margin=margin).square(
+        Face((100, 50, 180, 150), 1.0, LANDMARKS)
+    )
     assert (x0 + x1) / 2 == pytest.approx(140, abs=1) and (y0 + y1) / 2 == pytest.approx(100, abs=1)
     assert x1 - x0 == pytest.approx(np.sqrt(80 * 100) * (1 + 2 * margin), abs=1.5)
     assert abs((x1 - x0) - (y1 - y0)) <= 1
@@ -34,7 +36,9 @@ def test_beyond_the_border_its_pixels_are_repeated(square):
     assert np.array_equal(cut_square(image, square, 50), expected)
 
 
-@pytest.mark.parametrize(("x", "share"), [(50, 1.0), (0, 1.0), (-25, 0.75), (175, 0.25), (-100, 0.0), (300, 0.0)])
+@pytest.mark.parametrize(
+    ("x", "share"), [(50, 1.0), (0, 1.0), (-25, 0.75), (175, 0.25), (-100, 0.0), (300, 0.0)]
+)
 def test_the_share_of_a_crop_within_the_picture(x, share):
     face = Face((x, 20, x + 100, 120), 1.0, LANDMARKS)
     assert CropRule(box="detector").share_inside(pattern(200, 160), face) == pytest.approx(share)

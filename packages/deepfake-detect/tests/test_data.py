@@ -64,7 +64,9 @@ def test_the_blend_map_shows_where_the_pictures_differ(region):
         sample = pairs[number]
         fake, real = sample["images"].float()
         boundary, inside = sample["blend"]
-        changed = torch.nn.functional.max_pool2d((fake - real).abs().amax(0)[None], 8)[0]  # of each 8 x 8 pixels
+        changed = torch.nn.functional.max_pool2d((fake - real).abs().amax(0)[None], 8)[
+            0
+        ]  # of each 8 x 8 pixels
         assert sample["blend"].shape == (2, 8, 8)
         assert 0 < inside.max() < 1 + 1e-6 and 0 < boundary.max() < 1 + 1e-6
         assert changed[inside == 0].max() <= 2  # the resized picture's edge of a cell
@@ -101,13 +103,18 @@ def labelled_folder(folder, videos=("a", "b", "c"), crops=2):
 def test_labels_and_groups_come_from_the_folders(tmp_path):
     files = read_labelled(labelled_folder(tmp_path))
     assert len(files) == 12
-    assert {(file.label, file.group) for file in files} == {(label, group) for label in (FAKE, REAL) for group in "abc"}
+    assert {(file.label, file.group) for file in files} == {
+        (label, group) for label in (FAKE, REAL) for group in "abc"
+    }
 
 
 def test_a_list_names_paths_beside_it(tmp_path):
     (tmp_path / "list.csv").write_text("\ufeffpath,label\nx.mp4,FAKE\nsub/y.mp4, real \n")
     files = read_labelled(tmp_path / "list.csv")
-    assert [(file.path, file.label) for file in files] == [(tmp_path / "x.mp4", FAKE), (tmp_path / "sub/y.mp4", REAL)]
+    assert [(file.path, file.label) for file in files] == [
+        (tmp_path / "x.mp4", FAKE),
+        (tmp_path / "sub/y.mp4", REAL),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,16 +164,24 @@ def test_crops_carry_their_own_label(tmp_path):
 def test_training_draws_both_labels_equally(tmp_path):
     folder = labelled_folder(tmp_path)
     for number in range(40):
-        Image.fromarray(np.full((64, 64, 3), 40, np.uint8)).save(folder / "real" / "a" / f"more{number}.png")
+        Image.fromarray(np.full((64, 64, 3), 40, np.uint8)).save(
+            folder / "real" / "a" / f"more{number}.png"
+        )
     crops = LabelledCrops(read_labelled(folder), RULE, seed=0, train=True)
     fakes = sum(crops[number]["labels"].item() == FAKE for number in range(80))
     assert 25 < fakes < 55
 
 
 def test_the_largest_face_of_each_frame_is_cut_once(tmp_path, middle_face):
-    clip = write_clip(tmp_path / "clip.mp4", (np.full((100, 100, 3), shade, np.uint8) for shade in range(0, 200, 10)))
+    clip = write_clip(
+        tmp_path / "clip.mp4",
+        (np.full((100, 100, 3), shade, np.uint8) for shade in range(0, 200, 10)),
+    )
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    folders = {clip: tmp_path / "crops/clip.mp4", tmp_path / "broken.mp4": tmp_path / "crops/broken.mp4"}
+    folders = {
+        clip: tmp_path / "crops/clip.mp4",
+        tmp_path / "broken.mp4": tmp_path / "crops/broken.mp4",
+    }
     found = dict(extract_faces(folders, middle_face, RULE, frames=4))
     names = sorted(path.name for path in (tmp_path / "crops/clip.mp4").iterdir())
     assert names == ["000000.png", "000006.png", "000012.png", "000019.png"]

@@ -68,7 +68,9 @@ def test_the_baseline_learns_what_sharpness_shows():
     images = rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
     labels = np.tile([FAKE, REAL], 20)
     smooth = images.astype(float)
-    smooth[labels == FAKE, 12:52, 12:52] = smooth[labels == FAKE, 12:52, 12:52].mean(axis=(1, 2), keepdims=True)
+    smooth[labels == FAKE, 12:52, 12:52] = smooth[labels == FAKE, 12:52, 12:52].mean(
+        axis=(1, 2), keepdims=True
+    )
     images = smooth.astype(np.uint8)
     found = baseline.score(baseline.fit(images[:30], labels[:30]), images[30:])
     assert found[labels[30:] == FAKE].min() > found[labels[30:] == REAL].max()
@@ -77,13 +79,18 @@ def test_the_baseline_learns_what_sharpness_shows():
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_stronger_change_departs_further(region, name):
     change, strengths = CHANGES[name]
-    errors = [np.abs(change(region.image, strength).astype(int) - region.image).mean() for strength in strengths]
+    errors = [
+        np.abs(change(region.image, strength).astype(int) - region.image).mean()
+        for strength in strengths
+    ]
     rising = name.startswith(("H.264", "blur"))
     assert errors == sorted(errors, reverse=not rising) and min(errors) > 0
 
 
 def test_real_and_fake_are_changed_alike(region):
-    plain, dark = (pseudo_faces([region], RULE, lambda image, part=part: image // part) for part in (1, 2))
+    plain, dark = (
+        pseudo_faces([region], RULE, lambda image, part=part: image // part) for part in (1, 2)
+    )
     assert plain.images.shape == (2, 64, 64, 3)
     assert np.abs(plain.images.astype(int) // 2 - dark.images).max() <= 1
 
@@ -96,10 +103,14 @@ def test_tables_of_faces(region, networks):
     assert [row[1] for row in scores.rows[:2]] == ["ed", baseline.NAME]
     assert scores.rows[-2][1] == "chance" and "4 people" in scores.title
     assert len(verdict_table.rows) == 2 and len(calibration.rows) == 2
-    assert {row[0] for row in worse.rows} == {"none", *CHANGES} and all(0 <= row[2] <= 1 for row in worse.rows)
+    assert {row[0] for row in worse.rows} == {"none", *CHANGES} and all(
+        0 <= row[2] <= 1 for row in worse.rows
+    )
     assert [chart.x_label for chart in charts] == list(CHANGES) and len(reliability.series) == 3
     shares = [row[3] for row in undecided.rows]
-    assert shares == sorted(shares, reverse=True), "the more errors are allowed, the less is left undecided"
+    assert shares == sorted(shares, reverse=True), (
+        "the more errors are allowed, the less is left undecided"
+    )
     for table in (scores, verdict_table, undecided, calibration, worse):
         json.dumps(table.to_dict(), allow_nan=False)
 
@@ -136,7 +147,9 @@ def judged(tmp_path, networks, middle_face, monkeypatch):
 def test_every_labelled_source_is_judged(judged):
     by_name = {one.file.path.name: one for one in judged}
     assert set(by_name) == {"a.mp4", "b.mp4", "small.png", "broken.mp4"}
-    assert by_name["broken.mp4"].verdict == "FAILED" and isinstance(by_name["broken.mp4"].result, Failure)
+    assert by_name["broken.mp4"].verdict == "FAILED" and isinstance(
+        by_name["broken.mp4"].result, Failure
+    )
     assert by_name["small.png"].verdict == "UNDECIDED" and np.isnan(by_name["small.png"].score)
     assert len(by_name["a.mp4"].frame_scores) == 4 and by_name["a.mp4"].file.label == REAL
 
@@ -169,7 +182,12 @@ def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face, m
     (tmp_path / "list.csv").write_text("path,label\na.mp4,real\nbroken.mp4,real\n23.mp4,fake\n")
     judged = judge_sources(job, tmp_path / "list.csv")
     table = recompression_table("set", {"ed": job}, judged)
-    assert [row[:3] for row in table.rows] == [("ed", 23, 1), ("ed", 30, 1), ("ed", 35, 1), ("ed", 40, 1)]
+    assert [row[:3] for row in table.rows] == [
+        ("ed", 23, 1),
+        ("ed", 30, 1),
+        ("ed", 35, 1),
+        ("ed", 40, 1),
+    ]
     assert all(0 <= value <= 1 for row in table.rows for value in row[3:])
     assert recompression_table("set", {"ed": job}, judged[1:]) is None
 

@@ -61,7 +61,12 @@ def test_grad_cam_of_a_picture_without_evidence_is_zero():
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_grad_cam_on_any_kind_of_backbone(backbone):
     torch.manual_seed(0)
-    options = {"backbone": backbone, "backbone_options": BACKBONES[backbone], "embedding": 16, "hidden": 16}
+    options = {
+        "backbone": backbone,
+        "backbone_options": BACKBONES[backbone],
+        "embedding": 16,
+        "hidden": 16,
+    }
     model = build_model("genconvit-ed", {"img_size": 64, "encoder_widths": [4, 4]} | options).eval()
     image = torch.randn(1, 3, 64, 64)
     before = model(image)
@@ -101,4 +106,6 @@ def test_heat_maps_of_both_networks(networks):
     crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     pictures = heat_maps(networks, crop)
     assert list(pictures) == ["Grad-CAM (ed)", "reconstruction error (ed)", "Grad-CAM (vae)"]
-    assert all(picture.shape == crop.shape and picture.dtype == np.uint8 for picture in pictures.values())
+    assert all(
+        picture.shape == crop.shape and picture.dtype == np.uint8 for picture in pictures.values()
+    )

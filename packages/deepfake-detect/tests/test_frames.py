@@ -15,7 +15,10 @@ def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path
     source = open_frames(tmp_path)
     assert source.frame_count == 3 and source.fps is None
     images = [frame.image for frame in source.frames([0, 1, 2])]
-    assert all(np.array_equal(image, pattern(seed=number)) for image, number in zip(images, (1, 2, 10), strict=True))
+    assert all(
+        np.array_equal(image, pattern(seed=number))
+        for image, number in zip(images, (1, 2, 10), strict=True)
+    )
 
 
 def test_a_folder_with_videos_holds_one_source_each(tmp_path):

@@ -1,4 +1,5 @@
-"""The two networks and their backbone alone: shapes, sizes, the order of the head's halves, and the noise."""
+"""The two networks and their backbone alone: shapes, sizes, the order of the head's halves, and the
+noise."""
 
 import pytest
 import torch
@@ -22,7 +23,9 @@ NARROW = {
 def network(architecture: str, **options):
     torch.manual_seed(0)
     model = build_model(architecture, TINY | NARROW[architecture] | options).eval()
-    for parameter in model.parameters():  # fresh layer scales of 1e-6 would hide the backbone's blocks
+    for (
+        parameter
+    ) in model.parameters():  # fresh layer scales of 1e-6 would hide the backbone's blocks
         torch.nn.init.normal_(parameter, std=0.3)
     return model
 
@@ -37,7 +40,9 @@ def test_one_row_of_two_logits_an_image(architecture, image):
     assert network(architecture)(image).shape == (2, 2)
 
 
-@pytest.mark.parametrize("architecture, count", [("genconvit-ed", 30_157_753), ("genconvit-vae", 344_481_049)])
+@pytest.mark.parametrize(
+    "architecture, count", [("genconvit-ed", 30_157_753), ("genconvit-vae", 344_481_049)]
+)
 def test_official_size(architecture, count):
     with torch.device("meta"):
         model = build_model(architecture, {})
@@ -60,7 +65,9 @@ def test_every_parameter_is_trained(architecture, image):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_exports_with_a_free_batch_size(architecture, image):
     model = network(architecture)
-    program = torch.export.export(model, (image,), dynamic_shapes={"image": {0: torch.export.Dim("batch")}})
+    program = torch.export.export(
+        model, (image,), dynamic_shapes={"image": {0: torch.export.Dim("batch")}}
+    )
     five = torch.randn(5, 3, 64, 64)
     torch.testing.assert_close(program.module()(five), model(five), rtol=1e-5, atol=1e-5)
 
@@ -69,13 +76,17 @@ def test_ed_puts_the_reconstruction_first(image):
     model = network("genconvit-ed")
     embedding = torch.cat((model.backbone(model.reconstruct(image)), model.backbone(image)), dim=1)
     gelu = torch.nn.functional.gelu
-    torch.testing.assert_close(model(image), model.fc2(gelu(model.fc(gelu(embedding)))), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        model(image), model.fc2(gelu(model.fc(gelu(embedding)))), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_vae_puts_the_image_first(image):
     model = network("genconvit-vae")
     embedding = torch.cat((model.backbone(image), model.backbone(model.reconstruct(image))), dim=1)
-    torch.testing.assert_close(model(image), model.fc2(model.fc(embedding.relu()).relu()), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        model(image), model.fc2(model.fc(embedding.relu()).relu()), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_ed_redraws_any_size_and_never_below_zero():
@@ -130,7 +141,10 @@ def test_vae_mean_may_be_kept_in_16_bits(image):
 
 @pytest.mark.parametrize(
     "backbone, options",
-    [("resnet18", {"channels": [8, 12, 16, 20]}), ("convnext_atto", {"depths": [1] * 4, "dims": [8, 12, 16, 20]})],
+    [
+        ("resnet18", {"channels": [8, 12, 16, 20]}),
+        ("convnext_atto", {"depths": [1] * 4, "dims": [8, 12, 16, 20]}),
+    ],
 )
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_other_backbones(architecture, backbone, options, image):
@@ -140,7 +154,11 @@ def test_other_backbones(architecture, backbone, options, image):
 @pytest.mark.parametrize(
     "architecture, config, said",
     [
-        ("genconvit-swin", {}, "genconvit-swin: no such architecture; use one of genconvit-ed, genconvit-vae"),
+        (
+            "genconvit-swin",
+            {},
+            "genconvit-swin: no such architecture; use one of genconvit-ed, genconvit-vae",
+        ),
         ("genconvit-ed", {"latent_channels": 16}, "genconvit-ed: has no option latent_channels"),
         ("genconvit-ed", {"backbone": "convnext_tiy"}, "did you mean convnext_tiny?"),
     ],

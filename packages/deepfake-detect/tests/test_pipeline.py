@@ -39,14 +39,22 @@ def test_scores_are_the_networks_own(networks, portrait):
     for network in networks:
         with torch.inference_mode():
             expected = network.module(items).softmax(1)[:, 0].tolist()
-        assert [seen.scores[network.name] for seen in result.observations] == pytest.approx(expected, abs=1e-5)
+        assert [seen.scores[network.name] for seen in result.observations] == pytest.approx(
+            expected, abs=1e-5
+        )
 
 
 def test_a_source_scores_the_same_alone_and_in_a_crowd(networks, portrait, tmp_path):
     """Batches across sources change nothing."""
-    still = write_picture(tmp_path / "still.png", next(pipeline(networks).read(portrait).reader.frames([30])).image)
+    still = write_picture(
+        tmp_path / "still.png", next(pipeline(networks).read(portrait).reader.frames([30])).image
+    )
     together = dict(
-        run(pipeline(networks, frames=4), [portrait, still, portrait.parent / "portrait.mp4"], batch_size=3)
+        run(
+            pipeline(networks, frames=4),
+            [portrait, still, portrait.parent / "portrait.mp4"],
+            batch_size=3,
+        )
     )
     alone = pipeline(networks, frames=4).predict(portrait)
     assert together[portrait].verdict.score == pytest.approx(alone.verdict.score, abs=1e-6)
@@ -79,7 +87,10 @@ def test_official_scoring_pools_all_faces(networks, portrait):
 def test_a_threshold_leaves_nothing_undecided(networks, portrait):
     score = pipeline(networks, frames=3).predict(portrait).verdict.score
     for threshold, label in ((score - 0.01, Label.FAKE), (score + 0.01, Label.REAL)):
-        assert pipeline(networks, frames=3, threshold=threshold).predict(portrait).verdict.label is label
+        assert (
+            pipeline(networks, frames=3, threshold=threshold).predict(portrait).verdict.label
+            is label
+        )
 
 
 def test_the_cascade_asks_network_b_only_where_a_is_unsure(networks, portrait):
@@ -98,17 +109,25 @@ def test_noise_is_off_by_default_and_repeatable_when_seeded(networks, portrait_f
         return pipeline(networks, **settings).predict(portrait_frame).observations[0].scores["vae"]
 
     assert score() == score()
-    assert score(noise="seeded", seed=1) == score(noise="seeded", seed=1) != score(noise="seeded", seed=2)
+    assert (
+        score(noise="seeded", seed=1)
+        == score(noise="seeded", seed=1)
+        != score(noise="seeded", seed=2)
+    )
     assert score(noise="official") != score(noise="official")
 
 
 def test_arrays_in_memory_give_what_the_file_gives(networks, portrait):
     job = pipeline(networks, frames=3)
     frames = np.stack([frame.image for frame in job.read(portrait).reader.frames([0, 37, 74])])
-    assert job.predict(frames).verdict.score == pytest.approx(job.predict(portrait).verdict.score, abs=1e-6)
+    assert job.predict(frames).verdict.score == pytest.approx(
+        job.predict(portrait).verdict.score, abs=1e-6
+    )
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)]
+)
 def test_an_array_of_another_kind_is_refused(networks, array):
     with pytest.raises(InputError, match="uint8 RGB"):
         pipeline(networks).predict(array)

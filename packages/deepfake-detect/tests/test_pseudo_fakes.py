@@ -1,4 +1,5 @@
-"""Pseudo-fakes differ from their real picture in the face and nowhere else, and the same seed makes them again."""
+"""Pseudo-fakes differ from their real picture in the face and nowhere else, and the same seed makes
+them again."""
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def test_a_pseudo_fake_differs_inside_the_face_only(region, seed):
 
 def test_either_picture_of_a_pair_may_be_the_altered_one(region):
     untouched = [
-        np.array_equal(self_blend(region.image, region.points, default_rng(s))[0], region.image) for s in SEEDS
+        np.array_equal(self_blend(region.image, region.points, default_rng(s))[0], region.image)
+        for s in SEEDS
     ]
     assert {True, False} == set(untouched)
 
@@ -69,7 +71,8 @@ def test_the_four_shapes_differ(region):
         import cv2
 
         return any(
-            cv2.pointPolygonTest(cv2.convexHull(h.astype(np.float32)), points.tolist(), False) >= 0 for h in hulls
+            cv2.pointPolygonTest(cv2.convexHull(h.astype(np.float32)), points.tolist(), False) >= 0
+            for h in hulls
         )
 
     points = region.points
@@ -109,7 +112,9 @@ def test_both_pictures_of_a_pair_are_changed_alike(region):
         assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("kind", ["_colour", "_light", "_rescale", "_blur", "_noise", "_jpeg", "_video"])
+@pytest.mark.parametrize(
+    "kind", ["_colour", "_light", "_rescale", "_blur", "_noise", "_jpeg", "_video"]
+)
 def test_each_change_changes_little(region, kind):
     changed = getattr(augment, kind)(region.image.shape[:2], default_rng(3))(region.image)
     assert 0 < np.abs(changed.astype(int) - region.image).mean() < 45
@@ -117,7 +122,9 @@ def test_each_change_changes_little(region, kind):
 
 def test_video_compression_loses_more_at_a_higher_factor(region):
     image = region.image[:101, :77]  # x264 takes even sides only
-    losses = [np.abs(recompress(image, factor).astype(int) - image).mean() for factor in (18, 28, 38)]
+    losses = [
+        np.abs(recompress(image, factor).astype(int) - image).mean() for factor in (18, 28, 38)
+    ]
     assert losses == sorted(losses) and losses[0] > 0
     assert recompress(image, 18).shape == image.shape
 

@@ -41,7 +41,8 @@ def test_a_command_of_the_job(workplace, line):
 
 @pytest.fixture
 def few_faces(workplace) -> list[str]:
-    """Overrides that let a recipe see a dozen people, train for two steps and skip the labelled sets."""
+    """Overrides that let a recipe see a dozen people, train for two steps and skip the labelled
+    sets."""
     folder = DATA / "deepfake" / "faces_real"
     if not folder.is_dir():
         pytest.skip(f"needs the data sets in {DATA}")
@@ -60,12 +61,17 @@ def few_faces(workplace) -> list[str]:
     return [word for change in changes for word in ("--set", change)]
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))])
+@pytest.mark.parametrize(
+    "line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))]
+)
 def test_a_recipe(workplace, few_faces, line):
     outcome = call("vitrail", *shlex.split(line, comments=True)[1:], *few_faces)
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
     if "-o" in line:
-        assert "Robustness: JPEG quality" in (workplace / shlex.split(line, comments=True)[-1]).read_text()
+        assert (
+            "Robustness: JPEG quality"
+            in (workplace / shlex.split(line, comments=True)[-1]).read_text()
+        )
 
 
 def test_exports(workplace):

@@ -1,4 +1,5 @@
-"""What training writes is what the command loads; and that networks learn, continue and start from one another."""
+"""What training writes is what the command loads; and that networks learn, continue and start from
+one another."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,10 @@ from vitrail.training.recipe import load_recipe
 from vitrail.weights.files import read_state, save
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "deepfake-detect"
-BACKBONE = {"backbone": "resnet18", "backbone_options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}}
+BACKBONE = {
+    "backbone": "resnet18",
+    "backbone_options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]},
+}
 CONFIG = {"img_size": 32, **BACKBONE, "embedding": 8, "hidden": 8, "encoder_widths": [4, 8]}
 ALONE = {key: value for key, value in CONFIG.items() if key != "encoder_widths"}
 CONFIGS = {"ed": CONFIG, "vae": CONFIG | {"latent_channels": 4}, "backbone": ALONE}
@@ -39,7 +43,8 @@ def small_recipe(name: str, faces: Path, *overrides: str):
             f"model={{architecture: genconvit-{name}, config: {config}}}",
             "budget={steps: 2}",
             "optim.batch_size=4",
-            # bfloat16 gradients of a 3x3 convolution over a single pixel, as small as these are, come out undefined.
+            # bfloat16 gradients of a 3x3 convolution over a single pixel, as small as these are,
+            # come out undefined.
             "optim.precision=32",
             "epoch=2",
             *overrides,
@@ -53,7 +58,12 @@ def saved(path: Path, name: str) -> str:
     model = build_model(f"genconvit-{name}", CONFIGS[name])
     facts = {"temperature": 1.0, "thresholds": {"real_below": 0.4, "fake_above": 0.6}}
     crop = asdict(CropRule(img_size=32, box="detector", margin=0.31))
-    metadata = {"system": "deepfake-detect", "architecture": f"genconvit-{name}", "config": CONFIGS[name], "crop": crop}
+    metadata = {
+        "system": "deepfake-detect",
+        "architecture": f"genconvit-{name}",
+        "config": CONFIGS[name],
+        "crop": crop,
+    }
     save(path, model.state_dict(), metadata | facts, dtype=torch.float32)
     return str(path)
 
@@ -93,7 +103,9 @@ def test_people_who_choose_the_weights_are_not_trained_on(faces):
         _ = Task(small_recipe("ed", faces)).datasets
 
 
-@pytest.mark.parametrize(("name", "further"), [("vae", "reconstruction"), ("backbone", "blend_map")])
+@pytest.mark.parametrize(
+    ("name", "further"), [("vae", "reconstruction"), ("backbone", "blend_map")]
+)
 def test_two_networks_learn_more_than_the_label(faces, name, further):
     losses, gradients = [], []
     for weight in (0.0, 1.0):
@@ -129,12 +141,18 @@ def test_options_cannot_contradict_the_file_that_is_started_from(faces, tmp_path
 
 
 def test_the_other_network_gives_its_backbone_with_its_statistics(faces, tmp_path):
-    task = Task(small_recipe("vae", faces, f"model.init={saved(tmp_path / 'start.safetensors', 'ed')}")).train()
+    task = Task(
+        small_recipe("vae", faces, f"model.init={saved(tmp_path / 'start.safetensors', 'ed')}")
+    ).train()
     torch.manual_seed(3)
     given = build_model("genconvit-ed", CONFIG).backbone.state_dict()
-    assert all(torch.equal(value, given[key]) for key, value in task.model.backbone.state_dict().items())
+    assert all(
+        torch.equal(value, given[key]) for key, value in task.model.backbone.state_dict().items()
+    )
     task.model(torch.randn(4, 3, 32, 32))
-    assert torch.equal(task.model.backbone.state_dict()["bn1.running_mean"], given["bn1.running_mean"])
+    assert torch.equal(
+        task.model.backbone.state_dict()["bn1.running_mean"], given["bn1.running_mean"]
+    )
     assert task.model.encoder.features[1].training
 
 
@@ -170,11 +188,16 @@ def test_pictures_that_are_crops_already_are_left_alone(tmp_path):
     for kind in ("real", "fake"):
         for person in "ab":
             (tmp_path / kind / person).mkdir(parents=True)
-            Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / kind / person / "1.png")
+            Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(
+                tmp_path / kind / person / "1.png"
+            )
     config = str(CONFIG).replace("'", "")
     recipe = load_recipe(
         PIPELINES / "finetune.yaml",
-        [f"data={{format: folders, path: {tmp_path}}}", f"model={{architecture: genconvit-ed, config: {config}}}"],
+        [
+            f"data={{format: folders, path: {tmp_path}}}",
+            f"model={{architecture: genconvit-ed, config: {config}}}",
+        ],
     )
     assert [len(dataset) for dataset in Task(recipe).datasets] == [2, 2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fake", "real"]
@@ -187,7 +210,10 @@ def test_videos_need_a_folder_for_their_faces(tmp_path):
     config = str(CONFIG).replace("'", "")
     recipe = load_recipe(
         PIPELINES / "finetune.yaml",
-        [f"data={{format: folders, path: {tmp_path}}}", f"model={{architecture: genconvit-ed, config: {config}}}"],
+        [
+            f"data={{format: folders, path: {tmp_path}}}",
+            f"model={{architecture: genconvit-ed, config: {config}}}",
+        ],
     )
     with pytest.raises(UsageError, match=r"data\.crops"):
         _ = Task(recipe).datasets

@@ -11,16 +11,31 @@ from vitrail.faces.face import Face
 LIMITS = Thresholds(real_below=0.4, fake_above=0.6)
 
 
-def seen(frame: int, score: float, person: int = 0, width: float = 100, eyes: float = 0.45) -> Observation:
+def seen(
+    frame: int, score: float, person: int = 0, width: float = 100, eyes: float = 0.45
+) -> Observation:
     box = (10.0, 10.0, 10 + width, 10 + 1.3 * width)
     left, right = 10 + width * (0.5 - eyes / 2), 10 + width * (0.5 + eyes / 2)
     landmarks = np.array([[left, 50], [right, 50], [60, 70], [40, 90], [80, 90]], np.float32)
-    return Observation(frame, frame / 25, Face(box, 0.9, landmarks), person, {"ed": score - 0.05, "vae": score + 0.05})
+    return Observation(
+        frame,
+        frame / 25,
+        Face(box, 0.9, landmarks),
+        person,
+        {"ed": score - 0.05, "vae": score + 0.05},
+    )
 
 
 @pytest.mark.parametrize(
     ("score", "label"),
-    [(0.1, "REAL"), (0.4, "REAL"), (0.41, "UNDECIDED"), (0.59, "UNDECIDED"), (0.6, "FAKE"), (0.9, "FAKE")],
+    [
+        (0.1, "REAL"),
+        (0.4, "REAL"),
+        (0.41, "UNDECIDED"),
+        (0.59, "UNDECIDED"),
+        (0.6, "FAKE"),
+        (0.9, "FAKE"),
+    ],
 )
 def test_the_score_falls_on_one_side_or_between(score, label):
     verdict = judge([seen(i, score) for i in range(5)], 5, LIMITS)
@@ -31,7 +46,9 @@ def test_the_score_falls_on_one_side_or_between(score, label):
 
 def test_the_most_suspicious_person_decides():
     """A pooled mean would hide one fake among several real people."""
-    crowd = [seen(i, 0.1, person) for i in range(6) for person in range(3)] + [seen(i, 0.95, 3) for i in range(6)]
+    crowd = [seen(i, 0.1, person) for i in range(6) for person in range(3)] + [
+        seen(i, 0.95, 3) for i in range(6)
+    ]
     verdict = judge(crowd, 6, LIMITS)
     assert verdict.label is Label.FAKE and verdict.score == pytest.approx(0.95)
     assert [person.score for person in verdict.persons] == pytest.approx([0.1, 0.1, 0.1, 0.95])
@@ -48,9 +65,15 @@ def test_a_passer_by_is_not_judged():
     ("observations", "reason"),
     [
         ([], "no face in 5 of 5 frames"),
-        ([seen(i, 0.9, width=40) for i in range(5)], "the largest face is 40 px wide, smaller than 60 px"),
+        (
+            [seen(i, 0.9, width=40) for i in range(5)],
+            "the largest face is 40 px wide, smaller than 60 px",
+        ),
         ([seen(i, 0.9, eyes=0.1) for i in range(5)], "every face is in profile"),
-        ([replace(seen(i, 0.9), inside=0.7) for i in range(5)], "every face is cut off by the picture's edge"),
+        (
+            [replace(seen(i, 0.9), inside=0.7) for i in range(5)],
+            "every face is cut off by the picture's edge",
+        ),
         (
             [seen(0, 0.9, width=40), *(seen(i, 0.9, eyes=0.1) for i in range(1, 5))],
             "every face is smaller than 60 px or in profile",
@@ -66,7 +89,10 @@ def test_what_cannot_be_judged_is_undecided(observations, reason):
 
 def test_what_may_be_no_face_is_not_judged():
     """A book's cover that is taken for a face in every frame must not make a video FAKE."""
-    book = [replace(seen(i, 0.95, person=1), face=replace(seen(i, 0).face, score=0.78)) for i in range(6)]
+    book = [
+        replace(seen(i, 0.95, person=1), face=replace(seen(i, 0).face, score=0.78))
+        for i in range(6)
+    ]
     verdict = judge([seen(i, 0.1) for i in range(6)] + book, 6, LIMITS, certain=0.8)
     assert verdict.label is Label.REAL
     assert "perhaps no face: the detector's median score is 0.78" in verdict.persons[1].reason
@@ -93,6 +119,8 @@ def test_a_missing_score_of_the_cascade_is_no_number():
 
 def test_the_interval_holds_the_score():
     rng = np.random.default_rng(0)
-    person = judge([seen(i, s) for i, s in enumerate(rng.uniform(0.3, 0.7, 30))], 30, LIMITS).persons[0]
+    person = judge(
+        [seen(i, s) for i, s in enumerate(rng.uniform(0.3, 0.7, 30))], 30, LIMITS
+    ).persons[0]
     low, high = person.interval
     assert 0.3 < low < person.score < high < 0.7

@@ -41,14 +41,18 @@ def check(job, sources, tmp_path, capfd, monkeypatch) -> list[dict]:
     rows = [json.loads(line) for line in printed.out.splitlines()]
     failed = [row for row in rows if row["status"] == "failed"]
     assert len(rows) == len(sources) and status == (1 if failed else 0)
-    assert not [row["reason"] for row in failed if "unexpected" in row["reason"] or not row["reason"]]
+    assert not [
+        row["reason"] for row in failed if "unexpected" in row["reason"] or not row["reason"]
+    ]
     assert len(printed.err.splitlines()) == len(failed), printed.err
     assert set(tmp_path.rglob("*")) == before
     return rows
 
 
 def job(plan) -> SegmentationPipeline:
-    return SegmentationPipeline([small_network(plan)], Options(overlap=0), engine="eager", device="cpu")
+    return SegmentationPipeline(
+        [small_network(plan)], Options(overlap=0), engine="eager", device="cpu"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".png", ".tif"])

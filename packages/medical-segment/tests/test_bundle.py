@@ -18,14 +18,32 @@ pytest.importorskip("ignite")
 
 @pytest.mark.timeout(900)  # two imports of MONAI, a minute on a busy machine
 def test_monai_runs_the_bundle(tiny_weights, tmp_path, blob):
-    outcome = call("vitrail", "export", "medical-segment", "--bundle", "-o", tmp_path, "--weights", tiny_weights)
+    outcome = call(
+        "vitrail",
+        "export",
+        "medical-segment",
+        "--bundle",
+        "-o",
+        tmp_path,
+        "--weights",
+        tiny_weights,
+    )
     assert outcome.status == 0, outcome.stderr
     (folder,) = tmp_path.iterdir()
     assert outcome.stdout.strip() == str(folder)
     (folder / "input").mkdir()
     case = folder / "input" / "case.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(blob, np.diag([-1.0, 1, 1.5, 1])), case)  # to be turned and resampled
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
+    nibabel.save(
+        nibabel.Nifti1Image(blob, np.diag([-1.0, 1, 1.5, 1])), case
+    )  # to be turned and resampled
+    command = [
+        sys.executable,
+        "-m",
+        "monai.bundle",
+        "run",
+        "--config_file",
+        "configs/inference.json",
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     made = nibabel.load(folder / "output" / "case_labels.nii.gz")

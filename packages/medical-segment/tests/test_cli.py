@@ -16,7 +16,9 @@ from vitrail.testing.commands import call
 
 @pytest.fixture
 def segment(tiny_weights):
-    return lambda *arguments: call("medical_segment", *arguments, "--weights", tiny_weights, "--engine", "eager")
+    return lambda *arguments: call(
+        "medical_segment", *arguments, "--weights", tiny_weights, "--engine", "eager"
+    )
 
 
 @pytest.fixture
@@ -37,7 +39,9 @@ def rows(outcome) -> list[dict]:
 
 
 def test_a_scan_into_a_folder(segment, scan, tmp_path):
-    outcome = segment(scan, "-o", tmp_path / "out", "--probabilities", "--mirror", "--largest", "--fill-holes")
+    outcome = segment(
+        scan, "-o", tmp_path / "out", "--probabilities", "--mirror", "--largest", "--fill-holes"
+    )
     assert outcome.status == 0, outcome.stderr
     (row,) = rows(outcome)
     assert row["shape"] == [20, 26, 18] and row["structures"].keys() == {"anterior", "posterior"}
@@ -46,9 +50,13 @@ def test_a_scan_into_a_folder(segment, scan, tmp_path):
     assert {path.name for path in folder.iterdir()} == {
         "labels.nii.gz", "probabilities.nii.gz", "volumes.csv", "overview.png", "viewer.html", "result.json",
     }  # fmt: skip
-    labels, scores = (nibabel.load(folder / f"{name}.nii.gz") for name in ("labels", "probabilities"))
+    labels, scores = (
+        nibabel.load(folder / f"{name}.nii.gz") for name in ("labels", "probabilities")
+    )
     assert labels.get_data_dtype() == np.uint8 and scores.shape == (20, 26, 18, 3)
-    assert np.array_equal(labels.affine, nibabel.load(scan).affine) and np.array_equal(scores.affine, labels.affine)
+    assert np.array_equal(labels.affine, nibabel.load(scan).affine) and np.array_equal(
+        scores.affine, labels.affine
+    )
     assert np.allclose(np.asarray(scores.dataobj).sum(axis=-1), 1, atol=1e-5)
     assert (folder / "volumes.csv").read_text().splitlines()[0] == "name,value,voxels,ml"
 
@@ -62,7 +70,10 @@ def test_cells_into_a_folder(with_network, tmp_path):
     folder = tmp_path / "out" / "cells.png"
     instances = np.asarray(Image.open(folder / "instances.png"))
     head, *lines = (folder / "objects.csv").read_text().splitlines()
-    assert instances.shape == (50, 60) and instances.max() == len(lines) == rows(outcome)[0]["objects"] == 2
+    assert (
+        instances.shape == (50, 60)
+        and instances.max() == len(lines) == rows(outcome)[0]["objects"] == 2
+    )
     assert head == "number,page,area,row,column,mean_intensity"
     assert {path.name for path in folder.iterdir()} >= {"labels.png", "overview.png", "viewer.html"}
 
@@ -95,7 +106,9 @@ def test_several_modalities(with_network, tmp_path, blob):
 def test_resume_sees_a_changed_series(segment, series, tmp_path):
     assert segment(series, "-o", tmp_path / "out").status == 0
     assert "1 of 1 done before" in segment(series, "-o", tmp_path / "out", "--resume").stderr
-    assert "done before" not in segment(series, "-o", tmp_path / "out", "--resume", "--largest").stderr
+    assert (
+        "done before" not in segment(series, "-o", tmp_path / "out", "--resume", "--largest").stderr
+    )
     (series / "18.dcm").unlink()
     again = segment(series, "-o", tmp_path / "out", "--resume")
     assert rows(again)[0]["shape"] == [20, 26, 17]
@@ -112,7 +125,11 @@ def test_a_folder_of_cases(segment, scan, series, tmp_path):
     shutil.copy(scan, tmp_path / "a.nii.gz")
     outcome = segment(tmp_path, "--series", "1")
     assert outcome.status == 0, outcome.stderr
-    assert [Path(row["source"]).name for row in rows(outcome)] == ["a.nii.gz", "scan.nii.gz", "series"]
+    assert [Path(row["source"]).name for row in rows(outcome)] == [
+        "a.nii.gz",
+        "scan.nii.gz",
+        "series",
+    ]
 
 
 def test_an_empty_folder(segment, tmp_path):
@@ -128,4 +145,6 @@ def test_dicom_seg_is_for_dicom(segment, scan):
 
 def test_the_help_says_what_it_is_not():
     outcome = call("medical_segment", "--help")
-    assert "Not a medical device" in outcome.stdout and "not for diagnosis" in " ".join(outcome.stdout.split())
+    assert "Not a medical device" in outcome.stdout and "not for diagnosis" in " ".join(
+        outcome.stdout.split()
+    )

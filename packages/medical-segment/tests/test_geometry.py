@@ -18,7 +18,8 @@ CODES = ["RAS", "LPS", "PIR", "SLA", "ASR"]
 
 
 def affine_of(codes: str, spacing=(1.0, 2.0, 3.0), tilt: float = 0.0) -> np.ndarray:
-    """An affine whose voxel axes run towards ``codes``, turned by ``tilt`` radians about the third world axis."""
+    """An affine whose voxel axes run towards ``codes``, turned by ``tilt`` radians about the third
+    world axis."""
     turn = nibabel.orientations.inv_ornt_aff(nibabel.orientations.axcodes2ornt(codes), (5, 6, 7))
     rotation = np.eye(4)
     rotation[:2, :2] = [[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]]
@@ -36,7 +37,8 @@ def test_placing_and_turning_back_changes_no_bit(codes):
 
 @pytest.mark.parametrize("codes", CODES)
 def test_resampled_labels_come_back_to_their_place(codes):
-    """A ball drawn in millimetres is found where it is, to a voxel's breadth, at another spacing."""
+    """A ball drawn in millimetres is found where it is, to a voxel's breadth, at another
+    spacing."""
     plan = Plan(("MR",), ("background", "a"), (8, 8, 8), spacing=(1.5, 1.5, 1.5))
     affine, shape = affine_of(codes), (25, 14, 9)
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
@@ -49,7 +51,9 @@ def test_resampled_labels_come_back_to_their_place(codes):
     assert dice > 0.9
 
 
-@pytest.mark.parametrize(("codes", "tilt"), [("RAS", 0.0), ("LPS", 0.3), ("PIR", 0.0), ("SLA", 0.3)])
+@pytest.mark.parametrize(
+    ("codes", "tilt"), [("RAS", 0.0), ("LPS", 0.3), ("PIR", 0.0), ("SLA", 0.3)]
+)
 def test_the_written_affine_is_the_read_one_bit_for_bit(codes, tilt, tmp_path, blob):
     """Also for oblique scans, whose affine lives in the sform, the qform or both."""
     for name, (sform, qform) in {"both": (2, 1), "sform": (1, 0), "qform": (0, 1)}.items():
@@ -63,21 +67,37 @@ def test_the_written_affine_is_the_read_one_bit_for_bit(codes, tilt, tmp_path, b
         given, made = nibabel.load(path), nibabel.load(tmp_path / "labels.nii.gz")
         assert made.shape == given.shape
         assert made.affine.tobytes() == given.affine.tobytes()
-        for key in ("pixdim", "qform_code", "sform_code", "quatern_b", "qoffset_x", "srow_x", "srow_z", "xyzt_units"):
-            assert np.asarray(made.header[key]).tobytes() == np.asarray(given.header[key]).tobytes(), key
+        for key in (
+            "pixdim",
+            "qform_code",
+            "sform_code",
+            "quatern_b",
+            "qoffset_x",
+            "srow_x",
+            "srow_z",
+            "xyzt_units",
+        ):
+            assert (
+                np.asarray(made.header[key]).tobytes() == np.asarray(given.header[key]).tobytes()
+            ), key
 
 
 def pipeline(plan: Plan = PLAN_3D, **options) -> SegmentationPipeline:
     from medical_segment.pipeline import Options
 
-    return SegmentationPipeline([small_network(plan)], Options(**options), engine="eager", device="cpu")
+    return SegmentationPipeline(
+        [small_network(plan)], Options(**options), engine="eager", device="cpu"
+    )
 
 
 def test_the_order_of_the_axes_does_not_change_what_is_found(tmp_path, blob):
     """The same patient stored in two ways gives the same volumes and the same places."""
     first = nibabel.Nifti1Image(blob, np.eye(4))
     other = first.as_reoriented(nibabel.orientations.axcodes2ornt("PIR"))
-    results = [pipeline().predict(image.get_fdata(dtype=np.float32), image.affine) for image in (first, other)]
+    results = [
+        pipeline().predict(image.get_fdata(dtype=np.float32), image.affine)
+        for image in (first, other)
+    ]
     assert [s.voxels for s in results[0].structures] == [s.voxels for s in results[1].structures]
     back = nibabel.Nifti1Image(results[1].labels, other.affine)
     turned = nibabel.as_closest_canonical(back)
@@ -90,6 +110,8 @@ def test_most_likely_takes_the_first_of_equals():
 
 
 def test_regions_are_painted_in_order():
-    plan = replace(PLAN_3D, labels=("TC", "WT", "ET"), activation="sigmoid", values=(2, 1, 3), order=(1, 0, 2))
+    plan = replace(
+        PLAN_3D, labels=("TC", "WT", "ET"), activation="sigmoid", values=(2, 1, 3), order=(1, 0, 2)
+    )
     masks = np.array([[0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 1, 0]], bool)
     assert geometry.paint(masks, plan).tolist() == [1, 2, 3, 0]

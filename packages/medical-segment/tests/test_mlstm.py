@@ -1,4 +1,5 @@
-"""The mLSTM's forms against each other and against its definition, in every gate regime, with their gradients."""
+"""The mLSTM's forms against each other and against its definition, in every gate regime, with their
+gradients."""
 
 import math
 
@@ -22,19 +23,28 @@ def gates(tokens: int, regime: str = "plain", dim: int = 6):
     generator = torch.Generator().manual_seed(tokens)
     q, k, v = torch.randn(3, 1, 2, tokens, dim, generator=generator, dtype=torch.double)
     i, f = torch.randn(2, 1, 2, tokens, generator=generator, dtype=torch.double)
-    return [part.requires_grad_() for part in (q, k, v, i + REGIMES[regime][0], f + REGIMES[regime][1])]
+    return [
+        part.requires_grad_() for part in (q, k, v, i + REGIMES[regime][0], f + REGIMES[regime][1])
+    ]
 
 
 def step_by_step(q, k, v, i, f):
     """The recurrence as the paper writes it, one token at a time."""
     lf = torch.nn.functional.logsigmoid(f)
     dim, out = q.shape[-1], []
-    memory, total, m = torch.zeros(1, 2, dim, dim), torch.zeros(1, 2, dim), torch.full((1, 2), -math.inf)
+    memory, total, m = (
+        torch.zeros(1, 2, dim, dim),
+        torch.zeros(1, 2, dim),
+        torch.full((1, 2), -math.inf),
+    )
     for t in range(q.shape[2]):
         new = torch.maximum(lf[..., t] + m, i[..., t])
         old_share, new_share = torch.exp(lf[..., t] + m - new), torch.exp(i[..., t] - new)
         key = k[:, :, t] / math.sqrt(dim)
-        memory = old_share[..., None, None] * memory + new_share[..., None, None] * key[..., :, None] * v[:, :, t, None]
+        memory = (
+            old_share[..., None, None] * memory
+            + new_share[..., None, None] * key[..., :, None] * v[:, :, t, None]
+        )
         total = old_share[..., None] * total + new_share[..., None] * key
         m, query = new, q[:, :, t]
         scale = torch.maximum((query * total).sum(-1).abs(), torch.exp(-m)) + EPS
@@ -48,7 +58,8 @@ def test_all_forms_are_equal(tokens, regime):
     parts = gates(tokens, regime)
     whole = parallel(*parts)
     assert torch.allclose(whole, chunkwise(*parts, chunk=16), rtol=1e-9, atol=1e-9)
-    # The recurrence's stabiliser is not the row's maximum: with hot gates eps then weighs otherwise.
+    # The recurrence's stabiliser is not the row's maximum: with hot gates eps then weighs
+    # otherwise.
     if regime != "hot input":
         assert torch.allclose(whole, step_by_step(*parts), rtol=1e-4, atol=1e-5)
 
@@ -61,7 +72,9 @@ def test_gradients_are_equal(regime):
         out = form(*parts)
         grads.append(torch.autograd.grad((out * torch.cos(out.detach())).sum(), parts))
     for one, other in zip(*grads, strict=True):
-        assert one.isfinite().all() and torch.allclose(one, other, rtol=1e-7, atol=1e-9 * (1 + one.abs().max()))
+        assert one.isfinite().all() and torch.allclose(
+            one, other, rtol=1e-7, atol=1e-9 * (1 + one.abs().max())
+        )
 
 
 def test_gradient_is_that_of_finite_differences():
@@ -100,4 +113,6 @@ def test_only_a_bidirectional_layer_sees_what_comes_later(bidirectional):
     layer, x = ViLLayer(8, bidirectional=bidirectional).eval(), torch.randn(1, 8, 4, 4)
     changed = x.clone()
     changed[:, 0, -1, -1] += 1
-    assert torch.allclose(layer(x)[..., 0, 0], layer(changed)[..., 0, 0], atol=1e-7) != bidirectional
+    assert (
+        torch.allclose(layer(x)[..., 0, 0], layer(changed)[..., 0, 0], atol=1e-7) != bidirectional
+    )

@@ -1,4 +1,5 @@
-"""Both networks: any size, anisotropic strides, the folded decoder, gradients, and what they refuse."""
+"""Both networks: any size, anisotropic strides, the folded decoder, gradients, and what they
+refuse."""
 
 import pytest
 import torch
@@ -42,7 +43,9 @@ def test_folded_decoder_gives_the_same_logits():
 
 
 def test_attention_scales_differ():
-    one, other = (segformer(attn_scale=s, patch_stride=[2, 2, 2, 2]).eval() for s in ("head_dim", "num_heads"))
+    one, other = (
+        segformer(attn_scale=s, patch_stride=[2, 2, 2, 2]).eval() for s in ("head_dim", "num_heads")
+    )
     for parameter in one.segformer_encoder.parameters():
         torch.nn.init.normal_(parameter, std=0.5)  # fresh weights attend evenly at any scale
     other.load_state_dict(one.state_dict())
@@ -58,7 +61,9 @@ def test_depthwise_gradient_is_pytorchs():
     plain = conv.bn(conv.dwconv(x.permute(0, 4, 1, 2, 3))).permute(0, 2, 3, 4, 1)
     ours, direction = conv(x), torch.randn(2, 4, 5, 3, 6)
     assert torch.equal(ours, plain)
-    for one, other in zip(*(torch.autograd.grad(y, inputs, direction) for y in (ours, plain)), strict=True):
+    for one, other in zip(
+        *(torch.autograd.grad(y, inputs, direction) for y in (ours, plain)), strict=True
+    ):
         assert torch.allclose(one, other, atol=1e-4)
 
 
@@ -70,7 +75,9 @@ def test_deep_supervision_only_in_training(variant, dims):
     outputs = model(image)
     assert [tuple(o.shape[2:]) for o in outputs] == [(16,) * dims, (8,) * dims]
     assert model.eval()(image).shape == (2, 3, *[16] * dims)
-    assert torch.is_tensor(xlstm(variant=variant, dims=dims, patch_size=[16] * dims, deep_supervision=False)(image))
+    assert torch.is_tensor(
+        xlstm(variant=variant, dims=dims, patch_size=[16] * dims, deep_supervision=False)(image)
+    )
 
 
 def test_every_parameter_gets_a_gradient():

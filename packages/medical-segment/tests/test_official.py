@@ -1,4 +1,5 @@
-"""The bridge to the official releases: goldens, keys, copies, and checkpoints as their trainers write them."""
+"""The bridge to the official releases: goldens, keys, copies, and checkpoints as their trainers
+write them."""
 
 import os
 from pathlib import Path
@@ -50,7 +51,10 @@ def test_copies_are_written_and_dropped():
     model = official.build(plans_config())
     full = official.with_copies(model.state_dict())
     assert len(full) > 1.5 * len(model.state_dict())
-    assert official.convert({f"module.{key}": value for key, value in full.items()}).keys() == model.state_dict().keys()
+    assert (
+        official.convert({f"module.{key}": value for key, value in full.items()}).keys()
+        == model.state_dict().keys()
+    )
     key = next(key for key in full if "all_modules" in key)
     with pytest.raises(InputError, match="is no copy of"):
         official.convert(full | {key: full[key] + 1})
@@ -96,7 +100,8 @@ def plans_config() -> dict:
 
 
 def nnunet_checkpoint() -> dict:
-    """As nnU-Net's trainer writes it: numpy's numbers in the log, the plans in ``init_args``, copies of tensors."""
+    """As nnU-Net's trainer writes it: numpy's numbers in the log, the plans in ``init_args``,
+    copies of tensors."""
     torch.manual_seed(0)
     model = official.build(plans_config())
     base = {
@@ -105,18 +110,30 @@ def nnunet_checkpoint() -> dict:
         "conv_kernel_sizes": plans_config()["kernel_sizes"], "n_conv_per_stage_encoder": [2, 2, 2],
         "n_conv_per_stage_decoder": [2, 2], "normalization_schemes": ["CTNormalization"], "use_mask_for_norm": [False],
     }  # fmt: skip
-    properties = {"percentile_00_5": -900.0, "percentile_99_5": 300.0, "mean": np.float32(10), "std": 100.0}
+    properties = {
+        "percentile_00_5": -900.0,
+        "percentile_99_5": 300.0,
+        "mean": np.float32(10),
+        "std": 100.0,
+    }
     plans = {
         "configurations": {"base": base, "3d_fullres": {"inherits_from": "base"}},
         "foreground_intensity_properties_per_channel": {"0": properties},
     }
     dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "spleen": 2}}
     return {
-        "network_weights": {f"_orig_mod.{key}": v for key, v in official.with_copies(model.state_dict()).items()},
+        "network_weights": {
+            f"_orig_mod.{key}": v for key, v in official.with_copies(model.state_dict()).items()
+        },
         "logging": {"ema_fg_dice": [np.float64(0.5), np.float32(0.6)], "epochs": np.arange(3)},
         "_best_ema": np.float64(0.6),
         "current_epoch": 3,
-        "init_args": {"plans": plans, "configuration": "3d_fullres", "dataset_json": dataset, "fold": 0},
+        "init_args": {
+            "plans": plans,
+            "configuration": "3d_fullres",
+            "dataset_json": dataset,
+            "fold": 0,
+        },
         "trainer_name": "nnUNetTrainerUxLSTMBot",
     }
 
@@ -171,4 +188,8 @@ def test_regions_by_name():
 def test_sizes_are_read_from_the_shapes():
     state = official.build(SEGFORMER).state_dict()
     found = checkpoint.segformer_options(state)
-    assert found["depths"] == [1, 1, 1, 1] and found["sr_ratios"] == [4, 2, 1, 1] and found["decoder_dim"] == 16
+    assert (
+        found["depths"] == [1, 1, 1, 1]
+        and found["sr_ratios"] == [4, 2, 1, 1]
+        and found["decoder_dim"] == 16
+    )

@@ -44,14 +44,17 @@ def test_the_ball_is_found_with_its_volume(blob):
     assert result.to_dict()["structures"]["ball"]["voxels"] == ball.voxels
 
 
-@pytest.mark.parametrize("array", [np.zeros((3, 3)), np.zeros(0), np.full((4, 4, 4), np.nan), np.array("x")])
+@pytest.mark.parametrize(
+    "array", [np.zeros((3, 3)), np.zeros(0), np.full((4, 4, 4), np.nan), np.array("x")]
+)
 def test_arrays_that_are_no_scan(array):
     with pytest.raises(InputError):
         pipeline().predict(array)
 
 
 def test_scans_of_different_size_share_batches(tmp_path, blob):
-    """The runner fills batches with windows of several cases; each result is that of the case alone."""
+    """The runner fills batches with windows of several cases; each result is that of the case
+    alone."""
     paths = []
     for number, data in enumerate((blob, blob[:, :10], np.concatenate([blob, blob]))):
         paths.append(tmp_path / f"{number}.nii")
@@ -83,18 +86,24 @@ class Lopsided(nn.Module):
 def test_mirrored_views_are_averaged(blob):
     plan = replace(PLAN_3D, labels=("background", "ball"), values=(), order=(), patch=(20, 26, 18))
     network = SegmentationNetwork(**{**vars(small_network(plan)), "module": Lopsided()})
-    job = SegmentationPipeline([network], Options(mirror=True, probabilities=True), engine="eager", device="cpu")
+    job = SegmentationPipeline(
+        [network], Options(mirror=True, probabilities=True), engine="eager", device="cpu"
+    )
     one = job.predict(blob).probabilities
     other = job.predict(blob[::-1].copy()).probabilities
     assert np.allclose(one, other[:, ::-1], atol=1e-4)
-    plain = SegmentationPipeline([network], Options(probabilities=True), engine="eager", device="cpu")
+    plain = SegmentationPipeline(
+        [network], Options(probabilities=True), engine="eager", device="cpu"
+    )
     assert not np.allclose(plain.predict(blob).probabilities, one, atol=1e-3)
 
 
 def test_several_checkpoints_are_averaged(tiny_weights, blob):
     first = load_network(str(tiny_weights))
     torch.manual_seed(1)
-    second = SegmentationNetwork(**{**vars(first), "module": type(first.module)(first.module.config).eval()})
+    second = SegmentationNetwork(
+        **{**vars(first), "module": type(first.module)(first.module.config).eval()}
+    )
     keep = Options(probabilities=True)
     parts = [SegmentationPipeline([n], keep, engine="eager", device="cpu") for n in (first, second)]
     both = SegmentationPipeline([first, second], keep, engine="eager", device="cpu")
@@ -107,7 +116,8 @@ def test_several_checkpoints_are_averaged(tiny_weights, blob):
 
 
 def test_regions_and_their_three_numberings(blob):
-    """WT, TC and ET overlap; the label map shows ET over TC over WT, by the numbers that were asked for."""
+    """WT, TC and ET overlap; the label map shows ET over TC over WT, by the numbers that were asked
+    for."""
 
     class Nested(nn.Module):
         def forward(self, image):
@@ -120,7 +130,9 @@ def test_regions_and_their_three_numberings(blob):
     data[:, 8, 15, 10] += 900
     numbers = {"decathlon": (1, 2, 3), "brats": (2, 1, 4), "brats2023": (2, 1, 3)}
     for convention, (oedema, core, enhancing) in numbers.items():
-        job = SegmentationPipeline([network], Options(convention=convention), engine="eager", device="cpu")
+        job = SegmentationPipeline(
+            [network], Options(convention=convention), engine="eager", device="cpu"
+        )
         result = job.predict(data)
         tc, wt, et = result.regions
         assert (wt >= tc).all() and (tc >= et).all() and et.any() and (wt > tc).any()
@@ -182,8 +194,12 @@ def _slices(blob, spacing):
 def test_pictures_and_their_pages(tmp_path):
     rng = np.random.default_rng(0)
     pages = rng.integers(0, 30, (3, 40, 50)).astype(np.uint16)
-    pages[:, 2:38, 2:15] = pages[:, 2:38, 20:34] = 60000  # half of a page: they lie one deviation above the mean
-    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack", metadata={"axes": "ZYX"})
+    pages[:, 2:38, 2:15] = pages[:, 2:38, 20:34] = (
+        60000  # half of a page: they lie one deviation above the mean
+    )
+    tifffile.imwrite(
+        tmp_path / "stack.tif", pages, photometric="minisblack", metadata={"axes": "ZYX"}
+    )
     result = pipeline(PLAN_2D).predict(tmp_path / "stack.tif")
     assert result.instances.shape == (3, 40, 50) and result.instances.dtype == np.uint16
     assert sorted(np.unique(result.instances)) == list(range(len(result.things) + 1))
@@ -194,7 +210,9 @@ def test_pictures_and_their_pages(tmp_path):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (2, 2)])
 def test_pictures_of_almost_nothing(tmp_path, shape):
-    Image.fromarray(np.arange(shape[0] * shape[1], dtype=np.uint8).reshape(shape)).save(tmp_path / "a.png")
+    Image.fromarray(np.arange(shape[0] * shape[1], dtype=np.uint8).reshape(shape)).save(
+        tmp_path / "a.png"
+    )
     assert pipeline(PLAN_2D).predict(tmp_path / "a.png").labels.shape == shape
 
 

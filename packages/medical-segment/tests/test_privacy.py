@@ -44,7 +44,9 @@ def test_free_text_of_a_nifti_header(tmp_path, blob, tiny_weights):
         image.header[name] = b"Invented^Jane"
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"SECRET-4711"))
     nibabel.save(image, tmp_path / "a.nii.gz")
-    outcome = call("medical_segment", tmp_path / "a.nii.gz", "-o", tmp_path / "out", "--weights", tiny_weights)
+    outcome = call(
+        "medical_segment", tmp_path / "a.nii.gz", "-o", tmp_path / "out", "--weights", tiny_weights
+    )
     assert outcome.status == 0, outcome.stderr
     made = nibabel.load(tmp_path / "out" / "a.nii.gz" / "labels.nii.gz")
     assert_silent(made.header.binaryblock + outcome.stdout.encode())
@@ -56,8 +58,14 @@ def test_no_message_repeats_a_tag(tmp_path, blob, capfd):
     folder = write_dicom_series(tmp_path / "s", blob[:, :, :4])
     for path in sorted(folder.iterdir()):
         good = path.read_bytes()
-        for place in [match.start() for secret in SECRETS for match in re.finditer(secret.encode(), good)]:
-            for change in (good[:place], good[: place - 4] + b"\xff\xff\xff\xff" + good[place:], good[:place] + good):
+        for place in [
+            match.start() for secret in SECRETS for match in re.finditer(secret.encode(), good)
+        ]:
+            for change in (
+                good[:place],
+                good[: place - 4] + b"\xff\xff\xff\xff" + good[place:],
+                good[:place] + good,
+            ):
                 path.write_bytes(change)
                 try:
                     read_case(folder)
@@ -71,7 +79,15 @@ def test_no_message_repeats_a_tag(tmp_path, blob, capfd):
 def test_a_dicom_seg_is_found_again_and_equal(series, tmp_path, tiny_weights):
     highdicom = pytest.importorskip("highdicom")
     call(
-        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager", "--dicom-seg"
+        "medical_segment",
+        series,
+        "-o",
+        tmp_path / "out",
+        "--weights",
+        tiny_weights,
+        "--engine",
+        "eager",
+        "--dicom-seg",
     )
     found = highdicom.seg.segread(tmp_path / "out" / "series" / "segmentation.dcm")
     labels = np.asarray(nibabel.load(tmp_path / "out" / "series" / "labels.nii.gz").dataobj)
@@ -82,7 +98,9 @@ def test_a_dicom_seg_is_found_again_and_equal(series, tmp_path, tiny_weights):
     names = [found.get_segment_description(number).segment_label for number in numbers]
     values = {"anterior": 1, "posterior": 2}
     frames = found.get_pixels_by_source_instance(
-        [item.SOPInstanceUID for item in ordered], ignore_spatial_locations=True, assert_missing_frames_are_empty=True
+        [item.SOPInstanceUID for item in ordered],
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
     )
     for place, name in enumerate(names):
         assert np.array_equal(frames[..., place].transpose(2, 1, 0) > 0, labels == values[name])

@@ -1,4 +1,5 @@
-"""Scans, series and pictures as they come: the traps of geometry, and what is refused with a reason."""
+"""Scans, series and pictures as they come: the traps of geometry, and what is refused with a
+reason."""
 
 import gzip
 import shutil
@@ -24,7 +25,9 @@ def save(path, data, affine=None, **header):
     return path
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32, np.float64, np.uint16, np.int8])
+@pytest.mark.parametrize(
+    "dtype", [np.uint8, np.int16, np.int32, np.float32, np.float64, np.uint16, np.int8]
+)
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_types_of_numbers(tmp_path, blob, dtype, suffix):
     data = (blob % 100).astype(dtype)
@@ -79,7 +82,9 @@ def test_what_is_not_finite_is_said(tmp_path, blob):
         read_case(save(tmp_path / "b.nii", np.full((4, 4, 4), np.nan, np.float32)))
 
 
-@pytest.mark.parametrize("affine", [np.diag([0, 1, 1, 1.0]), np.diag([np.nan, 1, 1, 1]), np.diag([1e6, 1, 1, 1])])
+@pytest.mark.parametrize(
+    "affine", [np.diag([0, 1, 1, 1.0]), np.diag([np.nan, 1, 1, 1]), np.diag([1e6, 1, 1, 1])]
+)
 def test_a_grid_that_is_none(tmp_path, blob, affine):
     image = nibabel.Nifti1Image(blob, None)
     image.header["sform_code"], image.header["pixdim"][1:4] = 1, 1
@@ -124,7 +129,11 @@ def test_nnunet_names_make_a_case(tmp_path, blob):
         save(tmp_path / f"case_000{number}.nii.gz", blob)
     assert find_sources([str(tmp_path)], 3) == [tmp_path / "case_0000.nii.gz"]
     assert len(find_sources([str(tmp_path)], 1)) == 3
-    assert [path.name[-8] for path in case_files(tmp_path / "case_0000.nii.gz", 3)] == ["0", "1", "2"]
+    assert [path.name[-8] for path in case_files(tmp_path / "case_0000.nii.gz", 3)] == [
+        "0",
+        "1",
+        "2",
+    ]
     with pytest.raises(InputError, match="case_0003"):
         case_files(tmp_path / "case_0000.nii.gz", 4)
 
@@ -183,7 +192,9 @@ def test_jpeg_2000_in_hounsfield_units(data):
 
 def test_a_real_series_whose_names_lie(data):
     volume = read_case(data / "dicom_mr_hippocrop" / "study1")
-    assert [int(path.stem) for path in volume.files] == sorted(int(path.stem) for path in volume.files)
+    assert [int(path.stem) for path in volume.files] == sorted(
+        int(path.stem) for path in volume.files
+    )
     assert volume.shape == (35, 51, 32)
 
 
@@ -224,4 +235,8 @@ def test_tiffs_of_several_pages_and_channels(tmp_path, shape, axes, expected, dt
 def test_a_folder_of_everything(tmp_path, scan, series):
     Image.new("L", (9, 9)).save(tmp_path / "cells.png")
     (tmp_path / "notes.txt").write_text("no case")
-    assert {path.name for path in find_sources([str(tmp_path)], 1)} == {"scan.nii.gz", "series", "cells.png"}
+    assert {path.name for path in find_sources([str(tmp_path)], 1)} == {
+        "scan.nii.gz",
+        "series",
+        "cells.png",
+    }

@@ -49,7 +49,9 @@ def test_a_command_of_the_job(workplace, line):
 
 def test_python_as_in_the_readme(workplace):
     (code,) = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=workplace)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=workplace
+    )
     assert done.returncode == 0 and "(35, 51, 35)" in done.stdout, done.stderr
 
 
@@ -74,7 +76,9 @@ def few_cases(workplace) -> Path:
     return workplace
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))])
+@pytest.mark.parametrize(
+    "line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))]
+)
 def test_a_recipe(few_cases, line, monkeypatch):
     monkeypatch.setenv("VITRAIL_DATA", str(few_cases))
     words = shlex.split(line, comments=True)[1:]
@@ -85,7 +89,9 @@ def test_a_recipe(few_cases, line, monkeypatch):
 def test_exports(workplace):
     onnx, bundle = [line for line in LINES if line.startswith("vitrail export")]
     outcome = call("vitrail", *shlex.split(bundle, comments=True)[1:])
-    assert outcome.status == 0 and list(workplace.glob("bundles/*/configs/inference.json")), outcome.stderr
+    assert outcome.status == 0 and list(workplace.glob("bundles/*/configs/inference.json")), (
+        outcome.stderr
+    )
     pytest.importorskip("onnx")
     outcome = call("vitrail", *shlex.split(onnx, comments=True)[1:])
     assert outcome.status == 0 and list(workplace.glob("onnx/*.onnx")), outcome.stderr

@@ -1,4 +1,5 @@
-"""From a folder of labelled cases to a network that the job loads: layouts, planning, windows, losses, figures."""
+"""From a folder of labelled cases to a network that the job loads: layouts, planning, windows,
+losses, figures."""
 
 import json
 from pathlib import Path
@@ -39,7 +40,11 @@ UNET = "{architecture: unet, config: {channels: [4, 8]}}"
 def ball(number: int) -> tuple[np.ndarray, np.ndarray]:
     """A noisy volume (16, 20, 12) with a bright ball in it, half of it class 1 and half class 2."""
     rng = np.random.default_rng(number)
-    grid = np.indices((16, 20, 12)) - np.array([8, 10, 6]).reshape(3, 1, 1, 1) - rng.integers(-1, 2, (3, 1, 1, 1))
+    grid = (
+        np.indices((16, 20, 12))
+        - np.array([8, 10, 6]).reshape(3, 1, 1, 1)
+        - rng.integers(-1, 2, (3, 1, 1, 1))
+    )
     inside = (grid**2).sum(0) < 20
     label = np.where(inside, 1 + (grid[1] > 0), 0).astype(np.uint8)
     return (label * 2.0 + rng.normal(0, 0.3, label.shape)).astype(np.float32), label
@@ -56,7 +61,9 @@ def write_decathlon(folder: Path, cases: int = 6) -> Path:
     content = {"modality": {"0": "MRI"}, "labels": labels, "training": pairs[:-1]}
     (folder / "dataset.json").write_text(json.dumps(content))
     names = [f"case_{number}" for number in range(cases)]
-    (folder / "splits.json").write_text(json.dumps({"train": names[:-2], "test": [f"{n}.nii.gz" for n in names[-2:]]}))
+    (folder / "splits.json").write_text(
+        json.dumps({"train": names[:-2], "test": [f"{n}.nii.gz" for n in names[-2:]]})
+    )
     return folder
 
 
@@ -70,9 +77,15 @@ def write_nnunet(folder: Path, regions: bool = False, cases: int = 3) -> Path:
                 folder / "imagesTr" / f"c{number}_{channel:04d}.nii.gz"
             )
         nibabel.Nifti1Image(label, AFFINE).to_filename(folder / "labelsTr" / f"c{number}.nii.gz")
-    labels = {"background": 0, "all": [1, 2], "back": [2]} if regions else {"background": 0, "front": 1, "back": 2}
+    labels = (
+        {"background": 0, "all": [1, 2], "back": [2]}
+        if regions
+        else {"background": 0, "front": 1, "back": 2}
+    )
     content = {"channel_names": {"0": "T1", "1": "T2"}, "labels": labels, "file_ending": ".nii.gz"}
-    (folder / "dataset.json").write_text(json.dumps(content | ({"regions_class_order": [1, 2]} if regions else {})))
+    (folder / "dataset.json").write_text(
+        json.dumps(content | ({"regions_class_order": [1, 2]} if regions else {}))
+    )
     return folder
 
 
@@ -83,7 +96,9 @@ def write_cells(folder: Path, pictures: int = 4) -> Path:
         for cell, (row, column) in enumerate([(12, 12), (12, 34), (34, 12), (34, 34)], start=1):
             y, x = np.indices(instances.shape)
             instances[(y - row) ** 2 + (x - column) ** 2 < 49] = cell
-        colour = np.stack([(instances > 0) * 150 + rng.integers(0, 40, instances.shape)] * 3, axis=-1)
+        colour = np.stack(
+            [(instances > 0) * 150 + rng.integers(0, 40, instances.shape)] * 3, axis=-1
+        )
         for kind, array in (("images", colour.astype(np.uint8)), ("instances", instances)):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(folder / kind / f"p{number}.png")
@@ -103,7 +118,9 @@ def cells(tmp_path_factory) -> Path:
 
 def settings_of(folder: Path, name: str, *more: str) -> list[str]:
     """What makes a bundled recipe a small one on ``folder``."""
-    plan = "{patch: [48, 48], normalisation: zscore}" if name == "nuclei" else "{patch: [16, 16, 8]}"
+    plan = (
+        "{patch: [48, 48], normalisation: zscore}" if name == "nuclei" else "{patch: [16, 16, 8]}"
+    )
     return [
         f"data.path={folder}", f"data.split={folder}/splits.json", f"plan={plan}", "optim.batch_size=2",
         "optim.precision=32", "budget={steps: 2}", "beside=[]",
@@ -134,7 +151,9 @@ def test_nnunet_layout(regions, tmp_path):
     sample = prepared(collection.cases, collection, plan)[0]
     assert sample["image"].shape == (2, 16, 20, 12)
     masks = targets(sample["label"][None].long(), collection)
-    assert masks.shape[1] == len(collection.labels) and (not regions or (masks[:, 0] >= masks[:, 1]).all())
+    assert masks.shape[1] == len(collection.labels) and (
+        not regions or (masks[:, 0] >= masks[:, 1]).all()
+    )
 
 
 def test_pictures_with_instances(cells):
@@ -203,7 +222,11 @@ def test_the_plan_follows_the_cases(scans):
     assert all(abs(side - own) <= 4 for side, own in zip(plan.patch, (16, 20, 12), strict=True))
     assert make_plan(read_collection(scans), {"patch": (8, 8, 8)}).patch == (8, 8, 8)
     config = shape_network("xlstm-unet", plan)
-    assert config["strides"][0] == [1, 1, 1] and config["kernels"][0] == [3, 3, 1]  # the coarse axis later
+    assert config["strides"][0] == [1, 1, 1] and config["kernels"][0] == [
+        3,
+        3,
+        1,
+    ]  # the coarse axis later
     volume = torch.randn(1, 1, *plan.patch)
     assert build_model("xlstm-unet", config).eval()(volume).shape[2:] == volume.shape[2:]
     assert shape_network("segformer3d", plan)["patch_stride"][0] == [2, 2, 2]
@@ -232,7 +255,9 @@ def test_windows_are_repeatable_and_keep_image_and_label_together(dims):
         assert ((image > 2) == (mask == 1)).float().mean() > 0.95
     again = augment(sample, 4)
     assert torch.equal(again[0], image) and torch.equal(again[1], mask)
-    strong = Augmentation(plan, Augment(noise=1, blur=1, brightness=1, low_resolution=1, gamma=1, invert=1))
+    strong = Augmentation(
+        plan, Augment(noise=1, blur=1, brightness=1, low_resolution=1, gamma=1, invert=1)
+    )
     assert strong(sample, 0)[0].isfinite().all()
 
 
@@ -281,7 +306,11 @@ def test_dice_of_nothing_is_one():
 def test_the_job_loads_what_training_writes(model, scans, tmp_path):
     path = train(recipe(scans, "hippocampus", f"model={model}"), tmp_path)
     network = load_network(str(path))
-    assert network.plan.patch == (16, 16, 8) and network.plan.labels == ("background", "front", "back")
+    assert network.plan.patch == (16, 16, 8) and network.plan.labels == (
+        "background",
+        "front",
+        "back",
+    )
     assert network.module(network.example).shape == (2, 3, 16, 16, 8)
 
 
@@ -300,7 +329,15 @@ def test_cells_are_counted_and_written_as_a_table(cells, tmp_path):
     weights = str(train(recipe(cells, "nuclei", *more), tmp_path))
     overrides = [part for value in settings_of(cells, "nuclei", *more) for part in ("--set", value)]
     table = tmp_path / "table.csv"
-    call = ["evaluate", str(PIPELINES / "nuclei.yaml"), "--weights", weights, "-o", str(table), *overrides]
+    call = [
+        "evaluate",
+        str(PIPELINES / "nuclei.yaml"),
+        "--weights",
+        weights,
+        "-o",
+        str(table),
+        *overrides,
+    ]
     assert CliRunner().invoke(app, call).exit_code == 0
     means, cases = table.read_text().split("\n\n")
     head, row = means.splitlines()
@@ -336,7 +373,9 @@ def test_nnunets_optimiser(scans):
 
 def test_a_loss_that_is_no_number_stops_the_run(scans, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        Task, "training_step", lambda self, *_: self.network(torch.zeros(2, 1, 16, 16, 8)).sum() * torch.nan
+        Task,
+        "training_step",
+        lambda self, *_: self.network(torch.zeros(2, 1, 16, 16, 8)).sum() * torch.nan,
     )
     with pytest.raises(VitrailError, match="no longer a number"):
         train(recipe(scans), tmp_path)
@@ -352,4 +391,8 @@ def test_training_goes_on_from_a_weight_file(scans, tmp_path):
     first = train(recipe(scans), tmp_path)
     task = Task(recipe(scans, "hippocampus", f"model={SEGFORMER[:-1]}, init: {first}}}"))
     expected = load_network(str(first)).module.state_dict()
-    assert all(torch.equal(v, expected[key]) for key, v in task.network.state_dict().items() if v.is_floating_point())
+    assert all(
+        torch.equal(v, expected[key])
+        for key, v in task.network.state_dict().items()
+        if v.is_floating_point()
+    )

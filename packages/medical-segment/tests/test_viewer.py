@@ -21,7 +21,9 @@ LPS = np.diag([-1.0, -1, 2, 1])
 
 
 def predict(data, plan=PLAN_3D, affine=None):
-    return SegmentationPipeline([small_network(plan)], Options(), engine="eager", device="cpu").predict(data, affine)
+    return SegmentationPipeline(
+        [small_network(plan)], Options(), engine="eager", device="cpu"
+    ).predict(data, affine)
 
 
 def page_data(page: str) -> dict:
@@ -83,7 +85,9 @@ def test_the_montage(blob, tmp_path):
     montage.draw(predict(blob), tmp_path / "a.png")
     picture = np.asarray(Image.open(tmp_path / "a.png"))
     assert picture.ndim == 3 and picture.shape[1] >= 640
-    assert (np.abs(picture.astype(int) - colours(1)[0]).sum(axis=-1) < 10).any()  # the legend's first colour
+    assert (
+        np.abs(picture.astype(int) - colours(1)[0]).sum(axis=-1) < 10
+    ).any()  # the legend's first colour
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 300, 3), (3, 40, 50)])

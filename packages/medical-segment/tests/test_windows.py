@@ -33,7 +33,9 @@ def test_equal_to_monai(shape, patch, overlap):
     canvas = Canvas(image, patch, overlap, BACKGROUND)
     for number in canvas.windows():
         canvas.add(number, sharpen(canvas.crop(number)[None])[0])
-    expected = SlidingWindowInferer(patch, sw_batch_size=3, overlap=overlap, mode="gaussian")(image[None], sharpen)[0]
+    expected = SlidingWindowInferer(patch, sw_batch_size=3, overlap=overlap, mode="gaussian")(
+        image[None], sharpen
+    )[0]
     if shape != (1, 1):  # MONAI knows no windows without content, and one pixel is one
         torch.testing.assert_close(canvas.logits(), expected, atol=1e-5, rtol=1e-5)
     assert canvas.left == 0 and canvas.logits().shape == (2, *shape)
@@ -53,5 +55,9 @@ def test_windows_without_content_are_background():
     computed = list(canvas.windows())
     for number in computed:
         canvas.add(number, torch.zeros(2, 8, 8))
-    assert 0 < len(computed) < len(canvas.starts) and canvas.skipped == len(canvas.starts) - len(computed)
-    torch.testing.assert_close(canvas.logits()[:, :, 20:], BACKGROUND.view(2, 1, 1).expand(2, 8, 20))
+    assert 0 < len(computed) < len(canvas.starts) and canvas.skipped == len(canvas.starts) - len(
+        computed
+    )
+    torch.testing.assert_close(
+        canvas.logits()[:, :, 20:], BACKGROUND.view(2, 1, 1).expand(2, 8, 20)
+    )

@@ -2,8 +2,9 @@
 
     python packages/ppg-auth/examples/cut_recordings.py WELLTORY_FOLDER
 
-Neshitov et al., Sensors 2021, 21, 6798: means of the red, green and blue of a phone's video of a fingertip. Who was
-recorded is not published, so that "ann" and "bob" are the people of two recordings, early and later in each.
+Neshitov et al., Sensors 2021, 21, 6798: means of the red, green and blue of a phone's video of a
+fingertip. Who was recorded is not published, so that "ann" and "bob" are the people of two
+recordings, early and later in each.
 """
 
 import sys
@@ -19,7 +20,12 @@ CUTS = {
 def cut(source: Path, start: float, stop: float) -> str:
     """The lines of a recording between two times in seconds, with its header."""
     header, *rows = source.read_text().splitlines()
-    return "\n".join([header, *(row for row in rows if start <= float(row.split(",")[0]) / 1000 < stop)]) + "\n"
+    return (
+        "\n".join(
+            [header, *(row for row in rows if start <= float(row.split(",")[0]) / 1000 < stop)]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Stores to test with: a file of SQLite, and a PostgreSQL server that is started for the test run."""
+"""Stores to test with: a file of SQLite, and a PostgreSQL server that is started for the test
+run."""
 
 import os
 import shutil
@@ -22,12 +23,16 @@ PASSPHRASE = b"correct horse battery staple"
 def server_programs() -> Path | None:
     """The folder of PostgreSQL's server programs (Debian keeps them off the PATH)."""
     found = [Path(path).parent for path in [shutil.which("initdb")] if path]
-    return max([*found, *(path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))], default=None)
+    return max(
+        [*found, *(path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb"))],
+        default=None,
+    )
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The address of a running server, on a socket in a folder of its own; skips where none can be started."""
+    """The address of a running server, on a socket in a folder of its own; skips where none can be
+    started."""
     pytest.importorskip("psycopg", reason="needs vitrail-ppg-auth[postgresql]")
     programs = server_programs()
     if programs is None:
@@ -37,7 +42,18 @@ def postgresql() -> Iterator[str]:
         run = partial(subprocess.run, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL)
         if user:
             shutil.chown(folder, user)
-        run([programs / "initdb", "-D", f"{folder}/data", "-U", "tester", "-A", "trust", "--no-sync"])
+        run(
+            [
+                programs / "initdb",
+                "-D",
+                f"{folder}/data",
+                "-U",
+                "tester",
+                "-A",
+                "trust",
+                "--no-sync",
+            ]
+        )
         options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
         control = [programs / "pg_ctl", "-D", f"{folder}/data", "-w"]
         run([*control, "-l", f"{folder}/log", "-o", options, "start"])
@@ -85,7 +101,8 @@ def store(opened) -> Store:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
-    """A network without layers: the mean beat, turned at random; made-up people say how wrong people score."""
+    """A network without layers: the mean beat, turned at random; made-up people say how wrong
+    people score."""
     import numpy as np
     import torch
 
@@ -105,11 +122,15 @@ def weights(tmp_path_factory) -> Path:
         "beat_points": SHAPE_POINTS,
     }
     model = build_model(config)
-    turned = torch.linalg.qr(torch.randn(EMBED_DIM, EMBED_DIM, generator=torch.Generator().manual_seed(0)))[0]
+    turned = torch.linalg.qr(
+        torch.randn(EMBED_DIM, EMBED_DIM, generator=torch.Generator().manual_seed(0))
+    )[0]
     model.expert.projection.copy_(turned[:SHAPE_POINTS])
     items = []
     for person in range(500, 530):
-        windows = Preprocess(signal)(read_recording(write_recording(folder / "cohort.csv", person, 0)))
+        windows = Preprocess(signal)(
+            read_recording(write_recording(folder / "cohort.csv", person, 0))
+        )
         if windows.good.any():
             items.append(torch.from_numpy(windows.items[windows.good]))
     model.expert.mean.copy_(torch.cat(items)[:, signal.samples :].mean(dim=0))

@@ -49,7 +49,18 @@ def test_entries_say_what_happened_and_no_more(logged):
     assert "alice" not in text
     scores = [entry["score"] for entry in lines(logged)[1:7]]
     assert all(round(score, 2) == score for score in scores)
-    known = {"number", "time", "event", "person", "verdict", "score", "reasons", "placements", "consent", "hash"}
+    known = {
+        "number",
+        "time",
+        "event",
+        "person",
+        "verdict",
+        "score",
+        "reasons",
+        "placements",
+        "consent",
+        "hash",
+    }
     assert set().union(*lines(logged)) <= known
 
 

@@ -1,4 +1,5 @@
-"""Hundreds of damaged recordings of each format: a result or one sentence, never a traceback, never a stray file."""
+"""Hundreds of damaged recordings of each format: a result or one sentence, never a traceback, never
+a stray file."""
 
 import json
 from pathlib import Path
@@ -45,7 +46,10 @@ def small_input(folder: Path, suffix: str) -> Path:
     wave += 30 * np.sin(2 * np.pi * 0.07 * seconds)
     match suffix:
         case ".csv":
-            path.write_text("t_s,ppg\n" + "".join(f"{t:.2f},{v:.0f}\n" for t, v in zip(seconds, wave, strict=True)))
+            path.write_text(
+                "t_s,ppg\n"
+                + "".join(f"{t:.2f},{v:.0f}\n" for t, v in zip(seconds, wave, strict=True))
+            )
         case ".npy":
             np.save(path, wave.astype(np.float32))
         case ".parquet":
@@ -57,12 +61,17 @@ def small_input(folder: Path, suffix: str) -> Path:
             (folder / "good.dat").write_bytes(wave.astype("<i2").tobytes())
             path.write_text(f"good 1 50 {len(wave)}\ngood.dat 16 200 16 0 0 0 0 PLETH\n")
         case ".mp4":
-            pictures = (np.full((32, 32, 3), (level, 60, 20), np.uint8) for level in (wave[::3] / 5 + 80).astype(int))
+            pictures = (
+                np.full((32, 32, 3), (level, 60, 20), np.uint8)
+                for level in (wave[::3] / 5 + 80).astype(int)
+            )
             write_clip(path, pictures, fps=17)
         case ".gif":
             from PIL import Image
 
-            first, *rest = (Image.new("RGB", (110, 110), (int(v / 5) + 80, 60, 20)) for v in wave[:180:3])
+            first, *rest = (
+                Image.new("RGB", (110, 110), (int(v / 5) + 80, 60, 20)) for v in wave[:180:3]
+            )
             first.save(path, save_all=True, append_images=rest, duration=60)
     return path
 
@@ -98,7 +107,9 @@ def test_a_recording_in_memory_gives_the_same(pipeline, tmp_path):
     from ppg_auth.recording import read_recording
 
     path = small_input(tmp_path, ".csv")
-    assert np.array_equal(pipeline.capture(path).embeddings, pipeline.capture(read_recording(path)).embeddings)
+    assert np.array_equal(
+        pipeline.capture(path).embeddings, pipeline.capture(read_recording(path)).embeddings
+    )
 
 
 def good_weights(folder: Path, **changes) -> Path:
@@ -110,7 +121,11 @@ def good_weights(folder: Path, **changes) -> Path:
         "impostors": {"mean": 0.5, "deviation": 0.2},
         "people": {"train": ["a"], "val": ["b"]},
     }
-    save(folder / "w.safetensors", model.state_dict() | changes.pop("state", {}), {**metadata, **changes})
+    save(
+        folder / "w.safetensors",
+        model.state_dict() | changes.pop("state", {}),
+        {**metadata, **changes},
+    )
     return folder / "w.safetensors"
 
 

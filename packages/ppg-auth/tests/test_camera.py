@@ -11,7 +11,8 @@ from vitrail.errors import InputError, MissingError
 
 
 class FakeCamera:
-    """Sees a red finger that pulses 72 times a minute, at 30 frames a second of a clock of its own."""
+    """Sees a red finger that pulses 72 times a minute, at 30 frames a second of a clock of its
+    own."""
 
     def __init__(self, frames: int | None, opened: bool = True):
         self.left, self.opened, self.now, self.released = frames, opened, 0.0, False
@@ -35,7 +36,9 @@ class FakeCamera:
 
 def connect(monkeypatch, device: FakeCamera) -> FakeCamera:
     logging = SimpleNamespace(setLogLevel=lambda _: None)
-    library = SimpleNamespace(utils=SimpleNamespace(logging=logging), VideoCapture=lambda number: device)
+    library = SimpleNamespace(
+        utils=SimpleNamespace(logging=logging), VideoCapture=lambda number: device
+    )
     monkeypatch.setitem(sys.modules, "cv2", library)
     monkeypatch.setattr(camera.time, "monotonic", lambda: device.now)
     return device

@@ -29,10 +29,22 @@ def run(place, weights):
     """Calls a verb with the small network where it takes one."""
 
     def run(verb: str, *arguments: object) -> Outcome:
-        network = () if verb in {"list", "revoke", "unlock", "delete", "audit"} else ("--weights", weights)
-        # The templates' keys are random, and the small network's scores lie near the usual threshold.
+        network = (
+            ()
+            if verb in {"list", "revoke", "unlock", "delete", "audit"}
+            else ("--weights", weights)
+        )
+        # The templates' keys are random, and the small network's scores lie near the usual
+        # threshold.
         rate = ("--fmr", 0.2) if verb == "verify" and "--fmr" not in arguments else ()
-        return call("ppg_auth", verb, *arguments, *network, *(("--engine", "eager") if network else ()), *rate)
+        return call(
+            "ppg_auth",
+            verb,
+            *arguments,
+            *network,
+            *(("--engine", "eager") if network else ()),
+            *rate,
+        )
 
     return run
 
@@ -58,12 +70,25 @@ def assert_one_line(outcome: Outcome, status: int) -> None:
 
 def test_the_life_of_a_template(place, enrolled):
     run = enrolled
-    good = run("verify", "alice", write_recording(place / "now.csv", ALICE, 10), "--report", place / "page.html")
+    good = run(
+        "verify",
+        "alice",
+        write_recording(place / "now.csv", ALICE, 10),
+        "--report",
+        place / "page.html",
+    )
     assert good.status == 0 and row(good)["verdict"] == "accepted"
-    assert "ACCEPTED" in (place / "page.html").read_text() and "<script" not in (place / "page.html").read_text()
+    assert (
+        "ACCEPTED" in (place / "page.html").read_text()
+        and "<script" not in (place / "page.html").read_text()
+    )
     eve = write_recording(place / "eve.csv", EVE, 10)
     bad = run("verify", "alice", eve)
-    assert bad.status == 1 and row(bad)["verdict"] == "rejected" and row(bad)["score"] < row(bad)["threshold"]
+    assert (
+        bad.status == 1
+        and row(bad)["verdict"] == "rejected"
+        and row(bad)["score"] < row(bad)["threshold"]
+    )
     assert row(run("identify", write_recording(place / "who.csv", ALICE, 11)))["name"] == "alice"
     assert run("identify", write_recording(place / "who.csv", EVE, 11)).status == 1
     again = [write_recording(place / f"again{take}.csv", ALICE, 20 + take) for take in range(2)]
@@ -76,12 +101,19 @@ def test_the_life_of_a_template(place, enrolled):
     assert run("verify", "alice", eve).status == 6
     assert run("unlock", "alice").status == run("delete", "alice").status == 0
     assert run("list").stdout == ""
-    assert row(run("audit", "verify"))["entries"] == len(run("audit", "export").stdout.splitlines()) == 11
+    assert (
+        row(run("audit", "verify"))["entries"]
+        == len(run("audit", "export").stdout.splitlines())
+        == 11
+    )
 
 
 def test_every_verdict_has_its_status(place, enrolled):
     run = enrolled
-    statuses = [run("verify", "alice", write_recording(place / "e.csv", EVE, take)).status for take in range(5)]
+    statuses = [
+        run("verify", "alice", write_recording(place / "e.csv", EVE, take)).status
+        for take in range(5)
+    ]
     assert statuses == [1] * 5
     throttled = run("verify", "alice", write_recording(place / "a.csv", ALICE, 30))
     assert throttled.status == 5 and 0 < row(throttled)["wait"] <= 30
@@ -91,20 +123,27 @@ def test_every_verdict_has_its_status(place, enrolled):
 
 
 def test_a_capture_that_is_too_short_decides_nothing(place, enrolled):
-    outcome = enrolled("verify", "alice", write_recording(place / "short.csv", ALICE, 31, seconds=7))
+    outcome = enrolled(
+        "verify", "alice", write_recording(place / "short.csv", ALICE, 31, seconds=7)
+    )
     assert outcome.status == 4 and row(outcome)["verdict"] == "inconclusive"
 
 
 def test_nobody_is_enrolled_without_consent_or_quality(place, run):
     file = write_recording(place / "a.csv", ALICE, 0)
     assert_one_line(run("enroll", "alice", file), 2)
-    assert_one_line(run("enroll", "alice", write_recording(place / "s.csv", ALICE, 0, seconds=12), "--consent"), 1)
+    assert_one_line(
+        run("enroll", "alice", write_recording(place / "s.csv", ALICE, 0, seconds=12), "--consent"),
+        1,
+    )
     for name in ("", " ", "x" * 201, "two\nlines"):
         assert_one_line(run("enroll", name, file, "--consent"), 2)
     assert not (place / "people.db").exists()
 
 
-@pytest.mark.parametrize("name", ["with space", "émoji 🫀", "../../etc/passwd", "'; DROP TABLE people; --", "[bold]"])
+@pytest.mark.parametrize(
+    "name", ["with space", "émoji 🫀", "../../etc/passwd", "'; DROP TABLE people; --", "[bold]"]
+)
 def test_names_of_any_kind(place, run, name):
     assert run("enroll", name, write_recording(place / "a.csv", ALICE, 0), "--consent").status == 0
     assert row(run("verify", name, write_recording(place / "b.csv", ALICE, 1)))["name"] == name
@@ -115,7 +154,19 @@ def test_names_of_any_kind(place, run, name):
 def test_a_name_with_a_leading_dash(place, run, weights):
     file = write_recording(place / "a.csv", ALICE, 0)
     assert (
-        call("ppg_auth", "enroll", "--consent", "--weights", weights, "--engine", "eager", "--", "-x", file).status == 0
+        call(
+            "ppg_auth",
+            "enroll",
+            "--consent",
+            "--weights",
+            weights,
+            "--engine",
+            "eager",
+            "--",
+            "-x",
+            file,
+        ).status
+        == 0
     )
 
 
@@ -134,7 +185,9 @@ def test_no_store_yet(place, run):
 
 def test_another_rate_of_false_matches(place, enrolled):
     file = write_recording(place / "a.csv", ALICE, 10)
-    assert row(enrolled("verify", "alice", file, "--fmr", "0.01"))["threshold"] == round(threshold(0.01), 2)
+    assert row(enrolled("verify", "alice", file, "--fmr", "0.01"))["threshold"] == round(
+        threshold(0.01), 2
+    )
     assert_one_line(enrolled("verify", "alice", file, "--fmr", "0.0001"), 2)
 
 
@@ -147,7 +200,9 @@ def test_damaged_recordings(place, enrolled):
         path.write_bytes(data)
         outcome = enrolled("verify", "alice", path, "--lock-after", "0")
         statuses.append(outcome.status)
-        assert "unexpected" not in outcome.stderr and "Traceback" not in outcome.stderr, outcome.stderr
+        assert "unexpected" not in outcome.stderr and "Traceback" not in outcome.stderr, (
+            outcome.stderr
+        )
         assert (outcome.stdout == "") == (outcome.stderr != "")
     assert set(statuses) <= {0, 1, 4, 5}
     assert {path.name.split("-")[0] for path in place.iterdir()} - before == {"bad.csv"}

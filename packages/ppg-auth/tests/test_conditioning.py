@@ -68,7 +68,11 @@ def test_the_best_channel_and_not_the_first_component(wave):
     breathing = 5 * np.sin(2 * np.pi * 0.25 * np.arange(len(wave)) / RATE)
     noise = rng.normal(size=(len(wave), 3))
     channels = (
-        np.stack([breathing + 0.2 * noise[:, 0], 0.5 * wave + 0.05 * noise[:, 1], np.zeros(len(wave))], axis=1) + 100
+        np.stack(
+            [breathing + 0.2 * noise[:, 0], 0.5 * wave + 0.05 * noise[:, 1], np.zeros(len(wave))],
+            axis=1,
+        )
+        + 100
     )
     chosen, left_out = conditioning.choose_channel(channels, RATE)
     assert np.corrcoef(chosen, wave)[0, 1] > 0.9
@@ -77,7 +81,8 @@ def test_the_best_channel_and_not_the_first_component(wave):
 
 def test_a_component_has_the_sign_of_its_channels(wave):
     channels = (
-        np.stack([wave, 0.8 * wave, 1.1 * wave], axis=1) + np.random.default_rng(3).normal(size=(len(wave), 3)) * 0.3
+        np.stack([wave, 0.8 * wave, 1.1 * wave], axis=1)
+        + np.random.default_rng(3).normal(size=(len(wave), 3)) * 0.3
     )
     component, _ = conditioning.best_component(channels, RATE)
     assert np.corrcoef(component, wave)[0, 1] > 0.8

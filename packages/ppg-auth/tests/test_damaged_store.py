@@ -31,7 +31,9 @@ def good(tmp_path_factory) -> dict[str, bytes]:
     for database in (store.database, store.vault.database):
         database.scrub()
         database.engine.dispose()
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".db", ".keys"}}
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".db", ".keys"}
+    }
 
 
 @pytest.fixture
@@ -49,7 +51,11 @@ def impostor():
 
 def attempt(address: str, taken) -> Outcome | VitrailError:
     try:
-        return Verifier(open_store(address, None, PASSPHRASE), fake_model()).verify("alice", taken).outcome
+        return (
+            Verifier(open_store(address, None, PASSPHRASE), fake_model())
+            .verify("alice", taken)
+            .outcome
+        )
     except VitrailError as error:
         assert len(str(error)) <= MAX_LINE and "\n" not in str(error)
         return error
@@ -57,7 +63,8 @@ def attempt(address: str, taken) -> Outcome | VitrailError:
 
 @pytest.mark.parametrize("which", ["people.db", "people.db.keys"])
 def test_damaged_variants_accept_nobody(good, address, impostor, which):
-    """Bytes changed anywhere: the impostor is never let in, and nothing but a sentence comes of it."""
+    """Bytes changed anywhere: the impostor is never let in, and nothing but a sentence comes of
+    it."""
     rng, path = np.random.default_rng(5), Path(address).parent / which
     outcomes = []
     for number in range(VARIANTS):
@@ -80,7 +87,9 @@ def test_the_undamaged_one_works(address, impostor):
     assert attempt(address, impostor) is Outcome.REJECTED
 
 
-@pytest.mark.parametrize("content", [b"", b"\0", b"<!DOCTYPE html>", b"SQLite format 3\0" + bytes(84), bytes(4096)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0", b"<!DOCTYPE html>", b"SQLite format 3\0" + bytes(84), bytes(4096)]
+)
 def test_a_file_that_is_no_store(tmp_path, content, impostor):
     path = tmp_path / "people.db"
     path.write_bytes(content)
@@ -149,7 +158,9 @@ def test_a_full_disk_changes_nothing(address, impostor):
     assert attempt(address, capture(1, 100)) in {Outcome.ACCEPTED, Outcome.THROTTLED}
 
 
-@pytest.mark.parametrize("address", ["mysql://x@y/z", "postgresql://", "://", "postgresql://nobody@127.0.0.1:1/none"])
+@pytest.mark.parametrize(
+    "address", ["mysql://x@y/z", "postgresql://", "://", "postgresql://nobody@127.0.0.1:1/none"]
+)
 def test_addresses_that_lead_nowhere(address):
     with pytest.raises(VitrailError):
         open_store(address, None, PASSPHRASE)

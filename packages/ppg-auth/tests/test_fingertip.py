@@ -17,8 +17,18 @@ DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "share
 RATE, BEATS = 30, 1.2
 
 
-def frames(seconds: float = 14, *, red=200.0, green=60.0, swing=3.0, covered=1.0, rate: int = RATE, side: int = 64):
-    """A lit finger on the left ``covered`` share of the picture; its brightness swings with each beat."""
+def frames(
+    seconds: float = 14,
+    *,
+    red=200.0,
+    green=60.0,
+    swing=3.0,
+    covered=1.0,
+    rate: int = RATE,
+    side: int = 64,
+):
+    """A lit finger on the left ``covered`` share of the picture; its brightness swings with each
+    beat."""
     noise = np.random.default_rng(0).normal(0, 1, (side, side, 3))
     for number in range(int(seconds * rate)):
         beat = -swing * np.sin(2 * np.pi * BEATS * number / rate) ** 3
@@ -54,7 +64,9 @@ def test_black_bars_are_no_part_of_the_picture():
 
 
 def test_a_monochrome_picture_gives_its_middle_tones():
-    ramp = np.linspace(20, 220, 64)[None, None, :, None] + np.random.default_rng(0).normal(size=(5, 64, 64, 1))
+    ramp = np.linspace(20, 220, 64)[None, None, :, None] + np.random.default_rng(0).normal(
+        size=(5, 64, 64, 1)
+    )
     region = find_region(np.repeat(ramp, 3, axis=-1).astype(np.uint8))
     columns = np.flatnonzero(region.mask.any(axis=0))
     assert 10 <= columns.min() <= 15 and 49 <= columns.max() <= 54
@@ -85,10 +97,14 @@ def test_a_step_of_the_exposure_is_noted():
 def test_a_video_file_keeps_its_irregular_times(tmp_path):
     times = np.cumsum(np.random.default_rng(1).integers(20, 50, 330))
     pictures = [
-        np.full((64, 64, 3), (190 - 25 * np.sin(2 * np.pi * BEATS * time / 1000) ** 3, 50, 10)).astype(np.uint8)
+        np.full(
+            (64, 64, 3), (190 - 25 * np.sin(2 * np.pi * BEATS * time / 1000) ** 3, 50, 10)
+        ).astype(np.uint8)
         for time in times
     ]
-    path = write_clip(tmp_path / "finger.mp4", pictures, fps=1000, times=times.tolist(), options={"crf": "10"})
+    path = write_clip(
+        tmp_path / "finger.mp4", pictures, fps=1000, times=times.tolist(), options={"crf": "10"}
+    )
     recording = read_recording(path)
     assert np.diff(recording.seconds).std() > 0.005
     windows = Preprocess()(recording)
@@ -108,7 +124,8 @@ def test_too_few_frames_a_second_are_refused():
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg")
 def test_the_real_preview():
-    """Ten frames a second, black bars at the sides, red saturated: green tells the pulse, 67.5 beats a minute."""
+    """Ten frames a second, black bars at the sides, red saturated: green tells the pulse, 67.5
+    beats a minute."""
     recording = read_recording(DATA / "fingertip" / "seeing_red_preview.gif")
     assert "r" not in recording.names and recording.names[0] == "g"
     assert recording.values[:, 0].mean() == pytest.approx(65.6, abs=2)

@@ -37,7 +37,9 @@ def use(monkeypatch):
 def test_a_new_store_gets_a_passphrase_of_its_own(use):
     use(InMemory())
     first = find_passphrase("a.db", key_file=None, keyring=True, new=True)
-    assert len(first) >= 32 and first == find_passphrase("a.db", key_file=None, keyring=True, new=False)
+    assert len(first) >= 32 and first == find_passphrase(
+        "a.db", key_file=None, keyring=True, new=False
+    )
     assert first != find_passphrase("b.db", key_file=None, keyring=True, new=True)
     with pytest.raises(InputError, match="has no passphrase for it"):
         find_passphrase("c.db", key_file=None, keyring=True, new=False)

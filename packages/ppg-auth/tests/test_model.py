@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from ppg_auth.beats import SHAPE_POINTS
-from ppg_auth.model import EMBED_DIM, EXPERT_DIM, BeatExpert, ModelConfig, PulseNet, Scalogram, build_model
+from ppg_auth.model import (
+    EMBED_DIM,
+    EXPERT_DIM,
+    BeatExpert,
+    ModelConfig,
+    PulseNet,
+    Scalogram,
+    build_model,
+)
 from vitrail.errors import UsageError
 
 SMALL = {
@@ -17,7 +25,14 @@ SMALL = {
     "convmixer": {"dim": 8, "depth": 1, "kernel_size": 3, "patch_size": 4},
     "hidden": 8,
 }
-BRANCHES = [("cvt",), ("convmixer",), ("lstm",), ("cvt", "convmixer"), ("cvt", "convmixer", "lstm"), ()]
+BRANCHES = [
+    ("cvt",),
+    ("convmixer",),
+    ("lstm",),
+    ("cvt", "convmixer"),
+    ("cvt", "convmixer", "lstm"),
+    (),
+]
 
 
 def windows(count: int = 3, samples: int = 100) -> torch.Tensor:
@@ -36,14 +51,18 @@ def test_every_choice_of_branches_gives_unit_embeddings(branches, beats):
     embeddings = model(windows())
     assert embeddings.shape == (3, EMBED_DIM)
     assert torch.allclose(embeddings.norm(dim=1), torch.ones(3), atol=1e-5)
-    assert torch.allclose(model(windows(3)[:1]), embeddings[:1], atol=1e-5), "a window does not depend on its batch"
+    assert torch.allclose(model(windows(3)[:1]), embeddings[:1], atol=1e-5), (
+        "a window does not depend on its batch"
+    )
 
 
 def test_the_papers_size():
     model = PulseNet(ModelConfig())
     count = sum(parameter.numel() for parameter in model.parameters())
     assert 2.4e6 < count < 2.7e6
-    parts = {name: sum(p.numel() for p in branch.parameters()) for name, branch in model.branches.items()}
+    parts = {
+        name: sum(p.numel() for p in branch.parameters()) for name, branch in model.branches.items()
+    }
     assert parts["cvt"] == pytest.approx(1.66e6, rel=0.03)
     assert parts["convmixer"] == pytest.approx(0.14e6, rel=0.05)
     assert parts["lstm"] == pytest.approx(0.54e6, rel=0.03)
@@ -82,7 +101,10 @@ def test_a_scalogram_shows_a_tone_and_ignores_amplitude():
 def test_the_expert_finds_what_tells_people_apart():
     generator = torch.Generator().manual_seed(0)
     people = torch.arange(12).repeat_interleave(20)
-    identity, noise = torch.randn(12, 3, generator=generator), torch.randn(240, 10, generator=generator)
+    identity, noise = (
+        torch.randn(12, 3, generator=generator),
+        torch.randn(240, 10, generator=generator),
+    )
     beats = torch.cat([identity[people] + 0.3 * noise[:, :3], 10 * noise[:, 3:]], dim=1)
     expert = BeatExpert(10, EXPERT_DIM)
     expert.fit(beats[people < 8], people[people < 8], ridge=0.01)

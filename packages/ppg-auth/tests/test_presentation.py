@@ -27,7 +27,9 @@ class SignalOnly:
 
     def capture(self, recording: Recording) -> FakeCapture:
         windows = Preprocess(SignalConfig())(recording)
-        return FakeCapture(np.zeros((0, 128)), windows.pulse, raw=windows.raw, sample_rate=windows.rate)
+        return FakeCapture(
+            np.zeros((0, 128)), windows.pulse, raw=windows.raw, sample_rate=windows.rate
+        )
 
 
 def living(number: int) -> Recording:
@@ -87,7 +89,9 @@ def test_a_folder_without_live_recordings(tmp_path):
 @pytest.fixture
 def enrolled(tmp_path) -> Verifier:
     """Alice, enrolled on three takes."""
-    verifier = Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), fake_model())
+    verifier = Verifier(
+        open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), fake_model()
+    )
     Registry(verifier).enroll("alice", [capture(1, take) for take in range(3)])
     return verifier
 

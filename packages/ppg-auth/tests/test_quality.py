@@ -24,7 +24,9 @@ def test_a_clean_window_passes(wave):
 
 def irregular(wave: np.ndarray) -> np.ndarray:
     """Every second half second is missing."""
-    return np.concatenate([wave[first : first + width] for first, width in ((0, 60), (75, 90), (190, 50), (300, 130))])
+    return np.concatenate(
+        [wave[first : first + width] for first, width in ((0, 60), (75, 90), (190, 50), (300, 130))]
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,11 @@ def irregular(wave: np.ndarray) -> np.ndarray:
         (lambda wave: wave[:500], 0.05, "clipped"),
         (lambda wave: np.random.default_rng(1).normal(size=500), 0.0, "noisy"),
         (lambda wave: wave[:60], 0.0, "few_beats"),
-        (lambda wave: wave[:500] + 3 * np.random.default_rng(2).normal(size=500), 0.0, "unlike_beats"),
+        (
+            lambda wave: wave[:500] + 3 * np.random.default_rng(2).normal(size=500),
+            0.0,
+            "unlike_beats",
+        ),
         (irregular, 0.0, "irregular"),
         (lambda wave: np.sin(2 * np.pi * 0.55 * np.arange(1000) / RATE) ** 7, 0.0, "heart_rate"),
     ],
@@ -71,7 +77,9 @@ def test_a_recordings_windows(wave):
     assert windows.good.sum() >= 9 and windows.items.shape == (11, 250 + SHAPE_POINTS)
     assert windows.heart_rate == pytest.approx(60 / 0.85, abs=5)
     assert np.allclose(windows.waves.mean(axis=1), 0, atol=1e-4)
-    assert windows.raw.mean() == pytest.approx(100, abs=1) and len(windows.raw) == len(windows.pulse)
+    assert windows.raw.mean() == pytest.approx(100, abs=1) and len(windows.raw) == len(
+        windows.pulse
+    )
 
 
 def test_windows_do_not_depend_on_polarity_or_scale(wave):
@@ -91,7 +99,9 @@ def test_the_papers_settings_pad_the_last_window():
 def test_a_flat_recording_fails_and_never_divides_by_zero():
     with np.errstate(all="raise"):
         windows = Preprocess()(as_recording(np.full(1000, 7.0), RATE))
-    assert not windows.good.any() and set(windows.reasons) == {("flat",)} and not windows.waves.any()
+    assert (
+        not windows.good.any() and set(windows.reasons) == {("flat",)} and not windows.waves.any()
+    )
 
 
 def test_too_short_a_recording_is_refused(wave):
@@ -100,7 +110,9 @@ def test_too_short_a_recording_is_refused(wave):
 
 
 def test_stuck_samples_lie_at_the_end_of_the_range():
-    x = np.concatenate([np.arange(20.0), np.full(5, 20.0), np.arange(20.0, 0, -1), [0.0], np.arange(19.0)])
+    x = np.concatenate(
+        [np.arange(20.0), np.full(5, 20.0), np.arange(20.0, 0, -1), [0.0], np.arange(19.0)]
+    )
     assert stuck(x).sum() == 6, "five stuck ones and the sample that reaches the same value"
 
 

@@ -1,4 +1,5 @@
-"""Every command in the package's README runs, with the bundled weights, and comes to what it says."""
+"""Every command in the package's README runs, with the bundled weights, and comes to what it
+says."""
 
 import json
 import shlex
@@ -42,12 +43,18 @@ def test_the_commands_of_the_job_in_their_order(workplace):
         if words in REJECTED:
             assert json.loads(outcome.stdout)["verdict"] == "rejected"
     assert "ACCEPTED" in (workplace / "ann.html").read_text()
-    assert {path.name for path in (workplace / "results").iterdir()} == {"ann.csv", "bob.csv", "results.jsonl"}
+    assert {path.name for path in (workplace / "results").iterdir()} == {
+        "ann.csv",
+        "bob.csv",
+        "results.jsonl",
+    }
 
 
 def test_ann_is_accepted_and_bob_is_not(workplace):
     assert run("ppg-auth enroll ann ann.csv --consent").status == 0
-    accepted, rejected = (json.loads(run(f"ppg-auth verify ann {name}.csv").stdout) for name in ("ann-later", "bob"))
+    accepted, rejected = (
+        json.loads(run(f"ppg-auth verify ann {name}.csv").stdout) for name in ("ann-later", "bob")
+    )
     assert (accepted["verdict"], rejected["verdict"]) == ("accepted", "rejected")
     assert accepted["score"] > accepted["threshold"] > rejected["score"]
 

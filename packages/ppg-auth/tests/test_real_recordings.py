@@ -14,7 +14,9 @@ from ppg_auth.recording import read_recording
 from ppg_auth.timeline import measured_rate, regularise
 
 DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg")
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg"
+)
 
 
 def phone(number: str):
@@ -65,8 +67,13 @@ def test_the_backlog_at_the_start_does_not_change_the_rate():
     with (DATA / "nr2_ufpr.csv").open(newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     for name in ("s01_sitting_a", "s01_sitting_b", "s09_sitting_a"):
-        recording, row = read_recording(DATA / "nr2_ufpr" / f"{name}.csv"), rows[f"nr2_ufpr/{name}.csv"]
-        assert measured_rate(recording.seconds) == pytest.approx(float(row["body_rate_hz"]), rel=0.01)
+        recording, row = (
+            read_recording(DATA / "nr2_ufpr" / f"{name}.csv"),
+            rows[f"nr2_ufpr/{name}.csv"],
+        )
+        assert measured_rate(recording.seconds) == pytest.approx(
+            float(row["body_rate_hz"]), rel=0.01
+        )
         assert len(recording.seconds) / recording.seconds[-1] > 1.02 * float(row["body_rate_hz"])
 
 
@@ -82,5 +89,7 @@ def test_a_lifted_finger_costs_windows_not_the_recording():
 
 def test_a_sensor_that_cannot_follow_is_told():
     recording = read_recording(DATA / "nr2_ufpr" / "s04_sitting_a.csv")
-    windows = Preprocess()(replace(recording, values=np.minimum(recording.values, np.quantile(recording.values, 0.8))))
+    windows = Preprocess()(
+        replace(recording, values=np.minimum(recording.values, np.quantile(recording.values, 0.8)))
+    )
     assert not windows.good.any() and all("clipped" in reasons for reasons in windows.reasons)

@@ -1,4 +1,5 @@
-"""Reading recordings: every layout that loggers write, and one sentence for each that cannot be read."""
+"""Reading recordings: every layout that loggers write, and one sentence for each that cannot be
+read."""
 
 from pathlib import Path
 
@@ -19,7 +20,11 @@ def text(folder: Path, content: str, name: str = "finger.csv") -> Path:
 
 
 def table(
-    seconds: bool = True, mark: str = ",", head: str | None = "t_s,ppg", factor: float = 1.0, decimal: str = "."
+    seconds: bool = True,
+    mark: str = ",",
+    head: str | None = "t_s,ppg",
+    factor: float = 1.0,
+    decimal: str = ".",
 ) -> str:
     lines = [head.replace(",", mark)] if head else []
     for second, value in zip(SECONDS * factor, VALUES, strict=True):
@@ -82,7 +87,9 @@ def test_colours_make_it_a_cameras(tmp_path):
 def test_what_is_written_is_read_back(tmp_path):
     recording = read_recording(text(tmp_path, table()))
     again = read_recording(text(tmp_path, to_csv(recording), "again.csv"))
-    assert np.allclose(again.values, recording.values) and np.allclose(again.seconds, recording.seconds)
+    assert np.allclose(again.values, recording.values) and np.allclose(
+        again.seconds, recording.seconds
+    )
 
 
 def test_parquet_and_arrays(tmp_path):
@@ -103,10 +110,16 @@ def wfdb_record(folder: Path, form: str, gain: str = "200(10)/mV") -> Path:
     else:
         flat = numbers.reshape(-1) & 0xFFF
         first, second = flat[0::2], flat[1::2]
-        packed = np.stack([first & 0xFF, (first >> 8) | ((second >> 8) << 4), second & 0xFF], axis=1)
+        packed = np.stack(
+            [first & 0xFF, (first >> 8) | ((second >> 8) << 4), second & 0xFF], axis=1
+        )
         data = packed.astype(np.uint8).tobytes()
     (folder / "rec.dat").write_bytes(data)
-    lines = ["rec 2 125/1 51", f"rec.dat {form} 100 12 0 0 0 0 ECG II", f"rec.dat {form} {gain} 12 0 0 0 0 PLETH left"]
+    lines = [
+        "rec 2 125/1 51",
+        f"rec.dat {form} 100 12 0 0 0 0 ECG II",
+        f"rec.dat {form} {gain} 12 0 0 0 0 PLETH left",
+    ]
     return text(folder, "# a comment\n" + "\n".join(lines) + "\n", "rec.hea")
 
 

@@ -32,7 +32,9 @@ class NamedTakes:
 
 @pytest.fixture
 def verifier(tmp_path) -> Verifier:
-    return Verifier(open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), fake_model())
+    return Verifier(
+        open_store(str(tmp_path / "s.db"), None, b"long enough", create=True), fake_model()
+    )
 
 
 def client_of(verifier: Verifier, token: str | None = None) -> TestClient:
@@ -51,7 +53,11 @@ def client(verifier) -> TestClient:
 
 def show(client: TestClient, person: int, take: int, name: str | None = "alice"):
     data = {} if name is None else {"name": name}
-    return client.post("/verify" if name else "/identify", data=data, files={"capture": ("x.csv", f"{person} {take}")})
+    return client.post(
+        "/verify" if name else "/identify",
+        data=data,
+        files={"capture": ("x.csv", f"{person} {take}")},
+    )
 
 
 def test_verdicts(client):
@@ -104,13 +110,20 @@ def test_files_that_are_refused_leave_nothing(client, tmp_path, monkeypatch):
 
 def test_a_request_that_is_too_large_is_not_read(client, monkeypatch):
     monkeypatch.setattr(service_limits, "MOST_BYTES", 1000)
-    answer = client.post("/verify", data={"name": "alice"}, files={"capture": ("x.csv", b"1" * 2000)})
+    answer = client.post(
+        "/verify", data={"name": "alice"}, files={"capture": ("x.csv", b"1" * 2000)}
+    )
     assert answer.status_code == 413
 
     def chunks():
         yield from [b"x" * 600] * 3
 
-    assert client.post("/verify", content=chunks(), headers={"content-type": "multipart/form-data"}).status_code == 413
+    assert (
+        client.post(
+            "/verify", content=chunks(), headers={"content-type": "multipart/form-data"}
+        ).status_code
+        == 413
+    )
 
 
 def test_a_client_that_asks_too_often(client, monkeypatch):
@@ -123,7 +136,9 @@ def test_a_token_is_asked_of_everyone(verifier):
     client = client_of(verifier, token="secret")
     assert client.get("/health").status_code == 401
     assert client.get("/health", headers={"Authorization": "Bearer wrong"}).status_code == 401
-    assert client.get("/health", headers={"Authorization": "Bearer secret"}).json()["status"] == "ok"
+    assert (
+        client.get("/health", headers={"Authorization": "Bearer secret"}).json()["status"] == "ok"
+    )
 
 
 def test_another_host_name_is_refused(client):

@@ -157,7 +157,8 @@ def test_two_processes_make_one_store(opened):
 
 
 def killed_at(step: int, opened, act) -> bool:
-    """Runs ``act`` in a process that is killed before its write number ``step``; whether it came so far."""
+    """Runs ``act`` in a process that is killed before its write number ``step``; whether it came so
+    far."""
 
     def work() -> None:
         store, left = opened(), iter(range(step))
@@ -179,7 +180,8 @@ def killed_at(step: int, opened, act) -> bool:
 
 
 def kill_everywhere(opened, act, check) -> int:
-    """Kills ``act`` at every step in turn until it comes through, checking the store each time; the number of kills."""
+    """Kills ``act`` at every step in turn until it comes through, checking the store each time; the
+    number of kills."""
     step = 0
     while killed_at(step, opened, act):
         check(opened())
@@ -195,7 +197,9 @@ def test_an_enrolment_killed_anywhere_is_there_or_not(opened):
             entries = session.audit.verify()[0]
         assert len(names(store)) == entries == 0  # each is killed before its commit
 
-    assert kill_everywhere(opened, lambda store: registry(store).enroll("alice", takes(1)), check) > 20
+    assert (
+        kill_everywhere(opened, lambda store: registry(store).enroll("alice", takes(1)), check) > 20
+    )
     assert verify(opened(), "alice", 1) is Outcome.ACCEPTED
 
 
@@ -222,7 +226,11 @@ def test_a_deletion_killed_anywhere_leaves_the_person_or_nothing(opened):
         Roster(store).delete("alice")
 
     def check(store):
-        assert verify(store, "alice", 3) in {Outcome.REJECTED, Outcome.NOT_ENROLLED, Outcome.THROTTLED}
+        assert verify(store, "alice", 3) in {
+            Outcome.REJECTED,
+            Outcome.NOT_ENROLLED,
+            Outcome.THROTTLED,
+        }
         assert "bob" in names(store)
 
     assert kill_everywhere(opened, delete, check) > 30

@@ -45,7 +45,8 @@ def test_a_key_of_another_length():
 
 
 def test_templates_under_two_keys_cannot_be_linked():
-    """Of 400 people, two takes each, every template under a key of its own: ISO/IEC 24745's unlinkability."""
+    """Of 400 people, two takes each, every template under a key of its own: ISO/IEC 24745's
+    unlinkability."""
     rng = np.random.default_rng(3)
     people, takes = 400, 2
     centres = units(rng, people, 1, 128)
@@ -54,7 +55,9 @@ def test_templates_under_two_keys_cannot_be_linked():
     templates = protect(rows, keys(people * takes).reshape(people, takes, -1))
     mated = cosine(templates[:, 0], templates[:, 1])
     shifts = range(1, 51)
-    other = np.concatenate([cosine(templates[:, 0], np.roll(templates[:, 1], s, axis=0)) for s in shifts])
+    other = np.concatenate(
+        [cosine(templates[:, 0], np.roll(templates[:, 1], s, axis=0)) for s in shifts]
+    )
     assert system_unlinkability(mated, other) < 0.05
     one_key = protect(rows, keys(1)[0])
     linked = cosine(one_key[:, 0], one_key[:, 1])

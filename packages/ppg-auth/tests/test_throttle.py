@@ -22,7 +22,8 @@ def after(failures: int, clock: float = 1000.0, policy: Policy = POLICY) -> Atte
 
 
 @pytest.mark.parametrize(
-    ("failures", "wait"), [(0, 0), (4, 0), (5, 30), (6, 60), (8, 240), (19, 30 * 2**14), (20, math.inf)]
+    ("failures", "wait"),
+    [(0, 0), (4, 0), (5, 30), (6, 60), (8, 240), (19, 30 * 2**14), (20, math.inf)],
 )
 def test_delays_double_until_the_lock(failures, wait):
     assert after(failures).wait(1000.0, POLICY) == min(wait, POLICY.longest) or wait == math.inf
@@ -64,13 +65,17 @@ class Clock:
 
 def attempt(opened, clock, person: int, take: int) -> Outcome:
     """A verification as alice by a process of its own."""
-    return Verifier(opened(), fake_model(), clock=clock).verify("alice", capture(person, take)).outcome
+    return (
+        Verifier(opened(), fake_model(), clock=clock).verify("alice", capture(person, take)).outcome
+    )
 
 
 @pytest.fixture
 def clock(opened) -> Clock:
     clock = Clock()
-    Registry(Verifier(opened(), fake_model(), clock=clock)).enroll("alice", [capture(1, take) for take in range(3)])
+    Registry(Verifier(opened(), fake_model(), clock=clock)).enroll(
+        "alice", [capture(1, take) for take in range(3)]
+    )
     return clock
 
 

@@ -13,7 +13,9 @@ RATE = 64.0
 def recording(seconds, values=None, **options) -> Recording:
     values = np.sin(2 * np.pi * seconds) if values is None else values
     options = {"rate_hint": None, "origin": "sensor"} | options
-    return Recording(np.asarray(seconds, float), np.asarray(values, float).reshape(len(seconds), -1), **options)
+    return Recording(
+        np.asarray(seconds, float), np.asarray(values, float).reshape(len(seconds), -1), **options
+    )
 
 
 def clock(seconds: float, rate: float = RATE) -> np.ndarray:
@@ -22,7 +24,9 @@ def clock(seconds: float, rate: float = RATE) -> np.ndarray:
 
 def test_a_backlog_in_the_first_second_is_left_out():
     """300 lines come at once, as buffered serial streams deliver them."""
-    seconds = np.concatenate([np.sort(np.random.default_rng(0).uniform(0, 0.5, 300)), 0.5 + clock(30)])
+    seconds = np.concatenate(
+        [np.sort(np.random.default_rng(0).uniform(0, 0.5, 300)), 0.5 + clock(30)]
+    )
     (stretch,) = regularise(recording(seconds), 50.0)
     assert stretch.start == pytest.approx(1.0, abs=0.1)
     assert len(stretch.values) == pytest.approx(50 * 29.5, abs=10)
@@ -44,7 +48,11 @@ def test_arrival_jitter_does_not_reach_the_signal():
     inside = slice(150, -150)
     assert np.abs(stretch.values[inside, 0] - wanted[inside]).max() < 0.03
     naive = np.interp(
-        times, *(part[np.unique(arrived, return_index=True)[1]] for part in (arrived, np.sin(2 * np.pi * 1.3 * true)))
+        times,
+        *(
+            part[np.unique(arrived, return_index=True)[1]]
+            for part in (arrived, np.sin(2 * np.pi * 1.3 * true))
+        ),
     )
     assert np.abs(naive[inside] - wanted[inside]).max() > 0.08
 

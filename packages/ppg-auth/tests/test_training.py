@@ -1,4 +1,5 @@
-"""What training writes is what the command loads; people are never on two sides; and the network learns."""
+"""What training writes is what the command loads; people are never on two sides; and the network
+learns."""
 
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def beat(person: int, rng: np.random.Generator, seconds: float = 30.0) -> np.nda
     delay, height, width = own.uniform(0.18, 0.3), own.uniform(0.05, 0.35), own.uniform(0.07, 0.13)
     onsets = np.cumsum(rng.normal(0.85, 0.03, int(seconds / 0.6)))[:, None]
     time = np.arange(int(seconds * RATE)) / RATE
-    wave = np.exp(-(((time - onsets) / 0.09) ** 2)) + height * np.exp(-(((time - onsets - delay) / width) ** 2))
+    wave = np.exp(-(((time - onsets) / 0.09) ** 2)) + height * np.exp(
+        -(((time - onsets - delay) / width) ** 2)
+    )
     return 500 + 100 * wave.sum(axis=0) + rng.normal(0, 1, len(time))
 
 
@@ -53,7 +56,9 @@ def folder(tmp_path_factory) -> Path:
         (root / f"p{person:02}").mkdir()
         for take in range(2):
             values = beat(person, np.random.default_rng([person, take]))
-            rows = "".join(f"{number / RATE:.3f},{value:.2f}\n" for number, value in enumerate(values))
+            rows = "".join(
+                f"{number / RATE:.3f},{value:.2f}\n" for number, value in enumerate(values)
+            )
             (root / f"p{person:02}" / f"{take}.csv").write_text("t_s,ppg\n" + rows)
     return root
 
@@ -83,7 +88,10 @@ def test_the_command_loads_what_training_writes(weights, folder):
     assert network.impostors.deviation > 0
     assert network.module(network.example).shape == (2, 128)
     capture = load(str(weights), engine="eager").capture(folder / "p07" / "0.csv")
-    assert capture.usable and capture.embeddings.shape == (len(capture.windows.good.nonzero()[0]), 128)
+    assert capture.usable and capture.embeddings.shape == (
+        len(capture.windows.good.nonzero()[0]),
+        128,
+    )
     assert np.allclose(np.linalg.norm(capture.embeddings, axis=1), 1, atol=1e-4)
 
 
@@ -177,7 +185,10 @@ def placements(people: int, rng: np.random.Generator, scatter: float) -> list[li
         for take in range(2):
             rows = centres[person] + scatter * units(rng, 9, 128)
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-            found[take] += [Placement(f"p{person}", "", part) for part in (np.split(rows, 3) if take else [rows])]
+            found[take] += [
+                Placement(f"p{person}", "", part)
+                for part in (np.split(rows, 3) if take else [rows])
+            ]
     return found
 
 
@@ -192,7 +203,10 @@ def test_scores_are_the_products(scorer):
 
 def test_unlike_sensors_are_not_compared_and_failed_captures_left_out():
     enrolled, tried = placements(3, np.random.default_rng(0), 1.0)
-    other = [Placement("p0", "camera", tried[0].rows), Placement("p1", "", np.empty((0, 128), np.float32))]
+    other = [
+        Placement("p0", "camera", tried[0].rows),
+        Placement("p1", "", np.empty((0, 128), np.float32)),
+    ]
     assert not len(compare(enrolled, other, plain).scores)
 
 
@@ -258,11 +272,15 @@ def test_folds_need_a_recipe_that_names_people(folder, tmp_path):
 def test_folds_are_trained_once(folder, tmp_path, monkeypatch):
     """Six people of a collection, in three folds, are all tested; a second call trains nothing."""
     people = [f"p{number:02}" for number in range(6)]
-    rows = [f"{person},sitting,{folder}/{person}/{take}.csv" for person in people for take in range(2)]
+    rows = [
+        f"{person},sitting,{folder}/{person}/{take}.csv" for person in people for take in range(2)
+    ]
     (tmp_path / "nr2_ufpr.csv").write_text("\n".join(["subject,posture,path", *rows]) + "\n")
     (tmp_path / "usc_bp.csv").write_text("record,path\n")
     data = f"data={{format: collection, path: {tmp_path}, train: [{', '.join(people)}], val: []}}"
-    recipe = small_recipe(folder, data, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}")
+    recipe = small_recipe(
+        folder, data, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}"
+    )
     runs = tmp_path / "runs"
     monkeypatch.setattr("ppg_auth.folds.report", lambda trials: trials)
     trials = cross_validate(recipe, 3, runs)

@@ -1,4 +1,5 @@
-"""The job of every command that turns sources into results: progress, rows, files, resuming, exit status."""
+"""The job of every command that turns sources into results: progress, rows, files, resuming, exit
+status."""
 
 import json
 import sys
@@ -26,8 +27,8 @@ ROWS_FILE = "results.jsonl"
 class Batch:
     """One call of a command: its pipeline, and what the caller wants to see and keep.
 
-    The pipeline's ``settings()`` stand in every row; ``resume`` skips a source only when they and the input's sha256
-    are those of the earlier result.
+    The pipeline's ``settings()`` stand in every row; ``resume`` skips a source only when they and
+    the input's sha256 are those of the earlier result.
     """
 
     command: str
@@ -42,11 +43,15 @@ class Batch:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
         names = result_names(sources)
         self._spare_inputs(names)
-        done = {source: row for source in sources if (row := self._done_before(source, names[source]))}
+        done = {
+            source: row for source in sources if (row := self._done_before(source, names[source]))
+        }
         if done and not self.quiet:
             print(f"{self.command}: {len(done)} of {len(sources)} done before", file=sys.stderr)
         rows, table = dict(done), Table(box=None, pad_edge=False)
-        for source, outcome, seconds in self._outcomes([source for source in sources if source not in done]):
+        for source, outcome, seconds in self._outcomes(
+            [source for source in sources if source not in done]
+        ):
             row, outcome = self._finish(source, names[source], outcome, seconds)
             rows[source] = row
             if isinstance(outcome, Failure):
@@ -62,10 +67,17 @@ class Batch:
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
 
     def _spare_inputs(self, names: dict[Path, str]) -> None:
-        """UsageError where a result's folder would take the place of an input that is a folder itself."""
+        """UsageError where a result's folder would take the place of an input that is a folder
+        itself."""
         for source, name in names.items():
-            if self.output and source.is_dir() and source.resolve().is_relative_to((self.output / name).resolve()):
-                raise UsageError(source, "would be replaced by its own result", "choose another output folder")
+            if (
+                self.output
+                and source.is_dir()
+                and source.resolve().is_relative_to((self.output / name).resolve())
+            ):
+                raise UsageError(
+                    source, "would be replaced by its own result", "choose another output folder"
+                )
 
     @property
     def _for_machines(self) -> bool:
@@ -83,9 +95,16 @@ class Batch:
             return None
 
     def _outcomes(self, sources: Sequence[Path]) -> Iterator[tuple[Path, Any, float]]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=self.quiet or not console.is_terminal) as bar:
+        with Progress(
+            *columns, console=console, transient=True, disable=self.quiet or not console.is_terminal
+        ) as bar:
             task = bar.add_task("", total=len(sources))
             items = 0
 
@@ -95,7 +114,9 @@ class Batch:
                 bar.update(task, description=f"{one_line(source.name, 40)} · {items} items")
 
             started = time.perf_counter()
-            for source, outcome in run(self.pipeline, sources, batch_size=self.batch_size, on_progress=show):
+            for source, outcome in run(
+                self.pipeline, sources, batch_size=self.batch_size, on_progress=show
+            ):
                 yield source, outcome, time.perf_counter() - started
                 bar.advance(task)
                 started = time.perf_counter()
@@ -103,9 +124,17 @@ class Batch:
     def _finish(self, source: Path, name: str, outcome: Any, seconds: float) -> tuple[dict, Any]:
         if not isinstance(outcome, Failure):
             try:
-                row = {"source": str(source), "sha256": self.pipeline.fingerprint(source), "status": "done"}
+                row = {
+                    "source": str(source),
+                    "sha256": self.pipeline.fingerprint(source),
+                    "status": "done",
+                }
                 row |= outcome.to_dict()
-                row |= {"settings": self.pipeline.settings(), **self.pipeline.runtime(), "seconds": round(seconds, 3)}
+                row |= {
+                    "settings": self.pipeline.settings(),
+                    **self.pipeline.runtime(),
+                    "seconds": round(seconds, 3),
+                }
                 if self.output:
                     self._write(name, row, outcome)
                 return row, outcome

@@ -12,7 +12,8 @@ REPEATS = 3
 
 
 def compare_engines(network: Network, device: str, batch_size: int) -> list[dict]:
-    """One row an engine: milliseconds an item, speed as a ratio to float32 eager, largest absolute difference from it.
+    """One row an engine: milliseconds an item, speed as a ratio to float32 eager, largest absolute
+    difference from it.
 
     An engine whose library is not installed has a row that says so.
     """
@@ -23,7 +24,11 @@ def compare_engines(network: Network, device: str, batch_size: int) -> list[dict
         if name == "auto":
             continue
         try:
-            output, seconds = (reference, eager_seconds) if name == "eager" else _measure(network, name, device, batch)
+            output, seconds = (
+                (reference, eager_seconds)
+                if name == "eager"
+                else _measure(network, name, device, batch)
+            )
         except MissingError as missing:
             rows.append(_row(network.name, name, note=missing.problem))
             continue
@@ -39,7 +44,9 @@ def compare_engines(network: Network, device: str, batch_size: int) -> list[dict
     return rows
 
 
-def _measure(network: Network, engine_name: str, device: str, batch: Tensor) -> tuple[Tensor, float]:
+def _measure(
+    network: Network, engine_name: str, device: str, batch: Tensor
+) -> tuple[Tensor, float]:
     engine = prepare(network.module, engine=engine_name, device=device, key=network.weights.sha256)
     output = engine(batch)  # compiles and warms up
     seconds = []
@@ -50,7 +57,9 @@ def _measure(network: Network, engine_name: str, device: str, batch: Tensor) -> 
     return output, min(seconds)
 
 
-def _row(network: str, engine: str, ms_per_item=None, speedup=None, error=None, note: str = "") -> dict:
+def _row(
+    network: str, engine: str, ms_per_item=None, speedup=None, error=None, note: str = ""
+) -> dict:
     return {
         "network": network,
         "engine": engine,

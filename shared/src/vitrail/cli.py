@@ -1,4 +1,5 @@
-"""The ``vitrail`` command: the generic verbs, for every installed system. Each verb imports only what it needs."""
+"""The ``vitrail`` command: the generic verbs, for every installed system. Each verb imports only
+what it needs."""
 
 import json
 import sys
@@ -20,16 +21,24 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Applied vision transformers, each ready to use.",
 )
-weights_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The weights that each system knows.")
+weights_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="The weights that each system knows."
+)
 app.add_typer(weights_app, name="weights")
 
-SystemName = Annotated[str, typer.Argument(metavar="SYSTEM", help="A name that 'vitrail list' shows.")]
-RecipeFile = Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="A recipe, such as those under pipelines/.")]
+SystemName = Annotated[
+    str, typer.Argument(metavar="SYSTEM", help="A name that 'vitrail list' shows.")
+]
+RecipeFile = Annotated[
+    Path, typer.Argument(metavar="PIPELINE.yaml", help="A recipe, such as those under pipelines/.")
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe: optim.lr=3e-4.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe: optim.lr=3e-4."),
 ]
 WeightsOption = Annotated[
-    list[str] | None, typer.Option("--weights", metavar="NAME|FILE", help="Other weights than the bundled ones.")
+    list[str] | None,
+    typer.Option("--weights", metavar="NAME|FILE", help="Other weights than the bundled ones."),
 ]
 
 
@@ -62,25 +71,38 @@ def doctor(json_: Json = False, debug: Debug = False) -> int:
 
 @weights_app.command("list")
 def list_weights(
-    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None, json_: Json = False, debug: Debug = False
+    system: Annotated[str | None, typer.Argument(metavar="[SYSTEM]")] = None,
+    json_: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Show the weights of one system, or of all."""
     from vitrail.weights.catalogue import catalogue
 
     chosen = [find(system)] if system else systems().values()
-    facts = [{"system": s.name, **entry.model_dump(mode="json")} for s in chosen for entry in catalogue(s)]
+    facts = [
+        {"system": s.name, **entry.model_dump(mode="json")}
+        for s in chosen
+        for entry in catalogue(s)
+    ]
     _show(facts, ["system", "name", "architecture", "trained_on", "licence"], as_json=json_)
 
 
 @weights_app.command("show")
 def show_weights(
-    system: SystemName, name: Annotated[str, typer.Argument(metavar="NAME|FILE")], debug: Debug = False
+    system: SystemName,
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE")],
+    debug: Debug = False,
 ) -> None:
     """Show what is known of one weight file, as JSON."""
     from vitrail.weights.catalogue import resolve
 
     weights = resolve(find(system), name)
-    facts = {"name": weights.name, "path": str(weights.path), "sha256": weights.sha256, "metadata": weights.metadata}
+    facts = {
+        "name": weights.name,
+        "path": str(weights.path),
+        "sha256": weights.sha256,
+        "metadata": weights.metadata,
+    }
     print(json.dumps(facts, indent=1))
 
 
@@ -93,7 +115,9 @@ def pull_weights(
 
     entries = {entry.name: entry for entry in catalogue(find(system))}
     if name not in entries:
-        raise UsageError(name, f"{system} knows no weights of this name", f"known: {', '.join(entries)}")
+        raise UsageError(
+            name, f"{system} knows no weights of this name", f"known: {', '.join(entries)}"
+        )
     print(pull(entries[name]))
 
 
@@ -103,7 +127,12 @@ def verify_weights(json_: Json = False, debug: Debug = False) -> None:
     from vitrail.weights.catalogue import catalogue, resolve
 
     facts = [
-        {"system": s.name, "name": entry.name, "sha256": resolve(s, entry.name).sha256, "state": "as catalogued"}
+        {
+            "system": s.name,
+            "name": entry.name,
+            "sha256": resolve(s, entry.name).sha256,
+            "state": "as catalogued",
+        }
         for s in systems().values()
         for entry in catalogue(s)
         if entry.file
@@ -137,7 +166,12 @@ def evaluate(
     weights: WeightsOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="One page (.html), or the tables' numbers (.csv)."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="One page (.html), or the tables' numbers (.csv).",
+        ),
     ] = None,
     overrides: Overrides = None,
     json_: Json = False,
@@ -160,7 +194,9 @@ def evaluate(
         from vitrail.output import atomic_file
 
         with atomic_file(output) as temporary:
-            temporary.write_text("\n".join(part.to_csv() for part in found if not isinstance(part, Chart)))
+            temporary.write_text(
+                "\n".join(part.to_csv() for part in found if not isinstance(part, Chart))
+            )
     elif output:
         page = Page(f"{loaded.system}: {loaded.name}")
         for part in found:
@@ -171,12 +207,15 @@ def evaluate(
 @app.command()
 def export(
     system: SystemName,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the ONNX files go.")] = Path(
-        "."
-    ),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the ONNX files go.")
+    ] = Path("."),
     weights: WeightsOption = None,
     bundle: Annotated[
-        bool, typer.Option("--bundle", help="MONAI Bundles instead, a folder each, for systems that have them.")
+        bool,
+        typer.Option(
+            "--bundle", help="MONAI Bundles instead, a folder each, for systems that have them."
+        ),
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -207,7 +246,9 @@ def bench(
     from vitrail.bench import compare_engines
 
     networks = find(system).room("networks").load_networks(weights or ())
-    facts = [row for network in networks for row in compare_engines(network, device.value, batch_size)]
+    facts = [
+        row for network in networks for row in compare_engines(network, device.value, batch_size)
+    ]
     _show(facts, ["network", "engine", "ms_per_item", "speedup", "error", "note"], as_json=json_)
 
 
@@ -218,7 +259,9 @@ def _show(facts: list[dict], columns: list[str], *, as_json: bool) -> None:
         return
     table = RichTable(*columns, box=None, pad_edge=False)
     for fact in facts:
-        table.add_row(*(str(fact[column] if fact[column] is not None else "") for column in columns))
+        table.add_row(
+            *(str(fact[column] if fact[column] is not None else "") for column in columns)
+        )
     Console().print(table)
 
 

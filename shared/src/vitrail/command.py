@@ -16,10 +16,14 @@ INTERRUPTED = 130
 def run(app: typer.Typer | Callable, name: str) -> None:
     """Runs a Typer application (or one function as the whole command) and exits.
 
-    Exit status 0 when all is done, 1 when an input failed, 2 for an unusable call, 3 when something is not installed.
+    Exit status 0 when all is done, 1 when an input failed, 2 for an unusable call, 3 when something
+    is not installed.
     """
     if not isinstance(app, typer.Typer):
-        function, app = app, typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+        function, app = (
+            app,
+            typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True),
+        )
         app.command()(function)
     sys.exit(_status(app, name))
 
@@ -37,7 +41,9 @@ def _status(app: typer.Typer, name: str) -> int:
     except VitrailError as error:
         return _fail(name, str(error), error.exit_status)
     except ModuleNotFoundError as error:
-        missing = MissingError(error.name, "this library is not installed", f"install it, then see '{name} --help'")
+        missing = MissingError(
+            error.name, "this library is not installed", f"install it, then see '{name} --help'"
+        )
         return _fail(name, str(missing), missing.exit_status)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of Typer's own parser
@@ -49,7 +55,9 @@ def _unusable(message: str, name: str) -> int:
     if message.startswith("Usage:"):  # called with nothing at all: the help is the answer
         print(message, file=sys.stderr)
         return 2
-    return _fail(name, f"{message.rstrip('.?') or 'this call is incomplete'}; see '{name} --help'", 2)
+    return _fail(
+        name, f"{message.rstrip('.?') or 'this call is incomplete'}; see '{name} --help'", 2
+    )
 
 
 def _fail(name: str, line: str, status: int) -> int:
@@ -64,7 +72,8 @@ def _say(name: str, line: str) -> None:
 
 
 def report_failure(name: str, source: object, failure: Any) -> None:
-    """Prints the one line about a source that failed while the others go on; the traceback too under ``--debug``."""
+    """Prints the one line about a source that failed while the others go on; the traceback too
+    under ``--debug``."""
     if "--debug" in sys.argv:
         traceback.print_exception(failure.error)
     _say(name, f"{one_line(source, MAX_SUBJECT)}: {failure.reason}")

@@ -1,4 +1,5 @@
-"""What an installation is made of, and the troubles that people of this field know too well, each in a sentence."""
+"""What an installation is made of, and the troubles that people of this field know too well, each
+in a sentence."""
 
 import os
 import platform
@@ -42,7 +43,11 @@ def _torch() -> list[Finding]:
         import torch
     except (ImportError, OSError) as error:
         return [
-            Finding("torch", "broken", f"does not import ({error}); reinstall it: uv pip install --reinstall torch")
+            Finding(
+                "torch",
+                "broken",
+                f"does not import ({error}); reinstall it: uv pip install --reinstall torch",
+            )
         ]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -54,7 +59,8 @@ def _torch() -> list[Finding]:
 
 
 def _torchvision(torch_version: str) -> Finding:
-    """The classic: wheels of two sources or releases, whose compiled operators do not find each other."""
+    """The classic: wheels of two sources or releases, whose compiled operators do not find each
+    other."""
     try:
         import torchvision
 
@@ -75,7 +81,9 @@ def _optional(module: str, purpose: str) -> Finding:
     version = _version(distribution)
     if version is None:
         return Finding(distribution, "absent", purpose)
-    sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO would report its import over the network
+    sys.modules.setdefault(
+        "openvino_telemetry", None
+    )  # OpenVINO would report its import over the network
     try:
         import_module(module)
     except Exception as error:  # a compiled library may fail in any way, and a doctor must go on

@@ -1,12 +1,17 @@
-"""Errors that a person can act on: one line that says what is wrong with which input and how to mend it."""
+"""Errors that a person can act on: one line that says what is wrong with which input and how to
+mend it."""
 
 MAX_LINE = 200
 MAX_SUBJECT = 80
 
 
 def one_line(text: str, limit: int) -> str:
-    """Makes ``text`` safe to print on one line: control characters escaped, the middle of a long text cut out."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
+    """Makes ``text`` safe to print on one line: control characters escaped, the middle of a long
+    text cut out."""
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in str(text)
+    )
     if len(text) <= limit:
         return text
     head = (limit - 1) // 2
@@ -14,7 +19,8 @@ def one_line(text: str, limit: int) -> str:
 
 
 class VitrailError(Exception):
-    """An error whose text is ``<subject>: <problem>; <remedy>``, one line of at most 200 characters.
+    """An error whose text is ``<subject>: <problem>; <remedy>``, one line of at most 200
+    characters.
 
     ``exit_status`` is what a command ends with when the error reaches it.
     """
@@ -28,7 +34,10 @@ class VitrailError(Exception):
     @property
     def reason(self) -> str:
         """The line without its subject."""
-        return one_line("; ".join(part for part in (self.problem, self.remedy) if part), MAX_LINE - MAX_SUBJECT - 2)
+        return one_line(
+            "; ".join(part for part in (self.problem, self.remedy) if part),
+            MAX_LINE - MAX_SUBJECT - 2,
+        )
 
     def __str__(self) -> str:
         return f"{one_line(self.subject, MAX_SUBJECT)}: {self.reason}"

@@ -14,7 +14,8 @@ from vitrail.errors import InputError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary file's path beside ``path``; it becomes ``path`` when the block ends well, and is removed otherwise.
+    """A temporary file's path beside ``path``; it becomes ``path`` when the block ends well, and is
+    removed otherwise.
 
     Raises InputError where the place cannot be written, is full, or ``path`` is a folder.
     """
@@ -29,10 +30,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path``; it becomes ``path`` when the block ends well, and is removed otherwise.
+    """A temporary folder beside ``path``; it becomes ``path`` when the block ends well, and is
+    removed otherwise.
 
-    An earlier result of that name is moved aside first and removed last, so that two are never mixed. Raises
-    InputError where the place cannot be written, is full, or ``path`` is a file.
+    An earlier result of that name is moved aside first and removed last, so that two are never
+    mixed. Raises InputError where the place cannot be written, is full, or ``path`` is a file.
     """
     with _room_for(path) as temporary:
         temporary.mkdir()
@@ -44,7 +46,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def result_names(sources: Sequence[Path]) -> dict[Path, str]:
-    """A name for each source's result that no other has: its file name, in front of it the folders where names collide.
+    """A name for each source's result that no other has: its file name, in front of it the folders
+    where names collide.
 
     Compared without case, since some file systems do not know it; what still collides is numbered.
     """
@@ -57,7 +60,9 @@ def result_names(sources: Sequence[Path]) -> dict[Path, str]:
         clashes = counts[file.name.casefold()] > 1
         wanted = "-".join(file.relative_to(root).parts) if clashes else file.name or "result"
         numbered = (f"{wanted}-{number}" for number in count(2))
-        names[source] = next(name for name in chain([wanted], numbered) if name.casefold() not in taken)
+        names[source] = next(
+            name for name in chain([wanted], numbered) if name.casefold() not in taken
+        )
         taken.add(names[source].casefold())
     return names
 
@@ -67,7 +72,9 @@ def _swap(new: Path, path: Path) -> None:
         new.rename(path)
         return
     if not path.is_dir():
-        raise InputError(path, "is a file, and a result folder should go there", "choose another output folder")
+        raise InputError(
+            path, "is a file, and a result folder should go there", "choose another output folder"
+        )
     old = _sibling(path)
     path.rename(old)
     try:
@@ -88,7 +95,8 @@ def _sibling(path: Path) -> Path:
 
 @contextmanager
 def _room_for(path: Path) -> Iterator[Path]:
-    """A temporary name in the folder of ``path``, which is made if need be and goes again where nothing came of it.
+    """A temporary name in the folder of ``path``, which is made if need be and goes again where
+    nothing came of it.
 
     Turns what the operating system says into one sentence about ``path``.
     """
@@ -104,4 +112,6 @@ def _room_for(path: Path) -> Iterator[Path]:
                     folder.rmdir()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(path, f"cannot be written: {reason}", "choose another output folder or make room") from error
+        raise InputError(
+            path, f"cannot be written: {reason}", "choose another output folder or make room"
+        ) from error

@@ -36,18 +36,21 @@ class Pipeline(ABC, Generic[Sample, Result]):
 
     @abstractmethod
     def collect(self, sample: Sample, outputs: Tensor) -> Result:
-        """The result from all rows of one source, in the order of its items; ``outputs`` is empty where it had none."""
+        """The result from all rows of one source, in the order of its items; ``outputs`` is empty
+        where it had none."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that two runs must share to give the same numbers: model, version, weights, options."""
+        """All that two runs must share to give the same numbers: model, version, weights,
+        options."""
 
     @abstractmethod
     def runtime(self) -> dict[str, Any]:
         """Where the networks run: ``device`` and ``engine``."""
 
     def fingerprint(self, source: Path) -> str:
-        """Hex SHA-256 of all that ``source`` stands for; by it ``--resume`` knows whether the input is the same."""
+        """Hex SHA-256 of all that ``source`` stands for; by it ``--resume`` knows whether the input
+        is the same."""
         return sha256(source)
 
     def close(self, sample: Sample) -> None:
@@ -72,11 +75,12 @@ def run(
 ) -> Iterator[tuple[Path, Result | Failure]]:
     """Yields each source with its result or its failure, in the order of ``sources``.
 
-    Items of several sources share a batch when their shapes and dtypes agree; all rows of one source must be of one
-    shape. A source is opened only when those before it have given all their items. At most ``2 * batch_size`` items
-    wait and ``MAX_OPEN`` sources are open: where more would, a batch is computed before it is full. ``on_progress``
-    hears of each computed batch: a source, and how many of its items were in it. An error in ``read``, ``items``,
-    ``collect`` or ``close`` fails its source, one in ``infer`` the sources of that batch.
+    Items of several sources share a batch when their shapes and dtypes agree; all rows of one
+    source must be of one shape. A source is opened only when those before it have given all their
+    items. At most ``2 * batch_size`` items wait and ``MAX_OPEN`` sources are open: where more
+    would, a batch is computed before it is full. ``on_progress`` hears of each computed batch: a
+    source, and how many of its items were in it. An error in ``read``, ``items``, ``collect`` or
+    ``close`` fails its source, one in ``infer`` the sources of that batch.
     """
     runner = _Runner(pipeline, batch_size, on_progress)
     try:
@@ -94,7 +98,8 @@ def run(
 
 
 def compute(pipeline: Pipeline[Sample, Result], sample: Sample, *, batch_size: int) -> Result:
-    """The result of one open sample, in batches of consecutive items of one shape; errors pass through."""
+    """The result of one open sample, in batches of consecutive items of one shape; errors pass
+    through."""
     rows = _Rows()
     for batch in _alike(pipeline.items(sample), batch_size):
         for row in pipeline.infer(torch.stack(batch)):
@@ -115,8 +120,8 @@ def _alike(items: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
 
 
 class _Rows:
-    """Rows of output, all of one shape, in one buffer that doubles: thousands of small tensors between the large ones
-    of the work would keep memory from being given back."""
+    """Rows of output, all of one shape, in one buffer that doubles: thousands of small tensors
+    between the large ones of the work would keep memory from being given back."""
 
     def __init__(self):
         self.count = 0
@@ -132,7 +137,9 @@ class _Rows:
             if len(filled):
                 self._buffer[: len(filled)] = filled
         if row.shape != self._buffer.shape[1:]:
-            raise ValueError(f"rows of the shapes {tuple(row.shape)} and {tuple(self._buffer.shape[1:])}")
+            raise ValueError(
+                f"rows of the shapes {tuple(row.shape)} and {tuple(self._buffer.shape[1:])}"
+            )
         self._buffer[place] = row
 
     def stacked(self) -> Tensor:
@@ -160,9 +167,12 @@ class _Waiting(NamedTuple):
 
 
 class _Runner:
-    """The open sources in order, and the batches that fill up, by shape and dtype, the oldest first."""
+    """The open sources in order, and the batches that fill up, by shape and dtype, the oldest
+    first."""
 
-    def __init__(self, pipeline: Pipeline, batch_size: int, on_progress: Callable[[Path, int], None] | None):
+    def __init__(
+        self, pipeline: Pipeline, batch_size: int, on_progress: Callable[[Path, int], None] | None
+    ):
         self.pipeline, self.batch_size, self.on_progress = pipeline, batch_size, on_progress
         self.jobs: deque[_Job] = deque()
         self.batches: dict[tuple, list[_Waiting]] = {}
@@ -231,7 +241,10 @@ class _Runner:
     def _fail(self, job: _Job, error: Exception) -> None:
         """Gives up one source; its items leave the batches."""
         job.outcome = _failure(job.source, error)
-        rest = {kind: [waiting for waiting in batch if waiting.job is not job] for kind, batch in self.batches.items()}
+        rest = {
+            kind: [waiting for waiting in batch if waiting.job is not job]
+            for kind, batch in self.batches.items()
+        }
         self.batches = {kind: batch for kind, batch in rest.items() if batch}
 
     def _close(self, job: _Job) -> None:
@@ -247,5 +260,7 @@ class _Runner:
 def _failure(source: Path, error: Exception) -> Failure:
     if isinstance(error, VitrailError):
         return Failure(str(source), error.reason, error)
-    reason = one_line(f"unexpected {type(error).__name__}: {error}; --debug shows where", MAX_LINE - MAX_SUBJECT)
+    reason = one_line(
+        f"unexpected {type(error).__name__}: {error}; --debug shows where", MAX_LINE - MAX_SUBJECT
+    )
     return Failure(str(source), reason, error)

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 from vitrail.errors import InputError
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"}
     | {".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
@@ -20,10 +22,12 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def expand_sources(arguments: Sequence[str]) -> list[Path]:
-    """Paths, glob patterns (``**`` crosses folders) and ``file://`` URLs as paths, each once, in the order given.
+    """Paths, glob patterns (``**`` crosses folders) and ``file://`` URLs as paths, each once, in
+    the order given.
 
-    A name that exists is taken as it stands, even where it looks like a pattern. A plain path that does not exist is
-    kept, for its reader to report. InputError where a pattern matches nothing or the scheme is another than ``file``.
+    A name that exists is taken as it stands, even where it looks like a pattern. A plain path that
+    does not exist is kept, for its reader to report. InputError where a pattern matches nothing or
+    the scheme is another than ``file``.
     """
     return list(dict.fromkeys(path for argument in arguments for path in _expand(str(argument))))
 
@@ -59,11 +63,16 @@ def natural_sorted(paths: Iterable[Path]) -> list[Path]:
 
 
 def _natural_key(name: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(name) if part]
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part)
+        for part in _DIGITS.split(name)
+        if part
+    ]
 
 
 def require_file(path: Path) -> Path:
-    """``path`` if a reader can open it; InputError says why not (missing, folder, empty, not permitted)."""
+    """``path`` if a reader can open it; InputError says why not (missing, folder, empty, not
+    permitted)."""
     try:
         if path.is_dir():
             raise InputError(path, "is a folder", "give a file")
@@ -76,17 +85,24 @@ def require_file(path: Path) -> Path:
         raise InputError(path, "does not exist", "check the path") from None
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, f"cannot be read: {problem.lower()}", "check the path and its permissions") from error
+        raise InputError(
+            path, f"cannot be read: {problem.lower()}", "check the path and its permissions"
+        ) from error
     return path
 
 
 def picture_files(folder: Path) -> list[Path]:
     """The pictures directly in ``folder``, naturally sorted (an empty list where there is none)."""
-    return natural_sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return natural_sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file; of a folder, that of the lines ``name NUL digest LF`` of its pictures, sorted by name."""
+    """Hex SHA-256 of a file; of a folder, that of the lines ``name NUL digest LF`` of its pictures,
+    sorted by name."""
     if path.is_dir():
         lines = (f"{picture.name}\0{sha256(picture)}\n" for picture in sorted(picture_files(path)))
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -17,8 +17,9 @@ GROUP = "vitrail.systems"
 class System:
     """What the core needs to know of a system before anything heavy is imported.
 
-    The system's rooms (``pipeline``, ``training``, ``official``, …) are modules of ``package`` and are imported by
-    ``room`` only when a verb needs them. ``job`` is the verb that turns sources into results, if the command has verbs.
+    The system's rooms (``pipeline``, ``training``, ``official``, …) are modules of ``package`` and
+    are imported by ``room`` only when a verb needs them. ``job`` is the verb that turns sources
+    into results, if the command has verbs.
     """
 
     name: str
@@ -40,7 +41,8 @@ class System:
         return Path(import_module(self.package).__file__).parent
 
     def room(self, name: str) -> ModuleType:
-        """Imports the module ``name`` of this system; MissingError where it, or a library that it needs, is absent."""
+        """Imports the module ``name`` of this system; MissingError where it, or a library that it
+        needs, is absent."""
         module = f"{self.package}.{name}"
         try:
             return import_module(module)
@@ -67,5 +69,7 @@ def find(name: str) -> System:
         return systems()[name]
     except KeyError:
         near = difflib.get_close_matches(name, systems(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"installed: {', '.join(systems()) or 'none'}"
+        hint = (
+            f"did you mean {near[0]}?" if near else f"installed: {', '.join(systems()) or 'none'}"
+        )
         raise UsageError(name, "no system of this name is installed", hint) from None

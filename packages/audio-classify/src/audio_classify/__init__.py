@@ -19,7 +19,8 @@ system = System(
 
 
 def load(weights: str = "sounds", **options) -> "AudioPipeline":
-    """The whole system in one call: ``load().predict("rain.wav").labels``; options as in ``pipeline.load``."""
+    """The whole system in one call: ``load().predict("rain.wav").labels``; options as in
+    ``pipeline.load``."""
     from audio_classify.pipeline import load as load_pipeline
 
     return load_pipeline(weights, **options)

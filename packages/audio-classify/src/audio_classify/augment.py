@@ -1,6 +1,7 @@
 """What may happen to a sound on its way to the microphone, done to its log-mel spectrogram.
 
-All functions take and give raw filterbanks (frames, bins): natural logarithms of energies, not normalised.
+All functions take and give raw filterbanks (frames, bins): natural logarithms of energies, not
+normalised.
 """
 
 import math
@@ -23,11 +24,12 @@ FASTEST_DECAY, SLOWEST_DECAY = 0.05, 0.5  # seconds in which a room's echo falls
 class Augment(Section):
     """Strengths; 0 leaves a change out.
 
-    ``roll``: start the clip anywhere and append its beginning. ``tempo``, ``warp``: largest relative change of speed,
-    and of all frequencies (the length of the vocal tract). ``blur``: largest width, in bins, over which the harmonics
-    of the voice are smoothed away. ``gain_db``, ``tilt_db``: loudness, and the response of microphone and room.
-    ``room``, ``noise``: the chances of an echo and of noise. ``pad``: seconds of quiet in front and behind.
-    ``frequency_mask``, ``time_mask``: SpecAugment's largest widths, in bins and frames, two of each.
+    ``roll``: start the clip anywhere and append its beginning. ``tempo``, ``warp``: largest
+    relative change of speed, and of all frequencies (the length of the vocal tract). ``blur``:
+    largest width, in bins, over which the harmonics of the voice are smoothed away. ``gain_db``,
+    ``tilt_db``: loudness, and the response of microphone and room. ``room``, ``noise``: the chances
+    of an echo and of noise. ``pad``: seconds of quiet in front and behind. ``frequency_mask``,
+    ``time_mask``: SpecAugment's largest widths, in bins and frames, two of each.
     """
 
     roll: bool = False
@@ -54,7 +56,9 @@ class Augment(Section):
             clip = blur(clip, _uniform(0, self.blur, rng))
         if self.room > _uniform(0, 1, rng):
             clip = echo(clip, _uniform(FASTEST_DECAY, SLOWEST_DECAY, rng), _uniform(0.05, 0.4, rng))
-        clip = clip + NEPERS_PER_DB * (_symmetric(self.gain_db, rng) + response(clip.shape[1], self.tilt_db, rng))
+        clip = clip + NEPERS_PER_DB * (
+            _symmetric(self.gain_db, rng) + response(clip.shape[1], self.tilt_db, rng)
+        )
         if self.pad:
             clip = pad(clip, *(_uniform(0, self.pad, rng) for _ in range(2)))
         if self.noise > _uniform(0, 1, rng):
@@ -70,7 +74,8 @@ def stretch(clip: Tensor, speed: float) -> Tensor:
 
 
 def warp(clip: Tensor, factor: float) -> Tensor:
-    """All frequencies multiplied by ``factor``, the bins being equally spaced in mel up to 8 kHz."""
+    """All frequencies multiplied by ``factor``, the bins being equally spaced in mel up to 8
+    kHz."""
     bins = clip.shape[1]
     top = math.log1p(8000 / 700)
     hertz = torch.expm1(torch.arange(bins) * (top / bins)) / factor
@@ -80,7 +85,8 @@ def warp(clip: Tensor, factor: float) -> Tensor:
 
 
 def blur(clip: Tensor, width: float) -> Tensor:
-    """Energies averaged over neighbouring bins with a Gaussian of the standard deviation ``width``."""
+    """Energies averaged over neighbouring bins with a Gaussian of the standard deviation
+    ``width``."""
     if width < 0.3:
         return clip
     reach = math.ceil(2 * width)
@@ -90,7 +96,8 @@ def blur(clip: Tensor, width: float) -> Tensor:
 
 
 def echo(clip: Tensor, decay: float, share: float) -> Tensor:
-    """Adds to each frame the energy of earlier ones: ``share`` of them, falling by 60 dB in ``decay`` seconds."""
+    """Adds to each frame the energy of earlier ones: ``share`` of them, falling by 60 dB in
+    ``decay`` seconds."""
     length = min(len(clip), max(2, round(decay / HOP_SECONDS)))
     tail = share * torch.exp(-6 * math.log(10) * HOP_SECONDS / decay * torch.arange(length))
     tail[0] = 1.0
@@ -116,7 +123,9 @@ def add_noise(clip: Tensor, rng: Generator) -> Tensor:
     loudest = clip.logsumexp(1).max() - math.log(clip.shape[1])
     level = loudest - NEPERS_PER_DB * _uniform(0, 40, rng)
     colour = NEPERS_PER_DB * response(clip.shape[1], 6.0, rng)
-    ripple = 0.7 * torch.randn(clip.shape, generator=rng)  # about that of a band's energy from frame to frame
+    ripple = 0.7 * torch.randn(
+        clip.shape, generator=rng
+    )  # about that of a band's energy from frame to frame
     return torch.logaddexp(clip, level + colour + ripple)
 
 

@@ -24,4 +24,6 @@ def fit_linear(vectors: np.ndarray, labels: Sequence[str]) -> Pipeline:
 def statistics(clips: Sequence[Tensor]) -> np.ndarray:
     """(n, 384): mean, standard deviation and 90th percentile of each band."""
     arrays = [clip.numpy() for clip in clips]
-    return np.array([np.concatenate([a.mean(0), a.std(0), np.percentile(a, 90, axis=0)]) for a in arrays])
+    return np.array(
+        [np.concatenate([a.mean(0), a.std(0), np.percentile(a, 90, axis=0)]) for a in arrays]
+    )

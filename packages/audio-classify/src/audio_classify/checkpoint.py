@@ -39,7 +39,10 @@ PORT = {
 PORT_EPS = 1e-12
 HEAD_DIM = 64  # of every released size
 NUM_BINS = 128
-STRIDES = {(16, 16): ((10, 10), (16, 16)), (128, 2): ((128, 1), (128, 2))}  # the likelier of each patch size first
+STRIDES = {
+    (16, 16): ((10, 10), (16, 16)),
+    (128, 2): ((128, 1), (128, 2)),
+}  # the likelier of each patch size first
 
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -72,17 +75,21 @@ def is_port(state: Mapping[str, Tensor]) -> bool:
 def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The options of the network that a checkpoint under its own keys was saved from.
 
-    A pre-trained one (it has ``mask_embed``) has patches that do not overlap; of others the number of positions tells
-    the stride. Raises InputError for a checkpoint of another network.
+    A pre-trained one (it has ``mask_embed``) has patches that do not overlap; of others the number
+    of positions tells the stride. Raises InputError for a checkpoint of another network.
     """
     ours = convert(state)
     try:
         dim, _, *patch = ours["trunk.patch_embed.proj.weight"].shape
         positions = ours["trunk.pos_embed"].shape[1]
         class_tokens = 2 if "trunk.dist_token" in ours else 1
-        stride, columns = _grid(tuple(patch), positions - class_tokens, pretrained="mask_embed" in ours)
+        stride, columns = _grid(
+            tuple(patch), positions - class_tokens, pretrained="mask_embed" in ours
+        )
     except (KeyError, ValueError):
-        raise InputError("checkpoint", "holds neither SSAST nor AST", "give the file that was released") from None
+        raise InputError(
+            "checkpoint", "holds neither SSAST nor AST", "give the file that was released"
+        ) from None
     port = is_port(state)
     classes = ours["head.1.weight"].shape[0] if "head.1.weight" in ours else 0
     return {
@@ -95,7 +102,8 @@ def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "depth": len({key.split(".")[2] for key in ours if key.startswith("trunk.blocks.")}),
         "num_heads": max(1, dim // HEAD_DIM),
         "class_tokens": class_tokens,
-        # The supervised AudioSet models classify by their class tokens, SSAST by the mean of all patches.
+        # The supervised AudioSet models classify by their class tokens, SSAST by the mean of all
+        # patches.
         "pooling": "class" if port or classes == 527 else "mean",
         "norm_eps": PORT_EPS if port else 1e-6,
         "head_norm_eps": PORT_EPS if port else 1e-5,
@@ -127,7 +135,8 @@ def _grid(patch: tuple[int, int], patches: int, pretrained: bool) -> tuple[tuple
 
 
 def _num_frames(columns: int, patch: int, stride: int) -> int:
-    """The input length that gives ``columns``: of the possible ones that which divides by 16, if any."""
+    """The input length that gives ``columns``: of the possible ones that which divides by 16, if
+    any."""
     shortest = (columns - 1) * stride + patch
     lengths = range(shortest, shortest + stride)
     return next((length for length in lengths if length % 16 == 0), shortest)

@@ -1,4 +1,5 @@
-"""Labelled and unlabelled sounds on disk, how they are split, and their spectrograms as training samples."""
+"""Labelled and unlabelled sounds on disk, how they are split, and their spectrograms as training
+samples."""
 
 import csv
 import hashlib
@@ -34,11 +35,12 @@ class Clip:
 
 
 def read_clips(source: Path, label: str = "label") -> list[Clip]:
-    """The labelled files of a folder a class, of a CSV list with the columns ``path`` and ``label``, or of the official
-    JSON ``{"data": [{"wav": ..., "labels": ...}]}``. Paths in a list are relative to it.
+    """The labelled files of a folder a class, of a CSV list with the columns ``path`` and
+    ``label``, or of the official JSON ``{"data": [{"wav": ..., "labels": ...}]}``. Paths in a list
+    are relative to it.
 
-    Of several labels in the JSON the first counts. In a folder a class the fact ``group`` is the sub-folder a file lies
-    in, or its own name. Raises InputError.
+    Of several labels in the JSON the first counts. In a folder a class the fact ``group`` is the
+    sub-folder a file lies in, or its own name. Raises InputError.
     """
     if source.is_dir():
         clips = list(_in_folders(source))
@@ -54,7 +56,9 @@ def read_clips(source: Path, label: str = "label") -> list[Clip]:
 def sound_files(folder: Path) -> list[Path]:
     """All sound files below ``folder`` (or the one file that it is), naturally sorted."""
     found = [folder] if folder.is_file() else folder.rglob("*")
-    return natural_sorted(path for path in found if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    return natural_sorted(
+        path for path in found if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+    )
 
 
 def _in_folders(folder: Path) -> Iterator[Clip]:
@@ -67,9 +71,13 @@ def _in_folders(folder: Path) -> Iterator[Clip]:
 def _in_json(source: Path) -> Iterator[Clip]:
     try:
         for row in json.loads(source.read_text(encoding="utf-8"))["data"]:
-            yield Clip(source.parent / row["wav"], str(row["labels"]).split(",")[0], {"group": row["wav"]})
+            yield Clip(
+                source.parent / row["wav"], str(row["labels"]).split(",")[0], {"group": row["wav"]}
+            )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(source, f"is no list of sounds ({type(error).__name__})", LAYOUT) from error
+        raise InputError(
+            source, f"is no list of sounds ({type(error).__name__})", LAYOUT
+        ) from error
 
 
 def _in_list(source: Path, label: str) -> Iterator[Clip]:
@@ -85,10 +93,13 @@ def _in_list(source: Path, label: str) -> Iterator[Clip]:
 
 
 def held_out(clips: Sequence[Clip], by: str, share: float) -> tuple[list[Clip], list[Clip]]:
-    """The clips without and with about ``share`` of each class: whole groups of equal ``by``, chosen by their names."""
+    """The clips without and with about ``share`` of each class: whole groups of equal ``by``,
+    chosen by their names."""
     chosen: set[str] = set()
     for label in sorted({clip.label for clip in clips}):
-        groups = sorted({clip.facts.get(by, "") for clip in clips if clip.label == label}, key=_by_chance)
+        groups = sorted(
+            {clip.facts.get(by, "") for clip in clips if clip.label == label}, key=_by_chance
+        )
         chosen |= set(groups[: round(share * len(groups))])
     kept = [clip for clip in clips if clip.facts.get(by, "") not in chosen]
     return kept, [clip for clip in clips if clip.facts.get(by, "") in chosen]
@@ -99,12 +110,16 @@ def _by_chance(name: str) -> str:
 
 
 def spectrograms(paths: Sequence[Path], features: Features) -> list[Tensor]:
-    """Raw filterbanks (frames, 128) of short files, kept in memory; InputError where a file is no good sound."""
-    return [features.raw(torch.from_numpy(read_audio(path, features.sample_rate))) for path in paths]
+    """Raw filterbanks (frames, 128) of short files, kept in memory; InputError where a file is no
+    good sound."""
+    return [
+        features.raw(torch.from_numpy(read_audio(path, features.sample_rate))) for path in paths
+    ]
 
 
 def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:
-    """Files of any length cut into consecutive raw filterbanks of ``num_frames``, the last one of a file shorter."""
+    """Files of any length cut into consecutive raw filterbanks of ``num_frames``, the last one of a
+    file shorter."""
     for path in paths:
         blocks = open_audio(path).blocks(features.sample_rate)
         rest = torch.empty(0)
@@ -117,7 +132,8 @@ def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:
 
 
 def excerpt(clip: Tensor, longest: int, generator: torch.Generator | None = None) -> Tensor:
-    """At most ``longest`` frames of a raw filterbank: the loudest part, or at random one at most 10 dB below it."""
+    """At most ``longest`` frames of a raw filterbank: the loudest part, or at random one at most 10
+    dB below it."""
     if len(clip) <= longest:
         return clip
     energy = F.pad(clip.double().exp().sum(1).cumsum(0), (1, 0))
@@ -139,7 +155,8 @@ def statistics(clips: Sequence[Tensor]) -> tuple[float, float]:
 class Spectrograms(Dataset):
     """Sample n: a raw filterbank of at most ``longest`` frames, and its class number (-1: none).
 
-    With ``augment`` it is changed, and cut anywhere; without, the loudest part of a longer clip is taken.
+    With ``augment`` it is changed, and cut anywhere; without, the loudest part of a longer clip is
+    taken.
     """
 
     def __init__(
@@ -158,7 +175,8 @@ class Spectrograms(Dataset):
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
         clip, generator = self.clips[number], None
         if self.augment:
-            # From the global state, which the training loop sets at each epoch: a resumed run repeats it.
+            # From the global state, which the training loop sets at each epoch: a resumed run
+            # repeats it.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
             clip = self.augment(clip, generator)
         return excerpt(clip, self.longest, generator), self.classes[number]
@@ -178,7 +196,9 @@ class AlikeLengths(Sampler[list[int]]):
         pool = POOL * self.batch_size
         for start in range(0, len(order), pool):
             alike = sorted(order[start : start + pool], key=self.lengths.__getitem__)
-            yield from (alike[at : at + self.batch_size] for at in range(0, len(alike), self.batch_size))
+            yield from (
+                alike[at : at + self.batch_size] for at in range(0, len(alike), self.batch_size)
+            )
 
 
 def collate(batch: Sequence[tuple[Tensor, int]], shortest: int) -> tuple[Tensor, Any]:

@@ -22,33 +22,53 @@ COLUMNS = ("classifier", "accuracy", "from", "to", "mean recall", "clips")
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """Tables of the recipe's network, run on the test clips by the whole job: the bundled one unless weights are named.
+    """Tables of the recipe's network, run on the test clips by the whole job: the bundled one
+    unless weights are named.
 
-    Accuracy with its 95 % bootstrap interval over clips, beside a logistic regression on spectrogram statistics that
-    saw the same training clips; and which classes are taken for which. For a recipe without labels: the same regression
-    on the network's embeddings.
+    Accuracy with its 95 % bootstrap interval over clips, beside a logistic regression on
+    spectrogram statistics that saw the same training clips; and which classes are taken for which.
+    For a recipe without labels: the same regression on the network's embeddings.
     """
     network = load_network(weights or recipe.name.removeprefix("audio-"))
     if isinstance(recipe.data, Unlabelled):
-        return [_probe(recipe.data, network, path) for path in recipe.data.paths if path.suffix == ".csv"]
+        return [
+            _probe(recipe.data, network, path)
+            for path in recipe.data.paths
+            if path.suffix == ".csv"
+        ]
     data = recipe.data
     train, test = divide(read_clips(data.path, data.label), data.by, data.test)
     guesses = classify(network, [clip.path for clip in test])
     truth = np.array([clip.label for clip in test])
     features = _plain(network.features)
-    simple = baseline.fit(spectrograms([clip.path for clip in train], features), [clip.label for clip in train])
-    of_simple = simple.predict(baseline.statistics(spectrograms([clip.path for clip in test], features)))
+    simple = baseline.fit(
+        spectrograms([clip.path for clip in train], features), [clip.label for clip in train]
+    )
+    of_simple = simple.predict(
+        baseline.statistics(spectrograms([clip.path for clip in test], features))
+    )
     title = f"{len(test)} test clips ({data.by} {', '.join(data.test)}), {len(train)} to train on"
-    rows = [_row(network.name, truth, guesses), _row(baseline.NAME, truth, of_simple), _chance(truth)]
+    rows = [
+        _row(network.name, truth, guesses),
+        _row(baseline.NAME, truth, of_simple),
+        _chance(truth),
+    ]
     return [Table(title, COLUMNS, rows), _confusions(truth, guesses)]
 
 
 def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
     """The clips to train on and those of the test; UsageError where a part is empty."""
     inside = [clip.facts.get(by) in test for clip in clips]
-    parts = [[clip for clip, chosen in zip(clips, inside, strict=True) if chosen == part] for part in (False, True)]
+    parts = [
+        [clip for clip, chosen in zip(clips, inside, strict=True) if chosen == part]
+        for part in (False, True)
+    ]
     if not all(parts):
-        raise UsageError("data.test", f"no clip has {by} in {list(test)}, or all have", "name the values to test on")
+        raise UsageError(
+            "data.test",
+            f"no clip has {by} in {list(test)}, or all have",
+            "name the values to test on",
+        )
     return parts[0], parts[1]
 
 
@@ -92,11 +112,16 @@ def _plain(features: Features) -> Features:
 
 def _probe(data: Unlabelled, network: AudioNetwork, path: Path) -> Table:
     """How well the frozen network's embeddings tell apart the classes of a list."""
-    label = next((name for name in ("label", "digit") if name in path.open().readline().split(",")), "label")
+    label = next(
+        (name for name in ("label", "digit") if name in path.open().readline().split(",")), "label"
+    )
     train, test = divide(read_clips(path, label), data.by, data.test)
     job = AudioPipeline(network, Options(embed=True), engine="eager")
     vectors = [_vectors(job, part) for part in (train, test)]
-    clips = [spectrograms([clip.path for clip in part], _plain(network.features)) for part in (train, test)]
+    clips = [
+        spectrograms([clip.path for clip in part], _plain(network.features))
+        for part in (train, test)
+    ]
     labels, truth = ([clip.label for clip in part] for part in (train, test))
     simple = baseline.fit(clips[0], labels).predict(baseline.statistics(clips[1]))
     probe = baseline.fit_linear(vectors[0], labels).predict(vectors[1])

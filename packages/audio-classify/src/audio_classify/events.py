@@ -29,8 +29,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Rule:
-    """An event begins where a class reaches ``begin`` and lasts while it stays above ``keep``; a gap of at most
-    ``gap`` seconds is bridged, and what is shorter than ``shortest`` seconds is dropped."""
+    """An event begins where a class reaches ``begin`` and lasts while it stays above ``keep``; a
+    gap of at most ``gap`` seconds is bridged, and what is shorter than ``shortest`` seconds is
+    dropped."""
 
     begin: float = 0.5
     keep: float = 0.3
@@ -39,17 +40,20 @@ class Rule:
 
 
 class EventTracker:
-    """Takes one row of scores a cell, in order, and gives each event as soon as it is certain to be over.
+    """Takes one row of scores a cell, in order, and gives each event as soon as it is certain to be
+    over.
 
-    The same object serves files and live streams. An event is known at the latest one cell (for the median) and ``gap``
-    seconds after its end.
+    The same object serves files and live streams. An event is known at the latest one cell (for the
+    median) and ``gap`` seconds after its end.
     """
 
     def __init__(self, labels: Sequence[str], cell_seconds: float, rule: Rule = Rule()):
         self.labels, self.cell_seconds, self.rule = labels, cell_seconds, rule
         self._recent: deque[np.ndarray] = deque(maxlen=MEDIAN)
         self._cell = 0  # of the next filtered row
-        self._open: dict[int, list] = {}  # class -> [first cell, last cell that was kept, highest score]
+        self._open: dict[
+            int, list
+        ] = {}  # class -> [first cell, last cell that was kept, highest score]
 
     def add(self, scores: np.ndarray) -> Iterator[Event]:
         """``scores`` (classes,) of the next cell."""

@@ -13,12 +13,13 @@ from vitrail.preprocess.filterbank import SILENCE, filterbank, frame_length, hop
 
 @dataclass(frozen=True)
 class Features:
-    """``mean`` and ``std`` of log energies in the training data; ``num_frames`` of 10 ms is the longest input.
+    """``mean`` and ``std`` of log energies in the training data; ``num_frames`` of 10 ms is the
+    longest input.
 
-    ``kept_bins`` silences the frequencies above: for networks that only know telephone speech. ``centred`` takes from
-    each band its mean over the clip, and with it what a microphone, a room and a voice have of their own (cepstral mean
-    normalisation). ``pad_after_norm`` puts zeros behind the normalised spectrogram, as SUPERB's code does, in place of
-    zeros before it.
+    ``kept_bins`` silences the frequencies above: for networks that only know telephone speech.
+    ``centred`` takes from each band its mean over the clip, and with it what a microphone, a room
+    and a voice have of their own (cepstral mean normalisation). ``pad_after_norm`` puts zeros
+    behind the normalised spectrogram, as SUPERB's code does, in place of zeros before it.
     """
 
     sample_rate: int
@@ -35,7 +36,8 @@ class Features:
         return frame_length(self.sample_rate) + (self.num_frames - 1) * hop_length(self.sample_rate)
 
     def raw(self, waveform: Tensor) -> Tensor:
-        """(..., samples) in -1..1 -> log energies (..., frames, 128) of the waveform without its mean."""
+        """(..., samples) in -1..1 -> log energies (..., frames, 128) of the waveform without its
+        mean."""
         spectrogram = filterbank(waveform - waveform.mean(-1, keepdim=True), self.sample_rate)
         return self.silence_high(spectrogram)
 
@@ -55,8 +57,9 @@ class Features:
     def network_input(self, waveform: Tensor, *, exact: bool, shortest: int = 1) -> Tensor:
         """(..., samples) -> (..., frames, 128), cut to ``num_frames``.
 
-        ``exact`` pads to ``num_frames`` at the end as the release does: with log energies of 0, louder than silence.
-        Otherwise nothing is padded but what is missing to ``shortest`` frames, with silence.
+        ``exact`` pads to ``num_frames`` at the end as the release does: with log energies of 0,
+        louder than silence. Otherwise nothing is padded but what is missing to ``shortest`` frames,
+        with silence.
         """
         spectrogram = self.raw(waveform)[..., : self.num_frames, :]
         missing = (self.num_frames if exact else shortest) - spectrogram.shape[-2]
@@ -84,4 +87,6 @@ class Features:
         try:
             return cls(**values)
         except TypeError as error:
-            raise InputError(subject, f"does not describe its features ({error})", "train it again") from error
+            raise InputError(
+                subject, f"does not describe its features ({error})", "train it again"
+            ) from error

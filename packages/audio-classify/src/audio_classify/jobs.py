@@ -24,7 +24,8 @@ COMMAND = "audio-classify"
 
 
 def find_sources(arguments: Sequence[str]) -> list[Path]:
-    """Files as they are named; of a folder each sound file and video below it. InputError for a folder without any."""
+    """Files as they are named; of a folder each sound file and video below it. InputError for a
+    folder without any."""
     found: list[Path] = []
     for path in expand_sources(arguments):
         inside = _in_folder(path) if path.is_dir() else [path]
@@ -55,7 +56,14 @@ def classify(
     return status
 
 
-def search(pipeline: AudioPipeline, query: Path, sources: list[Path], top: int, batch_size: int, as_json: bool) -> int:
+def search(
+    pipeline: AudioPipeline,
+    query: Path,
+    sources: list[Path],
+    top: int,
+    batch_size: int,
+    as_json: bool,
+) -> int:
     """Prints the sources most like ``query``; returns the exit status."""
     wanted = pipeline.predict(query)
     results, status = [], 0
@@ -71,16 +79,23 @@ def search(pipeline: AudioPipeline, query: Path, sources: list[Path], top: int, 
             print(json.dumps(row))
     else:
         cells = [tuple(row.values()) for row in rows]
-        Console().print(Table(f"Most like {query.name}", ("source", "start", "similarity"), cells).to_rich())
+        Console().print(
+            Table(f"Most like {query.name}", ("source", "start", "similarity"), cells).to_rich()
+        )
     return status
 
 
 def listen_live(pipeline: AudioPipeline, rate: int | None) -> int:
-    """Prints an event a line as JSON: from raw standard input of ``rate``, or from the microphone without one."""
+    """Prints an event a line as JSON: from raw standard input of ``rate``, or from the microphone
+    without one."""
     if not pipeline.network.labels:
-        raise UsageError(pipeline.network.name, "has no classes to listen for", "take fine-tuned weights")
+        raise UsageError(
+            pipeline.network.name, "has no classes to listen for", "take fine-tuned weights"
+        )
     sample_rate = pipeline.network.features.sample_rate
-    blocks = pcm_blocks(sys.stdin.buffer, rate, sample_rate) if rate else microphone_blocks(sample_rate)
+    blocks = (
+        pcm_blocks(sys.stdin.buffer, rate, sample_rate) if rate else microphone_blocks(sample_rate)
+    )
     with suppress(KeyboardInterrupt):  # how one ends it
         for event in listen(pipeline, blocks):
             print(json.dumps(event.to_dict()), flush=True)
@@ -88,5 +103,9 @@ def listen_live(pipeline: AudioPipeline, rate: int | None) -> int:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    videos = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    videos = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    )
     return natural_sorted([*sound_files(folder), *videos])

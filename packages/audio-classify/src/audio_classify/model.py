@@ -1,11 +1,13 @@
-"""The audio spectrogram transformer: a plain ViT over patches of a log-mel spectrogram, with two class tokens.
+"""The audio spectrogram transformer: a plain ViT over patches of a log-mel spectrogram, with two
+class tokens.
 
-Gong et al., "SSAST: Self-Supervised Audio Spectrogram Transformer", AAAI 2022 (arXiv 2110.09784), and its parent "AST"
-(2021). Spectrograms are normalised filterbanks (B, frames, bins), low frequencies first. Patches are numbered along
-time within a row of frequencies, the lowest row first.
+Gong et al., "SSAST: Self-Supervised Audio Spectrogram Transformer", AAAI 2022 (arXiv 2110.09784),
+and its parent "AST" (2021). Spectrograms are normalised filterbanks (B, frames, bins), low
+frequencies first. Patches are numbered along time within a row of frequencies, the lowest row
+first.
 
-Two parts are ours: the ``conv`` stem, and positions that are cut to the length of the input, so that a short clip needs
-no padding.
+Two parts are ours: the ``conv`` stem, and positions that are cut to the length of the input, so
+that a short clip needs no padding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,14 +31,16 @@ SIZES = {
 
 @dataclass(frozen=True)
 class SSASTConfig:
-    """Sizes of a network; the defaults are those of the base model, fine-tuned on patches for ten seconds. Without
-    classes there is no head, and the network gives embeddings.
+    """Sizes of a network; the defaults are those of the base model, fine-tuned on patches for ten
+    seconds. Without classes there is no head, and the network gives embeddings.
 
-    ``num_frames`` of 10 ms is the longest input, for which positions exist. ``patch`` and ``stride`` are (bins,
-    frames): (16, 16) for the patch model, (128, 2) for the frame model. ``class_tokens`` is 2, or 1 for a trunk without
-    a distillation token. ``pooling``: ``mean`` of the patch tokens, or of the ``class`` tokens. ``stem``: ``patch`` is
-    one convolution; ``conv`` is one of stride 2 a ``stem_width`` and one more, which together must make ``patch``.
-    ``norm_eps`` is that of the trunk, ``head_norm_eps`` of the classifier. ``drop_path`` acts in training only.
+    ``num_frames`` of 10 ms is the longest input, for which positions exist. ``patch`` and
+    ``stride`` are (bins, frames): (16, 16) for the patch model, (128, 2) for the frame model.
+    ``class_tokens`` is 2, or 1 for a trunk without a distillation token. ``pooling``: ``mean`` of
+    the patch tokens, or of the ``class`` tokens. ``stem``: ``patch`` is one convolution; ``conv``
+    is one of stride 2 a ``stem_width`` and one more, which together must make ``patch``.
+    ``norm_eps`` is that of the trunk, ``head_norm_eps`` of the classifier. ``drop_path`` acts in
+    training only.
     """
 
     num_classes: int = 527
@@ -59,8 +63,10 @@ class SSASTConfig:
         """Raises UsageError for sizes that do not go together."""
         side = 2 ** (len(self.stem_widths) + 1)
         faults = {
-            f"embed_dim {self.embed_dim} does not divide by num_heads": self.embed_dim % self.num_heads,
-            f"pooling {self.pooling} is neither mean nor class": self.pooling not in ("mean", "class"),
+            f"embed_dim {self.embed_dim} does not divide by num_heads": self.embed_dim
+            % self.num_heads,
+            f"pooling {self.pooling} is neither mean nor class": self.pooling
+            not in ("mean", "class"),
             f"stem {self.stem} is neither patch nor conv": self.stem not in ("patch", "conv"),
             f"this conv stem makes patches of ({side}, {side})": self.stem == "conv"
             and not tuple(self.patch) == tuple(self.stride) == (side, side),
@@ -78,7 +84,8 @@ class SSASTConfig:
 
 
 class ConvStem(nn.Module):
-    """Halves the spectrogram once a width and once more into the tokens: overlapping patches, learned step by step."""
+    """Halves the spectrogram once a width and once more into the tokens: overlapping patches,
+    learned step by step."""
 
     def __init__(self, widths: Sequence[int], embed_dim: int):
         super().__init__()
@@ -112,7 +119,11 @@ class Trunk(nn.Module):
         self.config = config
         dim = config.embed_dim
         conv = config.stem == "conv"
-        self.patch_embed = ConvStem(config.stem_widths, dim) if conv else PatchStem(config.patch, config.stride, dim)
+        self.patch_embed = (
+            ConvStem(config.stem_widths, dim)
+            if conv
+            else PatchStem(config.patch, config.stride, dim)
+        )
         rows, columns = config.grid(config.num_frames)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.dist_token = nn.Parameter(torch.empty(1, 1, dim)) if config.class_tokens == 2 else None
@@ -121,9 +132,14 @@ class Trunk(nn.Module):
             if parameter is not None:
                 nn.init.trunc_normal_(parameter, std=0.02)
         norm_layer = partial(nn.LayerNorm, eps=config.norm_eps)
-        drops = [config.drop_path * number / max(1, config.depth - 1) for number in range(config.depth)]
+        drops = [
+            config.drop_path * number / max(1, config.depth - 1) for number in range(config.depth)
+        ]
         self.blocks = nn.Sequential(
-            *(Block(dim, config.num_heads, qkv_bias=True, norm_layer=norm_layer, drop_path=drop) for drop in drops)
+            *(
+                Block(dim, config.num_heads, qkv_bias=True, norm_layer=norm_layer, drop_path=drop)
+                for drop in drops
+            )
         )
         self.norm = norm_layer(dim)
 
@@ -137,7 +153,8 @@ class Trunk(nn.Module):
         return self.patch_embed(image).permute(0, 2, 3, 1)
 
     def encode(self, patches: Tensor) -> Tensor:
-        """(B, rows, columns, dim) -> (B, class tokens + rows * columns, dim), the columns being the first in time."""
+        """(B, rows, columns, dim) -> (B, class tokens + rows * columns, dim), the columns being the
+        first in time."""
         tokens = (patches + self._positions(patches.shape[2])).flatten(1, 2)
         heads = [token for token in (self.cls_token, self.dist_token) if token is not None]
         heads = torch.cat(heads, dim=1) + self.pos_embed[:, : self.config.class_tokens]
@@ -147,7 +164,9 @@ class Trunk(nn.Module):
     def _positions(self, columns: int) -> Tensor:
         """(1, rows, columns, dim), those of the first ``columns``."""
         rows, longest = self.config.grid(self.config.num_frames)
-        return self.pos_embed[:, self.config.class_tokens :].unflatten(1, (rows, longest))[:, :, :columns]
+        return self.pos_embed[:, self.config.class_tokens :].unflatten(1, (rows, longest))[
+            :, :, :columns
+        ]
 
 
 class SSAST(nn.Module):
@@ -163,7 +182,8 @@ class SSAST(nn.Module):
             self.head = nn.Sequential(norm, nn.Linear(config.embed_dim, config.num_classes))
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, frames, bins), at least one patch and at most ``num_frames`` long -> logits (B, classes)."""
+        """(B, frames, bins), at least one patch and at most ``num_frames`` long -> logits (B,
+        classes)."""
         return self.head(self.embedding(spectrogram))
 
     def embedding(self, spectrogram: Tensor) -> Tensor:
@@ -173,11 +193,14 @@ class SSAST(nn.Module):
 
 def pool(tokens: Tensor, pooling: str, class_tokens: int) -> Tensor:
     """(B, tokens, dim) -> (B, dim): the mean of the ``class`` tokens, or of all others."""
-    return (tokens[:, :class_tokens] if pooling == "class" else tokens[:, class_tokens:]).mean(dim=1)
+    return (tokens[:, :class_tokens] if pooling == "class" else tokens[:, class_tokens:]).mean(
+        dim=1
+    )
 
 
 class AudioCNN(nn.Module):
-    """The yardstick: four convolutions of stride 2 and one linear layer, trained by the same recipes."""
+    """The yardstick: four convolutions of stride 2 and one linear layer, trained by the same
+    recipes."""
 
     def __init__(self, config: "CNNConfig"):
         super().__init__()
@@ -215,6 +238,7 @@ ARCHITECTURES = {"ssast": (SSAST, SSASTConfig), "cnn": (AudioCNN, CNNConfig)}
 def build_model(architecture: str, config: Mapping) -> SSAST | AudioCNN:
     """The network ``ssast`` or ``cnn`` with fresh weights.
 
-    Raises UsageError for an architecture or an option that does not exist, and for sizes that do not go together.
+    Raises UsageError for an architecture or an option that does not exist, and for sizes that do
+    not go together.
     """
     return build(ARCHITECTURES, architecture, config)

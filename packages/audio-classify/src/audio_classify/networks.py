@@ -23,8 +23,8 @@ OFFICIAL_RATE = 16_000
 
 @dataclass(frozen=True)
 class AudioNetwork(Network):
-    """``labels`` is empty for a network that was pre-trained only: it gives embeddings. With ``multi_label`` each class
-    has a probability of its own; otherwise they sum to 1."""
+    """``labels`` is empty for a network that was pre-trained only: it gives embeddings. With
+    ``multi_label`` each class has a probability of its own; otherwise they sum to 1."""
 
     features: Features
     labels: tuple[str, ...]
@@ -51,7 +51,11 @@ class WithEmbedding(nn.Module):
     def forward(self, spectrogram: Tensor) -> Tensor:
         """(B, frames, bins) -> (B, classes + dim)."""
         embedding = self.module.embedding(spectrogram)
-        logits = embedding[:, :0] if isinstance(self.module.head, nn.Identity) else self.module.head(embedding)
+        logits = (
+            embedding[:, :0]
+            if isinstance(self.module.head, nn.Identity)
+            else self.module.head(embedding)
+        )
         return torch.cat([logits, embedding], dim=1)
 
 
@@ -63,26 +67,35 @@ def load_networks(weights: Sequence[str] = ()) -> list[AudioNetwork]:
 def load_network(name: str, labels: Path | None = None) -> AudioNetwork:
     """One weight file: ours, SSAST's or AST's own, or AST as the library transformers stores it.
 
-    ``labels`` names a file with the classes of an official checkpoint, which brings none: a CSV with the column
-    ``display_name``, or one name a line. Raises InputError where they do not fit.
+    ``labels`` names a file with the classes of an official checkpoint, which brings none: a CSV
+    with the column ``display_name``, or one name a line. Raises InputError where they do not fit.
     """
     weights = resolve(system, name)
     state, metadata = read_state(weights.path)
-    network = _own(weights, state, metadata) if "architecture" in metadata else _official(weights, state)
+    network = (
+        _own(weights, state, metadata) if "architecture" in metadata else _official(weights, state)
+    )
     if labels is None:
         return network
     names = read_labels(labels)
     if len(names) != len(network.labels):
-        raise InputError(labels, f"holds {len(names)} names for {len(network.labels)} classes", "give the right list")
+        raise InputError(
+            labels,
+            f"holds {len(names)} names for {len(network.labels)} classes",
+            "give the right list",
+        )
     return AudioNetwork(**{**vars(network), "labels": names})
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names from a CSV with the column ``display_name`` (AudioSet's own list), or one a line."""
+    """Class names from a CSV with the column ``display_name`` (AudioSet's own list), or one a
+    line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "cannot be read as a list of names", "give one name a line") from error
+        raise InputError(
+            path, "cannot be read as a list of names", "give one name a line"
+        ) from error
     if lines and "display_name" in lines[0].split(","):
         return tuple(row["display_name"] for row in csv.DictReader(lines))
     return tuple(line.strip() for line in lines if line.strip())
@@ -90,7 +103,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 def _own(weights: Weights, state: dict[str, Tensor], metadata: dict) -> AudioNetwork:
     try:
-        architecture, config, labels = metadata["architecture"], metadata["config"], tuple(metadata["labels"])
+        architecture, config, labels = (
+            metadata["architecture"],
+            metadata["config"],
+            tuple(metadata["labels"]),
+        )
         features = Features.from_dict(metadata["features"], weights.path)
     except (KeyError, TypeError) as error:
         problem = f"its metadata lacks what {system.name} needs ({error})"
@@ -102,7 +119,11 @@ def _own(weights: Weights, state: dict[str, Tensor], metadata: dict) -> AudioNet
 
 def _official(weights: Weights, state: dict[str, Tensor]) -> AudioNetwork:
     config = checkpoint.read_config(state)
-    tensors = {key: value for key, value in checkpoint.convert(state).items() if key.startswith(("trunk.", "head."))}
+    tensors = {
+        key: value
+        for key, value in checkpoint.convert(state).items()
+        if key.startswith(("trunk.", "head."))
+    }
     with torch.device("meta"):
         module = build_model("ssast", config)
     load_into(module, tensors, subject=weights.path, assign=True)

@@ -1,4 +1,5 @@
-"""The official release of SSAST: its options, its checkpoints, its preprocessing, and the goldens computed with it."""
+"""The official release of SSAST: its options, its checkpoints, its preprocessing, and the goldens
+computed with it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -39,10 +40,13 @@ _OPTIONS = {
 def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
     """The classifier, or for ``pretrain_stage`` the masked model, from the official option names.
 
-    Without ``pretrain_stage`` a ``label_dim`` means the classifier. UsageError for an option that is not official.
+    Without ``pretrain_stage`` a ``label_dim`` means the classifier. UsageError for an option that
+    is not official.
     """
     if unknown := sorted(config.keys() - _OPTIONS):
-        raise UsageError(unknown[0], "is no official option", f"the options are {', '.join(sorted(_OPTIONS))}")
+        raise UsageError(
+            unknown[0], "is no official option", f"the options are {', '.join(sorted(_OPTIONS))}"
+        )
     size = config.get("model_size", "base")
     sizes = SIZES[size.removesuffix("_nokd")]
     ours = {
@@ -72,13 +76,16 @@ def check(folder: Path) -> list[Comparison]:
             found = _check_features(spec, tensors)
         else:
             found = _check_manifest(spec)
-        comparisons += [Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found]
+        comparisons += [
+            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found
+        ]
     return comparisons
 
 
 @torch.inference_mode()
 def _check_cases(path: Path, spec: Mapping[str, Any]) -> Iterable[Comparison]:
-    """Networks with random weights; a fine-tuned one takes what it does not list from the case that it is based on."""
+    """Networks with random weights; a fine-tuned one takes what it does not list from the case that
+    it is based on."""
     cases, bounds = spec["cases"], (spec["tolerance"]["rtol"], spec["tolerance"]["atol"])
     packs = {name: load_file(path.parent / case["file"]) for name, case in cases.items()}
     for name, case in cases.items():
@@ -90,16 +97,26 @@ def _check_cases(path: Path, spec: Mapping[str, Any]) -> Iterable[Comparison]:
             state = {**before, **state} if not case["full_weights"] else state
         model = build(config).eval()
         # A fine-tuned model has no use for the pretext's heads.
-        ours = {key: value for key, value in convert(state).items() if not base or key.startswith(("trunk.", "head."))}
+        ours = {
+            key: value
+            for key, value in convert(state).items()
+            if not base or key.startswith(("trunk.", "head."))
+        }
         load_into(model, ours, subject=name)
         values = _classified(model, packs[name]) if base else _pretext(model, packs[name])
         for key, expected in packs[name].items():
             if key.startswith(("output.", "mid.")):
-                yield _compare(f"{name}, {key}", values.get(key.partition(".")[2]), expected, *bounds)
+                yield _compare(
+                    f"{name}, {key}", values.get(key.partition(".")[2]), expected, *bounds
+                )
 
 
 def _weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix("weight."): value for key, value in tensors.items() if key.startswith("weight.")}
+    return {
+        key.removeprefix("weight."): value
+        for key, value in tensors.items()
+        if key.startswith("weight.")
+    }
 
 
 def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,18 +126,24 @@ def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
 def _check_positions(name, config, state, base_config, base_state, bounds) -> Comparison:
     old, new = (
         SSASTConfig(
-            num_frames=c["input_tdim"], patch=(c["fshape"], c["tshape"]), stride=(c["fstride"], c["tstride"])
+            num_frames=c["input_tdim"],
+            patch=(c["fshape"], c["tshape"]),
+            stride=(c["fstride"], c["tstride"]),
         ).grid(c["input_tdim"])
         for c in (base_config, config)
     )
     key = "module.v.pos_embed"
-    return compare(f"{name}, positions", resize_positions(base_state[key], old, new, 2), state[key], *bounds)
+    return compare(
+        f"{name}, positions", resize_positions(base_state[key], old, new, 2), state[key], *bounds
+    )
 
 
 def _pretext(model: MaskedModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     image, masked = tensors["input.fbank"], tensors["input.mask_index"]
     first: list[Tensor] = []
-    hook = model.trunk.blocks[0].register_forward_hook(lambda module, inputs, output: first.append(output))
+    hook = model.trunk.blocks[0].register_forward_hook(
+        lambda module, inputs, output: first.append(output)
+    )
     tokens = model.tokens(image, masked)
     hook.remove()
     hidden = pick(tokens[:, model.config.class_tokens :], masked)
@@ -148,7 +171,9 @@ def _classified(model: SSAST, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
     return values
 
 
-def _compare(name: str, ours: Tensor | None, expected: Tensor, rtol: float, atol: float) -> Comparison:
+def _compare(
+    name: str, ours: Tensor | None, expected: Tensor, rtol: float, atol: float
+) -> Comparison:
     if ours is None:
         return Comparison(f"{name} has no counterpart", inf, atol)
     return compare(name, ours, expected, rtol, atol)
@@ -184,14 +209,24 @@ def _check_manifest(spec: Mapping[str, Any]) -> Iterable[Comparison]:
         with torch.device("meta"):
             stored = {key: torch.empty(shape) for key, shape in shapes.items()}
             named, read = build(variant["config"]), read_config(stored)
-            again = MaskedModel(SSASTConfig(**read)) if "mask_embed" in convert(stored) else build_model("ssast", read)
+            again = (
+                MaskedModel(SSASTConfig(**read))
+                if "mask_embed" in convert(stored)
+                else build_model("ssast", read)
+            )
         live = {(key, value.shape) for key, value in convert(stored).items()}
         for source, model in (("its config", named), ("its shapes", again)):
             ours = {(key, value.shape) for key, value in model.state_dict().items()}
-            yield Comparison(f"{name}, keys and shapes of the network built from {source}", len(ours ^ live), 0)
+            yield Comparison(
+                f"{name}, keys and shapes of the network built from {source}", len(ours ^ live), 0
+            )
         # Which tokens a head was trained on, no shape tells.
         read = replace(again.config, pooling=named.config.pooling)
         yield same(f"{name}, options read from the shapes", read, named.config)
-        dead = sum(value.numel() for key, value in stored.items() if DEAD.fullmatch(key.removeprefix("module.")))
+        dead = sum(
+            value.numel()
+            for key, value in stored.items()
+            if DEAD.fullmatch(key.removeprefix("module."))
+        )
         parameters = sum(parameter.numel() for parameter in named.parameters())
         yield same(f"{name}, parameters", parameters + dead, variant["params"])

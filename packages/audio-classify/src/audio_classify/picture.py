@@ -25,22 +25,39 @@ def draw(result: "Result", path: Path) -> None:
     levels, hop = band_levels(result)
     figure = Figure((WIDTH, HEIGHT), DPI, layout="constrained")
     axes = figure.add_subplot()
-    librosa.display.specshow(levels, sr=RATE, hop_length=hop, x_axis="time", y_axis="mel", cmap="magma", ax=axes)
+    librosa.display.specshow(
+        levels, sr=RATE, hop_length=hop, x_axis="time", y_axis="mel", cmap="magma", ax=axes
+    )
     for number, event in enumerate(result.events):
         lane = 0.96 - 0.07 * (number % 6)
         axes.plot(
-            [event.start, event.end], [lane] * 2, transform=axes.get_xaxis_transform(), lw=4, color=f"C{number % 6}"
+            [event.start, event.end],
+            [lane] * 2,
+            transform=axes.get_xaxis_transform(),
+            lw=4,
+            color=f"C{number % 6}",
         )
         text = f"{event.label} {event.probability:.0%}"
-        axes.text(event.start, lane - 0.02, text, transform=axes.get_xaxis_transform(), color="white", va="top", size=8)
+        axes.text(
+            event.start,
+            lane - 0.02,
+            text,
+            transform=axes.get_xaxis_transform(),
+            color="white",
+            va="top",
+            size=8,
+        )
     axes.set_title(
-        "silence" if result.silent else ", ".join(f"{k} {p:.0%}" for k, p in list(result.labels.items())[:3])
+        "silence"
+        if result.silent
+        else ", ".join(f"{k} {p:.0%}" for k, p in list(result.labels.items())[:3])
     )
     FigureCanvasAgg(figure).print_png(path)
 
 
 def band_levels(result: "Result") -> tuple[np.ndarray, int]:
-    """Levels (bands, at most about 1000) in dB, each the loudest of its ``hop`` samples, read block by block."""
+    """Levels (bands, at most about 1000) in dB, each the loudest of its ``hop`` samples, read block
+    by block."""
     import librosa
 
     hop = max(FFT // 4, int(result.seconds * RATE / COLUMNS))
@@ -60,5 +77,7 @@ def _levels(part: np.ndarray) -> np.ndarray:
     import librosa
 
     part = np.pad(part, (0, max(0, FFT - len(part))))
-    bands = librosa.feature.melspectrogram(y=part, sr=RATE, n_fft=FFT, hop_length=FFT, center=False, n_mels=BANDS)
+    bands = librosa.feature.melspectrogram(
+        y=part, sr=RATE, n_fft=FFT, hop_length=FFT, center=False, n_mels=BANDS
+    )
     return bands.max(axis=1)

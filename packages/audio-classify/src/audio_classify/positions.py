@@ -8,10 +8,11 @@ Grid = tuple[int, int]
 
 
 def resize_positions(positions: Tensor, old: Grid, new: Grid, class_tokens: int) -> Tensor:
-    """(1, class tokens + rows * columns, dim) of the grid ``old`` for the grid ``new``, both (rows, columns).
+    """(1, class tokens + rows * columns, dim) of the grid ``old`` for the grid ``new``, both (rows,
+    columns).
 
-    Shorter axes keep the middle, longer ones are interpolated linearly. Source: SSAST's fine-tuning code, without its
-    fixed sizes.
+    Shorter axes keep the middle, longer ones are interpolated linearly. Source: SSAST's fine-tuning
+    code, without its fixed sizes.
     """
     heads, patches = positions[:, :class_tokens], positions[:, class_tokens:]
     patches = patches.transpose(1, 2).unflatten(2, old)  # (1, dim, rows, columns)

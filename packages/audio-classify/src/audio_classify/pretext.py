@@ -1,7 +1,7 @@
 """Masked spectrogram patch modelling: the pre-training that needs no labels.
 
-Of each clip many patches are hidden. The network says which hidden patch is which (InfoNCE among the hidden patches of
-the same clip), and draws them (mean squared error). SSAST, section 2.3.
+Of each clip many patches are hidden. The network says which hidden patch is which (InfoNCE among
+the hidden patches of the same clip), and draws them (mean squared error). SSAST, section 2.3.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,8 @@ SMALLEST_BLOCK, LARGEST_BLOCK = 3, 5
 
 @dataclass(frozen=True)
 class PretextLoss:
-    """``total`` is ``discriminative + 10 * generative``; ``accuracy`` that of telling the hidden patches apart."""
+    """``total`` is ``discriminative + 10 * generative``; ``accuracy`` that of telling the hidden
+    patches apart."""
 
     total: Tensor
     discriminative: Tensor
@@ -27,7 +28,8 @@ class PretextLoss:
 
 
 class MaskedModel(nn.Module):
-    """A trunk of patches that do not overlap, the token that stands for a hidden patch, and the two heads."""
+    """A trunk of patches that do not overlap, the token that stands for a hidden patch, and the two
+    heads."""
 
     def __init__(self, config: SSASTConfig):
         super().__init__()
@@ -39,7 +41,8 @@ class MaskedModel(nn.Module):
         self.generative = _head(config.embed_dim, area)
 
     def forward(self, spectrogram: Tensor, masked: Tensor) -> PretextLoss:
-        """The losses of (B, frames, bins) with the patches ``masked`` (B, n) hidden, one pass for both."""
+        """The losses of (B, frames, bins) with the patches ``masked`` (B, n) hidden, one pass for
+        both."""
         targets = pick(self.targets(spectrogram), masked)
         hidden = pick(self.tokens(spectrogram, masked)[:, self.config.class_tokens :], masked)
         discriminative, accuracy = matching_loss(targets, self.discriminative(hidden))
@@ -50,13 +53,20 @@ class MaskedModel(nn.Module):
     def targets(self, spectrogram: Tensor) -> Tensor:
         """(B, frames, bins) -> the values of each patch (B, patches, area)."""
         image = spectrogram.transpose(1, 2).unsqueeze(1)
-        return F.unfold(image, tuple(self.config.patch), stride=tuple(self.config.stride)).transpose(1, 2)
+        return F.unfold(
+            image, tuple(self.config.patch), stride=tuple(self.config.stride)
+        ).transpose(1, 2)
 
     def tokens(self, spectrogram: Tensor, masked: Tensor) -> Tensor:
-        """The trunk's tokens (B, class tokens + patches, dim) of a spectrogram with hidden patches."""
+        """The trunk's tokens (B, class tokens + patches, dim) of a spectrogram with hidden
+        patches."""
         grid = self.config.grid(spectrogram.shape[1])
-        hidden = torch.zeros(len(spectrogram), grid[0] * grid[1], 1, dtype=torch.bool, device=spectrogram.device)
-        hidden = hidden.scatter(1, masked.unsqueeze(-1), True).unflatten(1, grid)  # (B, rows, columns, 1)
+        hidden = torch.zeros(
+            len(spectrogram), grid[0] * grid[1], 1, dtype=torch.bool, device=spectrogram.device
+        )
+        hidden = hidden.scatter(1, masked.unsqueeze(-1), True).unflatten(
+            1, grid
+        )  # (B, rows, columns, 1)
         if self.config.stem == "conv":  # its overlapping kernels would show what is hidden
             spectrogram = _blank(spectrogram, hidden[..., 0], self.config.patch)
         patches = torch.where(hidden, self.mask_embed.unsqueeze(0), self.trunk.embed(spectrogram))
@@ -72,8 +82,8 @@ def joined(discriminative: PretextLoss, generative: PretextLoss) -> PretextLoss:
 def matching_loss(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]:
     """InfoNCE of hidden patches (B, n, area) with what was predicted for them, and the accuracy.
 
-    The softmax runs over the predictions for each patch, as in the official code; the paper's formula runs over the
-    patches for each prediction.
+    The softmax runs over the predictions for each patch, as in the official code; the paper's
+    formula runs over the patches for each prediction.
     """
     scores = (targets @ predictions.transpose(1, 2)).log_softmax(dim=2)  # (B, patches, predictions)
     right = torch.arange(scores.shape[1], device=scores.device)
@@ -84,8 +94,8 @@ def matching_loss(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]
 def clustered_mask(grid: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
     """``count`` patches (count,) of a grid of (rows, columns), hidden in blocks of 3 to 5 a side.
 
-    Blocks may reach over the border, so that every patch is hidden equally often; of what is too much, patches at
-    random are shown again. A grid of one row is hidden patch by patch.
+    Blocks may reach over the border, so that every patch is hidden equally often; of what is too
+    much, patches at random are shown again. A grid of one row is hidden patch by patch.
     """
     rows, columns = grid
     if rows == 1:
@@ -102,8 +112,8 @@ def clustered_mask(grid: tuple[int, int], count: int, generator: torch.Generator
 def official_mask(grid: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
     """``count`` patches (count,) as the release draws them.
 
-    Blocks start anywhere and run on into the next row at the right border. The first patch is never hidden, low
-    frequencies seldom: kept for reproduction only.
+    Blocks start anywhere and run on into the next row at the right border. The first patch is never
+    hidden, low frequencies seldom: kept for reproduction only.
     """
     rows, columns = grid
     if rows == 1:
@@ -132,6 +142,8 @@ def pick(tokens: Tensor, places: Tensor) -> Tensor:
 
 def _blank(spectrogram: Tensor, hidden: Tensor, patch: tuple[int, int]) -> Tensor:
     """The spectrogram with the hidden patches set to zero, the mean of all normalised ones."""
-    cells = hidden.repeat_interleave(patch[0], dim=1).repeat_interleave(patch[1], dim=2)  # (B, bins, frames)
+    cells = hidden.repeat_interleave(patch[0], dim=1).repeat_interleave(
+        patch[1], dim=2
+    )  # (B, bins, frames)
     visible = spectrogram[:, : cells.shape[2], : cells.shape[1]]
     return visible.masked_fill(cells.transpose(1, 2), 0.0)

@@ -15,10 +15,12 @@ SILENCE_LABEL = "silence"
 
 @dataclass(frozen=True)
 class Result:
-    """``probabilities`` of all classes over the whole sound, the likeliest first (none for silence).
+    """``probabilities`` of all classes over the whole sound, the likeliest first (none for
+    silence).
 
-    ``loudness`` is that of the loudest window in dB below full scale. ``starts`` (windows,) in seconds, and
-    ``embeddings`` (windows, dim) where they were asked for, are those of the windows that are not silent.
+    ``loudness`` is that of the loudest window in dB below full scale. ``starts`` (windows,) in
+    seconds, and ``embeddings`` (windows, dim) where they were asked for, are those of the windows
+    that are not silent.
     """
 
     source: Path
@@ -60,7 +62,8 @@ class Result:
         }
 
     def write(self, folder: Path) -> None:
-        """Writes the events as JSON lines, CSV and Audacity labels, the picture, and embeddings if there are any."""
+        """Writes the events as JSON lines, CSV and Audacity labels, the picture, and embeddings if
+        there are any."""
         from audio_classify.picture import draw
 
         rows = [event.to_dict() for event in self.events]

@@ -14,7 +14,8 @@ SUFFIXES = (".npy", ".parquet")
 
 
 def check_target(path: Path) -> None:
-    """UsageError for a file that embeddings cannot be written as, MissingError without the library that it needs."""
+    """UsageError for a file that embeddings cannot be written as, MissingError without the library
+    that it needs."""
     if path.suffix not in SUFFIXES:
         raise UsageError(path, "embeddings are written as .npy or .parquet", "name such a file")
     if path.suffix == ".parquet":
@@ -22,8 +23,8 @@ def check_target(path: Path) -> None:
 
 
 def write_embeddings(path: Path, results: Sequence[Result]) -> None:
-    """One row a window that is not silent: ``.npy`` (windows, dim), with its rows' names in a CSV beside it; or
-    ``.parquet`` with the columns source, start, embedding."""
+    """One row a window that is not silent: ``.npy`` (windows, dim), with its rows' names in a CSV
+    beside it; or ``.parquet`` with the columns source, start, embedding."""
     rows = _rows(results)
     if not rows:
         raise InputError(path, "there is nothing to embed: all is silence")
@@ -31,19 +32,24 @@ def write_embeddings(path: Path, results: Sequence[Result]) -> None:
     if path.suffix == ".parquet":
         pyarrow = _pyarrow()
         columns = {key: [row[key] for row in rows] for key in ("source", "start")}
-        columns["embedding"] = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
+        columns["embedding"] = pyarrow.FixedSizeListArray.from_arrays(
+            vectors.ravel(), vectors.shape[1]
+        )
         with atomic_file(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
         return
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.save(file, vectors)
     with atomic_file(path.with_suffix(".csv")) as temporary:
-        lines = (f'"{row["source"].replace(chr(34), chr(34) * 2)}",{row["start"]:.3f}\n' for row in rows)
+        lines = (
+            f'"{row["source"].replace(chr(34), chr(34) * 2)}",{row["start"]:.3f}\n' for row in rows
+        )
         temporary.write_text("source,start\n" + "".join(lines))
 
 
 def nearest(query: Result, results: Sequence[Result], count: int) -> list[dict[str, Any]]:
-    """The ``count`` sources most like ``query``, each with its best moment: source, start in seconds, similarity -1..1.
+    """The ``count`` sources most like ``query``, each with its best moment: source, start in
+    seconds, similarity -1..1.
 
     Windows are compared by the cosine of their embeddings. InputError where the query is silence.
     """
@@ -56,7 +62,13 @@ def nearest(query: Result, results: Sequence[Result], count: int) -> list[dict[s
             similarities = _unit(result.embeddings) @ wanted
             best = int(similarities.argmax())
             similarity = round(float(similarities[best]), 4)
-            found.append({"source": str(result.source), "start": float(result.starts[best]), "similarity": similarity})
+            found.append(
+                {
+                    "source": str(result.source),
+                    "start": float(result.starts[best]),
+                    "similarity": similarity,
+                }
+            )
     return sorted(found, key=lambda row: -row["similarity"])[:count]
 
 

@@ -1,4 +1,5 @@
-"""Live sound: from a pipe or a microphone to lines that tell what is heard, a bounded time after it was."""
+"""Live sound: from a pipe or a microphone to lines that tell what is heard, a bounded time after it
+was."""
 
 import queue
 import sys
@@ -19,17 +20,20 @@ WAITING_BLOCKS = 64  # of the microphone; older ones are dropped when the comput
 
 
 def listen(pipeline: AudioPipeline, blocks: Iterator[np.ndarray]) -> Iterator[Event]:
-    """Each event of an endless sound as soon as it is over: at most a window, two hops and the rule's gap later.
+    """Each event of an endless sound as soon as it is over: at most a window, two hops and the
+    rule's gap later.
 
-    ``blocks`` are float32 (n,) at the network's sample rate. The events are those that the same sound gives as a file,
-    in the order of their ends.
+    ``blocks`` are float32 (n,) at the network's sample rate. The events are those that the same
+    sound gives as a file, in the order of their ends.
     """
     moments, tracker = Moments(pipeline.hop_samples), pipeline.tracker()
     nothing = np.zeros(len(pipeline.network.labels), np.float32)
     end = 0
     for window in pipeline.windows(blocks):
         end = window.start + len(window.samples)
-        scores = nothing if window.silent else pipeline.infer(pipeline.prepare(window)[None])[0].numpy()
+        scores = (
+            nothing if window.silent else pipeline.infer(pipeline.prepare(window)[None])[0].numpy()
+        )
         for row in moments.add(window.start, end, scores[: len(nothing)]):
             yield from tracker.add(row)
     for row in moments.end():
@@ -38,7 +42,8 @@ def listen(pipeline: AudioPipeline, blocks: Iterator[np.ndarray]) -> Iterator[Ev
 
 
 def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:
-    """Raw signed 16-bit little-endian mono sound of ``rate`` as blocks at ``sample_rate``, as they arrive.
+    """Raw signed 16-bit little-endian mono sound of ``rate`` as blocks at ``sample_rate``, as they
+    arrive.
 
     Raises InputError where the stream is a file of some format, and where it is empty.
     """
@@ -57,22 +62,30 @@ def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.nda
 
 
 def microphone_blocks(sample_rate: int) -> Iterator[np.ndarray]:
-    """The default microphone, mono, until ctrl-C; blocks that nobody took in time are dropped and counted on stderr."""
+    """The default microphone, mono, until ctrl-C; blocks that nobody took in time are dropped and
+    counted on stderr."""
     try:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: the system library PortAudio is not there
-        raise MissingError("sounddevice", str(error), "install vitrail-audio-classify[microphone]") from error
+        raise MissingError(
+            "sounddevice", str(error), "install vitrail-audio-classify[microphone]"
+        ) from error
     waiting: queue.Queue[np.ndarray] = queue.Queue(WAITING_BLOCKS)
 
     def keep(block: np.ndarray, *_: object) -> None:
         with suppress(queue.Empty):  # taken by the reader in the meantime
             if waiting.full():
                 waiting.get_nowait()
-                print("audio-classify: too slow for this microphone, a block was dropped", file=sys.stderr)
+                print(
+                    "audio-classify: too slow for this microphone, a block was dropped",
+                    file=sys.stderr,
+                )
         waiting.put_nowait(block[:, 0].copy())
 
     try:
-        with sounddevice.InputStream(sample_rate, blocksize=sample_rate // 10, channels=1, callback=keep):
+        with sounddevice.InputStream(
+            sample_rate, blocksize=sample_rate // 10, channels=1, callback=keep
+        ):
             while True:
                 yield waiting.get()
     except sounddevice.PortAudioError as error:

@@ -19,11 +19,15 @@ SMALL = {
 
 
 def tone(hertz: float, seconds: float, rate: int = RATE, loudness: float = 0.3) -> np.ndarray:
-    return (loudness * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+    return (loudness * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 def hiss(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
+    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(
+        np.float32
+    )
 
 
 def silence(seconds: float, rate: int = RATE) -> np.ndarray:
@@ -45,7 +49,8 @@ def small_network(**changes) -> AudioNetwork:
 
 
 class Bands(torch.nn.Module):
-    """A network that can really tell the three sounds apart: by where in the spectrum the energy lies."""
+    """A network that can really tell the three sounds apart: by where in the spectrum the energy
+    lies."""
 
     config = SSASTConfig(**SMALL)
 

@@ -1,4 +1,5 @@
-"""How the networks are trained: on sounds without labels (the masked pretext), or on labelled ones."""
+"""How the networks are trained: on sounds without labels (the masked pretext), or on labelled
+ones."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -48,10 +49,11 @@ FIT_CLIPS = 64  # of the training clips, on which val/fit is measured
 class Labelled(Section):
     """A folder a class, a CSV list or the official JSON; ``label`` names the list's column.
 
-    ``test`` holds the values of the column ``by`` that training never sees. Of the other clips ``val_share`` validates:
-    whole groups of equal ``val_by``, or single clips by their own names. With 0 all are trained on, and what remains
-    to monitor is ``val/fit``, the loss on training clips as they are: in effect the last weights are kept.
-    ``kept_bins`` and ``centred`` are those of ``Features``.
+    ``test`` holds the values of the column ``by`` that training never sees. Of the other clips
+    ``val_share`` validates: whole groups of equal ``val_by``, or single clips by their own names.
+    With 0 all are trained on, and what remains to monitor is ``val/fit``, the loss on training
+    clips as they are: in effect the last weights are kept. ``kept_bins`` and ``centred`` are those
+    of ``Features``.
     """
 
     kind: Literal["labelled"] = "labelled"
@@ -66,10 +68,12 @@ class Labelled(Section):
 
 
 class Unlabelled(Section):
-    """Folders or lists of sound files; of the lists' clips those in ``test``, as in ``Labelled``, are left out.
+    """Folders or lists of sound files; of the lists' clips those in ``test``, as in ``Labelled``,
+    are left out.
 
-    ``val_share`` of the excerpts validates; ``masked`` is the share of the patches that is hidden. ``official`` trains
-    in the release's order: its unfair masks, one for each of the two losses, in two passes.
+    ``val_share`` of the excerpts validates; ``masked`` is the share of the patches that is hidden.
+    ``official`` trains in the release's order: its unfair masks, one for each of the two losses, in
+    two passes.
     """
 
     kind: Literal["unlabelled"]
@@ -82,7 +86,8 @@ class Unlabelled(Section):
 
 
 class Model(Section):
-    """The architecture and its options; ``init`` is a catalogued name or a weight file whose trunk to start from."""
+    """The architecture and its options; ``init`` is a catalogued name or a weight file whose trunk
+    to start from."""
 
     architecture: Literal["ssast", "cnn"] = "ssast"
     config: dict[str, Any] = Field(default_factory=dict)
@@ -90,15 +95,16 @@ class Model(Section):
 
 
 class Adapt(Section):
-    """What is trained: ``full``; the head alone (``probe``); or the head and low-rank updates of the blocks (``lora``),
-    which are merged when the weights are written."""
+    """What is trained: ``full``; the head alone (``probe``); or the head and low-rank updates of
+    the blocks (``lora``), which are merged when the weights are written."""
 
     kind: Literal["full", "probe", "lora"] = "full"
     rank: PositiveInt = 8
 
 
 class Recipe(vitrail.training.recipe.Recipe):
-    """``mixup`` is the parameter of its Beta distribution (0: none), ``smoothing`` that of the labels."""
+    """``mixup`` is the parameter of its Beta distribution (0: none), ``smoothing`` that of the
+    labels."""
 
     data: Annotated[Labelled | Unlabelled, Field(discriminator="kind")]
     model: Model
@@ -115,7 +121,8 @@ def Task(recipe: Recipe) -> "SoundTask":
 
 
 class SoundTask(vitrail.training.loop.Task):
-    """Spectrograms in memory, in batches of about the same length, normalised by their own mean and deviation."""
+    """Spectrograms in memory, in batches of about the same length, normalised by their own mean and
+    deviation."""
 
     def __init__(self, recipe: Recipe, network: nn.Module, **features: Any):
         super().__init__(recipe)
@@ -128,7 +135,9 @@ class SoundTask(vitrail.training.loop.Task):
 
     @property
     def features(self) -> Features:
-        return Features(SAMPLE_RATE, *self.scale.tolist(), self.network.config.num_frames, **self.options)
+        return Features(
+            SAMPLE_RATE, *self.scale.tolist(), self.network.config.num_frames, **self.options
+        )
 
     def train_dataloader(self) -> DataLoader:
         train, _ = self.datasets
@@ -142,10 +151,14 @@ class SoundTask(vitrail.training.loop.Task):
         return DataLoader(val, batch_sampler=batches, collate_fn=self.collate)
 
     def attention(self) -> AbstractContextManager:
-        """Few tokens on a CPU: attention written out makes a step a quarter faster, since the fused one is slow there
-        in its backward pass; with many tokens its matrices would fill the memory."""
+        """Few tokens on a CPU: attention written out makes a step a quarter faster, since the fused
+        one is slow there in its backward pass; with many tokens its matrices would fill the
+        memory."""
         config = self.network.config
-        few = isinstance(config, SSASTConfig) and math.prod(config.grid(config.num_frames)) <= FEW_TOKENS
+        few = (
+            isinstance(config, SSASTConfig)
+            and math.prod(config.grid(config.num_frames)) <= FEW_TOKENS
+        )
         return sdpa_kernel(SDPBackend.MATH) if few and self.device.type == "cpu" else nullcontext()
 
     @property
@@ -163,7 +176,8 @@ class SoundTask(vitrail.training.loop.Task):
 
 
 class Classify(SoundTask):
-    """Cross-entropy on labelled sounds; ``val/accuracy``, or ``val/fit`` where nothing is held out."""
+    """Cross-entropy on labelled sounds; ``val/accuracy``, or ``val/fit`` where nothing is held
+    out."""
 
     def __init__(self, recipe: Recipe):
         train, val = split(recipe.data)
@@ -174,7 +188,9 @@ class Classify(SoundTask):
         self.train_clips, self.val_clips, self.labels = train, val, labels
         if recipe.model.init:
             load_into(
-                self.network.trunk, initial_trunk(recipe.model.init, self.network.config), subject=recipe.model.init
+                self.network.trunk,
+                initial_trunk(recipe.model.init, self.network.config),
+                subject=recipe.model.init,
             )
         adapt(self.network, recipe.adapt)
 
@@ -195,7 +211,9 @@ class Classify(SoundTask):
     def weights_of_classes(self) -> Tensor | None:
         if not self.recipe.class_weights:
             return None
-        counts = torch.tensor([sum(clip.label == label for clip in self.train_clips) for label in self.labels])
+        counts = torch.tensor(
+            [sum(clip.label == label for clip in self.train_clips) for label in self.labels]
+        )
         return len(self.train_clips) / (len(self.labels) * counts)
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
@@ -207,7 +225,10 @@ class Classify(SoundTask):
         with self.attention():
             logits = self.network(image)
         loss = F.cross_entropy(
-            logits.float(), targets, weight=self.weights_of_classes, label_smoothing=self.recipe.smoothing
+            logits.float(),
+            targets,
+            weight=self.weights_of_classes,
+            label_smoothing=self.recipe.smoothing,
         )
         self.log("train/loss", loss.detach())
         return loss
@@ -220,30 +241,41 @@ class Classify(SoundTask):
             self.log("val/fit", loss, batch_size=len(clips))
             return
         self.log("val/loss", loss, batch_size=len(clips))
-        self.log("val/accuracy", (logits.argmax(1) == classes).float().mean(), batch_size=len(clips))
+        self.log(
+            "val/accuracy", (logits.argmax(1) == classes).float().mean(), batch_size=len(clips)
+        )
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return merged(self.network).state_dict(), self.metadata(len(self.labels), self.labels)
 
 
 class Pretrain(SoundTask):
-    """The joint pretext loss on sounds without labels; ``val/loss`` and ``val/matched``, always on the same masks."""
+    """The joint pretext loss on sounds without labels; ``val/loss`` and ``val/matched``, always on
+    the same masks."""
 
     def __init__(self, recipe: Recipe):
         model = MaskedModel(SSASTConfig(**recipe.model.config))
         super().__init__(recipe, model.trunk)
         self.model = model
         if recipe.model.init:
-            load_into(self.network, initial_trunk(recipe.model.init, model.config), subject=recipe.model.init)
+            load_into(
+                self.network,
+                initial_trunk(recipe.model.init, model.config),
+                subject=recipe.model.init,
+            )
 
     @cached_property
     def datasets(self) -> tuple[Spectrograms, Spectrograms]:
         clips = list(excerpts(unlabelled_files(self.recipe.data), self.features))
-        order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(MASK_SEED)).tolist()
+        order = torch.randperm(
+            len(clips), generator=torch.Generator().manual_seed(MASK_SEED)
+        ).tolist()
         count = max(1, round(self.recipe.data.val_share * len(clips)))
         chosen = [[clips[number] for number in part] for part in (order[count:], order[:count])]
         longest = self.model.config.num_frames
-        return Spectrograms(chosen[0], longest, augment=self.recipe.augment), Spectrograms(chosen[1], longest)
+        return Spectrograms(chosen[0], longest, augment=self.recipe.augment), Spectrograms(
+            chosen[1], longest
+        )
 
     def _losses(self, clips: Tensor, generator: torch.Generator) -> PretextLoss:
         grid = self.model.config.grid(clips.shape[1])
@@ -264,20 +296,37 @@ class Pretrain(SoundTask):
         return loss.total
 
     def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
-        loss = self._losses(batch[0], torch.Generator().manual_seed(MASK_SEED))  # the same masks each time
-        values = {"val/loss": loss.total, "val/matched": loss.accuracy, "val/generative": loss.generative}
+        loss = self._losses(
+            batch[0], torch.Generator().manual_seed(MASK_SEED)
+        )  # the same masks each time
+        values = {
+            "val/loss": loss.total,
+            "val/matched": loss.accuracy,
+            "val/generative": loss.generative,
+        }
         self.log_dict(values, batch_size=len(batch[0]))
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return {f"trunk.{key}": value for key, value in self.network.state_dict().items()}, self.metadata(0, [])
+        return {
+            f"trunk.{key}": value for key, value in self.network.state_dict().items()
+        }, self.metadata(0, [])
 
 
 def split(data: Labelled) -> tuple[list[Clip], list[Clip]]:
-    """Training and validation clips, without those of the test; InputError where training lacks a class."""
-    clips = [clip for clip in read_clips(data.path, data.label) if clip.facts.get(data.by) not in data.test]
+    """Training and validation clips, without those of the test; InputError where training lacks a
+    class."""
+    clips = [
+        clip
+        for clip in read_clips(data.path, data.label)
+        if clip.facts.get(data.by) not in data.test
+    ]
     train, val = held_out(clips, data.val_by, data.val_share) if data.val_share else (clips, [])
     if missing := {clip.label for clip in val} - {clip.label for clip in train} or not train:
-        raise InputError(data.path, f"the split leaves no training sound of {missing}", "give more, or a smaller share")
+        raise InputError(
+            data.path,
+            f"the split leaves no training sound of {missing}",
+            "give more, or a smaller share",
+        )
     return train, val
 
 
@@ -286,7 +335,11 @@ def unlabelled_files(data: Unlabelled) -> list[Path]:
     files = []
     for path in data.paths:
         if path.suffix == ".csv":
-            files += [clip.path for clip in read_clips(path, "path") if clip.facts.get(data.by) not in data.test]
+            files += [
+                clip.path
+                for clip in read_clips(path, "path")
+                if clip.facts.get(data.by) not in data.test
+            ]
         else:
             files += sound_files(path)
     if not files:
@@ -321,7 +374,10 @@ def mix(image: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Mixup: each clip blended with another of the batch, and the targets (B, classes) alike."""
     share = torch.distributions.Beta(alpha, alpha).sample((len(image),)).to(image)
     other = torch.randperm(len(image), device=image.device)
-    blend = [torch.lerp(part[other], part, share.view(-1, *[1] * (part.ndim - 1))) for part in (image, targets)]
+    blend = [
+        torch.lerp(part[other], part, share.view(-1, *[1] * (part.ndim - 1)))
+        for part in (image, targets)
+    ]
     return blend[0], blend[1]
 
 

@@ -28,8 +28,8 @@ class Window(NamedTuple):
 def cut_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
     """Windows of ``length`` samples each ``hop`` samples, and one that ends with the sound.
 
-    A sound shorter than ``length`` is one window of its own length; an empty one gives none. Only a window and a block
-    are in memory.
+    A sound shorter than ``length`` is one window of its own length; an empty one gives none. Only a
+    window and a block are in memory.
     """
     buffer, start, last_end, total = np.empty(0, np.float32), 0, 0, 0
     tail = buffer
@@ -48,8 +48,8 @@ def cut_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator
 class Moments:
     """Scores of overlapping windows as their mean in each cell of ``hop`` samples.
 
-    ``add`` takes windows in the order of their starts and gives the cells that no later window can reach; ``end`` the
-    rest. A window counts for the cells whose middle it covers.
+    ``add`` takes windows in the order of their starts and gives the cells that no later window can
+    reach; ``end`` the rest. A window counts for the cells whose middle it covers.
     """
 
     def __init__(self, hop: int):
@@ -58,7 +58,8 @@ class Moments:
         self._first = 0
 
     def add(self, start: int, end: int, scores: np.ndarray) -> Iterator[np.ndarray]:
-        """``scores`` (classes,) of the window from sample ``start`` to ``end``; yields the finished cells' scores."""
+        """``scores`` (classes,) of the window from sample ``start`` to ``end``; yields the finished
+        cells' scores."""
         low, high = self._cell(start), max(self._cell(start) + 1, self._cell(end))
         while self._first < low and self._sums:
             yield self._finish()

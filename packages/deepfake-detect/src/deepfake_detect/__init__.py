@@ -19,7 +19,8 @@ system = System(
 
 
 def load(net: str | None = None, **options) -> "DeepfakePipeline":
-    """The whole system in one call: ``load().predict("video.mp4").verdict``; options as in ``pipeline.load``."""
+    """The whole system in one call: ``load().predict("video.mp4").verdict``; options as in
+    ``pipeline.load``."""
     from deepfake_detect.pipeline import load as load_pipeline
 
     return load_pipeline(net, **options)

@@ -1,4 +1,5 @@
-"""What happens to a video on its way to the viewer, done to a real picture and its pseudo-fake alike."""
+"""What happens to a video on its way to the viewer, done to a real picture and its pseudo-fake
+alike."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -13,14 +14,23 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 
 def augment_alike(images: Sequence[np.ndarray], rng: Generator) -> list[np.ndarray]:
-    """The same random changes with the same strengths for all ``images`` (uint8 RGB (H, W, 3) of one size)."""
+    """The same random changes with the same strengths for all ``images`` (uint8 RGB (H, W, 3) of
+    one size)."""
     for change in _draw(images[0].shape[:2], rng):
         images = [change(image) for image in images]
     return list(images)
 
 
 def _draw(size: tuple[int, int], rng: Generator) -> list[Change]:
-    kinds = ((0.3, _colour), (0.3, _light), (0.35, _rescale), (0.15, _blur), (0.2, _noise), (0.5, _jpeg), (0.3, _video))
+    kinds = (
+        (0.3, _colour),
+        (0.3, _light),
+        (0.35, _rescale),
+        (0.15, _blur),
+        (0.2, _noise),
+        (0.5, _jpeg),
+        (0.3, _video),
+    )
     return [kind(size, rng) for chance, kind in kinds if rng.random() < chance]
 
 
@@ -37,7 +47,11 @@ def _colour(size: tuple[int, int], rng: Generator) -> Change:
 
 def _light(size: tuple[int, int], rng: Generator) -> Change:
     levels = np.arange(256) / 255
-    curve = (levels ** rng.uniform(0.7, 1.4) - 0.5) * rng.uniform(0.7, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
+    curve = (
+        (levels ** rng.uniform(0.7, 1.4) - 0.5) * rng.uniform(0.7, 1.3)
+        + 0.5
+        + rng.uniform(-0.12, 0.12)
+    )
     table = (curve * 255).clip(0, 255).astype(np.uint8)
     return lambda image: table[image]
 
@@ -75,19 +89,25 @@ def _video(size: tuple[int, int], rng: Generator) -> Change:
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """The picture after JPEG at ``quality`` (1 to 100)."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def recompress(image: np.ndarray, rate_factor: int) -> np.ndarray:
-    """The picture after H.264 at x264's constant rate factor (18 is fine, 40 coarse), as the first frame of a clip."""
+    """The picture after H.264 at x264's constant rate factor (18 is fine, 40 coarse), as the first
+    frame of a clip."""
     height, width = image.shape[:2]
     even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = even.shape[1], even.shape[0], "yuv420p"
     encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
     encoder.options = {"crf": str(rate_factor), "preset": "veryfast", "tune": "zerolatency"}
-    packets = [*encoder.encode(av.VideoFrame.from_ndarray(even, format="rgb24")), *encoder.encode(None)]
+    packets = [
+        *encoder.encode(av.VideoFrame.from_ndarray(even, format="rgb24")),
+        *encoder.encode(None),
+    ]
     decoder = av.CodecContext.create("h264", "r")
     frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
     return frames[0].to_ndarray(format="rgb24")[:height, :width]

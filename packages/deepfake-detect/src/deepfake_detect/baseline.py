@@ -24,8 +24,8 @@ def score(model: Pipeline, images: np.ndarray) -> np.ndarray:
 
 
 def statistics(images: np.ndarray) -> np.ndarray:
-    """(N, 13): of the face, of what surrounds it, and of their difference, sharpness and grain; mean colours' distance
-    and spread."""
+    """(N, 13): of the face, of what surrounds it, and of their difference, sharpness and grain;
+    mean colours' distance and spread."""
     side = images.shape[1]
     y, x = np.mgrid[:side, :side] / (side - 1) - 0.5
     face = x**2 + y**2 < FACE**2

@@ -14,7 +14,8 @@ WRONG = 0.1  # share of validation faces of one kind that may lie beyond the oth
 
 
 def calibrate(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """``temperature`` and ``thresholds`` from validation logits (N, 2) and labels (N,) of 0 = fake, 1 = real."""
+    """``temperature`` and ``thresholds`` from validation logits (N, 2) and labels (N,) of 0 = fake,
+    1 = real."""
     temperature = fit_temperature(logits, labels)
     scores = softmax(logits / temperature, axis=1)[:, FAKE]
     return {"temperature": temperature, "thresholds": asdict(limits(scores, labels == FAKE, WRONG))}
@@ -23,7 +24,8 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 def limits(scores: np.ndarray, fake: np.ndarray, allowed: float) -> Thresholds:
     """Limits beyond which at most the share ``allowed`` of the other kind lies, from P(fake) (N,).
 
-    Where the two would cross, the scores separate better than that, and both become the value in their middle.
+    Where the two would cross, the scores separate better than that, and both become the value in
+    their middle.
     """
     fake_above = float(np.quantile(scores[~fake], 1 - allowed))
     real_below = float(np.quantile(scores[fake], allowed))

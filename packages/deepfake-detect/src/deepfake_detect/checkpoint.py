@@ -1,4 +1,5 @@
-"""Official GenConViT checkpoints: their option names, their keys, and what their shapes say about the network."""
+"""Official GenConViT checkpoints: their option names, their keys, and what their shapes say about
+the network."""
 
 import re
 from collections import Counter
@@ -11,7 +12,8 @@ from torch import Tensor
 from deepfake_detect.model import GenConViTED, GenConViTVAE, build_model
 from vitrail.errors import InputError, UsageError
 
-# Stored in the released files and read by no forward pass, or (encoder.var) only by a loss term that is never used.
+# Stored in the released files and read by no forward pass, or (encoder.var) only by a loss term
+# that is never used.
 DEAD = {
     "genconvit-ed": ("embedder.", "backbone.patch_embed."),
     "genconvit-vae": (
@@ -25,21 +27,43 @@ DEAD = {
 }
 BACKBONE = {"genconvit-ed": "backbone.", "genconvit-vae": "convnext_backbone."}
 
-_OPTIONS = {"img_size", "backbone", "embedder", "latent_dims", "num_classes", "convnext", "swin", "fc", "fc2"}
-_CONVNEXT_OPTIONS = {"depths": "depths", "dims": "dims", "stem_patch": "patch_size", "norm_eps": "norm_eps"}
+_OPTIONS = {
+    "img_size",
+    "backbone",
+    "embedder",
+    "latent_dims",
+    "num_classes",
+    "convnext",
+    "swin",
+    "fc",
+    "fc2",
+}
+_CONVNEXT_OPTIONS = {
+    "depths": "depths",
+    "dims": "dims",
+    "stem_patch": "patch_size",
+    "norm_eps": "norm_eps",
+}
 
 
 def build(config: Mapping, network: str | None = None) -> GenConViTED | GenConViTVAE:
-    """The network ``ed`` or ``vae`` from the official option names; without ``network``, ``latent_dims`` means vae.
+    """The network ``ed`` or ``vae`` from the official option names; without ``network``,
+    ``latent_dims`` means vae.
 
     Raises UsageError for an option that is not official.
     """
     if unknown := sorted(config.keys() - _OPTIONS):
-        raise UsageError(unknown[0], "is no official option", f"the options are {', '.join(sorted(_OPTIONS))}")
+        raise UsageError(
+            unknown[0], "is no official option", f"the options are {', '.join(sorted(_OPTIONS))}"
+        )
     network = network or ("vae" if "latent_dims" in config else "ed")
     ours = {key: config[key] for key in ("img_size", "backbone") if key in config}
     if convnext := config.get("convnext"):
-        options = {ours: convnext[official] for official, ours in _CONVNEXT_OPTIONS.items() if official in convnext}
+        options = {
+            ours: convnext[official]
+            for official, ours in _CONVNEXT_OPTIONS.items()
+            if official in convnext
+        }
         if not convnext.get("layer_scale", True):
             options["ls_init_value"] = None
         ours |= {"backbone_options": options, "embedding": convnext["num_classes"]}
@@ -51,10 +75,12 @@ def build(config: Mapping, network: str | None = None) -> GenConViTED | GenConVi
 
 
 def convert(state: Mapping) -> dict[str, Tensor]:
-    """An official checkpoint's tensors under our keys, which are the official ones: what is dead is left out.
+    """An official checkpoint's tensors under our keys, which are the official ones: what is dead is
+    left out.
 
-    Self-trained files, which hold the tensors under ``state_dict``, are unwrapped. Raises InputError for a checkpoint
-    of another network and for a key that is neither used nor known to be dead.
+    Self-trained files, which hold the tensors under ``state_dict``, are unwrapped. Raises
+    InputError for a checkpoint of another network and for a key that is neither used nor known to
+    be dead.
     """
     state = state.get("state_dict", state)
     architecture, config = read_config(state)
@@ -63,24 +89,30 @@ def convert(state: Mapping) -> dict[str, Tensor]:
     live = {key: value for key, value in state.items() if not key.startswith(DEAD[architecture])}
     if unknown := [key for key in live if key not in used]:
         names = ", ".join(unknown[:3])
-        raise InputError("checkpoint", f"has {len(unknown)} keys that {architecture} does not know: {names}")
+        raise InputError(
+            "checkpoint", f"has {len(unknown)} keys that {architecture} does not know: {names}"
+        )
     return live
 
 
 def architecture_of(state: Mapping) -> str:
-    """``genconvit-ed`` or ``genconvit-vae``, as the checkpoint's keys tell; InputError for another network's."""
+    """``genconvit-ed`` or ``genconvit-vae``, as the checkpoint's keys tell; InputError for another
+    network's."""
     state = state.get("state_dict", state)
     for architecture, prefix in BACKBONE.items():
         if f"{prefix}stem.0.weight" in state:
             return architecture
-    raise InputError("checkpoint", "holds neither of GenConViT's networks", "use an official ed or vae file")
+    raise InputError(
+        "checkpoint", "holds neither of GenConViT's networks", "use an official ed or vae file"
+    )
 
 
 def read_config(state: Mapping) -> tuple[str, dict]:
-    """The architecture and the options for ``build_model`` of an official checkpoint, read from its shapes.
+    """The architecture and the options for ``build_model`` of an official checkpoint, read from its
+    shapes.
 
-    Network A fits images of any size, so its ``img_size`` stays the official one. Raises InputError for a checkpoint
-    of another network, or one without the layers that tell its size.
+    Network A fits images of any size, so its ``img_size`` stays the official one. Raises InputError
+    for a checkpoint of another network, or one without the layers that tell its size.
     """
     state = state.get("state_dict", state)
     architecture = architecture_of(state)
@@ -89,17 +121,23 @@ def read_config(state: Mapping) -> tuple[str, dict]:
         if architecture == "genconvit-vae":
             config |= _latent(state, config["encoder_widths"])
     except (KeyError, IndexError) as error:
-        raise InputError("checkpoint", f"lacks a part of {architecture}: {error}", "use a whole file") from error
+        raise InputError(
+            "checkpoint", f"lacks a part of {architecture}: {error}", "use a whole file"
+        ) from error
     return architecture, config
 
 
 def _head_and_backbone(state: Mapping, prefix: str) -> dict:
-    blocks = [re.match(rf"{prefix}stages\.(\d+)\.blocks\.\d+\.conv_dw\.weight", key) for key in state]
+    blocks = [
+        re.match(rf"{prefix}stages\.(\d+)\.blocks\.\d+\.conv_dw\.weight", key) for key in state
+    ]
     blocks = {match[0]: int(match[1]) for match in blocks if match}
     depths = Counter(blocks.values())
     widths = {stage: state[key].shape[0] for key, stage in blocks.items()}
     convolutions = [re.fullmatch(r"encoder\.features\.(\d+)\.weight", key) for key in state]
-    convolutions = sorted((int(match[1]), match[0]) for match in convolutions if match and state[match[0]].ndim == 4)
+    convolutions = sorted(
+        (int(match[1]), match[0]) for match in convolutions if match and state[match[0]].ndim == 4
+    )
     return {
         "backbone_options": {
             "depths": [depths[stage] for stage in sorted(depths)],
@@ -123,11 +161,16 @@ def _latent(state: Mapping, encoder_widths: list[int]) -> dict:
 def modern_swin_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A Swin's tensors under timm's present key names, from those of timm before 0.9.
 
-    Since then the down-sampling opens a stage where it closed the one before, and two buffers are no longer stored.
+    Since then the down-sampling opens a stage where it closed the one before, and two buffers are
+    no longer stored.
     """
 
     def renamed(key: str) -> str:
-        key = re.sub(r"^layers\.(\d+)\.downsample\.", lambda match: f"layers.{int(match[1]) + 1}.downsample.", key)
+        key = re.sub(
+            r"^layers\.(\d+)\.downsample\.",
+            lambda match: f"layers.{int(match[1]) + 1}.downsample.",
+            key,
+        )
         return re.sub(r"^head\.(weight|bias)$", r"head.fc.\1", key)
 
     buffers = ("attn_mask", "relative_position_index")

@@ -47,27 +47,40 @@ def detect(
     output: Output = None,
     net: Annotated[
         Net | None,
-        typer.Option(help="Network A, network B, both (the default), or B only where A is unsure.", show_default=False),
+        typer.Option(
+            help="Network A, network B, both (the default), or B only where A is unsure.",
+            show_default=False,
+        ),
     ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME|FILE", help="Other weights than the bundled ones; once a network.", show_default=False
+            metavar="NAME|FILE",
+            help="Other weights than the bundled ones; once a network.",
+            show_default=False,
         ),
     ] = None,
     frames: Annotated[
-        str, typer.Option(metavar="N|all", help="Frames to look at, spread evenly over each source.")
+        str,
+        typer.Option(metavar="N|all", help="Frames to look at, spread evenly over each source."),
     ] = "15",
     rate: Annotated[
-        float | None, typer.Option(metavar="FPS", min=0.001, help="Frames a second instead.", show_default=False)
+        float | None,
+        typer.Option(metavar="FPS", min=0.001, help="Frames a second instead.", show_default=False),
     ] = None,
     scoring: Annotated[
-        Scoring, typer.Option(help="One score a person, or the official pooled mean that knows only REAL and FAKE.")
+        Scoring,
+        typer.Option(
+            help="One score a person, or the official pooled mean that knows only REAL and FAKE."
+        ),
     ] = Scoring.person,
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="One limit between REAL and FAKE, leaving nothing UNDECIDED.", show_default=False
+            min=0,
+            max=1,
+            help="One limit between REAL and FAKE, leaving nothing UNDECIDED.",
+            show_default=False,
         ),
     ] = None,
     noise: Annotated[
@@ -75,7 +88,10 @@ def detect(
     ] = Noise.off,
     seed: Annotated[int, typer.Option(help="For seeded noise.")] = 0,
     face_detector: Annotated[
-        str, typer.Option(metavar="bundled|dlib|FILE", help="Who finds the faces; FILE is a YuNet model (.onnx).")
+        str,
+        typer.Option(
+            metavar="bundled|dlib|FILE", help="Who finds the faces; FILE is a YuNet model (.onnx)."
+        ),
     ] = "bundled",
     device: DeviceOption = Device.auto,
     engine: EngineOption = EngineName.auto,
@@ -87,8 +103,9 @@ def detect(
 ) -> int:
     """Is the face in this video REAL or FAKE?
 
-    Looks at the faces of each SOURCE (a video, a picture, or a folder of them) and gives one verdict: REAL, FAKE, or
-    UNDECIDED with the reason. With -o it also writes a report page, a table of all faces, and the result as JSON.
+    Looks at the faces of each SOURCE (a video, a picture, or a folder of them) and gives one
+    verdict: REAL, FAKE, or UNDECIDED with the reason. With -o it also writes a report page, a table
+    of all faces, and the result as JSON.
     """
     number = _frame_number(frames)
     from deepfake_detect.frames import find_sources
@@ -116,7 +133,11 @@ def _frame_number(text: str) -> int | None:
     if text == "all":
         return None
     if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise UsageError(f"--frames {text}", "is neither a number of frames nor 'all'", "give for example --frames 15")
+        raise UsageError(
+            f"--frames {text}",
+            "is neither a number of frames nor 'all'",
+            "give for example --frames 15",
+        )
     return int(text)
 
 

@@ -15,8 +15,9 @@ from vitrail.preprocess.image import IMAGENET_MEAN, IMAGENET_STD
 class CropRule:
     """Which part of the picture a network sees, and at what size.
 
-    ``box`` is ``hog`` for a tight square like dlib's HOG box, on which the official weights were trained, or
-    ``detector`` for a square of the detector's own box area. The square's side grows by ``margin`` on both ends.
+    ``box`` is ``hog`` for a tight square like dlib's HOG box, on which the official weights were
+    trained, or ``detector`` for a square of the detector's own box area. The square's side grows by
+    ``margin`` on both ends.
     """
 
     img_size: int = 224
@@ -36,19 +37,22 @@ class CropRule:
         return round(left), round(top), round(left + side), round(top + side)
 
     def share_inside(self, image: np.ndarray, face: Face) -> float:
-        """The share of the square that lies within the picture (H, W, 3): below 1 the picture's edge cuts it off."""
+        """The share of the square that lies within the picture (H, W, 3): below 1 the picture's
+        edge cuts it off."""
         x0, y0, x1, y1 = self.square(face)
         height, width = image.shape[:2]
         inside = max(0, min(x1, width) - max(x0, 0)) * max(0, min(y1, height) - max(y0, 0))
         return inside / max((x1 - x0) * (y1 - y0), 1)
 
     def cut(self, image: np.ndarray, face: Face) -> np.ndarray:
-        """The crop as uint8 RGB (img_size, img_size, 3); beyond the picture's border its edge pixels are repeated."""
+        """The crop as uint8 RGB (img_size, img_size, 3); beyond the picture's border its edge
+        pixels are repeated."""
         return cut_square(image, self.square(face), self.img_size)
 
 
 def cut_square(image: np.ndarray, square: tuple[int, int, int, int], size: int) -> np.ndarray:
-    """Cuts ``square`` (x0, y0, x1, y1) out of a uint8 RGB picture and resizes it by pixel area to (size, size, 3)."""
+    """Cuts ``square`` (x0, y0, x1, y1) out of a uint8 RGB picture and resizes it by pixel area to
+    (size, size, 3)."""
     height, width = image.shape[:2]
     x0, y0, x1, y1 = square
     inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]

@@ -27,7 +27,8 @@ from vitrail.faces.face import Face
 from vitrail.preprocess.image import read_image
 from vitrail.sources import picture_files
 
-SURROUNDINGS = 0.6  # how far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
+# How far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
+SURROUNDINGS = 0.6
 REGION = 224  # pixels: the region's side while it is made
 BLEND_STRIDE = 8  # pixels of the crop to one of the map of where it was blended
 CUT_OFF = 0.15  # share of training pairs whose picture may end close to the face
@@ -52,11 +53,15 @@ class FaceRegion:
 
 
 def cut_region(image: np.ndarray, points: np.ndarray) -> FaceRegion:
-    """Cuts a face with its surroundings out of a picture; ``points`` (63, 2) in the picture's pixels."""
+    """Cuts a face with its surroundings out of a picture; ``points`` (63, 2) in the picture's
+    pixels."""
     rule = CropRule(box="detector", margin=SURROUNDINGS)
     x0, y0, x1, y1 = rule.square(Face(box_from_points(points), 1.0, landmarks_from_points(points)))
     scale = REGION / (x1 - x0)
-    return FaceRegion(cut_square(image, (x0, y0, x1, y1), REGION), ((points - (x0, y0)) * scale).astype(np.float32))
+    return FaceRegion(
+        cut_square(image, (x0, y0, x1, y1), REGION),
+        ((points - (x0, y0)) * scale).astype(np.float32),
+    )
 
 
 def read_regions(folder: Path, mesh: Path) -> list[FaceRegion]:
@@ -64,12 +69,15 @@ def read_regions(folder: Path, mesh: Path) -> list[FaceRegion]:
     points = read_mesh(mesh)
     paths = [path for path in picture_files(folder) if f"{folder.name}/{path.name}" in points]
     if not paths:
-        raise InputError(folder, f"no picture of it stands in {mesh.name}", "check the recipe's data")
+        raise InputError(
+            folder, f"no picture of it stands in {mesh.name}", "check the recipe's data"
+        )
     return [cut_region(read_image(path), points[f"{folder.name}/{path.name}"]) for path in paths]
 
 
 def detect_regions(folder: Path, detector: Detector) -> list[FaceRegion]:
-    """The likeliest face of every picture of ``folder``, in name order, its points guessed from five landmarks."""
+    """The likeliest face of every picture of ``folder``, in name order, its points guessed from
+    five landmarks."""
     regions = []
     for path in picture_files(folder):
         image = read_image(path)
@@ -83,12 +91,13 @@ def detect_regions(folder: Path, detector: Detector) -> list[FaceRegion]:
 class Pairs(Dataset):
     """Pairs of a pseudo-fake crop and its real face.
 
-    Sample n holds both as ``images``, uint8 (2, 3, S, S), their ``labels`` (FAKE, REAL), and as ``blend`` the blending
-    boundary of the fake and the region inside it, float32 (2, S / 8, S / 8) in 0..1.
+    Sample n holds both as ``images``, uint8 (2, 3, S, S), their ``labels`` (FAKE, REAL), and as
+    ``blend`` the blending boundary of the fake and the region inside it, float32 (2, S / 8, S / 8)
+    in 0..1.
 
-    The same ``seed`` and n always give the same pair, in whichever process, so that a resumed run sees what an
-    uninterrupted one would. ``train`` turns on mirroring, loose crops and pictures that end close to the face;
-    ``change`` is done to both pictures.
+    The same ``seed`` and n always give the same pair, in whichever process, so that a resumed run
+    sees what an uninterrupted one would. ``train`` turns on mirroring, loose crops and pictures
+    that end close to the face; ``change`` is done to both pictures.
     """
 
     def __init__(
@@ -100,7 +109,13 @@ class Pairs(Dataset):
         train: bool,
         change: Callable[[Sequence[np.ndarray], Generator], Sequence[np.ndarray]] = augment_alike,
     ):
-        self.regions, self.rule, self.seed, self.train, self.change = regions, rule, seed, train, change
+        self.regions, self.rule, self.seed, self.train, self.change = (
+            regions,
+            rule,
+            seed,
+            train,
+            change,
+        )
 
     def __len__(self) -> int:
         """How many faces there are; sample numbers may go on beyond it."""
@@ -123,15 +138,21 @@ class Pairs(Dataset):
         real, fake, mask = (picture[y0:y1, x0:x1] for picture in (real, fake, mask))
         square = (square[0] - x0, square[1] - y0, square[2] - x0, square[3] - y0)
         size = self.rule.img_size
-        images = to_tensor([cut_square(image, square, size) for image in self.change([fake, real], rng)])
+        images = to_tensor(
+            [cut_square(image, square, size) for image in self.change([fake, real], rng)]
+        )
         blend = np.stack([4 * mask * (1 - mask), mask])
-        blend = torch.from_numpy(np.stack([cut_square(part, square, size // BLEND_STRIDE) for part in blend]))
+        blend = torch.from_numpy(
+            np.stack([cut_square(part, square, size // BLEND_STRIDE) for part in blend])
+        )
         return {"images": images, "labels": torch.tensor([FAKE, REAL]), "blend": blend}
 
     def _ends(self, region: FaceRegion, square: Square, rng: Generator) -> Square:
-        """Where the picture ends: at the crop's border, or for some anywhere between it and the face.
+        """Where the picture ends: at the crop's border, or for some anywhere between it and the
+        face.
 
-        Faces at the edge of a picture are filled up with repeated pixels; that is no sign of a fake.
+        Faces at the edge of a picture are filled up with repeated pixels; that is no sign of a
+        fake.
         """
         if rng.random() >= CUT_OFF:
             return square
@@ -150,5 +171,8 @@ def loosen(square: Square, rng: Generator, scale: tuple[float, float]) -> Square
     x0, y0, x1, y1 = square
     side = x1 - x0
     half = side * rng.uniform(*scale) / 2
-    x, y = (x0 + x1) / 2 + rng.uniform(-0.05, 0.05) * side, (y0 + y1) / 2 + rng.uniform(-0.05, 0.05) * side
+    x, y = (
+        (x0 + x1) / 2 + rng.uniform(-0.05, 0.05) * side,
+        (y0 + y1) / 2 + rng.uniform(-0.05, 0.05) * side,
+    )
     return round(x - half), round(y - half), round(x + half), round(y + half)

@@ -1,4 +1,5 @@
-"""A network measured: on faces of unseen people, and on labelled videos and pictures, beside the baselines."""
+"""A network measured: on faces of unseen people, and on labelled videos and pictures, beside the
+baselines."""
 
 from collections.abc import Mapping
 
@@ -26,14 +27,16 @@ PILOT = ("pilot of 5.5 minutes, easier pseudo-fakes of the same people", 0.643)
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     """Tables and charts of the recipe's network: the bundled one unless weights are named.
 
-    First faces of people, or of the user's videos, that training never saw; then each labelled set in ``recipe.test``,
-    judged by the network alone and, where no weights are named, by both bundled networks together. Intervals are
-    bootstrap intervals of 95 % over people or sources.
+    First faces of people, or of the user's videos, that training never saw; then each labelled set
+    in ``recipe.test``, judged by the network alone and, where no weights are named, by both bundled
+    networks together. Intervals are bootstrap intervals of 95 % over people or sources.
     """
     name = recipe.model.architecture.removeprefix("genconvit-")
     networks = choose_networks(None, [weights or name])
     parts = (
-        _pseudo_fakes(networks[0], recipe) if isinstance(recipe.data, PseudoFakes) else _folders(networks[0], recipe)
+        _pseudo_fakes(networks[0], recipe)
+        if isinstance(recipe.data, PseudoFakes)
+        else _folders(networks[0], recipe)
     )
     if recipe.test:
         jobs = {networks[0].name: _job(recipe, networks)}
@@ -45,10 +48,14 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
 
 
 def _job(recipe: Recipe, networks: list[FakeNetwork]) -> DeepfakePipeline:
-    return DeepfakePipeline(networks, Options(frames=FRAMES), face_detector=recipe.face_detector, engine="eager")
+    return DeepfakePipeline(
+        networks, Options(frames=FRAMES), face_detector=recipe.face_detector, engine="eager"
+    )
 
 
-def _labelled(title: str, source, jobs: Mapping[str, DeepfakePipeline], recipe: Recipe) -> list[Table]:
+def _labelled(
+    title: str, source, jobs: Mapping[str, DeepfakePipeline], recipe: Recipe
+) -> list[Table]:
     judged = {name: judge_sources(job, source) for name, job in jobs.items()}
     again = recompression_table(title, jobs, next(iter(judged.values())))
     return [*source_tables(title, judged, recipe.manipulations), *([again] if again else [])]
@@ -60,7 +67,8 @@ def _pseudo_fakes(network: FakeNetwork, recipe: Recipe) -> list[Table | Chart]:
 
 
 def face_parts(network: FakeNetwork, train: Pairs, val: Pairs, people: list) -> list[Table | Chart]:
-    """Figures on pseudo-fakes of ``people`` (face regions); the limits of the verdicts are those chosen on ``val``."""
+    """Figures on pseudo-fakes of ``people`` (face regions); the limits of the verdicts are those
+    chosen on ``val``."""
     simple = baseline.fit(*_images_and_labels(pseudo_faces(train.regions, network.crop)))
     faces = {
         CHANGED: pseudo_faces(people, network.crop, repeats=REPEATS),
@@ -71,7 +79,10 @@ def face_parts(network: FakeNetwork, train: Pairs, val: Pairs, people: list) -> 
     return [
         *_measured(network, simple, faces, scores, [CHANCE, PILOT]),
         undecided_table(
-            network, pseudo_faces(val.regions, network.crop, repeats=REPEATS), scores[CHANGED], changed.labels
+            network,
+            pseudo_faces(val.regions, network.crop, repeats=REPEATS),
+            scores[CHANGED],
+            changed.labels,
         ),
         *calibration_parts(network, scores[CHANGED], changed.labels == FAKE),
         *robustness(network, people),
@@ -86,16 +97,25 @@ def _folders(network: FakeNetwork, recipe: Recipe) -> list[Table]:
     return _measured(network, baseline.fit(*_images_and_labels(train)), faces, scores, [CHANCE])
 
 
-def _measured(network: FakeNetwork, simple, sets: dict[str, Faces], scores: dict, references: list) -> list[Table]:
+def _measured(
+    network: FakeNetwork, simple, sets: dict[str, Faces], scores: dict, references: list
+) -> list[Table]:
     rows, verdict_rows = [], []
     for title, faces in sets.items():
         both = {network.name: scores[title], baseline.NAME: baseline.score(simple, faces.images)}
-        rows += [(title, name, *measures(found, faces.labels, faces.groups)) for name, found in both.items()]
+        rows += [
+            (title, name, *measures(found, faces.labels, faces.groups))
+            for name, found in both.items()
+        ]
         verdict_rows.append((title, *verdicts(scores[title], faces.labels, network.thresholds)))
     rows += [("", name, auc, *[None] * (len(MEASURES) - 1)) for name, auc in references]
     groups = {group for faces in sets.values() for group in faces.groups.tolist()}
     return [
-        Table(f"Faces of {len(groups)} people or videos that training never saw", ("faces", "scorer", *MEASURES), rows),
+        Table(
+            f"Faces of {len(groups)} people or videos that training never saw",
+            ("faces", "scorer", *MEASURES),
+            rows,
+        ),
         Table("Verdicts on these faces, one at a time", ("faces", *VERDICTS), verdict_rows),
     ]
 

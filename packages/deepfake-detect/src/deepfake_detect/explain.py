@@ -1,4 +1,5 @@
-"""Pictures that explain a score: where a network looked, and what its autoencoder could not redraw."""
+"""Pictures that explain a score: where a network looked, and what its autoencoder could not
+redraw."""
 
 from collections.abc import Sequence
 
@@ -15,19 +16,25 @@ STRENGTH = 0.6  # of the hottest colour over the picture
 
 
 def heat_maps(networks: Sequence[FakeNetwork], crop: np.ndarray) -> dict[str, np.ndarray]:
-    """Pictures of a face crop (uint8 RGB (S, S, 3), as the networks see it) by name, of the crop's shape and type."""
+    """Pictures of a face crop (uint8 RGB (S, S, 3), as the networks see it) by name, of the crop's
+    shape and type."""
     pictures = {}
     for network in networks:
         model = network.module
-        image = normalise(crop, network.crop.mean, network.crop.std)[None].to(next(model.parameters()).device)
+        image = normalise(crop, network.crop.mean, network.crop.std)[None].to(
+            next(model.parameters()).device
+        )
         pictures[f"Grad-CAM ({network.name})"] = overlay(crop, grad_cam(model, image))
         if isinstance(model, GenConViTED):
-            pictures[f"reconstruction error ({network.name})"] = overlay(crop, reconstruction_error(model, image))
+            pictures[f"reconstruction error ({network.name})"] = overlay(
+                crop, reconstruction_error(model, image)
+            )
     return pictures
 
 
 def grad_cam(model: GenConViTED | GenConViTVAE | BackboneClassifier, image: Tensor) -> np.ndarray:
-    """Where in ``image`` (1, 3, H, W) the backbone's last stage speaks for "fake": float32 (H, W) in 0..1.
+    """Where in ``image`` (1, 3, H, W) the backbone's last stage speaks for "fake": float32 (H, W)
+    in 0..1.
 
     Selvaraju et al., Grad-CAM, 2017; all zero where nothing speaks for it.
     """
@@ -49,19 +56,24 @@ def grad_cam(model: GenConViTED | GenConViTVAE | BackboneClassifier, image: Tens
     finally:
         hook.remove()
     channels = model.backbone.feature_info[-1]["num_chs"]
-    features, gradient = _as_map(kept[0].detach(), channels), _as_map(gradient, channels)  # (C, h, w)
+    features, gradient = (
+        _as_map(kept[0].detach(), channels),
+        _as_map(gradient, channels),
+    )  # (C, h, w)
     weights = gradient.mean((1, 2), keepdim=True)
     return _heat((weights * features).sum(0).relu(), image.shape[-2:])
 
 
 def reconstruction_error(model: GenConViTED, image: Tensor) -> np.ndarray:
-    """How far each pixel of ``image`` (1, 3, H, W) is from its reconstruction: float32 (H, W), the largest is 1."""
+    """How far each pixel of ``image`` (1, 3, H, W) is from its reconstruction: float32 (H, W), the
+    largest is 1."""
     with torch.no_grad():
         return _heat((image - model.reconstruct(image)).abs().mean((0, 1)), image.shape[-2:])
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lays ``heat`` (H, W) in 0..1 over a uint8 RGB picture (H, W, 3); where it is 0, the picture stays as it is."""
+    """Lays ``heat`` (H, W) in 0..1 over a uint8 RGB picture (H, W, 3); where it is 0, the picture
+    stays as it is."""
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
     share = STRENGTH * heat[..., None]
     return (image * (1 - share) + colours * share).round().astype(np.uint8)
@@ -69,7 +81,9 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 def _last_stage(backbone: nn.Module) -> nn.Module:
     if getattr(backbone, "global_pool", "") == "token":
-        return backbone.blocks[-1].norm1  # beyond its attention, the class token hears no other token
+        return backbone.blocks[
+            -1
+        ].norm1  # beyond its attention, the class token hears no other token
     return backbone.get_submodule(backbone.feature_info[-1]["module"])
 
 

@@ -18,10 +18,12 @@ LARGEST_CROP = 256  # pixels; networks see less
 def extract_faces(
     sources: Mapping[Path, Path], detector: Detector, rule: CropRule, *, frames: int = 16
 ) -> Iterator[tuple[Path, int | VitrailError]]:
-    """Cuts the largest face of evenly spaced ``frames`` of each source, by ``rule``, into PNG files of its own folder.
+    """Cuts the largest face of evenly spaced ``frames`` of each source, by ``rule``, into PNG files
+    of its own folder.
 
-    ``sources`` gives each source's folder; one that exists is left as it is, so that an interrupted job goes on. Yields
-    each source with the number of its crops, or with the error for which it has none.
+    ``sources`` gives each source's folder; one that exists is left as it is, so that an interrupted
+    job goes on. Yields each source with the number of its crops, or with the error for which it has
+    none.
     """
     for source, folder in sources.items():
         try:
@@ -34,7 +36,9 @@ def extract_faces(
 
 def _extract(source: Path, folder: Path, detector: Detector, rule: CropRule, frames: int) -> None:
     reader = open_frames(source)
-    indices = sorted(set(sample_indices(reader.frame_count, number=frames, rate=None, fps=reader.fps)))
+    indices = sorted(
+        set(sample_indices(reader.frame_count, number=frames, rate=None, fps=reader.fps))
+    )
     with atomic_folder(folder) as temporary:
         for frame in reader.frames(indices):
             if faces := detector(frame.image):

@@ -1,6 +1,8 @@
-"""The 63 points of a face from which pseudo-fakes take their masks: outline, brows, eyes, nose tip, mouth corners.
+"""The 63 points of a face from which pseudo-fakes take their masks: outline, brows, eyes, nose tip,
+mouth corners.
 
-Every list runs from the image's left to its right, the outline clockwise from the middle of the forehead.
+Every list runs from the image's left to its right, the outline clockwise from the middle of the
+forehead.
 """
 
 import json
@@ -20,9 +22,16 @@ BROWS = np.arange(36, 56)
 EYES = np.arange(56, 60)
 NOSE = np.array([60])
 MOUTH = np.array([61, 62])
-MIRROR = np.concatenate([-OVAL % 36, BROWS.reshape(2, 10)[::-1].ravel(), EYES[::-1], NOSE, MOUTH[::-1]])
+MIRROR = np.concatenate(
+    [-OVAL % 36, BROWS.reshape(2, 10)[::-1].ravel(), EYES[::-1], NOSE, MOUTH[::-1]]
+)
 
-BOX_MARGINS = (0.0, 0.117, 0.0, 0.0)  # left, top, right, bottom, of the outline's size: medians over 300 faces
+BOX_MARGINS = (
+    0.0,
+    0.117,
+    0.0,
+    0.0,
+)  # left, top, right, bottom, of the outline's size: medians over 300 faces
 
 _MESH_GROUPS = (
     "face_oval_in_order", "right_brow", "left_brow", "right_eye_corner_outer", "right_eye_corner_inner",
@@ -31,7 +40,8 @@ _MESH_GROUPS = (
 
 
 def read_mesh(description: Path) -> dict[str, np.ndarray]:
-    """Points (63, 2) in pixels by file name, from the description of a face mesh and the ``.npz`` that it names."""
+    """Points (63, 2) in pixels by file name, from the description of a face mesh and the ``.npz``
+    that it names."""
     try:
         mesh = json.loads(description.read_text())
         with np.load(description.with_name(mesh["file"])) as arrays:
@@ -39,13 +49,17 @@ def read_mesh(description: Path) -> dict[str, np.ndarray]:
         chosen = np.concatenate([np.atleast_1d(mesh["groups"][group]) for group in _MESH_GROUPS])
         return dict(zip(files_.tolist(), points[:, chosen], strict=True))
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise InputError(description, f"is no face mesh ({error})", "see the recipe's notes") from error
+        raise InputError(
+            description, f"is no face mesh ({error})", "see the recipe's notes"
+        ) from error
 
 
 def points_from_landmarks(landmarks: np.ndarray) -> np.ndarray:
     """Points (63, 2) guessed from a detector's five landmarks: an average face, laid over them."""
     mean = _mean_face()
-    matrix, _ = cv2.estimateAffinePartial2D(landmarks_from_points(mean), np.asarray(landmarks, np.float32))
+    matrix, _ = cv2.estimateAffinePartial2D(
+        landmarks_from_points(mean), np.asarray(landmarks, np.float32)
+    )
     return cv2.transform(mean[None], matrix)[0]
 
 
@@ -66,5 +80,8 @@ def box_from_points(points: np.ndarray) -> tuple[float, float, float, float]:
 
 @cache
 def _mean_face() -> np.ndarray:
-    """(63, 2): the median over 1,400 people, each turned and scaled to the same eyes, nose and mouth."""
-    return np.array(json.loads(files("deepfake_detect").joinpath("mean_face.json").read_text()), np.float32)
+    """(63, 2): the median over 1,400 people, each turned and scaled to the same eyes, nose and
+    mouth."""
+    return np.array(
+        json.loads(files("deepfake_detect").joinpath("mean_face.json").read_text()), np.float32
+    )

@@ -14,7 +14,8 @@ VERDICTS = ("UNDECIDED", "wrong among the decided", "real called FAKE", "fake ca
 
 
 def measures(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, ...]:
-    """The ``MEASURES`` of P(fake) (N,) and labels (N,); the AUC's interval comes from drawing ``groups`` (N,).
+    """The ``MEASURES`` of P(fake) (N,) and labels (N,); the AUC's interval comes from drawing
+    ``groups`` (N,).
 
     All are NaN where one label is missing.
     """
@@ -31,10 +32,11 @@ def measures(scores: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tupl
 
 
 def auc(fake: np.ndarray, scores: np.ndarray) -> float:
-    """The share of pairs of a fake and a real in which the fake scores higher (a tie counts half); NaN without pairs.
+    """The share of pairs of a fake and a real in which the fake scores higher (a tie counts half);
+    NaN without pairs.
 
-    By ranks (Mann and Whitney, 1947): a bootstrap asks for it a thousand times, and scikit-learn's takes ten times as
-    long.
+    By ranks (Mann and Whitney, 1947): a bootstrap asks for it a thousand times, and scikit-learn's
+    takes ten times as long.
     """
     pairs = fake.sum() * (~fake).sum()
     won = rankdata(scores)[fake].sum() - fake.sum() * (fake.sum() + 1) / 2

@@ -1,4 +1,5 @@
-"""Where frames come from: a video, a picture, a folder of pictures, an array in memory, behind one interface."""
+"""Where frames come from: a video, a picture, a folder of pictures, an array in memory, behind one
+interface."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, pict
 
 
 class FrameSource(Protocol):
-    """Frames by index. ``fps`` is None where frames have no time; then ``Frame.time`` is the frame's number.
+    """Frames by index. ``fps`` is None where frames have no time; then ``Frame.time`` is the
+    frame's number.
 
     ``damage`` fills while frames are read and holds one sentence a trouble.
     """
@@ -26,7 +28,8 @@ class FrameSource(Protocol):
 
 
 class Pictures:
-    """Pictures as the frames of one sequence; one that cannot be read is skipped and told in ``damage``."""
+    """Pictures as the frames of one sequence; one that cannot be read is skipped and told in
+    ``damage``."""
 
     fps = None
 
@@ -47,7 +50,9 @@ class Pictures:
                         error
                         if len(indices) == 1
                         else InputError(
-                            self.paths[index].parent, f"none of its {len(indices)} pictures can be read", error.problem
+                            self.paths[index].parent,
+                            f"none of its {len(indices)} pictures can be read",
+                            error.problem,
                         )
                     ) from error
                 self.damage.append(str(error))
@@ -75,7 +80,11 @@ def open_frames(source: Path) -> FrameSource:
     if source.is_dir():
         pictures = picture_files(source)
         if not pictures:
-            raise InputError(source, "the folder holds no picture and no video", "name a folder of frames or a video")
+            raise InputError(
+                source,
+                "the folder holds no picture and no video",
+                "name a folder of frames or a video",
+            )
         return Pictures(pictures)
     if source.suffix.lower() in IMAGE_SUFFIXES:
         return Pictures([source])
@@ -85,7 +94,8 @@ def open_frames(source: Path) -> FrameSource:
 def find_sources(paths: Sequence[Path]) -> list[Path]:
     """What a call's paths stand for: a folder of pictures alone is one sequence, a file is itself.
 
-    Of any other folder each video and each picture is a source, and its sub-folders follow the same rule.
+    Of any other folder each video and each picture is a source, and its sub-folders follow the same
+    rule.
     """
     found = []
     for path in paths:
@@ -95,13 +105,22 @@ def find_sources(paths: Sequence[Path]) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     try:
-        entries = natural_sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = natural_sorted(
+            entry for entry in folder.iterdir() if not entry.name.startswith(".")
+        )
     except OSError as error:
-        raise InputError(folder, f"the folder cannot be read ({error.strerror})", "check its permissions") from error
+        raise InputError(
+            folder, f"the folder cannot be read ({error.strerror})", "check its permissions"
+        ) from error
     files = [entry for entry in entries if entry.is_file()]
     folders = [entry for entry in entries if entry.is_dir()]
     media = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
     if media and not folders and all(file.suffix.lower() in IMAGE_SUFFIXES for file in media):
         return [folder]
-    nested = [source for child in folders for source in _in_folder(child) if source != child or picture_files(child)]
+    nested = [
+        source
+        for child in folders
+        for source in _in_folder(child)
+        if source != child or picture_files(child)
+    ]
     return media + nested or [folder]

@@ -1,4 +1,5 @@
-"""Faces that training never saw, as arrays to score: pseudo-fakes of other people, or the user's validation crops."""
+"""Faces that training never saw, as arrays to score: pseudo-fakes of other people, or the user's
+validation crops."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Faces:
-    """Crops uint8 (N, S, S, 3), labels (N,), and for each the person, video or folder that it shows."""
+    """Crops uint8 (N, S, S, 3), labels (N,), and for each the person, video or folder that it
+    shows."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -31,11 +33,16 @@ class Faces:
 def pseudo_faces(
     regions: Sequence[FaceRegion], rule: CropRule, change: Change | None = None, repeats: int = 1
 ) -> Faces:
-    """Each real face with a pseudo-fake, ``repeats`` times; all changed by ``change``, or at random as in training."""
-    pairs = Pairs(regions, rule, seed=SEED, train=False, change=_alike(change) if change else augment_alike)
+    """Each real face with a pseudo-fake, ``repeats`` times; all changed by ``change``, or at random
+    as in training."""
+    pairs = Pairs(
+        regions, rule, seed=SEED, train=False, change=_alike(change) if change else augment_alike
+    )
     numbers = range(repeats * len(regions))
     samples = [pairs[number] for number in numbers]
-    images, labels = (torch.cat([sample[part] for sample in samples]) for part in ("images", "labels"))
+    images, labels = (
+        torch.cat([sample[part] for sample in samples]) for part in ("images", "labels")
+    )
     groups = np.repeat([number % len(regions) for number in numbers], 2)
     return Faces(_channels_last(images), labels.numpy(), groups)
 

@@ -26,7 +26,8 @@ LAYOUT = "put the files into real/ and fake/, or write a list with the columns p
 
 @dataclass(frozen=True)
 class Labelled:
-    """A video or a picture with its label. What shares a ``group`` shows one scene and stays together in a split."""
+    """A video or a picture with its label. What shares a ``group`` shows one scene and stays
+    together in a split."""
 
     path: Path
     label: int
@@ -34,13 +35,16 @@ class Labelled:
 
 
 def read_labelled(source: Path) -> list[Labelled]:
-    """The files of a folder's ``real`` and ``fake`` sub-folders, or of a CSV list ``path,label`` (labels real, fake).
+    """The files of a folder's ``real`` and ``fake`` sub-folders, or of a CSV list ``path,label``
+    (labels real, fake).
 
-    A file's group is its own name, or that of the folder below ``real`` or ``fake`` in which it lies. Paths in a list
-    are relative to it. InputError where nothing or only one label is found.
+    A file's group is its own name, or that of the folder below ``real`` or ``fake`` in which it
+    lies. Paths in a list are relative to it. InputError where nothing or only one label is found.
     """
     files = _in_folder(source) if source.is_dir() else _in_list(source)
-    if missing := [name for name, label in LABELS.items() if all(file.label != label for file in files)]:
+    if missing := [
+        name for name, label in LABELS.items() if all(file.label != label for file in files)
+    ]:
         raise InputError(source, f"no {missing[0]} video or picture in it", LAYOUT)
     return files
 
@@ -65,26 +69,37 @@ def _in_list(source: Path) -> list[Labelled]:
     for number, row in enumerate(rows, start=2):
         path, label = row.get("path"), str(row.get("label")).strip().lower()
         if not path or label not in LABELS:
-            raise InputError(source, f"line {number} has no path, or a label that is neither real nor fake", LAYOUT)
+            raise InputError(
+                source,
+                f"line {number} has no path, or a label that is neither real nor fake",
+                LAYOUT,
+            )
         files.append(Labelled(source.parent / path, LABELS[label], path))
     return files
 
 
 def split(files: Sequence[Labelled], share: float) -> tuple[list[Labelled], list[Labelled]]:
-    """Training and validation files; of each label about ``share`` of the groups validate, chosen by their names.
+    """Training and validation files; of each label about ``share`` of the groups validate, chosen
+    by their names.
 
-    A group of the same name under both labels (a person, say) is never divided. Raises InputError where a label has
-    fewer than two groups.
+    A group of the same name under both labels (a person, say) is never divided. Raises InputError
+    where a label has fewer than two groups.
     """
     chosen: set[str] = set()
     for name, label in LABELS.items():
         groups = sorted({file.group for file in files if file.label == label}, key=_by_chance)
         if len(groups) < 2:
-            raise InputError(name, "a split needs two videos, folders or pictures", "give more of them")
+            raise InputError(
+                name, "a split needs two videos, folders or pictures", "give more of them"
+            )
         chosen |= set(groups[: max(1, round(share * len(groups)))])
     train = [file for file in files if file.group not in chosen]
     if {file.label for file in train} != {FAKE, REAL}:
-        raise InputError("split", "leaves one label without training data", "give more groups, or a smaller share")
+        raise InputError(
+            "split",
+            "leaves one label without training data",
+            "give more groups, or a smaller share",
+        )
     return train, [file for file in files if file.group in chosen]
 
 
@@ -95,8 +110,8 @@ def _by_chance(name: str) -> str:
 class LabelledCrops(Dataset):
     """Sample n: a face crop as ``images``, uint8 (1, 3, S, S), and its ``labels`` (1,).
 
-    ``train`` draws fake and real equally often, and of each label every group equally often; it mirrors, loosens and
-    changes the crop.
+    ``train`` draws fake and real equally often, and of each label every group equally often; it
+    mirrors, loosens and changes the crop.
     """
 
     def __init__(self, files: Iterable[Labelled], rule: CropRule, *, seed: int, train: bool):

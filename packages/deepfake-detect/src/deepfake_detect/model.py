@@ -1,8 +1,10 @@
-"""GenConViT's two networks: each looks at a face and at its own reconstruction of the face with one classifier.
+"""GenConViT's two networks: each looks at a face and at its own reconstruction of the face with one
+classifier.
 
-Wodajo Deressa et al., "Deepfake Video Detection Using Generative Convolutional Vision Transformer", 2023
-(arXiv 2307.07036). The paper draws a ConvNeXt-Swin hybrid; in the official release the Swin half is stored but never
-called, so it is not built here. Parameter names are those of the official checkpoints.
+Wodajo Deressa et al., "Deepfake Video Detection Using Generative Convolutional Vision Transformer",
+2023 (arXiv 2307.07036). The paper draws a ConvNeXt-Swin hybrid; in the official release the Swin
+half is stored but never called, so it is not built here. Parameter names are those of the official
+checkpoints.
 
 Images are ImageNet-normalised RGB; logits have two columns: 0 = fake, 1 = real.
 """
@@ -25,7 +27,8 @@ FAKE, REAL = 0, 1
 class BackboneConfig:
     """The options of the backbone and the head; the defaults are the official ones.
 
-    ``embedding`` is the width of the backbone's output, ``hidden`` that of the head between its two layers.
+    ``embedding`` is the width of the backbone's output, ``hidden`` that of the head between its two
+    layers.
     """
 
     img_size: int = 224
@@ -37,7 +40,8 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class EDConfig(BackboneConfig):
-    """The options of network A. Each width of the encoder halves the image once; the decoder mirrors them."""
+    """The options of network A. Each width of the encoder halves the image once; the decoder
+    mirrors them."""
 
     encoder_widths: Sequence[int] = (16, 32, 64, 128, 256)
 
@@ -51,13 +55,15 @@ class VAEConfig(EDConfig):
 
 
 class BackboneClassifier(nn.Module):
-    """The backbone without any reconstruction: what networks A and B are to be better than, and what they start from
-    when they are trained on little data."""
+    """The backbone without any reconstruction: what networks A and B are to be better than, and
+    what they start from when they are trained on little data."""
 
     def __init__(self, config: BackboneConfig):
         super().__init__()
         self.config = config
-        self.backbone = create_backbone(config.backbone, num_classes=config.embedding, **config.backbone_options)
+        self.backbone = create_backbone(
+            config.backbone, num_classes=config.embedding, **config.backbone_options
+        )
         self.fc = nn.Linear(config.embedding, config.hidden)
         self.fc2 = nn.Linear(config.hidden, 2)
 
@@ -75,7 +81,10 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()
-        layers = [(nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for a, b in pairwise((3, *widths))]
+        layers = [
+            (nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+            for a, b in pairwise((3, *widths))
+        ]
         self.features = nn.Sequential(*(layer for group in layers for layer in group))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -85,8 +94,8 @@ class ConvEncoder(nn.Module):
 class VariationalEncoder(nn.Module):
     """Strided convolutions, then one linear layer to the mean of the latent.
 
-    The release also holds ``var``, a second layer of the same size. It feeds only a KL term that is never added to the
-    loss, so it is not built.
+    The release also holds ``var``, a second layer of the same size. It feeds only a KL term that is
+    never added to the loss, so it is not built.
     """
 
     def __init__(self, config: VAEConfig):
@@ -116,7 +125,9 @@ class Decoder(nn.Module):
 
     def __init__(self, widths: Sequence[int], activation: type[nn.Module]):
         super().__init__()
-        layers = [(nn.ConvTranspose2d(a, b, 2, stride=2), activation()) for a, b in pairwise((*widths, 3))]
+        layers = [
+            (nn.ConvTranspose2d(a, b, 2, stride=2), activation()) for a, b in pairwise((*widths, 3))
+        ]
         self.features = nn.Sequential(*(layer for group in layers for layer in group))
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -132,7 +143,9 @@ class GenConViTED(nn.Module):
         widths = config.encoder_widths
         self.encoder = ConvEncoder(widths)
         self.decoder = Decoder(widths[::-1], nn.ReLU)
-        self.backbone = create_backbone(config.backbone, num_classes=config.embedding, **config.backbone_options)
+        self.backbone = create_backbone(
+            config.backbone, num_classes=config.embedding, **config.backbone_options
+        )
         self.fc = nn.Linear(2 * config.embedding, config.hidden)
         self.fc2 = nn.Linear(config.hidden, 2)
 
@@ -145,10 +158,13 @@ class GenConViTED(nn.Module):
         return self.decoder(self.encoder(image))
 
     def classify(self, image: Tensor, reconstruction: Tensor) -> Tensor:
-        if self.training:  # batch norms must learn from both together the statistics that both will share
+        if (
+            self.training
+        ):  # batch norms must learn from both together the statistics that both will share
             both = self.backbone(torch.cat((reconstruction, image)))
             return self.head(both[len(image) :], both[: len(image)])
-        # One call for both, with twice the batch, needs more memory and up to a quarter more time on a CPU.
+        # One call for both, with twice the batch, needs more memory and up to a quarter more time
+        # on a CPU.
         return self.head(self.backbone(image), self.backbone(reconstruction))
 
     def head(self, of_image: Tensor, of_reconstruction: Tensor) -> Tensor:
@@ -158,13 +174,16 @@ class GenConViTED(nn.Module):
 
 
 class GenConViTVAE(nn.Module):
-    """Network B: a variational autoencoder whose reconstruction, of half the side, the backbone sees as it is."""
+    """Network B: a variational autoencoder whose reconstruction, of half the side, the backbone
+    sees as it is."""
 
     def __init__(self, config: VAEConfig):
         super().__init__()
         self.config = config
         self.encoder = VariationalEncoder(config)
-        self.decoder = Decoder((config.latent_channels, *config.encoder_widths[-2::-1]), nn.LeakyReLU)
+        self.decoder = Decoder(
+            (config.latent_channels, *config.encoder_widths[-2::-1]), nn.LeakyReLU
+        )
         self.convnext_backbone = create_backbone(
             config.backbone, num_classes=config.embedding, **config.backbone_options
         )
@@ -173,7 +192,8 @@ class GenConViTVAE(nn.Module):
 
     @property
     def backbone(self) -> nn.Module:
-        """The backbone under the name it has in network A (the checkpoints know it by its longer one)."""
+        """The backbone under the name it has in network A (the checkpoints know it by its longer
+        one)."""
         return self.convnext_backbone
 
     def forward(self, image: Tensor, noise: Tensor | torch.Generator | None = None) -> Tensor:
@@ -185,9 +205,11 @@ class GenConViTVAE(nn.Module):
         return self.decoder(self.sample(self.encoder(image), noise))
 
     def sample(self, mu: Tensor, noise: Tensor | torch.Generator | None = None) -> Tensor:
-        """The latent: ``mu`` itself, or with ``noise`` (of mu's element count, or a generator to draw it) around it.
+        """The latent: ``mu`` itself, or with ``noise`` (of mu's element count, or a generator to
+        draw it) around it.
 
-        The deviation is exp(mu / 2), taken from the mean and not from a variance, as the released weights were trained.
+        The deviation is exp(mu / 2), taken from the mean and not from a variance, as the released
+        weights were trained.
         """
         if noise is None:
             return mu
@@ -211,7 +233,9 @@ ARCHITECTURES = {
 }
 
 
-def build_model(architecture: str, config: Mapping) -> GenConViTED | GenConViTVAE | BackboneClassifier:
+def build_model(
+    architecture: str, config: Mapping
+) -> GenConViTED | GenConViTVAE | BackboneClassifier:
     """The network of ``ARCHITECTURES`` with fresh weights; options left out are the official ones.
 
     Raises UsageError for an architecture or an option that does not exist.

@@ -32,13 +32,15 @@ class FakeNetwork(Network):
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[FakeNetwork]:
-    """Loads the named or given weight files (both bundled ones by default), in the order ed, vae."""
+    """Loads the named or given weight files (both bundled ones by default), in the order ed,
+    vae."""
     networks = [_load(resolve(system, name)) for name in weights or BUNDLED]
     return sorted(networks, key=lambda network: network.name)
 
 
 def choose_networks(net: str | None, weights: Sequence[str] = ()) -> list[FakeNetwork]:
-    """The networks that ``net`` (ed, vae, both or cascade; None: what the weights are for) asks for.
+    """The networks that ``net`` (ed, vae, both or cascade; None: what the weights are for) asks
+    for.
 
     Raises UsageError where the weights do not fit, or were trained on different crops of the face.
     """
@@ -46,10 +48,13 @@ def choose_networks(net: str | None, weights: Sequence[str] = ()) -> list[FakeNe
     networks = load_networks(weights or wanted)
     names = [network.name for network in networks]
     if len(set(names)) < len(names):
-        raise UsageError(", ".join(weights), f"two weight files for the network {names[0]}", "give one a network")
+        raise UsageError(
+            ", ".join(weights), f"two weight files for the network {names[0]}", "give one a network"
+        )
     if net and names != wanted:
         raise UsageError(
-            ", ".join(weights), f"holds {' and '.join(names)}, but --net {net} needs {' and '.join(wanted)}"
+            ", ".join(weights),
+            f"holds {' and '.join(names)}, but --net {net} needs {' and '.join(wanted)}",
         )
     if len({network.crop for network in networks}) > 1:
         raise UsageError(
@@ -70,8 +75,13 @@ def _load(weights: Weights) -> FakeNetwork:
 def _own(weights: Weights, state: dict, metadata: dict) -> FakeNetwork:
     try:
         architecture, config = metadata["architecture"], metadata["config"]
-        crop = CropRule(**{key: tuple(v) if isinstance(v, list) else v for key, v in metadata["crop"].items()})
-        temperature, thresholds = float(metadata["temperature"]), Thresholds(**metadata["thresholds"])
+        crop = CropRule(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in metadata["crop"].items()}
+        )
+        temperature, thresholds = (
+            float(metadata["temperature"]),
+            Thresholds(**metadata["thresholds"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             weights.path,
@@ -88,7 +98,14 @@ def _official(weights: Weights, state: dict) -> FakeNetwork:
     with torch.device("meta"):
         module = build_model(architecture, config)
     load_into(module, official.convert(state), subject=weights.path, assign=True)
-    return _network(architecture, module, weights, CropRule(img_size=module.config.img_size), 1.0, OFFICIAL_THRESHOLDS)
+    return _network(
+        architecture,
+        module,
+        weights,
+        CropRule(img_size=module.config.img_size),
+        1.0,
+        OFFICIAL_THRESHOLDS,
+    )
 
 
 def _network(architecture, module, weights, crop, temperature, thresholds) -> FakeNetwork:

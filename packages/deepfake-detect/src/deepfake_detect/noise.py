@@ -10,8 +10,8 @@ from vitrail.errors import UsageError
 class NoisyEngine:
     """Runs network B eagerly with noise in its latent.
 
-    ``seeded`` adds the same noise to every face, so that neither batch nor order changes a score; ``official`` draws it
-    anew for each, so that no two runs agree.
+    ``seeded`` adds the same noise to every face, so that neither batch nor order changes a score;
+    ``official`` draws it anew for each, so that no two runs agree.
     """
 
     name = "eager"

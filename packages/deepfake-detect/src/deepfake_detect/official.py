@@ -1,4 +1,5 @@
-"""The official release of GenConViT: its checkpoints, its scoring rule, and the goldens computed with it."""
+"""The official release of GenConViT: its checkpoints, its scoring rule, and the goldens computed
+with it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -45,9 +46,11 @@ class Score(NamedTuple):
 
 
 def official_score(logits: Tensor) -> Score:
-    """The official score of a video from all its rows of logits (N, 2), those of both networks one after the other.
+    """The official score of a video from all its rows of logits (N, 2), those of both networks one
+    after the other.
 
-    A sigmoid a logit, no softmax, then the mean over rows. A tie is FAKE, and so is a video without faces, at 0.5.
+    A sigmoid a logit, no softmax, then the mean over rows. A tie is FAKE, and so is a video without
+    faces, at 0.5.
     """
     if len(logits) == 0:
         return Score(0.5, FAKE, LABELS[FAKE])
@@ -59,7 +62,8 @@ def official_score(logits: Tensor) -> Score:
 def pool(outputs: Tensor, num_frames: int | None = NUM_FRAMES) -> Tensor:
     """The rows (N, 2) that are scored, of outputs (faces, networks, 2) for all faces of all frames.
 
-    Whoever they belong to, the faces are cut at ``num_frames`` (None: kept); the networks follow one another.
+    Whoever they belong to, the faces are cut at ``num_frames`` (None: kept); the networks follow
+    one another.
     """
     return outputs[:num_frames].transpose(0, 1).flatten(0, 1)
 
@@ -75,19 +79,27 @@ def check(folder: Path) -> list[Comparison]:
             found = [*_check_faces(spec, tensors), *_check_rules(spec)]
         else:
             found = _check_network(spec, tensors)
-        comparisons += [Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found]
+        comparisons += [
+            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found
+        ]
     return comparisons
 
 
 @torch.inference_mode()
 def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> list[Comparison]:
-    stored = {key.removeprefix("weight."): value for key, value in tensors.items() if key.startswith("weight.")}
+    stored = {
+        key.removeprefix("weight."): value
+        for key, value in tensors.items()
+        if key.startswith("weight.")
+    }
     noise = tensors.get("input.eps")
     with torch.device("meta"):
         model = build(spec.get("config", {}), "ed" if noise is None else "vae").eval()
     state = dict(stored)
     if "formula" in spec:
-        absent = {key: value.shape for key, value in model.state_dict().items() if key not in stored}
+        absent = {
+            key: value.shape for key, value in model.state_dict().items() if key not in stored
+        }
         state |= {key: formula_tensor(key, shape) for key, shape in absent.items()}
     load_into(model, convert(state), subject="golden", assign=True)
 
@@ -102,7 +114,10 @@ def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> list[Compari
 
     goldens = {key: value for key, value in tensors.items() if key.startswith(("mid.", "output."))}
     bounds = spec["rtol"], spec["atol"]
-    return [_compare_kept(key, ours.get(_plain(key)), expected, *bounds) for key, expected in goldens.items()]
+    return [
+        _compare_kept(key, ours.get(_plain(key)), expected, *bounds)
+        for key, expected in goldens.items()
+    ]
 
 
 def _values_ed(model: GenConViTED, image: Tensor) -> dict[str, Tensor]:
@@ -130,7 +145,9 @@ def _values_vae(model: GenConViTVAE, image: Tensor, noise: Tensor) -> dict[str, 
             f"z{suffix}": model.sample(mu, eps).flatten(1),
             f"xhat{suffix}": reconstruction,
             # The release's second output; it has this size whatever the image's.
-            f"recon{suffix}": F.interpolate(reconstruction, (224, 224), mode="bilinear", antialias=True),
+            f"recon{suffix}": F.interpolate(
+                reconstruction, (224, 224), mode="bilinear", antialias=True
+            ),
             f"backbone_of_decoded{suffix}": model.backbone(reconstruction),
             f"logits{suffix}": model(image, eps),
         }
@@ -138,22 +155,35 @@ def _values_vae(model: GenConViTVAE, image: Tensor, noise: Tensor) -> dict[str, 
 
 
 def _kl(features: Tensor, mu: Tensor, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The release's KL number. No output and no loss depends on it, so its layer is no part of our model."""
+    """The release's KL number. No output and no loss depends on it, so its layer is no part of our
+    model."""
     shapes = {"weight": (mu.shape[1], features.shape[1]), "bias": (mu.shape[1],)}
     var = {name: stored.get(f"encoder.var.{name}") for name in shapes}
-    var = {name: formula_tensor(f"encoder.var.{name}", shapes[name]) if v is None else v for name, v in var.items()}
+    var = {
+        name: formula_tensor(f"encoder.var.{name}", shapes[name]) if v is None else v
+        for name, v in var.items()
+    }
     logvar = F.linear(features, **var)
-    return {"logvar": logvar, "kl": 0.5 * (-0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1)).mean(0, keepdim=True)}
+    return {
+        "logvar": logvar,
+        "kl": 0.5 * (-0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1)).mean(0, keepdim=True),
+    }
 
 
 def _embedder(config: Mapping, stored: Mapping[str, Tensor]) -> nn.Module:
-    """The Swin that the release stores and never calls; a golden of it proves the change of its key names."""
+    """The Swin that the release stores and never calls; a golden of it proves the change of its key
+    names."""
     options = dict(config)
     options["norm_layer"] = partial(nn.LayerNorm, eps=options.pop("norm_eps", 1e-5))
     swin = create_backbone("swin_tiny_patch4_window7_224", **options).eval()
-    old = {key.removeprefix("embedder."): value for key, value in stored.items() if key.startswith("embedder.")}
+    old = {
+        key.removeprefix("embedder."): value
+        for key, value in stored.items()
+        if key.startswith("embedder.")
+    }
     swin.load_state_dict(modern_swin_keys(old))
-    # A released file's masks follow from the sizes and are dropped; the golden's are random like its other tensors.
+    # A released file's masks follow from the sizes and are dropped; the golden's are random like
+    # its other tensors.
     for key in old:
         if key.endswith(".attn_mask"):
             swin.get_submodule(key.removesuffix(".attn_mask")).attn_mask = old[key]
@@ -165,7 +195,9 @@ def _plain(key: str) -> str:
     return re.sub(r"_every\d+", "", key.partition(".")[2])
 
 
-def _compare_kept(name: str, ours: Tensor | None, expected: Tensor, rtol: float, atol: float) -> Comparison:
+def _compare_kept(
+    name: str, ours: Tensor | None, expected: Tensor, rtol: float, atol: float
+) -> Comparison:
     """Large goldens keep only every k-th value of each image axis, or of a flat vector."""
     if ours is None:
         return Comparison(f"{name} has no counterpart", inf, atol)
@@ -175,13 +207,19 @@ def _compare_kept(name: str, ours: Tensor | None, expected: Tensor, rtol: float,
 
 
 def _check_faces(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
-    for number in sorted(key.removeprefix("input.frame") for key in tensors if key.startswith("input.frame")):
+    for number in sorted(
+        key.removeprefix("input.frame") for key in tensors if key.startswith("input.frame")
+    ):
         top, right, bottom, left = spec[f"box{number}_top_right_bottom_left"]
         face = tensors[f"output.face{number}"]
-        ours = cut_square(tensors[f"input.frame{number}"].numpy(), (left, top, right, bottom), len(face))
+        ours = cut_square(
+            tensors[f"input.frame{number}"].numpy(), (left, top, right, bottom), len(face)
+        )
         yield compare(f"face {number}", torch.from_numpy(ours), face, 0, spec["atol_face_uint8"])
         expected = tensors[f"output.tensor{number}_every4"]
-        yield _compare_kept(f"tensor {number}", normalise(face.numpy()), expected, spec["rtol"], spec["atol"])
+        yield _compare_kept(
+            f"tensor {number}", normalise(face.numpy()), expected, spec["rtol"], spec["atol"]
+        )
 
 
 def _check_rules(spec: Mapping) -> Iterable[Comparison]:
@@ -189,13 +227,24 @@ def _check_rules(spec: Mapping) -> Iterable[Comparison]:
         total, number = case["total_frames"], case["num_frames"]
         ours = sample_indices(total, number=None if number < 0 else number)
         yield same(f"{number} of {total} frames", list(ours), case["indices"])
-    for case in [*spec["scoring"], {"name": "no face", "logits": torch.empty(0, 2), **spec["no_face"]}]:
+    for case in [
+        *spec["scoring"],
+        {"name": "no face", "logits": torch.empty(0, 2), **spec["no_face"]},
+    ]:
         ours = official_score(torch.as_tensor(case["logits"]))
         value, expected = torch.tensor(ours.value), torch.tensor(case["value"])
         yield compare(f"score, {case['name']}", value, expected, spec["rtol"], spec["atol"])
-        yield same(f"verdict, {case['name']}", (ours.class_index, ours.label), (case["class_index"], case["label"]))
+        yield same(
+            f"verdict, {case['name']}",
+            (ours.class_index, ours.label),
+            (case["class_index"], case["label"]),
+        )
     cap = spec["cap"]
-    yield same("faces kept", len(pool(torch.zeros(cap["faces_found"], 1, 2), cap["frames"])), cap["faces_kept"])
+    yield same(
+        "faces kept",
+        len(pool(torch.zeros(cap["faces_found"], 1, 2), cap["frames"])),
+        cap["faces_kept"],
+    )
 
 
 def _check_manifest(spec: Mapping) -> Iterable[Comparison]:
@@ -203,13 +252,20 @@ def _check_manifest(spec: Mapping) -> Iterable[Comparison]:
         name, shapes = variant["name"], variant["state_dict"]
         with torch.device("meta"):
             stored = {key: torch.empty(shape) for key, shape in shapes.items()}
-            models = {"its config": build(variant["config"], name), "its shapes": build_model(*read_config(stored))}
+            models = {
+                "its config": build(variant["config"], name),
+                "its shapes": build_model(*read_config(stored)),
+            }
         live = convert(stored)
         for source, model in models.items():
             ours = {(key, value.shape) for key, value in model.state_dict().items()}
             different = ours ^ {(key, value.shape) for key, value in live.items()}
-            yield Comparison(f"{name}, keys and shapes of the network built from {source}", len(different), 0)
+            yield Comparison(
+                f"{name}, keys and shapes of the network built from {source}", len(different), 0
+            )
         parameters = sum(parameter.numel() for parameter in models["its config"].parameters())
-        yield same(f"{name}, parameters used at inference", parameters, variant["params_used_at_inference"])
+        yield same(
+            f"{name}, parameters used at inference", parameters, variant["params_used_at_inference"]
+        )
         kept_in_vain = live.keys() & set(variant["unused_in_forward"])
         yield Comparison(f"{name}, keys kept that the release never reads", len(kept_in_vain), 0)

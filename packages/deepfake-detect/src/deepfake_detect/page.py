@@ -1,4 +1,5 @@
-"""The report on one source, for people: what the verdict is, when it arose, and what spoke for it."""
+"""The report on one source, for people: what the verdict is, when it arose, and what spoke for
+it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,9 +61,14 @@ def _facts(result: Result) -> dict[str, str]:
 
 def _timeline(result: Result) -> Chart:
     people = sorted({seen.person for seen in result.observations})
-    lines = [_line(f"person {person}", [s for s in result.observations if s.person == person]) for person in people]
+    lines = [
+        _line(f"person {person}", [s for s in result.observations if s.person == person])
+        for person in people
+    ]
     return Chart(
-        title="P(fake) of each person" if result.has_time else "P(fake) of each person, by picture number",
+        title="P(fake) of each person"
+        if result.has_time
+        else "P(fake) of each person, by picture number",
         series=lines,
         y_label="P(fake)",
         y_range=(0.0, 1.0),
@@ -77,7 +83,8 @@ def _line(name: str, seen: list[Observation]) -> Series:
 
 
 def _suspicious(result: Result) -> Iterator[tuple[float, float]]:
-    """Intervals in which the frames' highest score stays at or above the limit of FAKE, frame after frame."""
+    """Intervals in which the frames' highest score stays at or above the limit of FAKE, frame after
+    frame."""
     highest: dict[float, float] = {}
     for seen in result.observations:
         highest[seen.time] = max(seen.score, highest.get(seen.time, 0.0))
@@ -93,7 +100,16 @@ def _suspicious(result: Result) -> Iterator[tuple[float, float]]:
 
 
 def _persons(result: Result) -> Table:
-    columns = ("person", "P(fake)", "95 % from", "to", "median", "frames", "frames above limit", "note")
+    columns = (
+        "person",
+        "P(fake)",
+        "95 % from",
+        "to",
+        "median",
+        "frames",
+        "frames above limit",
+        "note",
+    )
     rows = [
         (
             person.id,
@@ -113,4 +129,7 @@ def _pictures(moment: Moment, result: Result) -> list:
     seen = moment.observation
     when = f"{seen.time:.2f} s" if result.has_time else f"picture {seen.frame}"
     scores = ", ".join(f"{name} {score:.2f}" for name, score in seen.scores.items())
-    return [(moment.crop, f"{when}, person {seen.person}: {scores}"), *((p, n) for n, p in moment.explanations.items())]
+    return [
+        (moment.crop, f"{when}, person {seen.person}: {scores}"),
+        *((p, n) for n, p in moment.explanations.items()),
+    ]

@@ -1,4 +1,5 @@
-"""The job: find the faces of a source, score each with both networks, follow each person, and judge."""
+"""The job: find the faces of a source, score each with both networks, follow each person, and
+judge."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,7 +32,8 @@ CASCADE_SURE = 0.1  # network A decides alone when its P(fake) is this near to 0
 
 @dataclass(frozen=True)
 class Options:
-    """What to look at and how to judge it; all of it changes numbers, so all of it stands in the result."""
+    """What to look at and how to judge it; all of it changes numbers, so all of it stands in the
+    result."""
 
     frames: int | None = 15
     rate: float | None = None
@@ -44,7 +46,8 @@ class Options:
 
 @dataclass(frozen=True)
 class SearchedFrame:
-    """A frame's number and time, its faces, and for each the share of its crop that lies within the picture."""
+    """A frame's number and time, its faces, and for each the share of its crop that lies within the
+    picture."""
 
     index: int
     time: float
@@ -63,7 +66,8 @@ class Sample:
 
 
 class DeepfakePipeline(Pipeline[Sample, Result]):
-    """Frames in, verdicts out. ``moments`` is how many of the most suspicious faces are explained by heat maps."""
+    """Frames in, verdicts out. ``moments`` is how many of the most suspicious faces are explained
+    by heat maps."""
 
     def __init__(
         self,
@@ -78,7 +82,9 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         if options.cascade and len(networks) < 2:
             raise UsageError("cascade", "needs both networks", "use --net ed or --net vae for one")
         if options.cascade and options.scoring == "official":
-            raise UsageError("cascade", "leaves scores out that official scoring needs", "use --net both")
+            raise UsageError(
+                "cascade", "leaves scores out that official scoring needs", "use --net both"
+            )
         self.networks, self.options, self.moments = networks, options, moments
         self.detector = load_detector(face_detector)
         self.crop = networks[0].crop
@@ -87,8 +93,11 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def _engine(self, network: FakeNetwork, engine: str, device: str) -> Engine | NoisyEngine:
         if network.name == "vae" and self.options.noise != "off":
             return NoisyEngine(network, self.options.noise, self.options.seed, device)
-        # The tolerance bounds logits: a change of 0.04 in a logit is one of at most 0.01 in P(fake).
-        return prepare(network.module, engine=engine, device=device, tolerance=0.04, key=network.weights.sha256)
+        # The tolerance bounds logits: a change of 0.04 in a logit is one of at most 0.01 in
+        # P(fake).
+        return prepare(
+            network.module, engine=engine, device=device, tolerance=0.04, key=network.weights.sha256
+        )
 
     def settings(self) -> dict:
         return {
@@ -110,30 +119,47 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         if self.options.threshold is not None:
             return Thresholds(self.options.threshold, self.options.threshold)
         pairs = [network.thresholds for network in self.networks]
-        return Thresholds(fmean(pair.real_below for pair in pairs), fmean(pair.fake_above for pair in pairs))
+        return Thresholds(
+            fmean(pair.real_below for pair in pairs), fmean(pair.fake_above for pair in pairs)
+        )
 
     def predict(self, images: np.ndarray | Path | str) -> Result:
         """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
-        sample = self.read(Path(images)) if isinstance(images, Path | str) else self._in_memory(np.asarray(images))
+        sample = (
+            self.read(Path(images))
+            if isinstance(images, Path | str)
+            else self._in_memory(np.asarray(images))
+        )
         return compute(self, sample, batch_size=PREDICT_BATCH)
 
     def read(self, source: Path) -> Sample:
         return self._sample(source, open_frames(source))
 
     def _in_memory(self, images: np.ndarray) -> Sample:
-        if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3 or images.size == 0:
+        if (
+            images.dtype != np.uint8
+            or images.ndim not in (3, 4)
+            or images.shape[-1] != 3
+            or images.size == 0
+        ):
             raise InputError(
-                "array", f"is {images.dtype} of shape {images.shape}", "give uint8 RGB (H, W, 3) or (T, H, W, 3)"
+                "array",
+                f"is {images.dtype} of shape {images.shape}",
+                "give uint8 RGB (H, W, 3) or (T, H, W, 3)",
             )
         return self._sample(Path("array"), Arrays(images if images.ndim == 4 else images[None]))
 
     def _sample(self, source: Path, reader: FrameSource) -> Sample:
         count, rate = reader.frame_count, self.options.rate
         if rate is not None and reader.fps is None:
-            raise InputError(source, "pictures have no time, so no rate", "use --frames for a folder of pictures")
+            raise InputError(
+                source, "pictures have no time, so no rate", "use --frames for a folder of pictures"
+            )
         number = None if rate is not None else self.options.frames
         indices = sample_indices(count, number=number, rate=rate, fps=reader.fps)
-        return Sample(source, reader, indices if self.options.scoring == "official" else sorted(set(indices)))
+        return Sample(
+            source, reader, indices if self.options.scoring == "official" else sorted(set(indices))
+        )
 
     def items(self, sample: Sample) -> Iterator[Tensor]:
         for frame in sample.reader.frames(sample.indices):
@@ -159,7 +185,9 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
         return logits
 
     def collect(self, sample: Sample, outputs: Tensor) -> Result:
-        outputs = outputs.reshape(-1, len(self.networks), 2)  # without a face there was no batch to give it a shape
+        outputs = outputs.reshape(
+            -1, len(self.networks), 2
+        )  # without a face there was no batch to give it a shape
         observations = self._observe(sample, outputs)
         frames = len(sample.searched)
         if self.options.scoring == "official":
@@ -182,7 +210,11 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
 
     def _observe(self, sample: Sample, outputs: Tensor) -> list[Observation]:
         probabilities = torch.stack(
-            [network.probability(outputs[:, column]) for column, network in enumerate(self.networks)], dim=1
+            [
+                network.probability(outputs[:, column])
+                for column, network in enumerate(self.networks)
+            ],
+            dim=1,
         )
         people = link([frame.faces for frame in sample.searched])
         rows = iter(probabilities.tolist())
@@ -198,7 +230,10 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
     def _explain(self, sample: Sample, worst: list[Observation]) -> Iterator[Moment]:
         from deepfake_detect.explain import heat_maps
 
-        by_frame = {frame.index: frame.image for frame in sample.reader.frames(sorted({seen.frame for seen in worst}))}
+        by_frame = {
+            frame.index: frame.image
+            for frame in sample.reader.frames(sorted({seen.frame for seen in worst}))
+        }
         for seen in worst:
             crop = self.crop.cut(by_frame[seen.frame], seen.face)
             yield Moment(seen, crop, heat_maps(self.networks, crop))
@@ -207,6 +242,7 @@ class DeepfakePipeline(Pipeline[Sample, Result]):
 def load(
     net: str | None = None, *, weights: Sequence[str] = (), options: Options | None = None, **where
 ) -> DeepfakePipeline:
-    """The whole system in one call: ``load().predict("video.mp4").verdict``; ``where`` as in DeepfakePipeline."""
+    """The whole system in one call: ``load().predict("video.mp4").verdict``; ``where`` as in
+    DeepfakePipeline."""
     options = options or Options(cascade=net == "cascade")
     return DeepfakePipeline(choose_networks(net, weights), options, **where)

@@ -1,8 +1,9 @@
 """Self-blended pseudo-fakes: a face blended with a slightly altered copy of itself.
 
-The only cues are a blending boundary and statistics that do not match, which face swaps of every maker share, so that a
-detector can be trained from real faces alone. Idea: Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended
-Images", CVPR 2022; the mask shapes follow Li et al., "Face X-ray", CVPR 2020.
+The only cues are a blending boundary and statistics that do not match, which face swaps of every
+maker share, so that a detector can be trained from real faces alone. Idea: Shiohara and Yamasaki,
+"Detecting Deepfakes with Self-Blended Images", CVPR 2022; the mask shapes follow Li et al., "Face
+X-ray", CVPR 2020.
 """
 
 from collections.abc import Callable
@@ -17,14 +18,16 @@ BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 ELASTIC_STRENGTH, ELASTIC_SMOOTHNESS = 50.0, 7.0  # pixels, at a working side of about 250
 
 
-def self_blend(image: np.ndarray, points: np.ndarray, rng: Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def self_blend(
+    image: np.ndarray, points: np.ndarray, rng: Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A real picture, its pseudo-fake, and where the two were blended.
 
-    The pictures are like ``image`` and share every global alteration; the third is the soft mask, float32 (H, W) in
-    0..1, before a fake that is only half blended in makes it fainter.
+    The pictures are like ``image`` and share every global alteration; the third is the soft mask,
+    float32 (H, W) in 0..1, before a fake that is only half blended in makes it fainter.
 
-    ``image`` is uint8 RGB (H, W, 3) of a face that fills a third to two thirds of it; ``points`` (63, 2) are its points
-    as in ``face_points``.
+    ``image`` is uint8 RGB (H, W, 3) of a face that fills a third to two thirds of it; ``points``
+    (63, 2) are its points as in ``face_points``.
     """
     source, target = image, image
     if rng.random() < 0.5:
@@ -40,11 +43,17 @@ def self_blend(image: np.ndarray, points: np.ndarray, rng: Generator) -> tuple[n
 
 
 def face_mask(points: np.ndarray, size: tuple[int, int], rng: Generator) -> np.ndarray:
-    """A region of the face as float32 (H, W) of 0 and 1, in one of four shapes; a quarter leave the forehead out."""
+    """A region of the face as float32 (H, W) of 0 and 1, in one of four shapes; a quarter leave the
+    forehead out."""
     if rng.random() < 0.25:
         points = np.delete(points, FOREHEAD, axis=0)
         return _fill([points], size)
-    shapes: tuple[Callable[[np.ndarray], list[np.ndarray]], ...] = (_whole, _raised_brows, _parts, _halves)
+    shapes: tuple[Callable[[np.ndarray], list[np.ndarray]], ...] = (
+        _whole,
+        _raised_brows,
+        _parts,
+        _halves,
+    )
     return _fill(shapes[rng.integers(len(shapes))](points), size)
 
 
@@ -85,15 +94,20 @@ def _fill(hulls: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
 
 
 def alter_statistics(image: np.ndarray, rng: Generator) -> np.ndarray:
-    """A copy whose colour, light or sharpness differs a little: what a generator's own output would differ by."""
+    """A copy whose colour, light or sharpness differs a little: what a generator's own output would
+    differ by."""
     altered = image.astype(np.float32)
     if rng.random() < 0.3:
         altered = altered + rng.uniform(-20, 20, 3)
     if rng.random() < 0.5:
-        hsv = cv2.cvtColor(altered.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv = cv2.cvtColor(altered.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2HSV).astype(
+            np.float32
+        )
         hsv += rng.uniform((-4, -20, -15), (4, 20, 15))
         hsv[..., 0] %= 180
-        altered = cv2.cvtColor(hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB).astype(np.float32)
+        altered = cv2.cvtColor(hsv.clip(0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB).astype(
+            np.float32
+        )
     contrast, brightness = rng.uniform(0.9, 1.1), rng.uniform(-0.1, 0.1) * 255
     altered = (altered - 128) * contrast + 128 + brightness
     altered = altered.clip(0, 255).astype(np.uint8)
@@ -103,7 +117,9 @@ def alter_statistics(image: np.ndarray, rng: Generator) -> np.ndarray:
 def _coarsen(image: np.ndarray, rng: Generator) -> np.ndarray:
     height, width = image.shape[:2]
     factor = rng.choice((1.5, 2, 3, 4))
-    small = cv2.resize(image, (int(width / factor), int(height / factor)), interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(
+        image, (int(width / factor), int(height / factor)), interpolation=cv2.INTER_NEAREST
+    )
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -117,24 +133,36 @@ def _shift(source: np.ndarray, mask: np.ndarray, rng: Generator) -> tuple[np.nda
     height, width = mask.shape
     scale = rng.uniform(0.95, 1 / 0.95)
     x, y = rng.uniform(-0.03, 0.03) * width, rng.uniform(-0.015, 0.015) * height
-    matrix = np.float32([[scale, 0, (1 - scale) * width / 2 + x], [0, scale, (1 - scale) * height / 2 + y]])
-    moved = cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    matrix = np.float32(
+        [[scale, 0, (1 - scale) * width / 2 + x], [0, scale, (1 - scale) * height / 2 + y]]
+    )
+    moved = cv2.warpAffine(
+        source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return moved, cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
 
 
 def _distort(mask: np.ndarray, rng: Generator) -> np.ndarray:
-    """An elastic deformation of the mask alone; its field is smooth, so a quarter of the resolution holds it."""
+    """An elastic deformation of the mask alone; its field is smooth, so a quarter of the resolution
+    holds it."""
     height, width = mask.shape
     noise = rng.uniform(-1, 1, (2, height // 4, width // 4)).astype(np.float32)
-    # Blurring divides the noise's deviation by the filter's width: the same strength needs a quarter of the factor.
-    fields = (ELASTIC_STRENGTH / 4 * cv2.GaussianBlur(field, (0, 0), ELASTIC_SMOOTHNESS / 4) for field in noise)
+    # Blurring divides the noise's deviation by the filter's width: the same strength needs a
+    # quarter of the factor.
+    fields = (
+        ELASTIC_STRENGTH / 4 * cv2.GaussianBlur(field, (0, 0), ELASTIC_SMOOTHNESS / 4)
+        for field in noise
+    )
     x, y = (cv2.resize(field, (width, height)) for field in fields)
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
     return cv2.remap(mask, columns + x, rows + y, cv2.INTER_LINEAR)
 
 
 def soften(mask: np.ndarray, rng: Generator) -> np.ndarray:
-    """Shrinks the mask by a random width and gives it an edge of another random width; float32 in 0..1."""
+    """Shrinks the mask by a random width and gives it an edge of another random width; float32 in
+    0..1."""
     if not mask.any():
         return mask
     height, width = mask.shape

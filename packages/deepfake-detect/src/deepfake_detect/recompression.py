@@ -32,8 +32,14 @@ def recompressed(source: Path, rate_factor: int, target: Path) -> Path:
     with av.open(str(source)) as given, av.open(str(target), "w") as made:
         video = given.streams.video[0]
         rate = video.average_rate or 25
-        stream = made.add_stream("libx264", rate=rate, options={"crf": str(rate_factor), "preset": "fast"})
-        stream.width, stream.height, stream.pix_fmt = video.width // 2 * 2, video.height // 2 * 2, "yuv420p"
+        stream = made.add_stream(
+            "libx264", rate=rate, options={"crf": str(rate_factor), "preset": "fast"}
+        )
+        stream.width, stream.height, stream.pix_fmt = (
+            video.width // 2 * 2,
+            video.height // 2 * 2,
+            "yuv420p",
+        )
         for number, frame in enumerate(_readable(given.decode(video))):
             if number >= SECONDS * rate:
                 break
@@ -53,8 +59,11 @@ def _readable(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
             return
 
 
-def recompression_table(title: str, jobs: Mapping[str, DeepfakePipeline], judged: Iterable[Judged]) -> Table | None:
-    """Verdicts of each job on the real clips among ``judged``, at each of the ``RATE_FACTORS``; None without any."""
+def recompression_table(
+    title: str, jobs: Mapping[str, DeepfakePipeline], judged: Iterable[Judged]
+) -> Table | None:
+    """Verdicts of each job on the real clips among ``judged``, at each of the ``RATE_FACTORS``;
+    None without any."""
     real = [one.file for one in judged if one.file.label == REAL and isinstance(one.result, Result)]
     clips = [file.path for file in real if file.path.suffix.lower() in VIDEO_SUFFIXES]
     if not clips:
@@ -62,9 +71,16 @@ def recompression_table(title: str, jobs: Mapping[str, DeepfakePipeline], judged
     rows = []
     with TemporaryDirectory() as folder:
         for factor in RATE_FACTORS:
-            worse = [recompressed(clip, factor, Path(folder) / f"{n}-{factor}.mp4") for n, clip in enumerate(clips)]
+            worse = [
+                recompressed(clip, factor, Path(folder) / f"{n}-{factor}.mp4")
+                for n, clip in enumerate(clips)
+            ]
             for name, job in jobs.items():
-                results = [result for _, result in run(job, worse, batch_size=BATCH) if isinstance(result, Result)]
+                results = [
+                    result
+                    for _, result in run(job, worse, batch_size=BATCH)
+                    if isinstance(result, Result)
+                ]
                 rows.append((name, factor, len(clips), *_shares(results)))
     return Table(f"{title}: real clips, the first {SECONDS:.0f} s compressed again", COLUMNS, rows)
 
@@ -72,7 +88,11 @@ def recompression_table(title: str, jobs: Mapping[str, DeepfakePipeline], judged
 def _shares(results: Sequence[Result]) -> tuple[float, ...]:
     labels = [result.verdict.label.value for result in results]
     scores = [seen.score for result in results for seen in result.observations]
-    above = [seen.score >= result.thresholds.fake_above for result in results for seen in result.observations]
+    above = [
+        seen.score >= result.thresholds.fake_above
+        for result in results
+        for seen in result.observations
+    ]
     return (
         labels.count("FAKE") / max(len(labels), 1),
         labels.count("UNDECIDED") / max(len(labels), 1),

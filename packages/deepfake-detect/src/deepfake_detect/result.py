@@ -14,7 +14,8 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Moment:
-    """One suspicious face with its crop (uint8 RGB) and, by name, the pictures that explain its score."""
+    """One suspicious face with its crop (uint8 RGB) and, by name, the pictures that explain its
+    score."""
 
     observation: Observation
     crop: np.ndarray
@@ -45,7 +46,10 @@ class Result:
             "verdict": self.verdict.label.value,
             "score": self.verdict.score,
             "reasons": list(self.reasons),
-            "thresholds": {"real_below": self.thresholds.real_below, "fake_above": self.thresholds.fake_above},
+            "thresholds": {
+                "real_below": self.thresholds.real_below,
+                "fake_above": self.thresholds.fake_above,
+            },
             "frames": self.frames,
             "frames_with_face": self.frames_with_face,
             "persons": [person.to_dict() for person in self.verdict.persons],
@@ -73,11 +77,21 @@ class Result:
 
     def _write_frames(self, table) -> None:
         names = list(self.observations[0].scores) if self.observations else []
-        table.writerow(["frame", "time", "person", "x0", "y0", "x1", "y1", "detector_score", *names, "score"])
+        table.writerow(
+            ["frame", "time", "person", "x0", "y0", "x1", "y1", "detector_score", *names, "score"]
+        )
         for seen in self.observations:
             box = [f"{value:.1f}" for value in seen.face.box]
             scores = [f"{seen.scores[name]:.6f}" if name in seen.scores else "" for name in names]
             time = f"{seen.time:.3f}" if self.has_time else ""
             table.writerow(
-                [seen.frame, time, seen.person, *box, f"{seen.face.score:.3f}", *scores, f"{seen.score:.6f}"]
+                [
+                    seen.frame,
+                    time,
+                    seen.person,
+                    *box,
+                    f"{seen.face.score:.3f}",
+                    *scores,
+                    f"{seen.score:.6f}",
+                ]
             )

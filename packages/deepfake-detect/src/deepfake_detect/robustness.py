@@ -15,13 +15,23 @@ from deepfake_detect.networks import FakeNetwork
 from vitrail.report import Chart, Series, Table
 
 AS_MADE = "none"
-COLUMNS = ("change to all pictures", "strength", "AUC", "from", "to", "mean P(fake) of real", "real called FAKE")
+COLUMNS = (
+    "change to all pictures",
+    "strength",
+    "AUC",
+    "from",
+    "to",
+    "mean P(fake) of real",
+    "real called FAKE",
+)
 
 
 def rescale(image: np.ndarray, part: float) -> np.ndarray:
     """The picture made smaller, to ``part`` of its sides, and large again."""
     height, width = image.shape[:2]
-    small = cv2.resize(image, (round(width * part), round(height * part)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        image, (round(width * part), round(height * part)), interpolation=cv2.INTER_AREA
+    )
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
@@ -38,14 +48,20 @@ CHANGES: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[float,
 
 
 def robustness(network: FakeNetwork, regions: Sequence[FaceRegion]) -> list[Table | Chart]:
-    """Pseudo-fakes and real faces of ``regions``, all changed alike, in rising strengths; a chart for each change."""
+    """Pseudo-fakes and real faces of ``regions``, all changed alike, in rising strengths; a chart
+    for each change."""
     rows = [(AS_MADE, None, *_figures(network, regions, lambda image: image))]
     charts = []
     for name, (change, strengths) in CHANGES.items():
-        figures = [_figures(network, regions, partial(_apply, change, strength)) for strength in strengths]
+        figures = [
+            _figures(network, regions, partial(_apply, change, strength)) for strength in strengths
+        ]
         rows += [(name, strength, *row) for strength, row in zip(strengths, figures, strict=True)]
         auc, *_, called_fake = zip(*figures, strict=True)
-        series = [Series("AUC", strengths, auc), Series("share of real faces called FAKE", strengths, called_fake)]
+        series = [
+            Series("AUC", strengths, auc),
+            Series("share of real faces called FAKE", strengths, called_fake),
+        ]
         charts.append(Chart(f"Robustness: {name}", series, x_label=name, y_range=(0, 1)))
     return [Table("Pseudo-fakes in pictures that get worse", COLUMNS, rows), *charts]
 
@@ -54,7 +70,9 @@ def _apply(change: Callable, strength: float, image: np.ndarray) -> np.ndarray:
     return change(image, strength)
 
 
-def _figures(network: FakeNetwork, regions: Sequence[FaceRegion], change: Change) -> tuple[float, ...]:
+def _figures(
+    network: FakeNetwork, regions: Sequence[FaceRegion], change: Change
+) -> tuple[float, ...]:
     faces = pseudo_faces(regions, network.crop, change)
     scores = score(network, faces.images)
     auc, low, high, *_ = measures(scores, faces.labels, faces.groups)

@@ -53,16 +53,22 @@ def judge_sources(job: DeepfakePipeline, source: Path) -> list[Judged]:
 
 
 def source_tables(
-    title: str, by_scorer: Mapping[str, Sequence[Judged]], manipulations: Mapping[str, str] | None = None
+    title: str,
+    by_scorer: Mapping[str, Sequence[Judged]],
+    manipulations: Mapping[str, str] | None = None,
 ) -> list[Table]:
-    """Figures over sources and over frames, the verdicts, and a row for each source where they are few.
+    """Figures over sources and over frames, the verdicts, and a row for each source where they are
+    few.
 
-    ``manipulations`` names what was done to the fakes, by patterns of their file names; each gets a row against all
-    real sources.
+    ``manipulations`` names what was done to the fakes, by patterns of their file names; each gets a
+    row against all real sources.
     """
     rows, verdict_rows = [], []
     for scorer, judged in by_scorer.items():
-        for unit, scores, labels, groups in (("sources", *_sources(judged)), ("frames", *_frames(judged))):
+        for unit, scores, labels, groups in (
+            ("sources", *_sources(judged)),
+            ("frames", *_frames(judged)),
+        ):
             known = ~np.isnan(scores)
             figures = measures(scores[known], labels[known], groups[known])
             rows.append((scorer, unit, int(known.sum()), *figures))
@@ -78,13 +84,19 @@ def source_tables(
     return [*tables, _each(title, by_scorer)] if len(first) <= LONGEST else tables
 
 
-def _by_manipulation(title: str, by_scorer: Mapping[str, Sequence[Judged]], manipulations: Mapping[str, str]) -> Table:
+def _by_manipulation(
+    title: str, by_scorer: Mapping[str, Sequence[Judged]], manipulations: Mapping[str, str]
+) -> Table:
     rows = []
     for scorer, judged in by_scorer.items():
         real = [one for one in judged if one.file.label == REAL]
         for name in dict.fromkeys(manipulations.values()):
             patterns = [pattern for pattern, kind in manipulations.items() if kind == name]
-            fakes = [one for one in judged if one.file.label == FAKE and _matches(one.file.path.name, patterns)]
+            fakes = [
+                one
+                for one in judged
+                if one.file.label == FAKE and _matches(one.file.path.name, patterns)
+            ]
             if fakes:
                 found = [one.verdict for one in fakes]
                 scores, labels, _ = _sources([*real, *fakes])
@@ -95,7 +107,16 @@ def _by_manipulation(title: str, by_scorer: Mapping[str, Sequence[Judged]], mani
                     auc(frame_labels == FAKE, of_frames), found.count("FAKE"), found.count("UNDECIDED"),
                     found.count("REAL"),
                 ))  # fmt: skip
-    columns = ("manipulation", "scorer", "fakes", "AUC of sources", "AUC of frames", "FAKE", "UNDECIDED", "REAL")
+    columns = (
+        "manipulation",
+        "scorer",
+        "fakes",
+        "AUC of sources",
+        "AUC of frames",
+        "FAKE",
+        "UNDECIDED",
+        "REAL",
+    )
     return Table(f"{title}: by manipulation, against all real sources", columns, rows)
 
 
@@ -111,7 +132,11 @@ def _sources(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def _frames(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Score, label and group of each frame; a source's frames are one group."""
-    frames = [(score, one.file.label, group) for group, one in enumerate(judged) for score in one.frame_scores]
+    frames = [
+        (score, one.file.label, group)
+        for group, one in enumerate(judged)
+        for score in one.frame_scores
+    ]
     scores, labels, groups = np.array(frames).reshape(-1, 3).T
     return scores, labels.astype(int), groups.astype(int)
 
@@ -125,8 +150,19 @@ def _verdicts(judged: Sequence[Judged]) -> tuple[float, ...]:
 def _each(title: str, by_scorer: Mapping[str, Sequence[Judged]]) -> Table:
     names = {label: name for name, label in LABELS.items()}
     rows = [
-        (one.file.path.name, names[one.file.label], scorer, one.score, one.verdict, len(one.frame_scores))
+        (
+            one.file.path.name,
+            names[one.file.label],
+            scorer,
+            one.score,
+            one.verdict,
+            len(one.frame_scores),
+        )
         for scorer, judged in by_scorer.items()
         for one in judged
     ]
-    return Table(f"{title}: each", ("source", "label", "scorer", "P(fake)", "verdict", "frames with a face"), rows)
+    return Table(
+        f"{title}: each",
+        ("source", "label", "scorer", "P(fake)", "verdict", "frames with a face"),
+        rows,
+    )

@@ -1,4 +1,5 @@
-"""How both networks are trained: from real faces and their pseudo-fakes, or from the user's own labelled faces."""
+"""How both networks are trained: from real faces and their pseudo-fakes, or from the user's own
+labelled faces."""
 
 import sys
 from dataclasses import asdict
@@ -35,10 +36,12 @@ VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
 
 class PseudoFakes(Section):
-    """Real faces alone: pictures in ``train``, one person a picture, and in ``test``, of other people.
+    """Real faces alone: pictures in ``train``, one person a picture, and in ``test``, of other
+    people.
 
-    ``val_share`` of the training people choose and calibrate the weights instead; the figures are those of ``test``.
-    ``mesh`` describes the face points; without one the faces are searched, and their points guessed from five.
+    ``val_share`` of the training people choose and calibrate the weights instead; the figures are
+    those of ``test``. ``mesh`` describes the face points; without one the faces are searched, and
+    their points guessed from five.
     """
 
     format: Literal["pseudo-fakes"]
@@ -52,8 +55,9 @@ class PseudoFakes(Section):
 class Folders(Section):
     """The user's own labelled faces: ``real`` and ``fake`` below ``path``, each with face crops.
 
-    Where ``path`` holds videos or whole pictures, ``crops`` names a folder into which their faces are cut once, from
-    ``frames`` frames each. ``val_share`` of the videos, or of the folders below ``real`` and ``fake``, validate.
+    Where ``path`` holds videos or whole pictures, ``crops`` names a folder into which their faces
+    are cut once, from ``frames`` frames each. ``val_share`` of the videos, or of the folders below
+    ``real`` and ``fake``, validate.
     """
 
     format: Literal["folders"]
@@ -64,10 +68,11 @@ class Folders(Section):
 
 
 class Model(Section):
-    """The architecture and its options; ``init`` is a catalogued name or a weight file to start from.
+    """The architecture and its options; ``init`` is a catalogued name or a weight file to start
+    from.
 
-    A file of the same architecture brings its ``config`` and its crops of the face along; from one of the other
-    architecture the backbone alone is taken.
+    A file of the same architecture brings its ``config`` and its crops of the face along; from one
+    of the other architecture the backbone alone is taken.
     """
 
     architecture: Literal["genconvit-ed", "genconvit-vae", "genconvit-backbone"]
@@ -76,12 +81,13 @@ class Model(Section):
 
 
 class Recipe(vitrail.training.recipe.Recipe):
-    """``margin`` is that of the face crops; ``epoch`` the number of batches between two looks at the learning rate.
+    """``margin`` is that of the face crops; ``epoch`` the number of batches between two looks at
+    the learning rate.
 
-    ``reconstruction`` weighs network B's reconstruction error, ``blend_map`` the error of where the backbone alone sees
-    a face blended in. ``test`` names labelled sets for ``vitrail evaluate``: folders with ``real`` and ``fake``, or
-    lists ``path,label``; training and calibration never see them. ``manipulations`` names what was done to their
-    fakes, by patterns of file names.
+    ``reconstruction`` weighs network B's reconstruction error, ``blend_map`` the error of where the
+    backbone alone sees a face blended in. ``test`` names labelled sets for ``vitrail evaluate``:
+    folders with ``real`` and ``fake``, or lists ``path,label``; training and calibration never see
+    them. ``manipulations`` names what was done to their fakes, by patterns of file names.
     """
 
     data: Annotated[PseudoFakes | Folders, Field(discriminator="format")]
@@ -96,22 +102,28 @@ class Recipe(vitrail.training.recipe.Recipe):
 
 
 class Task(vitrail.training.loop.Task):
-    """Cross-entropy on the label; network B also learns its reconstruction, the backbone alone where the fakes were
-    blended, which teaches it many times faster than the label. ``val/auc`` is on faces of unseen people."""
+    """Cross-entropy on the label; network B also learns its reconstruction, the backbone alone
+    where the fakes were blended, which teaches it many times faster than the label. ``val/auc`` is
+    on faces of unseen people."""
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
         self.model, self.rule = _start(recipe)
-        self.register_buffer("mean", torch.tensor(self.rule.mean).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(self.rule.std).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(self.rule.mean).view(3, 1, 1) * 255, persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(self.rule.std).view(3, 1, 1) * 255, persistent=False
+        )
         if recipe.model.architecture == "genconvit-backbone":
             self.blend_map = BlendMap(self.model.backbone)
         self.validated: list[tuple[Tensor, Tensor]] = []
         self.train()  # Lightning takes the modes as it finds them
 
     def train(self, mode: bool = True) -> Self:
-        """A backbone that was trained before keeps its batch norms' statistics: they serve picture and reconstruction
-        alike, and network B shows it the two apart, which would pull them to and fro."""
+        """A backbone that was trained before keeps its batch norms' statistics: they serve picture
+        and reconstruction alike, and network B shows it the two apart, which would pull them to and
+        fro."""
         super().train(mode)
         if self.recipe.model.init:
             for module in self.model.backbone.modules():
@@ -131,7 +143,9 @@ class Task(vitrail.training.loop.Task):
 
     def val_dataloader(self) -> DataLoader:
         data = self.recipe.data
-        numbers = range(len(self.datasets[1]) * (data.val_repeats if data.format == "pseudo-fakes" else 1))
+        numbers = range(
+            len(self.datasets[1]) * (data.val_repeats if data.format == "pseudo-fakes" else 1)
+        )
         return _loader(self.datasets[1], 25, numbers)
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
@@ -146,7 +160,9 @@ class Task(vitrail.training.loop.Task):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def _backbone_alone(self, image: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | float]:
+    def _backbone_alone(
+        self, image: Tensor, batch: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor | float]:
         if "blend" not in batch:
             return self.model(image), 0.0
         backbone = self.model.backbone
@@ -169,11 +185,16 @@ class Task(vitrail.training.loop.Task):
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(parts).numpy() for parts in zip(*self.validated, strict=True))
         self.validated.clear()
-        self.log("val/auc", float(roc_auc_score(labels == FAKE, logits[:, FAKE] - logits[:, 1 - FAKE])), prog_bar=True)
+        self.log(
+            "val/auc",
+            float(roc_auc_score(labels == FAKE, logits[:, FAKE] - logits[:, 1 - FAKE])),
+            prog_bar=True,
+        )
         self.log("val/accuracy", float(np.mean(logits.argmax(1) == labels)))
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
-        """The network's state, and all that scoring a face with it needs; calibrated on the validation faces."""
+        """The network's state, and all that scoring a face with it needs; calibrated on the
+        validation faces."""
         logits, labels = self._validation_logits()
         metadata = {
             "system": self.recipe.system,
@@ -216,11 +237,19 @@ def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
     if isinstance(recipe.data, PseudoFakes):
         regions = read_faces(recipe, recipe.data.train)
         if len(regions) < 2:
-            raise InputError(recipe.data.train, "holds the face of one person only", "some must train, others validate")
+            raise InputError(
+                recipe.data.train,
+                "holds the face of one person only",
+                "some must train, others validate",
+            )
         held_back = max(1, round(recipe.data.val_share * len(regions)))
         chosen = np.random.default_rng(VAL_SEED).permutation(len(regions))
-        train, val = ([regions[n] for n in sorted(part)] for part in (chosen[held_back:], chosen[:held_back]))
-        return Pairs(train, rule, seed=recipe.seed, train=True), Pairs(val, rule, seed=VAL_SEED, train=False)
+        train, val = (
+            [regions[n] for n in sorted(part)] for part in (chosen[held_back:], chosen[:held_back])
+        )
+        return Pairs(train, rule, seed=recipe.seed, train=True), Pairs(
+            val, rule, seed=VAL_SEED, train=False
+        )
     train, val = split(read_labelled(_crops(recipe, rule)), recipe.data.val_share)
     return (
         LabelledCrops(train, rule, seed=recipe.seed, train=True),
@@ -240,14 +269,22 @@ def _crops(recipe: Recipe, rule: CropRule) -> Path:
     data, files = recipe.data, read_labelled(recipe.data.path)
     if data.crops is None:
         if any(file.path.suffix.lower() in VIDEO_SUFFIXES for file in files):
-            raise UsageError("data.crops", "is missing", "name a folder for the faces that are cut from the videos")
+            raise UsageError(
+                "data.crops",
+                "is missing",
+                "name a folder for the faces that are cut from the videos",
+            )
         return data.path
     folders = {file.path: data.crops / file.path.relative_to(data.path) for file in files}
-    for _, found in extract_faces(folders, load_detector(recipe.face_detector), rule, frames=data.frames):
+    for _, found in extract_faces(
+        folders, load_detector(recipe.face_detector), rule, frames=data.frames
+    ):
         if not isinstance(found, int):
             print(f"left out: {found}", file=sys.stderr)
     return data.crops
 
 
 def _loader(dataset: Dataset, batch: int, numbers: Sampler | range) -> DataLoader:
-    return DataLoader(dataset, batch_size=batch, sampler=numbers, num_workers=1, persistent_workers=True)
+    return DataLoader(
+        dataset, batch_size=batch, sampler=numbers, num_workers=1, persistent_workers=True
+    )

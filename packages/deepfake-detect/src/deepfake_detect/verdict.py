@@ -13,7 +13,8 @@ from vitrail.metrics.bootstrap import bootstrap_interval
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
 SMALL = f"smaller than {MIN_FACE} px"
 MIN_FRAMES = 3  # frames in which a person must be seen before the person is judged
-MIN_INSIDE = 0.8  # of the crop: below it the picture's edge cuts off what a blended face would have around it
+# Of the crop: below it the picture's edge cuts off what a blended face would have around it
+MIN_INSIDE = 0.8
 MIN_EYE_DISTANCE = 0.22  # of the box's width: below it one eye is hidden, the face is a profile
 
 
@@ -25,7 +26,8 @@ class Label(StrEnum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """A score of at least ``fake_above`` is FAKE, of at most ``real_below`` REAL, between them UNDECIDED."""
+    """A score of at least ``fake_above`` is FAKE, of at most ``real_below`` REAL, between them
+    UNDECIDED."""
 
     real_below: float
     fake_above: float
@@ -33,8 +35,8 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Observation:
-    """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean. ``inside`` is the share of its
-    crop that lies within the picture."""
+    """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean. ``inside``
+    is the share of its crop that lies within the picture."""
 
     frame: int
     time: float
@@ -61,8 +63,8 @@ class Observation:
 
 @dataclass(frozen=True)
 class Person:
-    """One face followed over time. ``score`` is the mean over its usable frames, with a bootstrap interval of 95 %;
-    None, with ``reason``, when the person was not judged."""
+    """One face followed over time. ``score`` is the mean over its usable frames, with a bootstrap
+    interval of 95 %; None, with ``reason``, when the person was not judged."""
 
     id: int
     observations: tuple[Observation, ...]
@@ -96,16 +98,22 @@ class Verdict:
     persons: tuple[Person, ...]
 
 
-def judge(observations: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float = 0.0) -> Verdict:
-    """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a verdict.
+def judge(
+    observations: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float = 0.0
+) -> Verdict:
+    """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a
+    verdict.
 
-    Nor is a person judged whose face has a detector's score, in the median of its frames, below ``certain``: it may be
-    none.
+    Nor is a person judged whose face has a detector's score, in the median of its frames, below
+    ``certain``: it may be none.
     """
     by_person = defaultdict(list)
     for observation in observations:
         by_person[observation.person].append(observation)
-    persons = tuple(_person(number, seen, frames, thresholds, certain) for number, seen in sorted(by_person.items()))
+    persons = tuple(
+        _person(number, seen, frames, thresholds, certain)
+        for number, seen in sorted(by_person.items())
+    )
     scores = [person.score for person in persons if person.score is not None]
     if not scores:
         return Verdict(Label.UNDECIDED, None, _why_nobody(observations, persons, frames), persons)
@@ -114,13 +122,13 @@ def judge(observations: Sequence[Observation], frames: int, thresholds: Threshol
         return Verdict(Label.FAKE, score, (), persons)
     if score <= thresholds.real_below:
         return Verdict(Label.REAL, score, (), persons)
-    between = (
-        f"score {score:.2f} lies between {thresholds.real_below:.2f} (real) and {thresholds.fake_above:.2f} (fake)"
-    )
+    between = f"score {score:.2f} lies between {thresholds.real_below:.2f} (real) and {thresholds.fake_above:.2f} (fake)"
     return Verdict(Label.UNDECIDED, score, (between,), persons)
 
 
-def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float) -> Person:
+def _person(
+    number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float
+) -> Person:
     usable = np.array([observation.score for observation in seen if observation.weakness is None])
     needed = min(MIN_FRAMES, frames)
     usual = float(np.median([observation.face.score for observation in seen]))
@@ -128,7 +136,9 @@ def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: T
     if len(usable) < needed:
         reason = f"a usable face in only {len(usable)} of {frames} frames, {needed} are needed"
     elif usual < certain:
-        reason = f"perhaps no face: the detector's median score is {usual:.2f}, {certain:.2f} is needed"
+        reason = (
+            f"perhaps no face: the detector's median score is {usual:.2f}, {certain:.2f} is needed"
+        )
     if reason:
         return Person(number, tuple(seen), None, None, None, None, reason)
     return Person(
@@ -142,12 +152,16 @@ def _person(number: int, seen: Sequence[Observation], frames: int, thresholds: T
     )
 
 
-def _why_nobody(observations: Sequence[Observation], persons: Sequence[Person], frames: int) -> tuple[str, ...]:
+def _why_nobody(
+    observations: Sequence[Observation], persons: Sequence[Person], frames: int
+) -> tuple[str, ...]:
     if not observations:
         return (f"no face in {frames} of {frames} frames",)
     weaknesses = [observation.weakness for observation in observations]
     if all(weakness == SMALL for weakness in weaknesses):
-        largest = max(min(o.face.box[2] - o.face.box[0], o.face.box[3] - o.face.box[1]) for o in observations)
+        largest = max(
+            min(o.face.box[2] - o.face.box[0], o.face.box[3] - o.face.box[1]) for o in observations
+        )
         return (f"the largest face is {largest:.0f} px wide, {SMALL}",)
     if all(weaknesses):
         return (f"every face is {' or '.join(dict.fromkeys(weaknesses))}",)

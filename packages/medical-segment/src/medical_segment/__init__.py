@@ -1,4 +1,5 @@
-"""SegFormer3D and xLSTM-UNet: which part of this scan, or of this picture, is what? Not a medical device."""
+"""SegFormer3D and xLSTM-UNet: which part of this scan, or of this picture, is what? Not a medical
+device."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ system = System(
 
 
 def load(weights: str = "hippocampus", **options) -> "SegmentationPipeline":
-    """The whole system in one call: ``load().predict("scan.nii.gz").labels``; options as in ``pipeline.load``."""
+    """The whole system in one call: ``load().predict("scan.nii.gz").labels``; options as in
+    ``pipeline.load``."""
     from medical_segment.pipeline import load as load_pipeline
 
     return load_pipeline(weights, **options)

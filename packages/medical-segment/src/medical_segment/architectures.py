@@ -43,8 +43,10 @@ ARCHITECTURES = {
 
 
 def build_model(architecture: str, config: Mapping) -> nn.Module:
-    """The network ``segformer3d``, ``xlstm-unet`` or ``unet`` with fresh weights: (B, C, spatial…) -> logits.
+    """The network ``segformer3d``, ``xlstm-unet`` or ``unet`` with fresh weights: (B, C, spatial…)
+    -> logits.
 
-    Raises UsageError for an architecture or an option that does not exist, and for sizes that do not go together.
+    Raises UsageError for an architecture or an option that does not exist, and for sizes that do
+    not go together.
     """
     return build(ARCHITECTURES, architecture, config)

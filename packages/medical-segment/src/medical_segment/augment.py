@@ -1,4 +1,5 @@
-"""Windows of a case, cut at random and changed as another scanner or microscope might have seen them (MONAI)."""
+"""Windows of a case, cut at random and changed as another scanner or microscope might have seen
+them (MONAI)."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -29,16 +30,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 KEYS = ("image", "label")
 MODES = ("bilinear", "nearest")
 FOREGROUND = (1, 2)  # of three windows one has its centre in the foreground, as nnU-Net's
-MARGIN = 1.5  # of what is cut around a window before it is turned, so that its corners are not empty
+MARGIN = (
+    1.5  # of what is cut around a window before it is turned, so that its corners are not empty
+)
 
 
 class Augment(Section):
     """How strongly windows are changed; the defaults are about nnU-Net's.
 
-    ``rotate``: the largest angle in degrees about each axis; ``scale``: the range of sizes; ``shift``: the largest way
-    as a share of the window. ``flip``: the axes that may be mirrored. The other numbers are how often (0..1) noise,
-    blur, another brightness and contrast, a lower resolution, another gamma, an inverted picture (2-D: dark on bright
-    becomes bright on dark) and swapped channels (colours) are drawn. ``affine`` is how often the geometry changes.
+    ``rotate``: the largest angle in degrees about each axis; ``scale``: the range of sizes;
+    ``shift``: the largest way as a share of the window. ``flip``: the axes that may be mirrored.
+    The other numbers are how often (0..1) noise, blur, another brightness and contrast, a lower
+    resolution, another gamma, an inverted picture (2-D: dark on bright becomes bright on dark) and
+    swapped channels (colours) are drawn. ``affine`` is how often the geometry changes.
     """
 
     affine: Share = 0.8
@@ -56,11 +60,14 @@ class Augment(Section):
 
 
 class Augmentation:
-    """Cuts a window of ``plan.patch`` out of a sample and changes it; the same ``seed``, the same window."""
+    """Cuts a window of ``plan.patch`` out of a sample and changes it; the same ``seed``, the same
+    window."""
 
     def __init__(self, plan: Plan, options: Augment):
         self.plan = plan
-        self.transform = Compose([*_cut(plan), *_geometry(plan, options), *_intensity(plan, options)])
+        self.transform = Compose(
+            [*_cut(plan), *_geometry(plan, options), *_intensity(plan, options)]
+        )
 
     def __call__(self, sample: dict[str, Tensor], seed: int) -> tuple[Tensor, Tensor]:
         """-> image (C, *patch) float32, label (1, *patch) int64."""
@@ -73,11 +80,16 @@ def _cut(plan: Plan) -> list[Callable]:
     """A part somewhat larger than the window; of a small case all of it."""
     size = tuple(int(MARGIN * side) for side in plan.patch)
     positive, negative = FOREGROUND
-    return [RandCropByPosNegLabeld(KEYS, "label", size, positive, negative, num_samples=1, allow_smaller=True)]
+    return [
+        RandCropByPosNegLabeld(
+            KEYS, "label", size, positive, negative, num_samples=1, allow_smaller=True
+        )
+    ]
 
 
 def _geometry(plan: Plan, options: Augment) -> list[Callable]:
-    """One resampling for turning, scaling, shifting and cutting to the window; zeros where nothing is."""
+    """One resampling for turning, scaling, shifting and cutting to the window; zeros where nothing
+    is."""
     angle = np.deg2rad(options.rotate)
     low, high = options.scale
     # MONAI's scale tells where to look: a factor below 1 makes things larger.
@@ -103,7 +115,10 @@ def _intensity(plan: Plan, options: Augment) -> list[Callable]:
         RandScaleIntensityd("image", 0.3, prob=options.brightness),
         RandShiftIntensityd("image", 0.3, prob=options.brightness),
         RandSimulateLowResolutiond(
-            "image", prob=options.low_resolution, upsample_mode=INTERPOLATION[plan.dims], zoom_range=(0.5, 1.0)
+            "image",
+            prob=options.low_resolution,
+            upsample_mode=INTERPOLATION[plan.dims],
+            zoom_range=(0.5, 1.0),
         ),
         RandAdjustContrastd("image", prob=options.gamma, gamma=(0.7, 1.5), retain_stats=True),
         RandLambdad("image", torch.neg, prob=options.invert),

@@ -1,7 +1,8 @@
-"""A network as a MONAI Bundle: ``python -m monai.bundle run`` segments a folder of cases as the command does.
+"""A network as a MONAI Bundle: ``python -m monai.bundle run`` segments a folder of cases as the
+command does.
 
-The bundle's configuration names the transforms below, so that reading, placing and turning back are the command's own;
-the sliding window and the loop are MONAI's.
+The bundle's configuration names the transforms below, so that reading, placing and turning back are
+the command's own; the sliding window and the loop are MONAI's.
 """
 
 import json
@@ -40,7 +41,8 @@ def export_bundle(network: SegmentationNetwork, folder: Path) -> Path:
 
 
 def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> dict:
-    """``configs/inference.json``: every case below ``dataset_dir``, label maps into ``output_dir``."""
+    """``configs/inference.json``: every case below ``dataset_dir``, label maps into
+    ``output_dir``."""
     plan = network.plan
     return {
         "imports": ["$import torch", "$from medical_segment.bundle import cases"],
@@ -55,9 +57,18 @@ def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> 
             "config": facts["config"],
         },
         "network": "$@network_def.to(@device)",
-        "preprocessing": {"_target_": "medical_segment.bundle.ReadCased", "keys": "image", "plan": plan.to_dict()},
+        "preprocessing": {
+            "_target_": "medical_segment.bundle.ReadCased",
+            "keys": "image",
+            "plan": plan.to_dict(),
+        },
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
-        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
+        "dataloader": {
+            "_target_": "DataLoader",
+            "dataset": "@dataset",
+            "batch_size": 1,
+            "num_workers": 0,
+        },
         "inferer": {
             "_target_": "SlidingWindowInferer",
             "roi_size": list(plan.patch),
@@ -143,7 +154,8 @@ def cases(folder: str, num_channels: int) -> list[dict]:
 
 
 class ReadCased(MapTransform):
-    """A case's path under each key -> the network's input (C, spatial…); the path stays under ``KEY_path``."""
+    """A case's path under each key -> the network's input (C, spatial…); the path stays under
+    ``KEY_path``."""
 
     def __init__(self, keys: str, plan: Mapping[str, Any]):
         super().__init__(keys)
@@ -159,9 +171,12 @@ class ReadCased(MapTransform):
 
 
 class WriteMaskd(MapTransform):
-    """Logits (K, spatial…) on the network's grid -> the label map on the file's, also written to ``output_dir``."""
+    """Logits (K, spatial…) on the network's grid -> the label map on the file's, also written to
+    ``output_dir``."""
 
-    def __init__(self, keys: str, plan: Mapping[str, Any], output_dir: str, source: str = "image_path"):
+    def __init__(
+        self, keys: str, plan: Mapping[str, Any], output_dir: str, source: str = "image_path"
+    ):
         super().__init__(keys)
         self.plan, self.folder, self.source = Plan.from_dict(plan), Path(output_dir), source
 
@@ -171,7 +186,9 @@ class WriteMaskd(MapTransform):
         name = Path(data[self.source]).name.split(".")[0]
         for key in self.keys:
             logits = torch.as_tensor(data[key]).float().cpu()
-            scores = logits.sigmoid() if self.plan.activation == "sigmoid" else logits.softmax(dim=0)
+            scores = (
+                logits.sigmoid() if self.plan.activation == "sigmoid" else logits.softmax(dim=0)
+            )
             data[key] = geometry.label_map(scores, volume.shape, volume.affine, self.plan)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_map(volume, self.folder, f"{name}_labels", data[key])

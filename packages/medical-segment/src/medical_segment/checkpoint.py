@@ -1,4 +1,5 @@
-"""Weight files of three kinds, told apart by what is in them: ours, SegFormer3D's, and xLSTM-UNet's from nnU-Net."""
+"""Weight files of three kinds, told apart by what is in them: ours, SegFormer3D's, and xLSTM-UNet's
+from nnU-Net."""
 
 import re
 import zipfile
@@ -24,7 +25,8 @@ Contents = tuple[str, dict[str, Any], Plan, dict[str, Tensor]]
 
 
 def read(path: Path) -> Contents:
-    """Architecture, its options, the plan and the tensors of a weight file; InputError for any other file."""
+    """Architecture, its options, the plan and the tensors of a weight file; InputError for any
+    other file."""
     if _is_nnunet(path):
         state, facts = read_checkpoint(path, NNUNET_KEY)
         config, plan = read_plans(facts.get("init_args", {}), str(facts.get("trainer_name", "")))
@@ -48,21 +50,29 @@ def _own(path: Path, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> C
 
 
 def _is_nnunet(path: Path) -> bool:
-    """By the name of the tensors' dict, which stands in the zip's pickle as it is; damaged files are none."""
+    """By the name of the tensors' dict, which stands in the zip's pickle as it is; damaged files
+    are none."""
     if read_metadata(path):
         return False
     if not zipfile.is_zipfile(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            stored = [entry for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED]
-            return any(NNUNET_KEY.encode() in archive.read(e) for e in stored if e.filename.endswith("data.pkl"))
+            stored = [
+                entry for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED
+            ]
+            return any(
+                NNUNET_KEY.encode() in archive.read(e)
+                for e in stored
+                if e.filename.endswith("data.pkl")
+            )
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
         return False
 
 
 def segformer_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The options of a SegFormer3D from its tensors' shapes; what they do not tell is as in all releases.
+    """The options of a SegFormer3D from its tensors' shapes; what they do not tell is as in all
+    releases.
 
     InputError where a tensor is missing without which the sizes cannot be told.
     """
@@ -71,12 +81,17 @@ def segformer_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
         embeds = [state[f"{encoder}.embed_{n}.patch_embeddings.weight"] for n in range(1, 5)]
         dims = [len(weight) for weight in embeds]
         first = [f"{encoder}.tf_block{n}.0" for n in range(1, 5)]
-        ratios = [state[f"{name}.mlp.fc1.weight"].shape[0] // dim for name, dim in zip(first, dims, strict=True)]
+        ratios = [
+            state[f"{name}.mlp.fc1.weight"].shape[0] // dim
+            for name, dim in zip(first, dims, strict=True)
+        ]
         reduced = [state.get(f"{name}.attention.sr.weight") for name in first]
         classes = state[f"{decoder}.linear_pred.bias"]
         width = state[f"{decoder}.linear_pred.weight"].shape[1]
     except (KeyError, IndexError) as error:
-        raise InputError("checkpoint", f"is no complete SegFormer3D: it lacks {error}", REMEDY) from error
+        raise InputError(
+            "checkpoint", f"is no complete SegFormer3D: it lacks {error}", REMEDY
+        ) from error
     return {
         "in_channels": embeds[0].shape[1],
         "num_classes": len(classes),
@@ -93,12 +108,15 @@ def segformer_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
-    found = {int(match[1]) for key in state if (match := re.match(re.escape(prefix) + r"(\d+)\.", key))}
+    found = {
+        int(match[1]) for key in state if (match := re.match(re.escape(prefix) + r"(\d+)\.", key))
+    }
     return len(found)
 
 
 def _segformer_plan(config: Mapping[str, Any]) -> Plan:
-    """BraTS' own; of other networks, whose releases say nothing, classes by number on z-scored channels."""
+    """BraTS' own; of other networks, whose releases say nothing, classes by number on z-scored
+    channels."""
     channels, classes = config["in_channels"], config["num_classes"]
     if (channels, classes) == (len(BRATS.channels), len(BRATS.labels)):
         return BRATS

@@ -1,11 +1,13 @@
-"""What may be done to a structure's mask after the network: keep its largest piece, fill its holes."""
+"""What may be done to a structure's mask after the network: keep its largest piece, fill its
+holes."""
 
 import numpy as np
 from scipy import ndimage
 
 
 def clean(mask: np.ndarray, *, largest: bool = False, fill: bool = False) -> np.ndarray:
-    """A bool mask (spatial…): only its largest piece (touching by faces), then without holes in it."""
+    """A bool mask (spatial…): only its largest piece (touching by faces), then without holes in
+    it."""
     if largest and mask.any():
         pieces, _ = ndimage.label(mask)
         sizes = np.bincount(pieces.ravel())
@@ -15,7 +17,8 @@ def clean(mask: np.ndarray, *, largest: bool = False, fill: bool = False) -> np.
 
 
 def clean_labels(labels: np.ndarray, *, largest: bool = False, fill: bool = False) -> np.ndarray:
-    """The same for each number above 0 of a label map; a filled hole takes nothing from other labels."""
+    """The same for each number above 0 of a label map; a filled hole takes nothing from other
+    labels."""
     if not (largest or fill):
         return labels
     cleaned = np.zeros_like(labels)

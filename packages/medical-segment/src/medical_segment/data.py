@@ -23,7 +23,8 @@ BOUNDARY = 2
 
 
 class Prepare(Transform):
-    """A case's files to ``{"image": (C, spatial…) float32, "label": (1, spatial…) uint8}`` on the network's grid.
+    """A case's files to ``{"image": (C, spatial…) float32, "label": (1, spatial…) uint8}`` on the
+    network's grid.
 
     MONAI's data sets keep its results, by the case's files and by this object's ``repr``.
     """
@@ -35,7 +36,8 @@ class Prepare(Transform):
         return f"Prepare({self.plan}, {self.instances})"
 
     def __call__(self, case: dict[str, Any]) -> dict[str, Tensor]:
-        """Raises InputError where image and label map do not lie on the same grid or a label is no class."""
+        """Raises InputError where image and label map do not lie on the same grid or a label is no
+        class."""
         images = [Path(path) for path in case["images"]]
         volume = read_case(images if len(images) > 1 else images[0])
         numbers = read_label(Path(case["label"]), volume.shape)
@@ -45,18 +47,26 @@ class Prepare(Transform):
 
 
 def read_label(path: Path, shape: Sequence[int]) -> np.ndarray:
-    """A label map's whole numbers; InputError where it has fractions or is not of its image's ``shape``."""
+    """A label map's whole numbers; InputError where it has fractions or is not of its image's
+    ``shape``."""
     data = read_case(path).data[0]
     if data.shape != tuple(shape):
-        raise InputError(path, f"is {data.shape}, its image {tuple(shape)}", "give a label map on the image's grid")
+        raise InputError(
+            path,
+            f"is {data.shape}, its image {tuple(shape)}",
+            "give a label map on the image's grid",
+        )
     whole = np.round(data).astype(np.int32)
     if not np.array_equal(whole, data):
-        raise InputError(path, "holds labels that are no whole numbers", "was it resampled without 'nearest'?")
+        raise InputError(
+            path, "holds labels that are no whole numbers", "was it resampled without 'nearest'?"
+        )
     return whole
 
 
 def cell_classes(instances: np.ndarray) -> np.ndarray:
-    """Numbered objects (rows, columns) to background 0, interior 1 and, a pixel wide inside each object, boundary 2."""
+    """Numbered objects (rows, columns) to background 0, interior 1 and, a pixel wide inside each
+    object, boundary 2."""
     from skimage.segmentation import find_boundaries
 
     classes = (instances > 0).astype(np.uint8)
@@ -64,42 +74,63 @@ def cell_classes(instances: np.ndarray) -> np.ndarray:
     return classes
 
 
-def prepared(cases: Sequence[Case], collection: Collection, plan: Plan, cache: str = "memory") -> Dataset:
-    """The cases on the network's grid, each read once: kept in ``memory``, or on the ``disk`` for later runs too."""
+def prepared(
+    cases: Sequence[Case], collection: Collection, plan: Plan, cache: str = "memory"
+) -> Dataset:
+    """The cases on the network's grid, each read once: kept in ``memory``, or on the ``disk`` for
+    later runs too."""
     rows = [_row(case) for case in cases]
     step = Prepare(plan, collection.instances)
     if cache == "disk":
-        return PersistentDataset(rows, step, cache_dir=cache_folder("medical-segment"), hash_transform=_hash)
+        return PersistentDataset(
+            rows, step, cache_dir=cache_folder("medical-segment"), hash_transform=_hash
+        )
     return CacheDataset(rows, step, progress=False, num_workers=None, copy_cache=False)
 
 
 def _row(case: Case) -> dict[str, Any]:
-    """The case as plain values; sizes and times of change are in it, so that a changed file is read again."""
+    """The case as plain values; sizes and times of change are in it, so that a changed file is read
+    again."""
     paths = (*case.images, case.label)
     states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    return {"name": case.name, "images": [str(p) for p in case.images], "label": str(case.label), "states": states}
+    return {
+        "name": case.name,
+        "images": [str(p) for p in case.images],
+        "label": str(case.label),
+        "states": states,
+    }
 
 
 def _hash(steps: Sequence[Transform]) -> bytes:
     return hashlib.sha256(repr(steps).encode()).hexdigest().encode()
 
 
-def check_labels(samples: Sequence[dict[str, Tensor]], cases: Sequence[Case], numbers: set[int]) -> None:
+def check_labels(
+    samples: Sequence[dict[str, Tensor]], cases: Sequence[Case], numbers: set[int]
+) -> None:
     """InputError for the first case that holds a label beyond ``numbers``."""
     for sample, case in zip(samples, cases, strict=True):
         if strange := sorted(set(torch.unique(sample["label"]).tolist()) - numbers):
-            raise InputError(case.label, f"holds the label {strange[0]}", f"known: {sorted(numbers)}")
+            raise InputError(
+                case.label, f"holds the label {strange[0]}", f"known: {sorted(numbers)}"
+            )
 
 
 class Cuttings(Dataset):
-    """Windows as ``augment`` cuts and changes them, ``per_case`` of each case: ``(image, label)``."""
+    """Windows as ``augment`` cuts and changes them, ``per_case`` of each case: ``(image,
+    label)``."""
 
-    def __init__(self, samples: Dataset, augment: Callable[..., tuple[Tensor, Tensor]], per_case: int = 1):
+    def __init__(
+        self, samples: Dataset, augment: Callable[..., tuple[Tensor, Tensor]], per_case: int = 1
+    ):
         self.samples, self.augment, self.per_case = samples, augment, per_case
 
     def __len__(self) -> int:
         return len(self.samples) * self.per_case
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        # From the global state, which the training loop sets at each epoch: a resumed run repeats it.
-        return self.augment(self.samples[number // self.per_case], seed=int(torch.randint(2**31, ())))
+        # From the global state, which the training loop sets at each epoch: a resumed run repeats
+        # it.
+        return self.augment(
+            self.samples[number // self.per_case], seed=int(torch.randint(2**31, ()))
+        )

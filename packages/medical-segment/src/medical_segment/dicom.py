@@ -1,6 +1,8 @@
-"""A DICOM series as a volume: slices in the order of their positions, in Hounsfield units or whatever they mean.
+"""A DICOM series as a volume: slices in the order of their positions, in Hounsfield units or
+whatever they mean.
 
-Nothing but geometry and pixels is kept; no message repeats what a tag says, since tags name patients.
+Nothing but geometry and pixels is kept; no message repeats what a tag says, since tags name
+patients.
 """
 
 import logging
@@ -45,11 +47,13 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def read_dicom(path: Path, series: int | None = None) -> Volume:
-    """The series in a folder, or one file, as (1, columns, rows, slices) float32, or (3, …) for colour.
+    """The series in a folder, or one file, as (1, columns, rows, slices) float32, or (3, …) for
+    colour.
 
-    ``series`` chooses among several, from 1, in the order of their identifiers. Raises InputError where it is not
-    clear which series is meant, where slices are missing, twice there, damaged or of different size, and for
-    multi-frame files; MissingError for a compression that no installed plug-in reads.
+    ``series`` chooses among several, from 1, in the order of their identifiers. Raises InputError
+    where it is not clear which series is meant, where slices are missing, twice there, damaged or
+    of different size, and for multi-frame files; MissingError for a compression that no installed
+    plug-in reads.
     """
     files = dicom_files(path) if path.is_dir() else [require_file(path)]
     if not files:
@@ -71,26 +75,45 @@ def _header(path: Path) -> Dataset:
     return found
 
 
-def _choose(path: Path, headers: Sequence[tuple[Path, Dataset]], series: int | None) -> list[tuple[Path, Dataset]]:
+def _choose(
+    path: Path, headers: Sequence[tuple[Path, Dataset]], series: int | None
+) -> list[tuple[Path, Dataset]]:
     groups: dict[str, list] = defaultdict(list)
     for file, header in headers:
         if "Rows" in header and "ImagePositionPatient" in header:
             groups[str(header.get("SeriesInstanceUID", ""))].append((file, header))
         elif len(headers) == 1:
-            raise InputError(file, "is no slice of a scan (it has no position)", "give the images of a CT or MR series")
+            raise InputError(
+                file,
+                "is no slice of a scan (it has no position)",
+                "give the images of a CT or MR series",
+            )
     found = [groups[uid] for uid in sorted(groups)]
     if not found:
-        raise InputError(path, "the folder holds no images with a position", "name the folder of a CT or MR series")
+        raise InputError(
+            path,
+            "the folder holds no images with a position",
+            "name the folder of a CT or MR series",
+        )
     if series is not None and not 1 <= series <= len(found):
-        raise InputError(path, f"has no series {series}, only {len(found)}", "choose another with --series")
+        raise InputError(
+            path, f"has no series {series}, only {len(found)}", "choose another with --series"
+        )
     if series is None and len(found) > 1:
-        counts = ", ".join(f"{number}: {len(group)}" for number, group in enumerate(found[:8], start=1))
-        raise InputError(path, f"holds {len(found)} series (slices {counts})", "choose one with --series N")
+        counts = ", ".join(
+            f"{number}: {len(group)}" for number, group in enumerate(found[:8], start=1)
+        )
+        raise InputError(
+            path, f"holds {len(found)} series (slices {counts})", "choose one with --series N"
+        )
     return found[(series or 1) - 1]
 
 
-def _in_order(path: Path, slices: list[tuple[Path, Dataset]]) -> tuple[list[tuple[Path, Dataset]], np.ndarray]:
-    """Sorted along the normal of the slices, and the affine from (column, row, slice) to RAS millimetres."""
+def _in_order(
+    path: Path, slices: list[tuple[Path, Dataset]]
+) -> tuple[list[tuple[Path, Dataset]], np.ndarray]:
+    """Sorted along the normal of the slices, and the affine from (column, row, slice) to RAS
+    millimetres."""
     first = slices[0][1]
     with _plain_errors(path):
         rows, columns = int(first.Rows), int(first.Columns)
@@ -103,13 +126,24 @@ def _in_order(path: Path, slices: list[tuple[Path, Dataset]]) -> tuple[list[tupl
             if (int(header.Rows), int(header.Columns)) != (rows, columns):
                 raise InputError(path, "has slices of different size", COPY_AGAIN)
             if int(header.get("NumberOfFrames") or 1) > 1:
-                raise InputError(path, "is a multi-frame DICOM file", "convert it to NIfTI with dcm2niix")
+                raise InputError(
+                    path, "is a multi-frame DICOM file", "convert it to NIfTI with dcm2niix"
+                )
             if not np.allclose(_numbers(header.ImageOrientationPatient, 6), orientation, atol=1e-3):
-                raise InputError(path, "has slices of different orientation", "leave out the localizer")
+                raise InputError(
+                    path, "has slices of different orientation", "leave out the localizer"
+                )
         places = [_numbers(header.ImagePositionPatient, 3) for _, header in slices]
-    if not (np.isclose(np.linalg.norm([across, down], axis=1), 1, atol=1e-2).all() and abs(across @ down) < 1e-2):
+    if not (
+        np.isclose(np.linalg.norm([across, down], axis=1), 1, atol=1e-2).all()
+        and abs(across @ down) < 1e-2
+    ):
         raise InputError(path, "has a damaged orientation", COPY_AGAIN)
-    if not (spacing > 0).all() or not 0 < thickness < 1e4 or rows * columns * len(slices) > MAX_VOXELS:
+    if (
+        not (spacing > 0).all()
+        or not 0 < thickness < 1e4
+        or rows * columns * len(slices) > MAX_VOXELS
+    ):
         raise InputError(path, "has impossible sizes", COPY_AGAIN)
     order = np.argsort([place @ normal for place in places], kind="stable")
     places = [places[number] for number in order]
@@ -120,13 +154,20 @@ def _in_order(path: Path, slices: list[tuple[Path, Dataset]]) -> tuple[list[tupl
 
 
 def _step(path: Path, places: list[np.ndarray], normal: np.ndarray) -> np.ndarray:
-    """From one slice to the next in mm; InputError where slices are missing or lie twice at one place."""
+    """From one slice to the next in mm; InputError where slices are missing or lie twice at one
+    place."""
     steps = np.diff([place @ normal for place in places])
     usual = float(np.median(steps))
     if steps.min() < 1e-3:
-        raise InputError(path, "has several images at one place (echoes or times)", "keep one image for each position")
+        raise InputError(
+            path,
+            "has several images at one place (echoes or times)",
+            "keep one image for each position",
+        )
     if np.abs(steps - usual).max() > UNEVEN * usual:
-        problem = f"has slices missing or unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm)"
+        problem = (
+            f"has slices missing or unevenly spaced ({steps.min():.2f} to {steps.max():.2f} mm)"
+        )
         raise InputError(path, problem, COPY_AGAIN)
     return (places[-1] - places[0]) / (len(places) - 1)
 
@@ -138,7 +179,10 @@ def _pixels(path: Path) -> np.ndarray:
         _check_compression(path, found)
         values = found.pixel_array
         colour = int(found.get("SamplesPerPixel") or 1)
-        slope, intercept = float(found.get("RescaleSlope", 1)), float(found.get("RescaleIntercept", 0))
+        slope, intercept = (
+            float(found.get("RescaleSlope", 1)),
+            float(found.get("RescaleIntercept", 0)),
+        )
         inverted = found.get("PhotometricInterpretation") == "MONOCHROME1"
     expected = (int(found.Rows), int(found.Columns)) + ((colour,) if colour > 1 else ())
     if values.shape != expected or not (np.isfinite([slope, intercept]).all() and slope):
@@ -160,8 +204,14 @@ def _check_compression(path: Path, found: Dataset) -> None:
     if available:
         return
     if syntax in JPEG_2000:
-        raise MissingError(path, "is JPEG 2000, which needs a plug-in", "install vitrail-medical-segment[jpeg2000]")
-    raise MissingError(path, "is compressed in a way that no plug-in here reads", "unpack it: gdcmconv --raw IN OUT")
+        raise MissingError(
+            path, "is JPEG 2000, which needs a plug-in", "install vitrail-medical-segment[jpeg2000]"
+        )
+    raise MissingError(
+        path,
+        "is compressed in a way that no plug-in here reads",
+        "unpack it: gdcmconv --raw IN OUT",
+    )
 
 
 def _numbers(values: Sequence, count: int) -> np.ndarray:
@@ -173,7 +223,8 @@ def _numbers(values: Sequence, count: int) -> np.ndarray:
 
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
-    """Whatever the reader says of a damaged file becomes one sentence: its own words may hold a patient's name."""
+    """Whatever the reader says of a damaged file becomes one sentence: its own words may hold a
+    patient's name."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

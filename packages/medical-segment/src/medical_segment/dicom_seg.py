@@ -1,4 +1,5 @@
-"""DICOM-SEG: the result as DICOM archives keep it, beside the series it belongs to, without a word of the patient."""
+"""DICOM-SEG: the result as DICOM archives keep it, beside the series it belongs to, without a word
+of the patient."""
 
 import importlib.util
 import warnings
@@ -14,7 +15,8 @@ from vitrail.errors import InputError, MissingError
 if TYPE_CHECKING:
     from medical_segment.result import Result
 
-# All that a segmentation needs of its source: identifiers of images, and geometry. Nothing about a person.
+# All that a segmentation needs of its source: identifiers of images, and geometry. Nothing about a
+# person.
 KEPT = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness",
@@ -31,29 +33,43 @@ MAKER = "Vitrail"
 def require() -> None:
     """MissingError where the library is not installed."""
     if importlib.util.find_spec("highdicom") is None:
-        raise MissingError("highdicom", "DICOM-SEG needs this library", "install vitrail-medical-segment[dicom-seg]")
+        raise MissingError(
+            "highdicom",
+            "DICOM-SEG needs this library",
+            "install vitrail-medical-segment[dicom-seg]",
+        )
 
 
 def write(result: "Result", path: Path) -> None:
     """Writes one binary segment a structure; overlapping regions stay whole.
 
-    Empty structures are left out, as the standard wants. Raises InputError where nothing was found and where the
-    series lacks its identifiers.
+    Empty structures are left out, as the standard wants. Raises InputError where nothing was found
+    and where the series lacks its identifiers.
     """
     from highdicom import UID
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
     sources = [_source(file) for file in result.volume.files]
-    masks = {s.name: _mask(result, number) for number, s in enumerate(result.structures) if s.voxels}
+    masks = {
+        s.name: _mask(result, number) for number, s in enumerate(result.structures) if s.voxels
+    }
     if not masks:
-        raise InputError(result.source, "holds none of the structures, and a DICOM-SEG cannot be empty", "see labels")
-    frames = np.stack([mask.transpose(2, 1, 0) for mask in masks.values()], axis=-1)  # slices, rows, columns, segments
+        raise InputError(
+            result.source,
+            "holds none of the structures, and a DICOM-SEG cannot be empty",
+            "see labels",
+        )
+    frames = np.stack(
+        [mask.transpose(2, 1, 0) for mask in masks.values()], axis=-1
+    )  # slices, rows, columns, segments
     with warnings.catch_warnings(action="ignore"):
         found = Segmentation(
             source_images=sources,
             pixel_array=frames,
             segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=[_description(number, name) for number, name in enumerate(masks, start=1)],
+            segment_descriptions=[
+                _description(number, name) for number, name in enumerate(masks, start=1)
+            ],
             series_instance_uid=UID(),
             series_number=1000,
             sop_instance_uid=UID(),
@@ -70,7 +86,11 @@ def write(result: "Result", path: Path) -> None:
 def _source(file: Path) -> pydicom.Dataset:
     source = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=KEPT)
     if not all(source.get(name) for name in NEEDED):
-        raise InputError(file, "lacks the identifiers that a DICOM-SEG refers to", "take the series from its archive")
+        raise InputError(
+            file,
+            "lacks the identifiers that a DICOM-SEG refers to",
+            "take the series from its archive",
+        )
     for name in EMPTY:
         setattr(source, name, "")
     return source

@@ -1,4 +1,5 @@
-"""A result as people look at it: 8-bit greys, axes towards right, front and top, one colour a label."""
+"""A result as people look at it: 8-bit greys, axes towards right, front and top, one colour a
+label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ SAMPLE = 1_000_000  # voxels that the greys are judged by
 
 @dataclass(frozen=True)
 class Shown:
-    """``image`` uint8 (X, Y, Z, 1 or 3) and ``labels`` uint8 (X, Y, Z): 0, or the place in ``names`` from 1.
+    """``image`` uint8 (X, Y, Z, 1 or 3) and ``labels`` uint8 (X, Y, Z): 0, or the place in
+    ``names`` from 1.
 
-    A scan's axes run to the patient's right, front and top; a picture's are columns, rows from the top, pages.
-    ``spacing`` is a voxel's size along them.
+    A scan's axes run to the patient's right, front and top; a picture's are columns, rows from the
+    top, pages. ``spacing`` is a voxel's size along them.
     """
 
     image: np.ndarray
@@ -40,12 +42,16 @@ def shown(result: Result) -> Shown:
         data = data if len(data) == 3 else data[:1]
         image = _to_bytes(np.moveaxis(data, 0, -1))
         image, labels = (image[None], labels[None]) if labels.ndim == 2 else (image, labels)
-        return Shown(image.transpose(2, 1, 0, 3), labels.transpose(2, 1, 0), (1.0, 1.0, 1.0), names, True)
+        return Shown(
+            image.transpose(2, 1, 0, 3), labels.transpose(2, 1, 0), (1.0, 1.0, 1.0), names, True
+        )
     image = data[0]
     if image.ndim == 2:
         image, labels = image[..., None], labels[..., None]
     turn = ornt_transform(io_orientation(result.volume.affine), axcodes2ornt("RAS"))
-    image, labels = (np.ascontiguousarray(nibabel.apply_orientation(part, turn)) for part in (image, labels))
+    image, labels = (
+        np.ascontiguousarray(nibabel.apply_orientation(part, turn)) for part in (image, labels)
+    )
     spacing = np.linalg.norm(result.volume.affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
     return Shown(_to_bytes(image[..., None]), labels, tuple(map(float, spacing)), names, False)
 
@@ -75,14 +81,18 @@ def _to_bytes(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8 and image.shape[-1] == 3:
         return image
     values = image.ravel()
-    low, high = np.percentile(values[:: max(1, values.size // SAMPLE)].astype(np.float32), PERCENTILES)
+    low, high = np.percentile(
+        values[:: max(1, values.size // SAMPLE)].astype(np.float32), PERCENTILES
+    )
     if high <= low:
         low, high = float(values.min()), float(values.max())
     scale = 255 / (high - low) if high > low else 0.0
     return ((np.clip(image.astype(np.float32), low, high) - low) * scale).round().astype(np.uint8)
 
 
-def blend(image: np.ndarray, labels: np.ndarray, palette: Sequence[tuple[int, int, int]], opacity: float) -> np.ndarray:
+def blend(
+    image: np.ndarray, labels: np.ndarray, palette: Sequence[tuple[int, int, int]], opacity: float
+) -> np.ndarray:
     """uint8 (…, 3) from greys or colours (…, 1 or 3) and labels (…) 0, 1, …"""
     base = np.broadcast_to(image, (*image.shape[:-1], 3)).astype(np.float32)
     table = np.array([(0, 0, 0), *palette], np.float32)

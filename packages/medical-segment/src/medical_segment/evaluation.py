@@ -30,11 +30,12 @@ class Measured:
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """Means and single cases of the recipe's network, the bundled one unless weights are named, on the test cases.
+    """Means and single cases of the recipe's network, the bundled one unless weights are named, on
+    the test cases.
 
-    Scans: Dice with its 95 % bootstrap interval over cases, HD95 and NSD (undefined values are left out and counted).
-    Pictures of cells: Dice of the foreground, and F1 of counted cells at IoU 0.5 to 0.9. Networks that the recipe names
-    under ``beside`` stand beside it.
+    Scans: Dice with its 95 % bootstrap interval over cases, HD95 and NSD (undefined values are left
+    out and counted). Pictures of cells: Dice of the foreground, and F1 of counted cells at IoU 0.5
+    to 0.9. Networks that the recipe names under ``beside`` stand beside it.
     """
     collection = collection_of(recipe.data)
     if recipe.data.split is None:
@@ -48,7 +49,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     return [_means(measured, len(test)), _cases(f"{names[0]}, case by case", first)]
 
 
-def _measure(name: str, recipe: Recipe, collection: Collection, cases: Sequence[Case]) -> list[Measured]:
+def _measure(
+    name: str, recipe: Recipe, collection: Collection, cases: Sequence[Case]
+) -> list[Measured]:
     network = load_network(name)
     job = SegmentationPipeline(
         [network],
@@ -78,12 +81,20 @@ def _structures(
         predicted = {name: result.labels == number for number, name in numbered}
     rows = []
     for name, mask in masks.items():
-        score = overlap(predicted[name].astype(bool), mask, result.volume.spacing, recipe.tolerance, recipe.surface)
+        score = overlap(
+            predicted[name].astype(bool),
+            mask,
+            result.volume.spacing,
+            recipe.tolerance,
+            recipe.surface,
+        )
         rows.append(Measured(case.name, name, vars(score)))
     return rows
 
 
-def _cells(case: Case, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe) -> list[Measured]:
+def _cells(
+    case: Case, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe
+) -> list[Measured]:
     """The foreground's Dice, and F1 at each threshold."""
     counts = count_cells(result.instances, truth, THRESHOLDS)
     values = {"dice": dice(result.instances > 0, truth > 0)}
@@ -99,7 +110,9 @@ def _means(measured: dict[str, list[Measured]], cases: int) -> Table:
     for network, found in measured.items():
         labels = list(dict.fromkeys(item.label for item in found))
         for label in labels:
-            rows.append(_mean_row(network, label, [item for item in found if item.label == label], names))
+            rows.append(
+                _mean_row(network, label, [item for item in found if item.label == label], names)
+            )
         if len(labels) > 1:
             rows.append(_mean_row(network, "mean", found, names))
     columns = ("network", "label", "dice", "from", "to", *names[1:], "undefined")
@@ -108,7 +121,10 @@ def _means(measured: dict[str, list[Measured]], cases: int) -> Table:
 
 def _mean_row(network: str, label: str, found: Sequence[Measured], names: Sequence[str]) -> tuple:
     values = np.array([[item.values[name] for name in names] for item in found])
-    by_case = [np.mean([i.values["dice"] for i in found if i.case == case]) for case in {i.case for i in found}]
+    by_case = [
+        np.mean([i.values["dice"] for i in found if i.case == case])
+        for case in {i.case for i in found}
+    ]
     low, high = bootstrap_interval(np.mean, np.array(sorted(by_case)))
     means = [_mean(column) for column in values.T]
     return network, label, means[0], low, high, *means[1:], int(np.isnan(values).any(1).sum())

@@ -1,4 +1,5 @@
-"""From the network's grid back to the file's: the inverse of ``preprocess.place``, and the label map made there."""
+"""From the network's grid back to the file's: the inverse of ``preprocess.place``, and the label
+map made there."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +14,8 @@ THRESHOLD = 0.5
 
 
 def back(values: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan) -> Tensor:
-    """(C, spatial…) on the network's grid -> (C, *shape) on the stored one: resampled linearly, turned exactly."""
+    """(C, spatial…) on the network's grid -> (C, *shape) on the stored one: resampled linearly,
+    turned exactly."""
     axes = turns(affine, plan)
     order = [int(axis) for axis in axes[:, 0]]
     turned = [0] * len(order)
@@ -23,8 +25,11 @@ def back(values: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan) -
     return values.flip([stored + 1 for stored, direction in enumerate(axes[:, 1]) if direction < 0])
 
 
-def channels_back(probabilities: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan) -> Iterator[Tensor]:
-    """Each channel (spatial…) on the stored grid, one after the other: few are in memory at once."""
+def channels_back(
+    probabilities: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan
+) -> Iterator[Tensor]:
+    """Each channel (spatial…) on the stored grid, one after the other: few are in memory at
+    once."""
     for channel in probabilities:
         yield back(channel[None], shape, affine, plan)[0]
 
@@ -42,8 +47,11 @@ def most_likely(channels: Iterator[Tensor]) -> np.ndarray:
     return winner.numpy()
 
 
-def label_map(probabilities: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan) -> np.ndarray:
-    """The plan's numbers on the stored grid (*shape), from probabilities (K, spatial…) on the network's."""
+def label_map(
+    probabilities: Tensor, shape: Sequence[int], affine: np.ndarray, plan: Plan
+) -> np.ndarray:
+    """The plan's numbers on the stored grid (*shape), from probabilities (K, spatial…) on the
+    network's."""
     channels = channels_back(probabilities, shape, affine, plan)
     if plan.activation == "sigmoid":
         return paint(np.stack([(channel >= THRESHOLD).numpy() for channel in channels]), plan)
@@ -56,7 +64,8 @@ def numbered(winners: np.ndarray, plan: Plan) -> np.ndarray:
 
 
 def paint(masks: np.ndarray, plan: Plan) -> np.ndarray:
-    """The label map of overlapping regions (K, spatial…): later ones of ``plan.order`` over earlier."""
+    """The label map of overlapping regions (K, spatial…): later ones of ``plan.order`` over
+    earlier."""
     labels = np.zeros(masks.shape[1:], label_type(plan))
     for channel in plan.order:
         labels[masks[channel]] = plan.values[channel]

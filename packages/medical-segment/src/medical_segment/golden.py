@@ -26,7 +26,9 @@ CELL_FACTOR = 10
 CHUNK = 16  # short, so that the goldens' few tokens make several
 
 
-def check_pack(stem: str, folder: Path, spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterator[Comparison]:
+def check_pack(
+    stem: str, folder: Path, spec: Mapping, tensors: Mapping[str, Tensor]
+) -> Iterator[Comparison]:
     """The comparisons of one description, by its file's name."""
     kind = next((name for name in CHECKS if stem.startswith(name)), None)
     if kind is None:
@@ -36,7 +38,8 @@ def check_pack(stem: str, folder: Path, spec: Mapping, tensors: Mapping[str, Ten
 
 
 def hashed(tensor_index: int, count: int, seed: int) -> np.ndarray:
-    """The packs' numbers in -1..1: a hash of the tensor's index, the element's index and the seed, in float64."""
+    """The packs' numbers in -1..1: a hash of the tensor's index, the element's index and the seed,
+    in float64."""
     mask = 0xFFFFFFFF
     start = ((tensor_index + 1) * 2246822519 + seed * 3266489917) & mask
     out = np.empty(count)
@@ -57,7 +60,9 @@ def fill(module: nn.Module, seed: int) -> None:
     for index, key in enumerate(sorted(state)):
         value = state[key]
         u = hashed(index, value.numel(), seed)
-        value.copy_(torch.from_numpy(_scaled(key, value, u).astype(np.float32).reshape(value.shape)))
+        value.copy_(
+            torch.from_numpy(_scaled(key, value, u).astype(np.float32).reshape(value.shape))
+        )
 
 
 def _scaled(key: str, value: Tensor, u: np.ndarray) -> np.ndarray:
@@ -82,14 +87,18 @@ def _check_manifest(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[C
             (key, tuple(shape)) for key, shape in variant["state_dict"].items()
         }
         yield Comparison(f"{name}, keys and shapes", len(different), 0)
-        yield same(f"{name}, parameters", sum(p.numel() for p in model.parameters()), variant["params"])
+        yield same(
+            f"{name}, parameters", sum(p.numel() for p in model.parameters()), variant["params"]
+        )
         if "official_key_count" in variant:
             full = official.with_copies(own)
             yield same(f"{name}, official keys", len(full), variant["official_key_count"])
             yield same(f"{name}, keys without copies", official.convert(full).keys(), own.keys())
 
 
-def _check_segformer(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
+def _check_segformer(
+    spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
+) -> Iterator[Comparison]:
     """Logits, the stages' maps and sliding windows, with both attention scales."""
     from monai.inferers import sliding_window_inference
 
@@ -97,11 +106,15 @@ def _check_segformer(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path)
     for scale in SCALES:
         model = official.build(spec["config"], scale).eval()
         load_into(model, official.convert(_weights(tensors)), subject="golden")
-        for name in (key.removeprefix("input.") for key in tensors if key.startswith("input.image")):
+        for name in (
+            key.removeprefix("input.") for key in tensors if key.startswith("input.image")
+        ):
             suffix, prefix = name.removeprefix("image"), f"{name}_" if name != "image" else ""
             image = tensors[f"input.{name}"]
             logits = model(image)
-            yield compare(f"{name}, {scale}", logits, tensors[f"output.logits{suffix}_{scale}"], *tolerance)
+            yield compare(
+                f"{name}, {scale}", logits, tensors[f"output.logits{suffix}_{scale}"], *tolerance
+            )
             for number, map_ in enumerate(model.segformer_encoder(image), start=1):
                 for key in (f"mid.{prefix}c{number}_{scale}", f"mid.{prefix}c{number}"):
                     if key in tensors and (key.endswith(scale) or scale == SCALES[0]):
@@ -109,14 +122,22 @@ def _check_segformer(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path)
         for mode in ("constant", "gaussian"):
             if scale == SCALES[0] and f"output.sliding_{mode}" in tensors:
                 volume = tensors["input.volume"]
-                found = sliding_window_inference(volume, (32,) * 3, 2, model, overlap=0.5, mode=mode)
+                found = sliding_window_inference(
+                    volume, (32,) * 3, 2, model, overlap=0.5, mode=mode
+                )
                 yield compare(
-                    f"sliding {mode}", found[:, :, ::2, ::2, ::2], tensors[f"output.sliding_{mode}"], *tolerance
+                    f"sliding {mode}",
+                    found[:, :, ::2, ::2, ::2],
+                    tensors[f"output.sliding_{mode}"],
+                    *tolerance,
                 )
 
 
-def _check_xlstm(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
-    """Logits of every decoder stage and the maps of the encoder, from a state dict with all copies in it."""
+def _check_xlstm(
+    spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
+) -> Iterator[Comparison]:
+    """Logits of every decoder stage and the maps of the encoder, from a state dict with all copies
+    in it."""
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
     model = official.build(spec["config"]).eval()
     state = official.with_copies(_weights(tensors))
@@ -147,14 +168,22 @@ def _check_vil(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> It
             values[f"output.{name}_{direction}"] = block(tensors[f"input.{name}"])
         layer = ViLBlock(sizes["dim"])
         load_into(layer, _weights(tensors, f"weight.{name}."), subject="golden")
-        values |= {f"mid.{name}_fwd_{key}": value for key, value in _inside(layer, tensors[f"input.{name}"]).items()}
-        yield from _compare_all(values, {key: tensors[key] for key in tensors if f".{name}_" in key}, *tolerance)
+        values |= {
+            f"mid.{name}_fwd_{key}": value
+            for key, value in _inside(layer, tensors[f"input.{name}"]).items()
+        }
+        yield from _compare_all(
+            values, {key: tensors[key] for key in tensors if f".{name}_" in key}, *tolerance
+        )
     for name, facts in spec["cell"].items():
         q, k, v, i, f = (tensors[f"input.cell_{name}_{part}"] for part in "qkvif")
         inputs = (q, k, v, i[..., 0], f[..., 0])
         expected = tensors[f"output.cell_{name}_float64"]
         allowed = max(FLOOR, CELL_FACTOR * facts["float32_vs_float64_max_abs"])
-        for form, call in (("parallel", parallel), ("chunkwise", lambda *parts: chunkwise(*parts, chunk=CHUNK))):
+        for form, call in (
+            ("parallel", parallel),
+            ("chunkwise", lambda *parts: chunkwise(*parts, chunk=CHUNK)),
+        ):
             exact = call(*(part.double() for part in inputs))
             yield compare(f"cell {name}, {form}, float64", exact, expected, 1e-9, 1e-9)
             yield compare(f"cell {name}, {form}, float32", call(*inputs), expected, 0, allowed)
@@ -169,7 +198,9 @@ def _inside(block: ViLBlock, x: Tensor) -> dict[str, Tensor]:
     return {"q": q, "k": k, "v": v, "h": layer.mlstm_cell(q, k, v)}
 
 
-def _check_formula(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
+def _check_formula(
+    spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
+) -> Iterator[Comparison]:
     """Full-size networks with weights from a formula, on inputs from the same formula."""
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
     configs = read_pack(folder / "manifest.json")[0]["configs"]
@@ -184,7 +215,9 @@ def _check_formula(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -
         strided = logits[(..., *(slice(None, None, step) for step in steps))]
         key = f"output.logits_{scale}_{name.partition('_')[0]}" if scale else f"output.{name}"
         yield compare(name, strided, tensors[key], *tolerance)
-        yield Comparison(f"{name}, mean", abs(logits.mean().item() - case["stats"]["mean"]), tolerance[1])
+        yield Comparison(
+            f"{name}, mean", abs(logits.mean().item() - case["stats"]["mean"]), tolerance[1]
+        )
 
 
 def _formula_input(description: str, seed: int) -> Tensor:
@@ -196,7 +229,9 @@ def _formula_input(description: str, seed: int) -> Tensor:
     return torch.from_numpy(values.astype(np.float32).reshape(shape))
 
 
-def _check_preprocessing(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
+def _check_preprocessing(
+    spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
+) -> Iterator[Comparison]:
     """The official BraTS preparation on volumes that a rule makes, in two orientations."""
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
     plan = official.BRATS
@@ -206,14 +241,18 @@ def _check_preprocessing(spec: Mapping, tensors: Mapping[str, Tensor], folder: P
         image = official.crop_brats(prepare(volume, affine, plan))
         for number in range(4):
             key = f"{name}_modality{number}"
-            yield compare(key, image[number : number + 1, ::8, ::8, ::8], tensors[f"output.{key}"], *tolerance)
+            yield compare(
+                key, image[number : number + 1, ::8, ::8, ::8], tensors[f"output.{key}"], *tolerance
+            )
             total = image[number].double().sum().item()
             yield Comparison(f"{key}, sum", abs(total / spec["full"][key]["sum"] - 1), tolerance[0])
         label = official.brats_regions(_label(spec["seed"]), affine, "decathlon")
         expected = tensors[f"output.{name}_label"]
         yield compare(f"{name}_label", label[:, ::4, ::4, ::4].to(expected.dtype), expected, 0, 0)
         counts = label.flatten(1).sum(1).tolist()
-        yield same(f"{name}_label, voxels", counts, spec["full"][f"{name}_label"]["voxels_TC_WT_ET"])
+        yield same(
+            f"{name}_label, voxels", counts, spec["full"][f"{name}_label"]["voxels_TC_WT_ET"]
+        )
 
 
 def _modality(m: int, seed: int) -> np.ndarray:
@@ -226,13 +265,18 @@ def _modality(m: int, seed: int) -> np.ndarray:
 def _label(seed: int) -> np.ndarray:
     i, j, k = np.ogrid[:240, :240, :155]
     label = np.zeros((240, 240, 155), np.uint8)
-    for number, (a, b, c), radius in ((1, (110, 130, 80), 35), (2, (112, 128, 82), 22), (3, (114, 126, 84), 13)):
+    for number, (a, b, c), radius in (
+        (1, (110, 130, 80), 35),
+        (2, (112, 128, 82), 22),
+        (3, (114, 126, 84), 13),
+    ):
         label[(i - a - seed) ** 2 + (j - b) ** 2 + (k - c) ** 2 < radius**2] = number
     return label
 
 
 def _check_metrics(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
-    """Overlap and surfaces of real labels against shifted ones, in both ways of counting surfaces."""
+    """Overlap and surfaces of real labels against shifted ones, in both ways of counting
+    surfaces."""
     from medical_segment.data import read_label
     from medical_segment.reading import read_case
     from medical_segment.scores import overlap
@@ -246,9 +290,17 @@ def _check_metrics(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Co
             for surface, name in (("voxels", "monai"), ("elements", "surface_distance")):
                 found = overlap(moved == number, truth == number, case["spacing"], surface=surface)
                 where = f"{case['file']}, shift {case['shift']}, spacing {case['spacing']}, {number}, {name}"
-                yield Comparison(f"{where}, dice", abs(found.dice - expected["dice"]), MEASURE_TOLERANCE)
-                yield Comparison(f"{where}, hd95", abs(found.hd95 - expected[f"hd95_{name}"]), MEASURE_TOLERANCE)
-                yield Comparison(f"{where}, nsd", abs(found.nsd - expected[f"nsd_{name}_tol1"]), MEASURE_TOLERANCE)
+                yield Comparison(
+                    f"{where}, dice", abs(found.dice - expected["dice"]), MEASURE_TOLERANCE
+                )
+                yield Comparison(
+                    f"{where}, hd95", abs(found.hd95 - expected[f"hd95_{name}"]), MEASURE_TOLERANCE
+                )
+                yield Comparison(
+                    f"{where}, nsd",
+                    abs(found.nsd - expected[f"nsd_{name}_tol1"]),
+                    MEASURE_TOLERANCE,
+                )
 
 
 def _check_cells(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
@@ -268,25 +320,38 @@ def _check_cells(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comp
         where = f"{case['image']}, roll {case['roll']}"
         sizes = [len(np.unique(inside(part))) - 1 for part in (truth, predicted)]
         yield same(f"{where}, objects", sizes, [case["true"], case["pred"]])
-        yield same(f"{where}, pairs", [count.tp, count.fp, count.fn], [case[key] for key in ("tp", "fp", "fn")])
+        yield same(
+            f"{where}, pairs",
+            [count.tp, count.fp, count.fn],
+            [case[key] for key in ("tp", "fp", "fn")],
+        )
         for name in ("precision", "recall", "f1"):
             yield Comparison(f"{where}, {name}", abs(getattr(count, name) - case[name]), PIXEL_ATOL)
-        yield Comparison(f"{where}, dice", abs(dice(foreground, truth > 0) - case["dice"]), PIXEL_ATOL)
+        yield Comparison(
+            f"{where}, dice", abs(dice(foreground, truth > 0) - case["dice"]), PIXEL_ATOL
+        )
 
 
 def _data(part: str) -> Path:
-    """Where the real labels lie that the goldens were measured on; InputError where they are not."""
+    """Where the real labels lie that the goldens were measured on; InputError where they are
+    not."""
     folder = Path(os.path.expanduser(data_folder())) / "medical" / part
     if not folder.is_dir():
-        raise InputError(folder, "is not there, and its goldens need it", "name the data folder in VITRAIL_DATA")
+        raise InputError(
+            folder, "is not there, and its goldens need it", "name the data folder in VITRAIL_DATA"
+        )
     return folder
 
 
 def _weights(tensors: Mapping[str, Tensor], prefix: str = "weight.") -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
 
 
-def _compare_all(values: Mapping, tensors: Mapping, rtol: float, atol: float) -> Iterator[Comparison]:
+def _compare_all(
+    values: Mapping, tensors: Mapping, rtol: float, atol: float
+) -> Iterator[Comparison]:
     """Every intermediate value and output that the golden keeps; one that we do not have fails."""
     for key, expected in tensors.items():
         if not key.startswith(("mid.", "output.")):

@@ -11,7 +11,8 @@ MAX_OBJECTS = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: its number in the instance map, page, area in pixels, centre (row, column) and mean intensity."""
+    """One object: its number in the instance map, page, area in pixels, centre (row, column) and
+    mean intensity."""
 
     number: int
     page: int
@@ -22,10 +23,12 @@ class Thing:
 
 
 def separate(labels: np.ndarray, min_area: int = 1) -> np.ndarray:
-    """Label map (rows, columns) of background 0, interior 1 and boundary 2 -> int32 instances 1, 2, … and 0.
+    """Label map (rows, columns) of background 0, interior 1 and boundary 2 -> int32 instances 1, 2,
+    … and 0.
 
-    Each connected interior is one object (touching by an edge); it then grows into the boundary around it, as far as
-    that is connected to it. A boundary without an interior is no object, nor is one of fewer than ``min_area`` pixels.
+    Each connected interior is one object (touching by an edge); it then grows into the boundary
+    around it, as far as that is connected to it. A boundary without an interior is no object, nor
+    is one of fewer than ``min_area`` pixels.
     """
     from skimage.segmentation import watershed
 
@@ -43,7 +46,8 @@ def separate(labels: np.ndarray, min_area: int = 1) -> np.ndarray:
 
 
 def measure(instances: np.ndarray, image: np.ndarray, page: int = 0) -> list[Thing]:
-    """Each object of (rows, columns), in the order of their numbers; ``image`` (C, rows, columns) as it was read."""
+    """Each object of (rows, columns), in the order of their numbers; ``image`` (C, rows, columns)
+    as it was read."""
     numbers = np.unique(instances)
     numbers = numbers[numbers > 0]
     if not len(numbers):

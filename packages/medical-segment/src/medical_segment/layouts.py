@@ -1,4 +1,5 @@
-"""Labelled cases on disk: nnU-Net's and the Medical Segmentation Decathlon's layouts, and pictures with instances."""
+"""Labelled cases on disk: nnU-Net's and the Medical Segmentation Decathlon's layouts, and pictures
+with instances."""
 
 import json
 import os
@@ -31,9 +32,9 @@ class Case:
 class Collection:
     """Cases that one network can be trained on.
 
-    ``labels`` are the classes' names in the order of their numbers. With ``regions`` the network gives overlapping
-    regions instead: for each name the numbers in the label map that it covers; ``values`` and ``order`` are then as in
-    ``Plan``. ``instances``: the label maps number objects.
+    ``labels`` are the classes' names in the order of their numbers. With ``regions`` the network
+    gives overlapping regions instead: for each name the numbers in the label map that it covers;
+    ``values`` and ``order`` are then as in ``Plan``. ``instances``: the label maps number objects.
     """
 
     cases: tuple[Case, ...]
@@ -47,28 +48,40 @@ class Collection:
 
 
 def read_collection(folder: Path) -> Collection:
-    """The labelled cases in ``folder``, by name in natural order; InputError where it is no layout that we know."""
+    """The labelled cases in ``folder``, by name in natural order; InputError where it is no layout
+    that we know."""
     description = folder / "dataset.json"
     if description.is_file():
         content = _read_json(description)
         try:
-            return _nnunet(folder, content) if "channel_names" in content else _decathlon(folder, content)
+            return (
+                _nnunet(folder, content)
+                if "channel_names" in content
+                else _decathlon(folder, content)
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(description, f"is no description of a data set ({error})", LAYOUT) from error
+            raise InputError(
+                description, f"is no description of a data set ({error})", LAYOUT
+            ) from error
     if (folder / "images").is_dir() and (folder / "instances").is_dir():
         return _pictures(folder)
     raise InputError(folder, "holds no labelled cases", LAYOUT)
 
 
 def split(cases: Sequence[Case], file: Path) -> tuple[list[Case], list[Case]]:
-    """Training and test cases by a JSON file with the lists ``train`` and ``test``: names, with or without a suffix."""
+    """Training and test cases by a JSON file with the lists ``train`` and ``test``: names, with or
+    without a suffix."""
     lists = _read_json(file)
     try:
         names = [{_stem(str(name)) for name in lists[part]} for part in ("train", "test")]
     except (KeyError, TypeError) as error:
-        raise InputError(file, f"has no list {error}", "name the cases under train and test") from error
+        raise InputError(
+            file, f"has no list {error}", "name the cases under train and test"
+        ) from error
     if both := sorted(names[0] & names[1]):
-        raise InputError(file, f"{both[0]} is both for training and for the test", "name each case once")
+        raise InputError(
+            file, f"{both[0]} is both for training and for the test", "name each case once"
+        )
     known = {case.name for case in cases}
     if unknown := sorted((names[0] | names[1]) - known):
         raise InputError(file, f"names {unknown[0]}, which is not there", "list the folder's cases")
@@ -77,25 +90,36 @@ def split(cases: Sequence[Case], file: Path) -> tuple[list[Case], list[Case]]:
 
 
 def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
-    """``imagesTr/NAME_0000.nii.gz`` a channel, ``labelsTr/NAME.nii.gz`` (nnU-Net v2's raw layout)."""
+    """``imagesTr/NAME_0000.nii.gz`` a channel, ``labelsTr/NAME.nii.gz`` (nnU-Net v2's raw
+    layout)."""
     ending = content["file_ending"]
-    channels = tuple(content["channel_names"][key] for key in sorted(content["channel_names"], key=int))
+    channels = tuple(
+        content["channel_names"][key] for key in sorted(content["channel_names"], key=int)
+    )
     labels = natural_sorted((folder / "labelsTr").glob(f"*{ending}"))
     cases = []
     for label in labels:
         name = label.name.removesuffix(ending)
-        found = [folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(len(channels))]
+        found = [
+            folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(len(channels))
+        ]
         pictures_in_colour = len(channels) == 3 and not found[1].exists()
         cases.append(Case(name, tuple(found[:1] if pictures_in_colour else found), label))
     dims = 2 if ending.lower() in PICTURE_SUFFIXES else 3
     names, regions, values, order = class_names(content)
-    return _collection(folder, cases, channels, names, dims, regions=regions, values=values, order=order)
+    return _collection(
+        folder, cases, channels, names, dims, regions=regions, values=values, order=order
+    )
 
 
 def class_names(content: Mapping[str, Any]) -> tuple:
-    """From nnU-Net's dataset.json: names of classes by number, None, (), (); or, if one covers several numbers, names
-    of regions, the numbers of each, their values and the order of painting."""
-    numbers = {name: tuple(value) if isinstance(value, list) else (value,) for name, value in content["labels"].items()}
+    """From nnU-Net's dataset.json: names of classes by number, None, (), (); or, if one covers
+    several numbers, names of regions, the numbers of each, their values and the order of
+    painting."""
+    numbers = {
+        name: tuple(value) if isinstance(value, list) else (value,)
+        for name, value in content["labels"].items()
+    }
     numbers.pop("ignore", None)
     if all(len(value) == 1 for value in numbers.values()):
         names = tuple(sorted(numbers, key=lambda name: numbers[name]))
@@ -103,7 +127,9 @@ def class_names(content: Mapping[str, Any]) -> tuple:
             raise ValueError("labels must be numbered 0, 1, 2, …")
         return names, None, (), ()
     regions = {name: value for name, value in numbers.items() if value != (0,)}
-    painted = tuple(int(value) for value in content["regions_class_order"])  # channel by channel, later over earlier
+    painted = tuple(
+        int(value) for value in content["regions_class_order"]
+    )  # channel by channel, later over earlier
     return tuple(regions), regions, painted, tuple(range(len(regions)))
 
 
@@ -112,7 +138,10 @@ def _decathlon(folder: Path, content: Mapping[str, Any]) -> Collection:
     channels = tuple(content["modality"][key] for key in sorted(content["modality"], key=int))
     names = tuple(content["labels"][key] for key in sorted(content["labels"], key=int))
     pairs = [*content["training"], *content.get("testing_labelled", [])]
-    cases = [Case(_stem(pair["label"]), (folder / pair["image"],), folder / pair["label"]) for pair in pairs]
+    cases = [
+        Case(_stem(pair["label"]), (folder / pair["image"],), folder / pair["label"])
+        for pair in pairs
+    ]
     # Label maps that stand in no list, such as those of a public test part, are cases too.
     listed = {case.name for case in cases}
     for parent in sorted({Path(pair["label"]).parent for pair in pairs}):
@@ -125,7 +154,11 @@ def _decathlon(folder: Path, content: Mapping[str, Any]) -> Collection:
 
 def _pictures(folder: Path) -> Collection:
     """``images/NAME.png`` and ``instances/NAME.png``, whose numbers tell objects apart."""
-    images = [path for path in natural_sorted((folder / "images").iterdir()) if path.suffix in PICTURE_SUFFIXES]
+    images = [
+        path
+        for path in natural_sorted((folder / "images").iterdir())
+        if path.suffix in PICTURE_SUFFIXES
+    ]
     cases = []
     for image in images:
         found = [folder / "instances" / f"{image.stem}{suffix}" for suffix in PICTURE_SUFFIXES]
@@ -134,14 +167,20 @@ def _pictures(folder: Path) -> Collection:
     return _collection(folder, cases, COLOURS, CELLS, 2, instances=True)
 
 
-def _collection(folder: Path, cases: Sequence[Case], channels, labels, dims, **more: Any) -> Collection:
+def _collection(
+    folder: Path, cases: Sequence[Case], channels, labels, dims, **more: Any
+) -> Collection:
     if not cases:
         raise InputError(folder, "holds no labelled case", LAYOUT)
     for case in cases:
         for path in (*case.images, case.label):
-            plain = Path(os.path.normpath(path))  # links are followed: folders of links are a usual way to save space
+            plain = Path(
+                os.path.normpath(path)
+            )  # links are followed: folders of links are a usual way to save space
             if not plain.is_relative_to(os.path.normpath(folder)):
-                raise InputError(folder, f"{case.name} leads out of the folder", "list files inside it")
+                raise InputError(
+                    folder, f"{case.name} leads out of the folder", "list files inside it"
+                )
             if not path.is_file():
                 raise InputError(path, "is missing", f"{case.name} needs it")
     return Collection(tuple(cases), channels, labels, dims, **more)

@@ -1,4 +1,5 @@
-"""One picture of a result: slices in three planes through what was found, or the picture beside its objects."""
+"""One picture of a result: slices in three planes through what was found, or the picture beside its
+objects."""
 
 from pathlib import Path
 
@@ -46,11 +47,15 @@ def _slices(labels: np.ndarray, axis: int) -> list[int]:
 
 def _tile(view: Shown, axis: int, number: int, palette: list) -> Image.Image:
     across, up = [n for n in range(3) if n != axis]
-    colour = blend(np.take(view.image, number, axis), np.take(view.labels, number, axis), palette, OPACITY)
+    colour = blend(
+        np.take(view.image, number, axis), np.take(view.labels, number, axis), palette, OPACITY
+    )
     picture = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 0, 2)[::-1, ::-1]))
     width, height = picture.width * view.spacing[across], picture.height * view.spacing[up]
     scale = TILE / max(width, height)
-    return picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
+    return picture.resize(
+        (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
+    )
 
 
 def _picture_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
@@ -81,7 +86,9 @@ def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Im
     widths = [sum(picture.width + GAP for picture in row) + GAP for row in rows]
     width = max(*widths, 640)
     lines = _lines(legend, width, font)
-    sheet = Image.new("RGB", (width, sum(heights) + GAP * (len(rows) + 1) + 24 * (len(lines) + 1) + GAP), PAPER)
+    sheet = Image.new(
+        "RGB", (width, sum(heights) + GAP * (len(rows) + 1) + 24 * (len(lines) + 1) + GAP), PAPER
+    )
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         left = GAP
@@ -101,7 +108,9 @@ def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Im
     return sheet
 
 
-def _lines(legend: list[tuple[tuple, str]], width: int, font: ImageFont.ImageFont) -> list[list[tuple[tuple, str]]]:
+def _lines(
+    legend: list[tuple[tuple, str]], width: int, font: ImageFont.ImageFont
+) -> list[list[tuple[tuple, str]]]:
     """The legend broken into lines that fit."""
     lines, left = [[]], GAP
     for colour, text in legend:

@@ -18,12 +18,14 @@ BUNDLED = ("hippocampus", "hippocampus-xlstm", "nuclei")
 
 @dataclass(frozen=True)
 class SegmentationNetwork(Network):
-    """``module`` takes windows (B, C, *plan.patch) and gives logits (B, len(plan.labels), *plan.patch)."""
+    """``module`` takes windows (B, C, *plan.patch) and gives logits (B, len(plan.labels),
+    *plan.patch)."""
 
     plan: Plan
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(B, K, spatial…) in 0..1: each voxel's sum to 1 (softmax), or each label by itself (sigmoid)."""
+        """(B, K, spatial…) in 0..1: each voxel's sum to 1 (softmax), or each label by itself
+        (sigmoid)."""
         return logits.sigmoid() if self.plan.activation == "sigmoid" else logits.softmax(dim=1)
 
 
@@ -33,7 +35,8 @@ def load_networks(weights: Sequence[str] = ()) -> list[SegmentationNetwork]:
 
 
 def load_network(name: str) -> SegmentationNetwork:
-    """One weight file by its catalogued name or its path: ours, or an official one of either system."""
+    """One weight file by its catalogued name or its path: ours, or an official one of either
+    system."""
     weights = resolve(system, name)
     architecture, config, plan, state = checkpoint.read(weights.path)
     with torch.device("meta"):

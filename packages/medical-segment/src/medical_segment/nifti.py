@@ -1,4 +1,5 @@
-"""NIfTI files, read within limits and written back on the same grid, with nothing of the patient."""
+"""NIfTI files, read within limits and written back on the same grid, with nothing of the
+patient."""
 
 import gzip
 import zlib
@@ -18,21 +19,26 @@ from vitrail.sources import require_file
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 ZOOMS = (1e-4, 1e4)  # mm a voxel that a scan can have
-BOMB_BYTES, BOMB_RATIO = 1 << 25, 400  # a scan of more bytes never shrinks to less than a four-hundredth
+BOMB_BYTES, BOMB_RATIO = (
+    1 << 25,
+    400,
+)  # a scan of more bytes never shrinks to less than a four-hundredth
 PRIVATE = ("descrip", "aux_file", "db_name", "intent_name")  # free text, where scanners leave names
 COPY_AGAIN = "copy it again from where it came"
 
 
 def is_nifti(start: bytes) -> bool:
     """Whether a file that begins so (unpacked) has a NIfTI header."""
-    return len(start) >= 4 and any(int.from_bytes(start[:4], order) in HEADERS for order in ("little", "big"))
+    return len(start) >= 4 and any(
+        int.from_bytes(start[:4], order) in HEADERS for order in ("little", "big")
+    )
 
 
 def read_nifti(path: Path) -> Volume:
     """A ``.nii`` or ``.nii.gz`` file, whatever its name; further axes than three become channels.
 
-    Numbers keep their stored type unless the header scales them. Raises InputError for what is damaged, cut short, not
-    numbers, over ``MAX_VOXELS``, or lies on no proper grid.
+    Numbers keep their stored type unless the header scales them. Raises InputError for what is
+    damaged, cut short, not numbers, over ``MAX_VOXELS``, or lies on no proper grid.
     """
     with _plain_errors(require_file(path)), _unpacked(path) as stream:
         header = _read_header(path, stream)
@@ -46,7 +52,8 @@ def read_nifti(path: Path) -> Volume:
 
 
 def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
-    """``values`` (spatial…) or (spatial…, K) on the grid of ``like``; its sform, qform and zooms stay bit for bit.
+    """``values`` (spatial…) or (spatial…, K) on the grid of ``like``; its sform, qform and zooms
+    stay bit for bit.
 
     Free text of the header and its extensions are left out, since they may name the patient.
     """
@@ -64,7 +71,9 @@ def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
         zooms = header["pixdim"].copy()
         header.set_data_shape(values.shape)
         header["pixdim"] = zooms  # setting the shape touches them
-        kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+        kind = (
+            nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+        )
         image = kind(values, None, header)
     nibabel.save(image, path)
 
@@ -86,7 +95,9 @@ def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
     sizes = {int.from_bytes(start, order): order for order in ("little", "big")}
     size = next((size for size in HEADERS if size in sizes and len(start) == 4), None)
     if size is None:
-        raise InputError(path, "is no NIfTI file", "give .nii, .nii.gz, a DICOM folder, PNG or TIFF")
+        raise InputError(
+            path, "is no NIfTI file", "give .nii, .nii.gz, a DICOM folder, PNG or TIFF"
+        )
     block = start + stream.read(size - 4)
     if len(block) < size:
         raise InputError(path, "is cut short", COPY_AGAIN)
@@ -107,7 +118,11 @@ def _shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
     if len(sizes) < 2 or min(sizes) < 1:
         raise InputError(path, "has a damaged NIfTI header (its sizes)", COPY_AGAIN)
     if np.prod(sizes, dtype=float) > MAX_VOXELS:
-        raise InputError(path, "is too large ({} voxels)".format(" x ".join(map(str, sizes))), "crop or resample it")
+        raise InputError(
+            path,
+            "is too large ({} voxels)".format(" x ".join(map(str, sizes))),
+            "crop or resample it",
+        )
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
     return tuple(sizes)
@@ -121,17 +136,27 @@ def _affine(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
         zooms = np.linalg.norm(affine[:3, :3], axis=0)
     good = np.isfinite(affine).all() and (zooms >= ZOOMS[0]).all() and (zooms <= ZOOMS[1]).all()
     if not good or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * np.prod(zooms):
-        raise InputError(path, "lies on no proper grid (its affine is singular or not finite)", "mend its header")
+        raise InputError(
+            path, "lies on no proper grid (its affine is singular or not finite)", "mend its header"
+        )
     return affine
 
 
-def _read_data(path: Path, stream: BinaryIO, header: nibabel.Nifti1Header, shape: tuple[int, ...]) -> np.ndarray:
+def _read_data(
+    path: Path, stream: BinaryIO, header: nibabel.Nifti1Header, shape: tuple[int, ...]
+) -> np.ndarray:
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise InputError(path, "does not hold plain numbers (complex or colour)", "convert it to integers or floats")
+        raise InputError(
+            path,
+            "does not hold plain numbers (complex or colour)",
+            "convert it to integers or floats",
+        )
     wanted = int(np.prod(shape)) * dtype.itemsize
     if wanted > BOMB_BYTES and wanted > BOMB_RATIO * path.stat().st_size:
-        raise InputError(path, "would unpack to far more than a scan can shrink by", "do not trust this file")
+        raise InputError(
+            path, "would unpack to far more than a scan can shrink by", "do not trust this file"
+        )
     begin = float(header["vox_offset"])
     if not header.single_vox_offset <= begin <= 1 << 26:
         raise InputError(path, "has a damaged NIfTI header (its data's place)", COPY_AGAIN)
@@ -154,7 +179,9 @@ def _check_rest(path: Path, stream: BinaryIO) -> None:
         raise InputError(path, "holds more than its header says", COPY_AGAIN)
 
 
-def _scaled(path: Path, header: nibabel.Nifti1Header, data: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def _scaled(
+    path: Path, header: nibabel.Nifti1Header, data: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """The values that are meant, and what was odd about them."""
     with _plain_errors(path), np.errstate(all="ignore"):
         slope, inter = header.get_slope_inter()
@@ -169,17 +196,28 @@ def _scaled(path: Path, header: nibabel.Nifti1Header, data: np.ndarray) -> tuple
         return data, ()
     if count == bad.size:
         raise InputError(path, "holds no finite number", COPY_AGAIN)
-    return np.where(bad, np.float32(0), data), (f"{count} voxels are not finite and were taken as 0",)
+    return np.where(bad, np.float32(0), data), (
+        f"{count} voxels are not finite and were taken as 0",
+    )
 
 
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
-    """Whatever a reader says of a damaged file becomes one sentence without a word of its content."""
+    """Whatever a reader says of a damaged file becomes one sentence without a word of its
+    content."""
     try:
         yield
     except InputError:
         raise
     except EOFError as error:
         raise InputError(path, "is cut short", COPY_AGAIN) from error
-    except (HeaderDataError, OSError, ValueError, OverflowError, KeyError, TypeError, zlib.error) as error:
+    except (
+        HeaderDataError,
+        OSError,
+        ValueError,
+        OverflowError,
+        KeyError,
+        TypeError,
+        zlib.error,
+    ) as error:
         raise InputError(path, "is damaged", COPY_AGAIN) from error

@@ -7,7 +7,8 @@ from medical_segment.layouts import COLOURS, class_names
 from medical_segment.plan import Plan
 from vitrail.errors import InputError
 
-# nnU-Net reads scans with the axes (z, y, x) and does not turn them; most lie right, anterior, superior.
+# nnU-Net reads scans with the axes (z, y, x) and does not turn them; most lie right, anterior,
+# superior.
 ORIENTATION = "SAR"
 NORMALISATIONS = {
     "ZScoreNormalization": "zscore",
@@ -19,7 +20,8 @@ NORMALISATIONS = {
 
 
 def read_plans(init: Mapping[str, Any], trainer: str) -> tuple[dict[str, Any], Plan]:
-    """Options of ``xlstm-unet`` and the plan, from a checkpoint's ``init_args``; the trainer's name tells the variant.
+    """Options of ``xlstm-unet`` and the plan, from a checkpoint's ``init_args``; the trainer's name
+    tells the variant.
 
     Raises InputError where they are incomplete or ask for what the network cannot do.
     """
@@ -29,7 +31,9 @@ def read_plans(init: Mapping[str, Any], trainer: str) -> tuple[dict[str, Any], P
         return _options(configuration, dataset, trainer), _plan(plans, configuration, dataset)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         problem = f"has no complete nnU-Net plans ({type(error).__name__}: {error})"
-        raise InputError("checkpoint", problem, "give the checkpoint of nnU-Net's trainer") from error
+        raise InputError(
+            "checkpoint", problem, "give the checkpoint of nnU-Net's trainer"
+        ) from error
 
 
 def _configuration(configurations: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -39,9 +43,14 @@ def _configuration(configurations: Mapping[str, Any], name: str) -> dict[str, An
     return (_configuration(configurations, parent) if parent else {}) | own
 
 
-def _options(configuration: Mapping[str, Any], dataset: Mapping[str, Any], trainer: str) -> dict[str, Any]:
+def _options(
+    configuration: Mapping[str, Any], dataset: Mapping[str, Any], trainer: str
+) -> dict[str, Any]:
     dims, strides = len(configuration["patch_size"]), configuration["pool_op_kernel_sizes"]
-    features, widest = configuration["UNet_base_num_features"], configuration["unet_max_num_features"]
+    features, widest = (
+        configuration["UNet_base_num_features"],
+        configuration["unet_max_num_features"],
+    )
     names, _, _, _ = class_names(dataset)
     return {
         "dims": dims,
@@ -57,10 +66,14 @@ def _options(configuration: Mapping[str, Any], dataset: Mapping[str, Any], train
     }
 
 
-def _plan(plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]) -> Plan:
+def _plan(
+    plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]
+) -> Plan:
     dims = len(configuration["patch_size"])
     names, regions, values, order = class_names(dataset)
-    channels = tuple(dataset["channel_names"][key] for key in sorted(dataset["channel_names"], key=int))
+    channels = tuple(
+        dataset["channel_names"][key] for key in sorted(dataset["channel_names"], key=int)
+    )
     normalisation, intensity = _normalisation(configuration, plans)
     return Plan(
         channels=channels if len(channels) != 3 or dims == 3 else COLOURS,
@@ -78,7 +91,9 @@ def _plan(plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: M
     )
 
 
-def _normalisation(configuration: Mapping[str, Any], plans: Mapping[str, Any]) -> tuple[str, tuple | None]:
+def _normalisation(
+    configuration: Mapping[str, Any], plans: Mapping[str, Any]
+) -> tuple[str, tuple | None]:
     schemes: Sequence[str] = configuration["normalization_schemes"]
     if len(set(schemes)) > 1:
         raise ValueError(f"channels are normalised differently: {', '.join(schemes)}")
@@ -89,4 +104,6 @@ def _normalisation(configuration: Mapping[str, Any], plans: Mapping[str, Any]) -
     if name != "ct":
         return name, None
     found = plans["foreground_intensity_properties_per_channel"]["0"]
-    return name, tuple(float(found[key]) for key in ("percentile_00_5", "percentile_99_5", "mean", "std"))
+    return name, tuple(
+        float(found[key]) for key in ("percentile_00_5", "percentile_99_5", "mean", "std")
+    )

@@ -8,11 +8,16 @@ from vitrail.errors import UsageError
 
 
 def renumber(plan: Plan, convention: str) -> Plan:
-    """``plan`` with the numbers of ``convention``; UsageError for a network that does not give its regions."""
+    """``plan`` with the numbers of ``convention``; UsageError for a network that does not give its
+    regions."""
     wanted = CONVENTIONS[convention]
     if plan.activation != "sigmoid" or set(plan.labels) != set(wanted.regions):
         names = ", ".join(wanted.regions)
-        raise UsageError(f"--convention {convention}", f"is for networks with the regions {names}", "leave it out")
+        raise UsageError(
+            f"--convention {convention}",
+            f"is for networks with the regions {names}",
+            "leave it out",
+        )
     regions = list(wanted.regions)
     values = dict(zip(regions, wanted.values, strict=True))
     order = tuple(plan.labels.index(regions[place]) for place in wanted.order)

@@ -1,7 +1,8 @@
 """The bridge to the official releases: option names, key names, and the proof on goldens.
 
-Our modules bear the official names. What an official file has besides is dropped by name: prefixes of wrappers, and
-the copies that xLSTM-UNet's decoder and its convolution blocks make of tensors that stand elsewhere.
+Our modules bear the official names. What an official file has besides is dropped by name: prefixes
+of wrappers, and the copies that xLSTM-UNet's decoder and its convolution blocks make of tensors
+that stand elsewhere.
 """
 
 import re
@@ -52,7 +53,8 @@ FIXED = {  # options that are the same in all released networks
 }
 WRAPPERS = ("module.", "_orig_mod.")
 COPIES = re.compile(r"(^decoder\.encoder\.|\.all_modules\.)")
-# The published BraTS file dates from the code that divided attention by the root of the number of heads.
+# The published BraTS file dates from the code that divided attention by the root of the number of
+# heads.
 RELEASED_SCALE = "num_heads"
 BRATS = Plan(  # what the published BraTS file was trained on: axes superior, anterior, right
     channels=("FLAIR", "T1w", "T1gd", "T2w"),
@@ -64,11 +66,16 @@ BRATS = Plan(  # what the published BraTS file was trained on: axes superior, an
     values=CONVENTIONS["decathlon"].values,
     order=CONVENTIONS["decathlon"].order,
 )
-BRATS_CROP = (slice(13, 141), slice(56, 184), slice(56, 184))  # along BRATS' axes, whatever lies there
+BRATS_CROP = (
+    slice(13, 141),
+    slice(56, 184),
+    slice(56, 184),
+)  # along BRATS' axes, whatever lies there
 
 
 def build(config: Mapping, attn_scale: str = RELEASED_SCALE) -> nn.Module:
-    """SegFormer3D or xLSTM-UNet from the official option names; ``attn_scale`` is SegFormer3D's alone.
+    """SegFormer3D or xLSTM-UNet from the official option names; ``attn_scale`` is SegFormer3D's
+    alone.
 
     Raises UsageError for an option that no released network has.
     """
@@ -79,31 +86,45 @@ def build(config: Mapping, attn_scale: str = RELEASED_SCALE) -> nn.Module:
 
 def _segformer_options(config: Mapping) -> dict:
     options = dict(config)
-    for kernel, padding in zip(options["patch_kernel_size"], options.pop("patch_padding"), strict=True):
+    for kernel, padding in zip(
+        options["patch_kernel_size"], options.pop("patch_padding"), strict=True
+    ):
         halves = [k // 2 for k in kernel] if isinstance(kernel, list | tuple) else kernel // 2
         if halves != padding:
-            raise UsageError("segformer3d", f"patch_padding {padding} is not half of {kernel}", "no release has that")
+            raise UsageError(
+                "segformer3d",
+                f"patch_padding {padding} is not half of {kernel}",
+                "no release has that",
+            )
     return _renamed(options, SEGFORMER_OPTIONS)
 
 
 def _renamed(config: Mapping, names: Mapping[str, str]) -> dict:
     for option, value in config.items():
         if option not in names and FIXED.get(option) != value:
-            raise UsageError("official configuration", f"the option {option}: {value} is in no released network")
+            raise UsageError(
+                "official configuration", f"the option {option}: {value} is in no released network"
+            )
     return {names[option]: value for option, value in config.items() if option in names}
 
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an official file under their own names, without wrappers' prefixes and without copies.
+    """The tensors of an official file under their own names, without wrappers' prefixes and without
+    copies.
 
-    Raises InputError where a copy differs from what it is a copy of: then the file is not what it seems.
+    Raises InputError where a copy differs from what it is a copy of: then the file is not what it
+    seems.
     """
     stripped = {_strip(key): value for key, value in state.items()}
     kept = {key: value for key, value in stripped.items() if not COPIES.search(key)}
     for key, value in stripped.items():
         original = canonical(key)
         if original != key and not (original in kept and _same(kept[original], value)):
-            raise InputError("checkpoint", f"{key} is no copy of {original}", "the file is damaged or another network")
+            raise InputError(
+                "checkpoint",
+                f"{key} is no copy of {original}",
+                "the file is damaged or another network",
+            )
     return kept
 
 
@@ -120,19 +141,25 @@ def with_copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for layer, index in ((".conv.", 0), (".norm.", 1)):
             if re.search(r"\.conv\d" + re.escape(layer), key):
                 full[key.replace(layer, f".all_modules.{index}.")] = value
-    return full | {f"decoder.{key}": value for key, value in full.items() if key.startswith("encoder.")}
+    return full | {
+        f"decoder.{key}": value for key, value in full.items() if key.startswith("encoder.")
+    }
 
 
 def crop_brats(volume: Tensor) -> Tensor:
-    """(C, 155, 240, 240) in ``BRATS``' order of axes -> the (C, 128, 128, 128) that the release looked at."""
+    """(C, 155, 240, 240) in ``BRATS``' order of axes -> the (C, 128, 128, 128) that the release
+    looked at."""
     return volume[(slice(None), *BRATS_CROP)]
 
 
 def brats_regions(label: np.ndarray, affine: np.ndarray, convention: str) -> Tensor:
-    """A stored label map (240, 240, 155) -> the regions' masks (3, 128, 128, 128) that the release was trained on."""
+    """A stored label map (240, 240, 155) -> the regions' masks (3, 128, 128, 128) that the release
+    was trained on."""
     turned = crop_brats(place(label[None], affine, BRATS, labels=True))[0]
     regions = CONVENTIONS[convention].regions.values()
-    return torch.stack([torch.isin(turned, torch.tensor(numbers, dtype=turned.dtype)) for numbers in regions])
+    return torch.stack(
+        [torch.isin(turned, torch.tensor(numbers, dtype=turned.dtype)) for numbers in regions]
+    )
 
 
 def _strip(key: str) -> str:
@@ -154,5 +181,7 @@ def check(folder: Path) -> list[Comparison]:
     comparisons = []
     for path in sorted(Path(folder).glob("*.json")):
         found = check_pack(path.stem, path.parent, *read_pack(path))
-        comparisons += [Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found]
+        comparisons += [
+            Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found
+        ]
     return comparisons

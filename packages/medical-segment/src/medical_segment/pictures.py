@@ -1,4 +1,5 @@
-"""Pictures from microscopes and endoscopes: PNG, TIFF with any number of pages, and what else Pillow reads."""
+"""Pictures from microscopes and endoscopes: PNG, TIFF with any number of pages, and what else
+Pillow reads."""
 
 import logging
 import warnings
@@ -24,8 +25,9 @@ COPY_AGAIN = "copy it again from where it came"
 def read_picture(path: Path) -> Volume:
     """A picture as (C, rows, columns), or (C, pages, rows, columns) for a TIFF of several pages.
 
-    Values keep their depth: 8 or 16 bits, or floating point. RGB has three channels, an alpha channel is left out.
-    Raises InputError for what is damaged, cut short, too large or has more axes than pages and channels.
+    Values keep their depth: 8 or 16 bits, or floating point. RGB has three channels, an alpha
+    channel is left out. Raises InputError for what is damaged, cut short, too large or has more
+    axes than pages and channels.
     """
     with require_file(path).open("rb") as file:
         tiff = file.read(4) in TIFF_STARTS
@@ -73,26 +75,36 @@ def _read_tiff(path: Path) -> np.ndarray | None:
 
 def _left_to_others(path: Path, pages: int) -> None:
     if pages > 1:
-        raise InputError(path, "is compressed in a way that needs the library imagecodecs", "install imagecodecs")
+        raise InputError(
+            path, "is compressed in a way that needs the library imagecodecs", "install imagecodecs"
+        )
 
 
 def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     values = float(np.prod(shape, dtype=float))
     if values > MAX_VOXELS:
-        raise InputError(path, "is too large ({})".format(" x ".join(map(str, shape))), "cut it into pieces")
+        raise InputError(
+            path, "is too large ({})".format(" x ".join(map(str, shape))), "cut it into pieces"
+        )
     if values > BOMB_VALUES and values * dtype.itemsize > BOMB_RATIO * path.stat().st_size:
         raise InputError(path, "would unpack to far more than it holds", "do not trust this file")
 
 
 def _arranged(path: Path, data: np.ndarray, axes: str) -> np.ndarray:
     """(C, rows, columns) or (C, pages, rows, columns) from tifffile's named axes."""
-    kept = [(axis, size) for axis, size in zip(axes, data.shape, strict=True) if size > 1 or axis in "YX"]
+    kept = [
+        (axis, size)
+        for axis, size in zip(axes, data.shape, strict=True)
+        if size > 1 or axis in "YX"
+    ]
     data = data.reshape([size for _, size in kept])
     names = "".join(axis for axis, _ in kept)
     channels = [place for place, axis in enumerate(names) if axis in CHANNEL_AXES]
     stack = [place for place, axis in enumerate(names) if axis in STACK_AXES]
     if len(channels) > 1 or len(stack) > 1 or "Y" not in names or "X" not in names:
-        raise InputError(path, f"has the axes {axes[:12]}, not pages or channels of a picture", "split it")
+        raise InputError(
+            path, f"has the axes {axes[:12]}, not pages or channels of a picture", "split it"
+        )
     order = [*channels, *stack, names.index("Y"), names.index("X")]
     data = data.transpose(order)
     if not channels:

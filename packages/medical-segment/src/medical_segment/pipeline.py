@@ -1,4 +1,5 @@
-"""The job: read a case, walk over it window by window, and bring what the network says back onto the file's grid."""
+"""The job: read a case, walk over it window by window, and bring what the network says back onto
+the file's grid."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,10 +34,10 @@ GREY = (0.299, 0.587, 0.114)
 class Options:
     """How to look and what to do with it; all of it changes the result, so all of it stands there.
 
-    ``overlap`` of neighbouring windows, ``mirror``: the mean over all mirrored views, ``largest``: of each structure
-    only its largest piece, ``fill``: no holes, ``min_area`` of a counted object in pixels, ``series`` and ``volume``
-    as in ``read_case``, ``convention``: whose numbers tumour regions get, ``probabilities``: keep them,
-    ``dicom_seg``: write DICOM series as DICOM-SEG too.
+    ``overlap`` of neighbouring windows, ``mirror``: the mean over all mirrored views, ``largest``:
+    of each structure only its largest piece, ``fill``: no holes, ``min_area`` of a counted object
+    in pixels, ``series`` and ``volume`` as in ``read_case``, ``convention``: whose numbers tumour
+    regions get, ``probabilities``: keep them, ``dicom_seg``: write DICOM series as DICOM-SEG too.
     """
 
     overlap: float = 0.5
@@ -53,7 +54,8 @@ class Options:
 
 @dataclass
 class Plane:
-    """What the network takes at once: the whole volume, or one slice of it (``where`` in the stored array)."""
+    """What the network takes at once: the whole volume, or one slice of it (``where`` in the stored
+    array)."""
 
     data: np.ndarray
     affine: np.ndarray
@@ -63,7 +65,8 @@ class Plane:
 
 @dataclass
 class Sample:
-    """One case while it is being computed. ``axis``: along which it is cut into slices, None for a whole."""
+    """One case while it is being computed. ``axis``: along which it is cut into slices, None for a
+    whole."""
 
     source: Path
     volume: Volume
@@ -75,10 +78,11 @@ class Sample:
 
 
 class SegmentationPipeline(Pipeline[Sample, Result]):
-    """Scans and pictures in, label maps out; several networks of one plan give the mean of their logits.
+    """Scans and pictures in, label maps out; several networks of one plan give the mean of their
+    logits.
 
-    An item is the address of a window, (case, plane, window), since the windows overlap and what came of each is added
-    to its case's one buffer at once.
+    An item is the address of a window, (case, plane, window), since the windows overlap and what
+    came of each is added to its case's one buffer at once.
     """
 
     def __init__(
@@ -103,24 +107,38 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
         self.networks, self.options, self.cases = list(networks), options, dict(cases)
         self.plan = renumber(plan, options.convention) if options.convention else plan
         self.engines = [
-            prepare_engine(net.module, engine=engine, device=device, tolerance=TOLERANCE, key=net.weights.sha256)
+            prepare_engine(
+                net.module,
+                engine=engine,
+                device=device,
+                tolerance=TOLERANCE,
+                key=net.weights.sha256,
+            )
             for net in networks
         ]
         self._samples: dict[int, Sample] = {}
         self._tickets = itertools.count()
 
     def settings(self) -> dict:
-        names = [f"{net.name}-{number}" if number else net.name for number, net in _numbered(self.networks)]
+        names = [
+            f"{net.name}-{number}" if number else net.name
+            for number, net in _numbered(self.networks)
+        ]
         return {
             "model": "medical-segment",
             "version": system.version,
-            "weights": {name: net.weights.sha256 for name, net in zip(names, self.networks, strict=True)},
+            "weights": {
+                name: net.weights.sha256 for name, net in zip(names, self.networks, strict=True)
+            },
             "plan": self.plan.to_dict(),
             **asdict(self.options),
         }
 
     def runtime(self) -> dict:
-        return {"device": self.engines[0].device, "engine": "+".join(dict.fromkeys(e.name for e in self.engines))}
+        return {
+            "device": self.engines[0].device,
+            "engine": "+".join(dict.fromkeys(e.name for e in self.engines)),
+        }
 
     def fingerprint(self, source: Path) -> str:
         """The sha256 of the source's file, or of the lines of those of all its files."""
@@ -134,18 +152,24 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
         return combined_sha256(files)
 
     def predict(self, case: np.ndarray | Path | str, affine: np.ndarray | None = None) -> Result:
-        """The result for a path, or for an array (spatial…), (C, spatial…), or a picture (rows, columns, 3).
+        """The result for a path, or for an array (spatial…), (C, spatial…), or a picture (rows,
+        columns, 3).
 
-        ``affine`` (4, 4) maps an array's voxels to millimetres; without it a voxel has 1 mm each way.
+        ``affine`` (4, 4) maps an array's voxels to millimetres; without it a voxel has 1 mm each
+        way.
         """
-        sample = self.read(Path(case)) if isinstance(case, Path | str) else self._in_memory(case, affine)
+        sample = (
+            self.read(Path(case)) if isinstance(case, Path | str) else self._in_memory(case, affine)
+        )
         try:
             return compute(self, sample, batch_size=PREDICT_BATCH)
         finally:
             self.close(sample)
 
     def read(self, source: Path) -> Sample:
-        volume = read_case(self._files(source), series=self.options.series, volume=self.options.volume)
+        volume = read_case(
+            self._files(source), series=self.options.series, volume=self.options.volume
+        )
         return self._sample(source, volume)
 
     def items(self, sample: Sample) -> Iterator[Tensor]:
@@ -163,10 +187,16 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
 
     @torch.no_grad()
     def infer(self, batch: Tensor) -> Tensor:
-        """Addresses (B, 3) -> nothing (B, 0): the logits are added to the buffers of their cases."""
+        """Addresses (B, 3) -> nothing (B, 0): the logits are added to the buffers of their
+        cases."""
         addresses = [tuple(map(int, address)) for address in batch]
         canvases = [self._samples[ticket].planes[plane].canvas for ticket, plane, _ in addresses]
-        windows = torch.stack([canvas.crop(window) for canvas, (_, _, window) in zip(canvases, addresses, strict=True)])
+        windows = torch.stack(
+            [
+                canvas.crop(window)
+                for canvas, (_, _, window) in zip(canvases, addresses, strict=True)
+            ]
+        )
         logits = self._logits(windows)
         for canvas, (_, _, window), part in zip(canvases, addresses, logits, strict=True):
             canvas.add(window, part)
@@ -188,24 +218,39 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
     def _in_memory(self, array: np.ndarray, affine: np.ndarray | None) -> Sample:
         array, dims = np.asarray(array), self.plan.dims
         if array.dtype.kind not in "uif" or not array.size or not np.isfinite(array).all():
-            raise InputError("array", f"is {array.dtype} of shape {array.shape}", "give finite numbers")
-        if dims == 2 and array.ndim == 3 and array.shape[-1] == 3 and len(array) != len(self.plan.channels):
+            raise InputError(
+                "array", f"is {array.dtype} of shape {array.shape}", "give finite numbers"
+            )
+        if (
+            dims == 2
+            and array.ndim == 3
+            and array.shape[-1] == 3
+            and len(array) != len(self.plan.channels)
+        ):
             array = np.moveaxis(array, -1, 0)
         array = array[None] if array.ndim == dims else array
         if array.ndim != dims + 1:
             raise InputError("array", f"has the shape {array.shape}", f"give {dims} spatial axes")
         kind = Kind.picture if self.plan.orientation is None and affine is None else Kind.array
-        return self._sample(Path("array"), Volume(array, np.eye(4) if affine is None else np.asarray(affine), kind))
+        return self._sample(
+            Path("array"), Volume(array, np.eye(4) if affine is None else np.asarray(affine), kind)
+        )
 
     def _sample(self, source: Path, volume: Volume) -> Sample:
         if self.options.dicom_seg and volume.kind is not Kind.dicom:
-            raise InputError(source, "is no DICOM series, which a DICOM-SEG refers to", "leave out --dicom-seg")
+            raise InputError(
+                source, "is no DICOM series, which a DICOM-SEG refers to", "leave out --dicom-seg"
+            )
         data = _fit_channels(source, volume, self.plan)
         axis, planes = _cut(source, volume, data, self.plan)
-        sizes = [network_shape(plane.data.shape[1:], plane.affine, self.plan) for plane in planes[:1]]
+        sizes = [
+            network_shape(plane.data.shape[1:], plane.affine, self.plan) for plane in planes[:1]
+        ]
         if np.prod(sizes[0], dtype=float) > MAX_VOXELS:
             size = " x ".join(map(str, sizes[0]))
-            raise InputError(source, f"would be {size} at the network's voxel size", "is its voxel size right?")
+            raise InputError(
+                source, f"would be {size} at the network's voxel size", "is its voxel size right?"
+            )
         sample = Sample(source, volume, planes, axis, next(self._tickets))
         self._samples[sample.ticket] = sample
         return sample
@@ -220,7 +265,8 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
         return total / (len(self.engines) * len(flips))
 
     def _settle(self, sample: Sample, plane: Plane) -> None:
-        """Turns a plane's buffer into probabilities once all its windows are in; its image is let go."""
+        """Turns a plane's buffer into probabilities once all its windows are in; its image is let
+        go."""
         if plane.canvas is None or plane.canvas.left:
             return
         logits = plane.canvas.logits()
@@ -233,7 +279,8 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
         plane.canvas = None
 
     def _labels(self, plane: Plane) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """The plane's label map, its regions (K, …) where they overlap, and its probabilities where they are kept."""
+        """The plane's label map, its regions (K, …) where they overlap, and its probabilities where
+        they are kept."""
         shape, plan = plane.data.shape[1:], self.plan
         channels = geometry.channels_back(plane.probabilities, shape, plane.affine, plan)
         kept = None
@@ -270,19 +317,30 @@ class SegmentationPipeline(Pipeline[Sample, Result]):
             skipped=sample.skipped,
         )
 
-    def _instances(self, planes: Sequence[np.ndarray], sample: Sample) -> tuple[np.ndarray, list[instances.Thing]]:
-        """The instance map on the file's grid, numbered through all pages, and what was measured."""
+    def _instances(
+        self, planes: Sequence[np.ndarray], sample: Sample
+    ) -> tuple[np.ndarray, list[instances.Thing]]:
+        """The instance map on the file's grid, numbered through all pages, and what was
+        measured."""
         maps, things, count = [], [], 0
         roles = {value: role for role, value in enumerate(self.plan.values)}
         for page, labels in enumerate(planes):
-            found = instances.separate(np.vectorize(roles.get, otypes=[np.uint8])(labels), self.options.min_area)
+            found = instances.separate(
+                np.vectorize(roles.get, otypes=[np.uint8])(labels), self.options.min_area
+            )
             found[found > 0] += count
-            image = sample.volume.data if sample.axis is None else np.take(sample.volume.data, page, sample.axis + 1)
+            image = (
+                sample.volume.data
+                if sample.axis is None
+                else np.take(sample.volume.data, page, sample.axis + 1)
+            )
             things += instances.measure(found, image, page)
             count = max(count, int(found.max(initial=0)))
             maps.append(found)
         if count > instances.MAX_OBJECTS:
-            raise InputError(sample.source, f"holds {count} objects, over 65,535", "cut it into pieces")
+            raise InputError(
+                sample.source, f"holds {count} objects, over 65,535", "cut it into pieces"
+            )
         return _joined(maps, sample.axis, 0).astype(np.uint16), things
 
 
@@ -297,7 +355,8 @@ def combined_sha256(files: Sequence[Path]) -> str:
 def load(
     weights: str | Sequence[str] = "hippocampus", *, options: Options = Options(), **where
 ) -> SegmentationPipeline:
-    """The whole system in one call; several names or files of one recipe are averaged, ``where`` as in the pipeline."""
+    """The whole system in one call; several names or files of one recipe are averaged, ``where`` as
+    in the pipeline."""
     names = [weights] if isinstance(weights, str | Path) else list(weights)
     return SegmentationPipeline([load_network(str(name)) for name in names], options, **where)
 
@@ -317,7 +376,8 @@ def _joined(parts: Sequence[np.ndarray | None], axis: int | None, skip: int) -> 
 
 
 def _fit_channels(source: Path, volume: Volume, plan: Plan) -> np.ndarray:
-    """As many channels as the network takes: grey for three, three for grey; InputError for any other number."""
+    """As many channels as the network takes: grey for three, three for grey; InputError for any
+    other number."""
     data, wanted = volume.data, len(plan.channels)
     if len(data) == wanted:
         return data
@@ -326,25 +386,41 @@ def _fit_channels(source: Path, volume: Volume, plan: Plan) -> np.ndarray:
     if len(data) == 3 and wanted == 1 and not volume.has_millimetres:
         return np.tensordot(np.array(GREY, np.float32), data.astype(np.float32), axes=1)[None]
     names = ", ".join(plan.channels[:4])
-    remedy = "choose one with --volume N" if wanted == 1 else "name the files of one case with --together"
-    raise InputError(source, f"has {len(data)} channel(s), the network takes {wanted} ({names})", remedy)
+    remedy = (
+        "choose one with --volume N"
+        if wanted == 1
+        else "name the files of one case with --together"
+    )
+    raise InputError(
+        source, f"has {len(data)} channel(s), the network takes {wanted} ({names})", remedy
+    )
 
 
-def _cut(source: Path, volume: Volume, data: np.ndarray, plan: Plan) -> tuple[int | None, list[Plane]]:
+def _cut(
+    source: Path, volume: Volume, data: np.ndarray, plan: Plan
+) -> tuple[int | None, list[Plane]]:
     """The planes that the network takes, and the stored axis along which they were cut."""
     flat = data.ndim == 3
     if not volume.has_millimetres and (plan.spacing or plan.orientation):
-        raise InputError(source, "is a picture, and the network segments scans", "take other --weights")
+        raise InputError(
+            source, "is a picture, and the network segments scans", "take other --weights"
+        )
     if plan.dims == 3:
         if flat:
-            raise InputError(source, "is flat, and the network segments volumes", "take other --weights")
+            raise InputError(
+                source, "is flat, and the network segments volumes", "take other --weights"
+            )
         return None, [Plane(data, volume.affine)]
     if flat:
         return None, [Plane(data, volume.affine)]
     axis = 0
-    if volume.has_millimetres:  # between slices the distance is largest; of equals the last is the usual one
+    if (
+        volume.has_millimetres
+    ):  # between slices the distance is largest; of equals the last is the usual one
         spacing = volume.spacing
         axis = max(range(3), key=lambda number: (round(spacing[number], 3), number))
     order = [number for number in range(3) if number != axis]
     affine = volume.affine[:, [*order, axis, 3]]
-    return axis, [Plane(np.take(data, number, axis + 1), affine) for number in range(data.shape[axis + 1])]
+    return axis, [
+        Plane(np.take(data, number, axis + 1), affine) for number in range(data.shape[axis + 1])
+    ]

@@ -1,4 +1,5 @@
-"""What a network takes and gives: written beside its weights, read by training, the job and the export alike."""
+"""What a network takes and gives: written beside its weights, read by training, the job and the
+export alike."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,19 +14,21 @@ NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "r
 class Plan:
     """The world as one network sees it.
 
-    ``channels``: the inputs' names, in order (modalities, or red, green, blue). ``dims``: 2 or 3. ``orientation``: the
-    axes' order and direction in NIfTI's letters (``RAS``), None for pictures. ``spacing``: mm a voxel along these axes,
-    None: as it comes. ``patch``: the size of the windows that the network was trained on. ``normalisation``: one name
-    for all channels: ``zscore`` (each case and channel by its own mean and deviation), ``zscore-nonzero`` (of the
-    non-zero voxels, zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last stored axis by
-    itself, as SegFormer3D's BraTS files were trained), ``ct`` (clip to ``intensity``'s first two numbers, subtract the
-    third, divide by the fourth), ``rgb`` (divide by 255) or ``none``.
+    ``channels``: the inputs' names, in order (modalities, or red, green, blue). ``dims``: 2 or 3.
+    ``orientation``: the axes' order and direction in NIfTI's letters (``RAS``), None for pictures.
+    ``spacing``: mm a voxel along these axes, None: as it comes. ``patch``: the size of the windows
+    that the network was trained on. ``normalisation``: one name for all channels: ``zscore`` (each
+    case and channel by its own mean and deviation), ``zscore-nonzero`` (of the non-zero voxels,
+    zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last stored axis by
+    itself, as SegFormer3D's BraTS files were trained), ``ct`` (clip to ``intensity``'s first two
+    numbers, subtract the third, divide by the fourth), ``rgb`` (divide by 255) or ``none``.
 
-    ``labels``: the names of the output channels, in order. ``activation``: ``softmax`` where they exclude one another
-    (the first is the background) or ``sigmoid`` where they overlap. ``values``: each channel's number in the label map,
-    by default 0, 1, … for softmax and 1, 2, … for sigmoid. ``order``: for sigmoid, the channels in the order in which
-    they are painted into the label map, later over earlier. ``instances``: the labels are background, interior and
-    boundary of many alike objects, which are to be counted apart.
+    ``labels``: the names of the output channels, in order. ``activation``: ``softmax`` where they
+    exclude one another (the first is the background) or ``sigmoid`` where they overlap. ``values``:
+    each channel's number in the label map, by default 0, 1, … for softmax and 1, 2, … for sigmoid.
+    ``order``: for sigmoid, the channels in the order in which they are painted into the label map,
+    later over earlier. ``instances``: the labels are background, interior and boundary of many
+    alike objects, which are to be counted apart.
     """
 
     channels: tuple[str, ...]
@@ -42,7 +45,8 @@ class Plan:
     instances: bool = False
 
     def __post_init__(self):
-        """Fills in ``values`` and ``order``; raises InputError for parts that contradict each other."""
+        """Fills in ``values`` and ``order``; raises InputError for parts that contradict each
+        other."""
         first = int(self.activation == "sigmoid")
         if not self.values:
             object.__setattr__(self, "values", tuple(range(first, first + len(self.labels))))
@@ -50,14 +54,20 @@ class Plan:
             object.__setattr__(self, "order", tuple(range(len(self.labels))))
         faults = {
             f"{self.dims} dimensions, not 2 or 3": self.dims not in (2, 3),
-            f"a patch of {len(self.patch)} sides in {self.dims} dimensions": len(self.patch) != self.dims,
-            "a spacing of another number of sides": self.spacing is not None and len(self.spacing) != self.dims,
-            f"the unknown normalisation {self.normalisation}": self.normalisation not in NORMALISATIONS,
+            f"a patch of {len(self.patch)} sides in {self.dims} dimensions": len(self.patch)
+            != self.dims,
+            "a spacing of another number of sides": self.spacing is not None
+            and len(self.spacing) != self.dims,
+            f"the unknown normalisation {self.normalisation}": self.normalisation
+            not in NORMALISATIONS,
             "no four numbers for CT": self.normalisation == "ct" and len(self.intensity or ()) != 4,
-            f"the unknown activation {self.activation}": self.activation not in ("softmax", "sigmoid"),
+            f"the unknown activation {self.activation}": self.activation
+            not in ("softmax", "sigmoid"),
             "another number of values than labels": len(self.values) != len(self.labels),
-            "an order that is none of the labels": sorted(self.order) != list(range(len(self.labels))),
-            "instances without background, interior, boundary": self.instances and len(self.labels) != 3,
+            "an order that is none of the labels": sorted(self.order)
+            != list(range(len(self.labels))),
+            "instances without background, interior, boundary": self.instances
+            and len(self.labels) != 3,
         }
         for fault, found in faults.items():
             if found:
@@ -71,7 +81,12 @@ class Plan:
         """The inverse of ``to_dict``, also after JSON; InputError names ``subject``."""
         known = {field.name for field in fields(cls)}
         try:
-            plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+            plain = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in values.items()
+            }
             return cls(**{key: value for key, value in plain.items() if key in known})
         except (AttributeError, TypeError) as error:
-            raise InputError(subject, f"has no complete plan ({error})", "give 'vitrail train's file") from error
+            raise InputError(
+                subject, f"has no complete plan ({error})", "give 'vitrail train's file"
+            ) from error

@@ -1,7 +1,9 @@
-"""From a collection's cases to a plan and a network's shape: spacing, window, stages. Everything can be overridden.
+"""From a collection's cases to a plan and a network's shape: spacing, window, stages. Everything
+can be overridden.
 
-A small version of nnU-Net's rules (Isensee et al., Nature Methods 2021): the median spacing; a window as large as the
-median case, within a budget of voxels; each axis is halved while it has at least eight voxels, coarse axes later.
+A small version of nnU-Net's rules (Isensee et al., Nature Methods 2021): the median spacing; a
+window as large as the median case, within a budget of voxels; each axis is halved while it has at
+least eight voxels, coarse axes later.
 """
 
 import math
@@ -26,7 +28,8 @@ READ = 20  # cases that are looked at
 
 @dataclass(frozen=True)
 class Findings:
-    """Of the cases that were looked at: shapes and spacings in the plan's order of axes, intensities inside labels."""
+    """Of the cases that were looked at: shapes and spacings in the plan's order of axes,
+    intensities inside labels."""
 
     shapes: np.ndarray
     spacings: np.ndarray
@@ -34,7 +37,8 @@ class Findings:
 
 
 def look_at(collection: Collection, orientation: str | None) -> Findings:
-    """Shapes, spacings and, for CT, the 0.5 and 99.5 percentiles, mean and deviation of the labelled voxels."""
+    """Shapes, spacings and, for CT, the 0.5 and 99.5 percentiles, mean and deviation of the
+    labelled voxels."""
     from medical_segment.data import read_label
     from medical_segment.preprocess import turns
 
@@ -69,9 +73,12 @@ def _is_ct(collection: Collection) -> bool:
 
 
 def make_plan(collection: Collection, overrides: Mapping[str, Any]) -> Plan:
-    """The plan for a collection; ``overrides`` (patch, spacing, normalisation, orientation, intensity) win."""
+    """The plan for a collection; ``overrides`` (patch, spacing, normalisation, orientation,
+    intensity) win."""
     orientation = overrides.get("orientation", "RAS" if collection.dims == 3 else None)
-    settled = {"spacing", "patch", "normalisation"} <= overrides.keys() and overrides["normalisation"] != "ct"
+    settled = {"spacing", "patch", "normalisation"} <= overrides.keys() and overrides[
+        "normalisation"
+    ] != "ct"
     found = None if settled else look_at(collection, orientation)
     choices: dict[str, Any] = {"orientation": orientation}
     if found is not None:
@@ -95,7 +102,8 @@ def make_plan(collection: Collection, overrides: Mapping[str, Any]) -> Plan:
 
 
 def _spacing(found: Findings) -> tuple[float, ...]:
-    """The median of each axis; of a coarse axis that differs between cases the finer end, so that little is lost."""
+    """The median of each axis; of a coarse axis that differs between cases the finer end, so that
+    little is lost."""
     median = np.median(found.spacings, axis=0)
     for axis in range(len(median)):
         others = np.delete(median, axis)
@@ -105,13 +113,18 @@ def _spacing(found: Findings) -> tuple[float, ...]:
 
 
 def _patch(found: Findings, spacing: Sequence[float] | None) -> tuple[int, ...]:
-    """The median case at the network's spacing, a multiple of what its axes are divided by, within the budget."""
-    sides = np.median(found.shapes * found.spacings, axis=0) / (spacing or np.median(found.spacings, axis=0))
+    """The median case at the network's spacing, a multiple of what its axes are divided by, within
+    the budget."""
+    sides = np.median(found.shapes * found.spacings, axis=0) / (
+        spacing or np.median(found.spacings, axis=0)
+    )
     budget = VOXELS[len(sides)]
     while np.prod(sides) > budget:
         sides[np.argmax(sides)] *= 0.9
     multiples = [2 ** _halvings(side) for side in sides]
-    return tuple(max(m, math.ceil(side / m - 0.25) * m) for side, m in zip(sides, multiples, strict=True))
+    return tuple(
+        max(m, math.ceil(side / m - 0.25) * m) for side, m in zip(sides, multiples, strict=True)
+    )
 
 
 def _halvings(side: float) -> int:
@@ -119,7 +132,8 @@ def _halvings(side: float) -> int:
 
 
 def shape_network(architecture: str, plan: Plan) -> dict[str, Any]:
-    """Options of ``architecture`` that go with a plan; what a recipe's ``model.config`` says wins."""
+    """Options of ``architecture`` that go with a plan; what a recipe's ``model.config`` says
+    wins."""
     common = {"in_channels": len(plan.channels), "num_classes": len(plan.labels)}
     if architecture == "segformer3d":
         return common | _segformer(plan)
@@ -137,11 +151,16 @@ def shape_network(architecture: str, plan: Plan) -> dict[str, Any]:
 
 
 def _strides(plan: Plan) -> list[list[int]]:
-    """Of each stage and axis: 2 while the axis is long enough and not yet coarse beside the others."""
+    """Of each stage and axis: 2 while the axis is long enough and not yet coarse beside the
+    others."""
     sides, spacing = list(plan.patch), list(plan.spacing or (1.0,) * plan.dims)
     strides = [[1] * plan.dims]
     while len(strides) < STAGES:
-        fine = [s for s, side in zip(spacing, sides, strict=True) if side >= 2 * SMALLEST and side % 2 == 0]
+        fine = [
+            s
+            for s, side in zip(spacing, sides, strict=True)
+            if side >= 2 * SMALLEST and side % 2 == 0
+        ]
         if not fine:
             break
         step = [
@@ -165,9 +184,12 @@ def _kernels(plan: Plan, strides: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _segformer(plan: Plan) -> dict[str, Any]:
-    """The released sizes, with a first stride that suits the window: 2 for axes that are short or coarse."""
+    """The released sizes, with a first stride that suits the window: 2 for axes that are short or
+    coarse."""
     spacing = plan.spacing or (1.0,) * plan.dims
-    short = [side < 64 or s >= 2 * min(spacing) for side, s in zip(plan.patch, spacing, strict=True)]
+    short = [
+        side < 64 or s >= 2 * min(spacing) for side, s in zip(plan.patch, spacing, strict=True)
+    ]
     first = [2 if axis else 4 for axis in short]
     kernel = [3 if axis else 7 for axis in short]
     return {"patch_stride": [first, 2, 2, 2], "patch_kernel": [kernel, 3, 3, 3]}

@@ -1,4 +1,5 @@
-"""Any input as a volume, by its content and not by its name; several files as the channels of one case."""
+"""Any input as a volume, by its content and not by its name; several files as the channels of one
+case."""
 
 import gzip
 import re
@@ -13,15 +14,20 @@ from vitrail.errors import InputError
 from vitrail.sources import IMAGE_SUFFIXES, expand_sources, natural_sorted, require_file
 
 SCAN_SUFFIXES = (".nii", ".nii.gz")
-CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})(?P<suffix>\.nii(\.gz)?|\.png|\.tiff?)", re.IGNORECASE)
+CHANNEL = re.compile(
+    r"(?P<case>.+)_(?P<number>\d{4})(?P<suffix>\.nii(\.gz)?|\.png|\.tiff?)", re.IGNORECASE
+)
 SAME_GRID = 1e-3  # mm
 
 
-def read_case(files: Path | Sequence[Path], *, series: int | None = None, volume: int | None = None) -> Volume:
+def read_case(
+    files: Path | Sequence[Path], *, series: int | None = None, volume: int | None = None
+) -> Volume:
     """One case: a file, a DICOM folder, or several files that are its channels, in order.
 
-    ``series`` chooses among a folder's DICOM series and ``volume`` one of a file's fourth axis, both from 1. Raises
-    InputError for what cannot be read and for files of one case that do not lie on the same grid.
+    ``series`` chooses among a folder's DICOM series and ``volume`` one of a file's fourth axis,
+    both from 1. Raises InputError for what cannot be read and for files of one case that do not lie
+    on the same grid.
     """
     files = [files] if isinstance(files, Path) else list(files)
     volumes = [_read(path, series) for path in files]
@@ -34,22 +40,28 @@ def read_case(files: Path | Sequence[Path], *, series: int | None = None, volume
 
 
 def find_sources(arguments: Sequence[str], num_channels: int) -> list[Path]:
-    """What the user named, a case each: files as they are; of a folder its scans, pictures and DICOM folders below.
+    """What the user named, a case each: files as they are; of a folder its scans, pictures and
+    DICOM folders below.
 
-    Where the network has several channels, nnU-Net's files ``case_0001`` and up belong to ``case_0000`` and are no
-    cases of their own. InputError for a folder that holds nothing to read.
+    Where the network has several channels, nnU-Net's files ``case_0001`` and up belong to
+    ``case_0000`` and are no cases of their own. InputError for a folder that holds nothing to read.
     """
     found: list[Path] = []
     for path in expand_sources(arguments):
         inside = _in_folder(path) if path.is_dir() else [path]
         if not inside:
-            raise InputError(path, "the folder holds no scan and no picture", "name a folder of cases")
+            raise InputError(
+                path, "the folder holds no scan and no picture", "name a folder of cases"
+            )
         found += inside
-    return [path for path in dict.fromkeys(found) if num_channels == 1 or not _belongs_to(path, found)]
+    return [
+        path for path in dict.fromkeys(found) if num_channels == 1 or not _belongs_to(path, found)
+    ]
 
 
 def case_files(source: Path, num_channels: int) -> list[Path]:
-    """The files of the case that ``source`` names; InputError where nnU-Net's names say that one is missing."""
+    """The files of the case that ``source`` names; InputError where nnU-Net's names say that one is
+    missing."""
     match = CHANNEL.fullmatch(source.name)
     if num_channels == 1 or not match or int(match["number"]) != 0:
         return [source]
@@ -58,7 +70,9 @@ def case_files(source: Path, num_channels: int) -> list[Path]:
     missing = [path.name for path in files if not path.exists()]
     if missing:
         raise InputError(
-            source, f"lacks its channel {missing[0]}", f"put all {num_channels} files of the case beside it"
+            source,
+            f"lacks its channel {missing[0]}",
+            f"put all {num_channels} files of the case beside it",
         )
     return files
 
@@ -83,23 +97,33 @@ def _start(path: Path) -> bytes:
         with gzip.open(path) as file:
             return file.read(4)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(path, "is cut short or damaged", "copy it again from where it came") from error
+        raise InputError(
+            path, "is cut short or damaged", "copy it again from where it came"
+        ) from error
 
 
 def _check_same_grid(path: Path, first: Volume, other: Volume) -> None:
     if other.shape != first.shape:
         sizes = " x ".join(map(str, other.shape))
-        raise InputError(path, f"has another size ({sizes}) than the first of its case", "register them to one grid")
+        raise InputError(
+            path,
+            f"has another size ({sizes}) than the first of its case",
+            "register them to one grid",
+        )
     corners = np.array([[0, 0, 0, 1], [*(np.array([*first.shape, 1, 1])[:3] - 1), 1]]).T
     if np.abs((other.affine - first.affine) @ corners).max() > SAME_GRID:
-        raise InputError(path, "lies elsewhere than the first of its case", "register them to one grid")
+        raise InputError(
+            path, "lies elsewhere than the first of its case", "register them to one grid"
+        )
 
 
 def _joined(files: Sequence[Path], volumes: Sequence[Volume]) -> Volume:
     first = volumes[0]
     data = np.concatenate([volume.data for volume in volumes])
     damage = tuple(
-        f"{path.name}: {text}" for path, volume in zip(files, volumes, strict=True) for text in volume.damage
+        f"{path.name}: {text}"
+        for path, volume in zip(files, volumes, strict=True)
+        for text in volume.damage
     )
     return Volume(data, first.affine, first.kind, first.header, first.files, damage)
 
@@ -107,7 +131,9 @@ def _joined(files: Sequence[Path], volumes: Sequence[Volume]) -> Volume:
 def _one_volume(path: Path, volume: Volume, number: int) -> Volume:
     count = len(volume.data)
     if number > count:
-        raise InputError(path, f"has no volume {number}, only {count}", "choose another with --volume")
+        raise InputError(
+            path, f"has no volume {number}, only {count}", "choose another with --volume"
+        )
     parts = {**vars(volume), "data": volume.data[number - 1 : number]}
     return Volume(**parts)
 

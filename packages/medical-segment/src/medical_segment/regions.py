@@ -1,7 +1,9 @@
-"""Brain tumour regions that overlap: which numbers of a label map make which region, by the conventions in use.
+"""Brain tumour regions that overlap: which numbers of a label map make which region, by the
+conventions in use.
 
-The numbers differ between editions of the same challenge and cannot be told from a file, so they are named, never
-guessed. All give the channels TC (core), WT (whole tumour) and ET (enhancing), in SegFormer3D's order.
+The numbers differ between editions of the same challenge and cannot be told from a file, so they
+are named, never guessed. All give the channels TC (core), WT (whole tumour) and ET (enhancing), in
+SegFormer3D's order.
 """
 
 from dataclasses import dataclass
@@ -9,8 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Convention:
-    """``regions``: the numbers in a label map that each covers. ``values``: each region's own number when the regions
-    are painted into a label map in ``order``, later over earlier."""
+    """``regions``: the numbers in a label map that each covers. ``values``: each region's own
+    number when the regions are painted into a label map in ``order``, later over earlier."""
 
     regions: dict[str, tuple[int, ...]]
     values: tuple[int, ...]

@@ -15,7 +15,8 @@ NOTICE = "Not a medical device: for research and teaching, not for diagnosis or 
 
 @dataclass(frozen=True)
 class Structure:
-    """One label: its name, its number in the label map, its size; millilitres for scans with three dimensions."""
+    """One label: its name, its number in the label map, its size; millilitres for scans with three
+    dimensions."""
 
     name: str
     value: int
@@ -25,8 +26,9 @@ class Structure:
 
 @dataclass(frozen=True)
 class Result:
-    """``labels`` (spatial…) lie on the file's own grid; so do ``regions`` (K, spatial…), the masks of labels that
-    overlap, ``probabilities`` (K, spatial…) where they were kept, and ``instances`` (spatial…), objects by number."""
+    """``labels`` (spatial…) lie on the file's own grid; so do ``regions`` (K, spatial…), the masks
+    of labels that overlap, ``probabilities`` (K, spatial…) where they were kept, and ``instances``
+    (spatial…), objects by number."""
 
     source: Path
     volume: Volume
@@ -45,10 +47,14 @@ class Result:
         """All labels but the background, in the network's order."""
         counts = np.bincount(self.labels.ravel(), minlength=max(self.plan.values) + 1)
         found, voxel = [], self.volume.voxel_ml
-        for channel, (name, value) in enumerate(zip(self.plan.labels, self.plan.values, strict=True)):
+        for channel, (name, value) in enumerate(
+            zip(self.plan.labels, self.plan.values, strict=True)
+        ):
             if self.plan.activation == "softmax" and channel == 0:
                 continue
-            voxels = int(counts[value]) if self.regions is None else int(self.regions[channel].sum())
+            voxels = (
+                int(counts[value]) if self.regions is None else int(self.regions[channel].sum())
+            )
             found.append(Structure(name, value, voxels, None if voxel is None else voxels * voxel))
         return found
 
@@ -57,9 +63,15 @@ class Result:
         return {
             "kind": self.volume.kind.value,
             "shape": list(self.volume.shape),
-            "spacing_mm": [round(n, 5) for n in self.volume.spacing] if self.volume.has_millimetres else None,
+            "spacing_mm": [round(n, 5) for n in self.volume.spacing]
+            if self.volume.has_millimetres
+            else None,
             "structures": {
-                s.name: {"value": s.value, "voxels": s.voxels, "ml": None if s.ml is None else round(s.ml, 4)}
+                s.name: {
+                    "value": s.value,
+                    "voxels": s.voxels,
+                    "ml": None if s.ml is None else round(s.ml, 4),
+                }
                 for s in self.structures
             },
             "objects": None if self.instances is None else len(self.things),
@@ -72,7 +84,9 @@ class Result:
     def cells(self) -> dict[str, str]:
         """The result as one row of the table for people."""
         return {
-            "found": f"{len(self.things)} objects" if self.instances is not None else ", ".join(self.legend().values()),
+            "found": f"{len(self.things)} objects"
+            if self.instances is not None
+            else ", ".join(self.legend().values()),
             "size": " x ".join(map(str, self.volume.shape)),
             "damage": "; ".join(self.volume.damage),
         }
@@ -86,13 +100,22 @@ class Result:
         }
 
     def write(self, folder: Path) -> None:
-        """Writes the maps on the file's grid, tables, the picture and the page (see ``writing``)."""
+        """Writes the maps on the file's grid, tables, the picture and the page (see
+        ``writing``)."""
         from medical_segment import montage, viewer, writing
 
         writing.write_maps(self, folder)
-        write_table(folder / "volumes.csv", ["name", "value", "voxels", "ml"], [asdict(s) for s in self.structures])
+        write_table(
+            folder / "volumes.csv",
+            ["name", "value", "voxels", "ml"],
+            [asdict(s) for s in self.structures],
+        )
         if self.instances is not None:
-            write_table(folder / "objects.csv", [f.name for f in fields(Thing)], [asdict(t) for t in self.things])
+            write_table(
+                folder / "objects.csv",
+                [f.name for f in fields(Thing)],
+                [asdict(t) for t in self.things],
+            )
         montage.draw(self, folder / "overview.png")
         viewer.write(self, folder / "viewer.html")
         if self.dicom_seg:

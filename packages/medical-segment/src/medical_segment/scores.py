@@ -1,7 +1,8 @@
 """How good a segmentation is: overlap and surfaces by MONAI, and how cells are counted.
 
-Rules for labels that are not there. In neither: Dice and NSD are 1 (nothing was missed), HD95 is undefined. In one of
-both: Dice and NSD are 0, HD95 is undefined. Undefined values are NaN; means leave them out and say how many.
+Rules for labels that are not there. In neither: Dice and NSD are 1 (nothing was missed), HD95 is
+undefined. In one of both: Dice and NSD are 0, HD95 is undefined. Undefined values are NaN; means
+leave them out and say how many.
 """
 
 import warnings
@@ -41,10 +42,12 @@ def overlap(
     tolerance: float = TOLERANCE_MM,
     surface: str = "elements",
 ) -> Overlap:
-    """Dice, HD95 and normalised surface Dice of two masks (spatial…) whose voxels measure ``spacing`` mm.
+    """Dice, HD95 and normalised surface Dice of two masks (spatial…) whose voxels measure
+    ``spacing`` mm.
 
-    ``surface``: ``elements`` between voxels, weighted by their areas, as DeepMind's surface-distance counts; or the
-    border ``voxels`` themselves, as MONAI does. The two give different numbers.
+    ``surface``: ``elements`` between voxels, weighted by their areas, as DeepMind's
+    surface-distance counts; or the border ``voxels`` themselves, as MONAI does. The two give
+    different numbers.
     """
     if not (predicted.any() and truth.any()):
         same = float(predicted.any() == truth.any())
@@ -56,10 +59,15 @@ def overlap(
     return Overlap(dice(predicted, truth), hd95, nsd)
 
 
-def _elements(masks: Sequence[Tensor], spacing: list[float], tolerance: float) -> tuple[float, float]:
+def _elements(
+    masks: Sequence[Tensor], spacing: list[float], tolerance: float
+) -> tuple[float, float]:
     options = {"spacing": spacing, "use_subvoxels": True, "symmetric": True}
     edges, distances, areas = get_edge_surface_distance(*masks, **options)
-    sides = [_sorted(found, area[edge]) for edge, found, area in zip(edges, distances, areas, strict=True)]
+    sides = [
+        _sorted(found, area[edge])
+        for edge, found, area in zip(edges, distances, areas, strict=True)
+    ]
     whole = sum(float(area.sum()) for _, area in sides)
     near = sum(float(area[distance <= tolerance].sum()) for distance, area in sides)
     return max(_percentile(*side, 0.95) for side in sides), near / whole
@@ -107,12 +115,16 @@ class CellCount:
 
 
 def count_cells(
-    predicted: np.ndarray, truth: np.ndarray, thresholds: Sequence[float] = (IOU,), border: int = BORDER
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    thresholds: Sequence[float] = (IOU,),
+    border: int = BORDER,
 ) -> list[CellCount]:
-    """Objects of two instance maps (rows, columns), paired one to one so that most pairs overlap by a threshold.
+    """Objects of two instance maps (rows, columns), paired one to one so that most pairs overlap by
+    a threshold.
 
-    Objects that touch the ``border`` pixels at the picture's edges are left out of both, as in the NeurIPS cell
-    challenge.
+    Objects that touch the ``border`` pixels at the picture's edges are left out of both, as in the
+    NeurIPS cell challenge.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -138,7 +150,10 @@ def _iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(objects in truth, objects predicted)."""
     _, one = np.unique(truth, return_inverse=True)
     _, other = np.unique(predicted, return_inverse=True)
-    one, other = (part.ravel() + (0 if whole.min() == 0 else 1) for part, whole in ((one, truth), (other, predicted)))
+    one, other = (
+        part.ravel() + (0 if whole.min() == 0 else 1)
+        for part, whole in ((one, truth), (other, predicted))
+    )
     table = np.zeros((one.max() + 1, other.max() + 1), np.int64)
     np.add.at(table, (one, other), 1)
     union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table

@@ -11,7 +11,12 @@ from medical_segment.networks import SegmentationNetwork
 from medical_segment.plan import Plan
 from vitrail.weights.catalogue import Weights
 
-PLAN_3D = Plan(channels=("MR",), labels=("background", "anterior", "posterior"), patch=(16, 24, 16), spacing=(1, 1, 1))
+PLAN_3D = Plan(
+    channels=("MR",),
+    labels=("background", "anterior", "posterior"),
+    patch=(16, 24, 16),
+    spacing=(1, 1, 1),
+)
 PLAN_2D = Plan(
     channels=("red", "green", "blue"),
     labels=("background", "interior", "boundary"),
@@ -32,7 +37,8 @@ PLAN_REGIONS = Plan(
 
 
 class Thresholds(nn.Module):
-    """Says which third of the first channel's usual range a voxel lies in: as many labels as thresholds and one."""
+    """Says which third of the first channel's usual range a voxel lies in: as many labels as
+    thresholds and one."""
 
     def __init__(self, num_labels: int):
         super().__init__()
@@ -51,15 +57,24 @@ def small_network(plan: Plan = PLAN_3D) -> SegmentationNetwork:
     return SegmentationNetwork("small", Thresholds(len(plan.labels)).eval(), example, weights, plan)
 
 
-PATIENT = {"PatientName": "Invented^Jane", "PatientID": "SECRET-4711", "PatientBirthDate": "19700101"}
+PATIENT = {
+    "PatientName": "Invented^Jane",
+    "PatientID": "SECRET-4711",
+    "PatientBirthDate": "19700101",
+}
 
 
 def write_dicom_series(
-    folder: Path, values: np.ndarray, orientation: Sequence[float] = (1, 0, 0, 0, 1, 0), name: str = "{}.dcm"
+    folder: Path,
+    values: np.ndarray,
+    orientation: Sequence[float] = (1, 0, 0, 0, 1, 0),
+    name: str = "{}.dcm",
 ) -> Path:
-    """int16 (columns, rows, slices) as a series of MR slices of 1 x 1 mm every 2 mm, of an invented patient.
+    """int16 (columns, rows, slices) as a series of MR slices of 1 x 1 mm every 2 mm, of an invented
+    patient.
 
-    The files are numbered from 1 without leading zeros; the stored values mean ``2 * value - 100``. Returns the folder.
+    The files are numbered from 1 without leading zeros; the stored values mean ``2 * value - 100``.
+    Returns the folder.
     """
     import pydicom
     from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -73,13 +88,22 @@ def write_dicom_series(
         found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID = MRImageStorage
         found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID = generate_uid()
-        found.StudyInstanceUID, found.SeriesInstanceUID, found.FrameOfReferenceUID = study, series, frame
+        found.StudyInstanceUID, found.SeriesInstanceUID, found.FrameOfReferenceUID = (
+            study,
+            series,
+            frame,
+        )
         found.Modality, found.InstanceNumber, found.SliceThickness = "MR", number + 1, 2
         found.Rows, found.Columns, found.PixelSpacing = values.shape[1], values.shape[0], [1, 1]
         found.ImageOrientationPatient = list(orientation)
         found.ImagePositionPatient = [float(part) for part in 2 * number * normal]
         found.SamplesPerPixel, found.PhotometricInterpretation = 1, "MONOCHROME2"
-        found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = 16, 16, 15, 1
+        found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = (
+            16,
+            16,
+            15,
+            1,
+        )
         found.RescaleSlope, found.RescaleIntercept = 2, -100
         for key, value in PATIENT.items():
             setattr(found, key, value)

@@ -1,4 +1,5 @@
-"""How the networks are trained: on windows of labelled cases, by Dice and cross-entropy on every decoder stage."""
+"""How the networks are trained: on windows of labelled cases, by Dice and cross-entropy on every
+decoder stage."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,11 +35,12 @@ MOMENTUM = 0.99
 class Data(Section):
     """A folder in nnU-Net's or the Decathlon's layout, or pictures with instances.
 
-    ``split`` is a JSON file with the names under ``train`` and ``test``; without it all cases are for training. Of the
-    training cases ``val_share`` validates, every n-th by name. With 0 all are trained on, and what remains to monitor
-    is ``val/fit``, the Dice on training cases as they are: in effect the last weights are kept. ``cache`` keeps
-    prepared cases in the memory, or on the disk for the next run too. ``regions`` trains on the overlapping brain
-    tumour regions of label maps whose numbers follow that convention.
+    ``split`` is a JSON file with the names under ``train`` and ``test``; without it all cases are
+    for training. Of the training cases ``val_share`` validates, every n-th by name. With 0 all are
+    trained on, and what remains to monitor is ``val/fit``, the Dice on training cases as they are:
+    in effect the last weights are kept. ``cache`` keeps prepared cases in the memory, or on the
+    disk for the next run too. ``regions`` trains on the overlapping brain tumour regions of label
+    maps whose numbers follow that convention.
     """
 
     path: Path
@@ -49,7 +51,8 @@ class Data(Section):
 
 
 class Planned(Section):
-    """What the planner is not to choose: ``patch`` in voxels, ``spacing`` in mm, normalisation and orientation."""
+    """What the planner is not to choose: ``patch`` in voxels, ``spacing`` in mm, normalisation and
+    orientation."""
 
     patch: tuple[int, ...] | None = None
     spacing: tuple[float, ...] | None = None
@@ -59,7 +62,8 @@ class Planned(Section):
 
 
 class Model(Section):
-    """The architecture, and options over the planned ones; ``init`` is a weight file to start from."""
+    """The architecture, and options over the planned ones; ``init`` is a weight file to start
+    from."""
 
     architecture: Literal["segformer3d", "xlstm-unet", "unet"]
     config: dict[str, Any] = Field(default_factory=dict)
@@ -67,10 +71,11 @@ class Model(Section):
 
 
 class Recipe(vitrail.training.recipe.Recipe):
-    """``optimizer``: AdamW, or nnU-Net's SGD with Nesterov momentum. ``windows_per_case``: how many windows of each
-    case an epoch holds. For the evaluation: ``tolerance``, the mm within which NSD counts a surface as right;
-    ``surface``, how surfaces are counted (``scores.overlap``); ``mirror``, whether views are mirrored too; ``beside``,
-    the names of networks to measure on the same cases."""
+    """``optimizer``: AdamW, or nnU-Net's SGD with Nesterov momentum. ``windows_per_case``: how many
+    windows of each case an epoch holds. For the evaluation: ``tolerance``, the mm within which NSD
+    counts a surface as right; ``surface``, how surfaces are counted (``scores.overlap``);
+    ``mirror``, whether views are mirrored too; ``beside``, the names of networks to measure on the
+    same cases."""
 
     data: Data
     plan: Planned = Planned()
@@ -86,7 +91,8 @@ class Recipe(vitrail.training.recipe.Recipe):
 
 
 class Task(vitrail.training.loop.Task):
-    """A segmentation network on windows; validated on whole cases by the mean Dice of the foreground."""
+    """A segmentation network on windows; validated on whole cases by the mean Dice of the
+    foreground."""
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
@@ -103,13 +109,17 @@ class Task(vitrail.training.loop.Task):
         if self.recipe.optimizer == "adamw":
             return super().configure_optimizers()
         optim = self.recipe.optim
-        return torch.optim.SGD(self.parameters(), optim.lr, MOMENTUM, weight_decay=optim.weight_decay, nesterov=True)
+        return torch.optim.SGD(
+            self.parameters(), optim.lr, MOMENTUM, weight_decay=optim.weight_decay, nesterov=True
+        )
 
     @cached_property
     def samples(self) -> tuple[Dataset, Dataset]:
         """Prepared training and validation cases."""
         cases = [self.train_cases, self.val_cases]
-        train, val = (prepared(part, self.collection, self.plan, self.recipe.data.cache) for part in cases)
+        train, val = (
+            prepared(part, self.collection, self.plan, self.recipe.data.cache) for part in cases
+        )
         check_labels(train, self.train_cases, known_numbers(self.collection))
         if not self.val_cases:
             every = max(1, len(train) // FIT_CASES)
@@ -117,7 +127,11 @@ class Task(vitrail.training.loop.Task):
         return train, val
 
     def train_dataloader(self) -> DataLoader:
-        windows = Cuttings(self.samples[0], Augmentation(self.plan, self.recipe.augment), self.recipe.windows_per_case)
+        windows = Cuttings(
+            self.samples[0],
+            Augmentation(self.plan, self.recipe.augment),
+            self.recipe.windows_per_case,
+        )
         size = min(self.recipe.optim.batch_size, len(windows))
         return DataLoader(windows, size, shuffle=True, drop_last=True)
 
@@ -132,8 +146,13 @@ class Task(vitrail.training.loop.Task):
 
     def validation_step(self, sample: dict[str, Tensor], number: int) -> None:
         image = torch.as_tensor(sample["image"])[None]
-        logits = sliding_window_inference(image, self.plan.patch, 4, self.network, overlap=OVERLAP, mode="gaussian")
-        masks = [decided(logits, self.plan), targets(sample["label"][None].long(), self.collection).bool()]
+        logits = sliding_window_inference(
+            image, self.plan.patch, 4, self.network, overlap=OVERLAP, mode="gaussian"
+        )
+        masks = [
+            decided(logits, self.plan),
+            targets(sample["label"][None].long(), self.collection).bool(),
+        ]
         found = mean_dice(*(foreground(mask, self.plan) for mask in masks))
         self.log("val/dice" if self.val_cases else "val/fit", found, batch_size=1)
 
@@ -158,20 +177,25 @@ def collection_of(data: Data) -> Collection:
 
 
 def training_cases(recipe: Recipe, collection: Collection) -> tuple[list[Case], list[Case]]:
-    """What is trained on and what validates; cases of the test are in neither. InputError where nothing is left."""
+    """What is trained on and what validates; cases of the test are in neither. InputError where
+    nothing is left."""
     cases = list(collection.cases)
     if recipe.data.split:
         cases, _ = split(cases, recipe.data.split)
     every = round(1 / recipe.data.val_share) if recipe.data.val_share else len(cases) + 1
     train = [case for number, case in enumerate(cases, start=1) if number % every]
     if not train:
-        raise InputError(recipe.data.path, "leaves no case to train on", "lower data.val_share or add cases")
+        raise InputError(
+            recipe.data.path, "leaves no case to train on", "lower data.val_share or add cases"
+        )
     return train, [case for number, case in enumerate(cases, start=1) if not number % every]
 
 
 def plan_for(recipe: Recipe, collection: Collection, cases: Sequence[Case]) -> Plan:
     """The plan from the training cases alone, with what the recipe settles."""
-    return make_plan(replace(collection, cases=tuple(cases)), recipe.plan.model_dump(exclude_none=True))
+    return make_plan(
+        replace(collection, cases=tuple(cases)), recipe.plan.model_dump(exclude_none=True)
+    )
 
 
 def known_numbers(collection: Collection) -> set[int]:
@@ -182,24 +206,35 @@ def known_numbers(collection: Collection) -> set[int]:
 
 
 def targets(label: Tensor, collection: Collection) -> Tensor:
-    """Label maps (B, 1, spatial…) of numbers -> masks (B, K, spatial…), float: one hot, or the overlapping regions."""
+    """Label maps (B, 1, spatial…) of numbers -> masks (B, K, spatial…), float: one hot, or the
+    overlapping regions."""
     if collection.regions:
-        masks = [sum(label == number for number in numbers) > 0 for numbers in collection.regions.values()]
+        masks = [
+            sum(label == number for number in numbers) > 0
+            for numbers in collection.regions.values()
+        ]
         return torch.cat(masks, dim=1).float()
     return nn.functional.one_hot(label[:, 0], len(collection.labels)).movedim(-1, 1).float()
 
 
 def segmentation_loss(name: str, plan: Plan) -> nn.Module:
-    """MONAI's loss over a list of logits, the finest first: weights 1, 1/2, 1/4, … and none for the coarsest."""
+    """MONAI's loss over a list of logits, the finest first: weights 1, 1/2, 1/4, … and none for the
+    coarsest."""
     exclusive = plan.activation == "softmax"
-    options = {"include_background": not exclusive, "softmax": exclusive, "sigmoid": not exclusive, "batch": True}
+    options = {
+        "include_background": not exclusive,
+        "softmax": exclusive,
+        "sigmoid": not exclusive,
+        "batch": True,
+    }
     if name == "dice_ce":
         return OverStages(DiceCELoss(**options) if exclusive else DiceBCELoss(DiceLoss(**options)))
     return OverStages({"dice_focal": DiceFocalLoss, "dice": DiceLoss}[name](**options))
 
 
 class DiceBCELoss(nn.Module):
-    """Dice and binary cross-entropy, for regions that overlap (nnU-Net's; MONAI's DiceCE takes them for exclusive)."""
+    """Dice and binary cross-entropy, for regions that overlap (nnU-Net's; MONAI's DiceCE takes them
+    for exclusive)."""
 
     def __init__(self, dice: DiceLoss):
         super().__init__()
@@ -207,18 +242,22 @@ class DiceBCELoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Both (B, K, spatial…)."""
-        return self.dice(logits, target) + nn.functional.binary_cross_entropy_with_logits(logits, target)
+        return self.dice(logits, target) + nn.functional.binary_cross_entropy_with_logits(
+            logits, target
+        )
 
 
 class OverStages(nn.Module):
-    """A loss over the logits of several decoder stages: each half the weight of the finer one, the coarsest none."""
+    """A loss over the logits of several decoder stages: each half the weight of the finer one, the
+    coarsest none."""
 
     def __init__(self, loss: nn.Module):
         super().__init__()
         self.loss = loss
 
     def forward(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
-        """Lists of logits (B, K, …) and the masks at full size; the masks are shrunk by nearest neighbours."""
+        """Lists of logits (B, K, …) and the masks at full size; the masks are shrunk by nearest
+        neighbours."""
         counted = outputs[:-1] if len(outputs) > 1 else outputs
         shares = [0.5**stage for stage in range(len(counted))]
         weighted = DeepSupervisionLoss(self.loss, weights=[share / sum(shares) for share in shares])
@@ -237,7 +276,8 @@ def decided(logits: Tensor, plan: Plan) -> Tensor:
 
 
 def foreground(masks: Tensor, plan: Plan) -> Tensor:
-    """Of masks (B, K, spatial…) those that are scored: no background; of cells, interior and boundary as one."""
+    """Of masks (B, K, spatial…) those that are scored: no background; of cells, interior and
+    boundary as one."""
     if plan.activation == "sigmoid":
         return masks
     return masks[:, 1:].any(1, keepdim=True) if plan.instances else masks[:, 1:]

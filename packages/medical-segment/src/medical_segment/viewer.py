@@ -1,4 +1,5 @@
-"""The page to look through a result: slices in three planes, one HTML file that needs nothing but a browser."""
+"""The page to look through a result: slices in three planes, one HTML file that needs nothing but a
+browser."""
 
 import base64
 import gzip
@@ -19,7 +20,8 @@ _ROOM = files("medical_segment")
 
 
 def write(result: Result, path: Path) -> None:
-    """Writes the page; no request leaves it: its content security policy admits its own script and style alone."""
+    """Writes the page; no request leaves it: its content security policy admits its own script and
+    style alone."""
     path.write_text(html(result), "utf-8")
 
 
@@ -44,15 +46,22 @@ def html(result: Result) -> str:
 def _data(result: Result, view: Shown, factor: tuple[int, int, int]) -> dict:
     palette = colours(max(len(view.names), len(COLOURS)))
     if result.instances is not None:
-        legend = [{"text": f"{len(result.things)} objects", "labels": list(range(1, len(COLOURS) + 1))}]
+        legend = [
+            {"text": f"{len(result.things)} objects", "labels": list(range(1, len(COLOURS) + 1))}
+        ]
     else:
-        legend = [{"text": text, "labels": [place]} for place, text in enumerate(result.legend().values(), start=1)]
+        legend = [
+            {"text": text, "labels": [place]}
+            for place, text in enumerate(result.legend().values(), start=1)
+        ]
     return {
         "size": list(view.labels.shape),
         "channels": view.image.shape[3],
         "spacing": [size * step for size, step in zip(view.spacing, factor, strict=True)],
         "picture": view.is_picture,
-        "reduced": "" if factor == (1, 1, 1) else "shown at a lower resolution ({} x {} x {})".format(*factor),
+        "reduced": ""
+        if factor == (1, 1, 1)
+        else "shown at a lower resolution ({} x {} x {})".format(*factor),
         "legend": legend,
         "palette": palette,
         "image": _packed(view.image),
@@ -63,11 +72,14 @@ def _data(result: Result, view: Shown, factor: tuple[int, int, int]) -> dict:
 def _packed(values: np.ndarray) -> str:
     """Bytes with the first axis running fastest, channels innermost, gzipped, in base64."""
     order = np.moveaxis(values, (0, 1, 2), (2, 1, 0))
-    return base64.b64encode(gzip.compress(np.ascontiguousarray(order).tobytes(), 6, mtime=0)).decode()
+    return base64.b64encode(
+        gzip.compress(np.ascontiguousarray(order).tobytes(), 6, mtime=0)
+    ).decode()
 
 
 def _within(view: Shown, limit: int) -> tuple[Shown, tuple[int, int, int]]:
-    """The same with every n-th voxel along each axis, the finest axes first, so that at most ``limit`` are left."""
+    """The same with every n-th voxel along each axis, the finest axes first, so that at most
+    ``limit`` are left."""
     factor, size = [1, 1, 1], view.image.size
     while size > limit:
         lengths = [
@@ -79,7 +91,8 @@ def _within(view: Shown, limit: int) -> tuple[Shown, tuple[int, int, int]]:
             np.prod([-(-n // step) for n, step in zip(view.labels.shape, factor, strict=True)])
         )
     pick = tuple(
-        slice(step // 2 if n > step // 2 else 0, None, step) for n, step in zip(view.labels.shape, factor, strict=True)
+        slice(step // 2 if n > step // 2 else 0, None, step)
+        for n, step in zip(view.labels.shape, factor, strict=True)
     )
     parts = {**vars(view), "image": view.image[pick], "labels": view.labels[pick]}
     return Shown(**parts), tuple(factor)

@@ -1,4 +1,5 @@
-"""A case in memory: its numbers, where they lie in the patient, and all that the result must give back."""
+"""A case in memory: its numbers, where they lie in the patient, and all that the result must give
+back."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,11 +20,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Volume:
-    """``data`` (C, spatial…) as it was stored, in the file's own order of axes; two or three spatial axes.
+    """``data`` (C, spatial…) as it was stored, in the file's own order of axes; two or three
+    spatial axes.
 
-    ``affine`` (4, 4) maps voxels to millimetres, right-anterior-superior; the identity for pictures, which know no
-    millimetres. ``header`` is a NIfTI file's own. ``files`` are the slices of a DICOM series in the order of the last
-    axis, or the files of a case. ``damage`` says in words what was odd but not fatal.
+    ``affine`` (4, 4) maps voxels to millimetres, right-anterior-superior; the identity for
+    pictures, which know no millimetres. ``header`` is a NIfTI file's own. ``files`` are the slices
+    of a DICOM series in the order of the last axis, or the files of a case. ``damage`` says in
+    words what was odd but not fatal.
     """
 
     data: np.ndarray

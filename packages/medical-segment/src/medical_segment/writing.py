@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def write_maps(result: "Result", folder: Path) -> None:
-    """``labels``, and where the result has them ``instances``, ``probabilities`` and a ``region-NAME`` each."""
+    """``labels``, and where the result has them ``instances``, ``probabilities`` and a
+    ``region-NAME`` each."""
     maps = {"labels": result.labels, "instances": result.instances}
     if result.regions is not None:
         for name, mask in zip(result.plan.labels, result.regions, strict=True):
@@ -28,14 +29,19 @@ def write_maps(result: "Result", folder: Path) -> None:
 
 
 def write_map(volume: Volume, folder: Path, name: str, values: np.ndarray) -> None:
-    """Whole numbers (spatial…) on the grid of ``volume``: NAME.nii.gz, NAME.png, or NAME.tif for several pages."""
+    """Whole numbers (spatial…) on the grid of ``volume``: NAME.nii.gz, NAME.png, or NAME.tif for
+    several pages."""
     if volume.has_millimetres:
         write_nifti(folder / f"{name}.nii.gz", values, volume)
     elif values.ndim == 2:
         Image.fromarray(values).save(folder / f"{name}.png")
     else:
         tifffile.imwrite(
-            folder / f"{name}.tif", values, photometric="minisblack", compression="zlib", metadata={"axes": "ZYX"}
+            folder / f"{name}.tif",
+            values,
+            photometric="minisblack",
+            compression="zlib",
+            metadata={"axes": "ZYX"},
         )
 
 
@@ -48,7 +54,11 @@ def _write_probabilities(result: "Result", folder: Path) -> None:
         return
     axes = "CYX" if values.ndim == 3 else "CZYX"
     tifffile.imwrite(
-        folder / "probabilities.tif", values, photometric="minisblack", compression="zlib", metadata={"axes": axes}
+        folder / "probabilities.tif",
+        values,
+        photometric="minisblack",
+        compression="zlib",
+        metadata={"axes": axes},
     )
 
 

@@ -21,7 +21,8 @@ system = System(
 
 
 def load(weights: str | None = None, **options) -> "PulsePipeline":
-    """The way from a recording to embeddings: ``load().capture("finger.mp4").usable``; options as in PulsePipeline."""
+    """The way from a recording to embeddings: ``load().capture("finger.mp4").usable``; options as
+    in PulsePipeline."""
     from ppg_auth.pipeline import load as load_pipeline
 
     return load_pipeline(weights, **options)

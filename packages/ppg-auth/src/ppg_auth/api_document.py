@@ -1,4 +1,5 @@
-"""The page about the HTTP service, made from its schema: ``python -m ppg_auth.api_document > docs/ppg-auth-api.md``."""
+"""The page about the HTTP service, made from its schema: ``python -m ppg_auth.api_document >
+docs/ppg-auth-api.md``."""
 
 from collections.abc import Iterator
 
@@ -44,7 +45,9 @@ def _table(model: dict, models: dict) -> str:
     rows = ["| field | type | what it is |", "|---|---|---|"]
     for name, field in model["properties"].items():
         optional = "" if name in required else ", optional"
-        rows.append(f"| `{name}` | {_type(field, models)}{optional} | {field.get('description', '')} |")
+        rows.append(
+            f"| `{name}` | {_type(field, models)}{optional} | {field.get('description', '')} |"
+        )
     return "\n".join(rows)
 
 
@@ -56,7 +59,11 @@ def _type(field: dict, models: dict) -> str:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if field.get("type") == "array":
         return f"list of {_type(field['items'], models)}"
-    return "file" if "contentMediaType" in field or field.get("format") == "binary" else field.get("type", "object")
+    return (
+        "file"
+        if "contentMediaType" in field or field.get("format") == "binary"
+        else field.get("type", "object")
+    )
 
 
 def _model(field: dict, models: dict) -> dict:

@@ -14,12 +14,17 @@ _SECONDS = 20.0
 
 
 def replayed(recording: Recording) -> Recording:
-    """The same pulse with another start, another gain and a little noise, as a copy shown again has."""
+    """The same pulse with another start, another gain and a little noise, as a copy shown again
+    has."""
     rng = np.random.default_rng(1)
     kept = recording.seconds >= recording.seconds[0] + 0.7
     values = recording.values[kept] * 1.05
     noise = 0.01 * np.nanstd(values, axis=0) * rng.normal(size=values.shape)
-    return replace(recording, seconds=recording.seconds[kept] - recording.seconds[kept][0], values=values + noise)
+    return replace(
+        recording,
+        seconds=recording.seconds[kept] - recording.seconds[kept][0],
+        values=values + noise,
+    )
 
 
 def reversed_in_time(recording: Recording) -> Recording:
@@ -31,7 +36,8 @@ def turned_over(recording: Recording) -> Recording:
 
 
 def static(recording: Recording) -> Recording:
-    """A picture of a finger: its brightness, the sensor's noise, and one part in ten thousand of the pulse."""
+    """A picture of a finger: its brightness, the sensor's noise, and one part in ten thousand of
+    the pulse."""
     level = np.nanmean(recording.values, axis=0)
     change = (recording.values - level) / np.maximum(np.nanstd(recording.values, axis=0), 1e-9)
     return replace(recording, values=level * (1 + 1e-4 * change))
@@ -49,11 +55,16 @@ def even_amplitude(recording: Recording) -> Recording:
     rng = np.random.default_rng(2)
     lengths = (len(beat) * rng.normal(1.0, 0.05, int(_SECONDS * rate / len(beat)) + 2)).astype(int)
     grid = np.linspace(0, 1, len(beat))
-    return _made(recording, np.concatenate([np.interp(np.linspace(0, 1, n), grid, beat) for n in lengths]), rate)
+    return _made(
+        recording,
+        np.concatenate([np.interp(np.linspace(0, 1, n), grid, beat) for n in lengths]),
+        rate,
+    )
 
 
 def flicker(recording: Recording) -> Recording:
-    """The beat of a lamp's 100 Hz with the frame rate: a sine of 1.2 Hz on the finger's brightness."""
+    """The beat of a lamp's 100 Hz with the frame rate: a sine of 1.2 Hz on the finger's
+    brightness."""
     rate = 50.0
     return _made(recording, np.sin(2 * np.pi * 1.2 * np.arange(int(_SECONDS * rate)) / rate), rate)
 

@@ -16,21 +16,28 @@ _START = "0" * 64
 
 
 class Audit:
-    """The log within one transaction. No entry holds biometric data, a name, or a score finer than 0.01."""
+    """The log within one transaction. No entry holds biometric data, a name, or a score finer than
+    0.01."""
 
     def __init__(self, connection: Connection, master: bytes):
         self._connection = connection
-        self._chain_key, self._head_key = derive(master, "audit chain"), derive(master, "audit head")
+        self._chain_key, self._head_key = (
+            derive(master, "audit chain"),
+            derive(master, "audit head"),
+        )
 
     def begin(self) -> None:
         """Seals the head of an empty log, in a new store."""
         self._connection.execute(insert(header).values(name=HEAD, value=self._sealed(0, _START)))
 
     def append(self, event: str, person: str | None, clock: float, **facts: object) -> None:
-        """Adds a line: what happened, to whom (an id, not a name), when, and JSON values about it."""
+        """Adds a line: what happened, to whom (an id, not a name), when, and JSON values about
+        it."""
         number, before = self._head()
         moment = datetime.fromtimestamp(clock, UTC).isoformat(timespec="seconds")
-        line = json.dumps({"number": number + 1, "time": moment, "event": event, "person": person, **facts})
+        line = json.dumps(
+            {"number": number + 1, "time": moment, "event": event, "person": person, **facts}
+        )
         after = self._next(before, line)
         self._connection.execute(insert(entries).values(number=number + 1, line=line, hash=after))
         head = self._sealed(number + 1, after)
@@ -38,19 +45,26 @@ class Audit:
 
     def lines(self) -> Iterator[dict]:
         """Each entry with its hash, the oldest first."""
-        for line, hash_ in self._connection.execute(select(entries.c.line, entries.c.hash).order_by(entries.c.number)):
+        for line, hash_ in self._connection.execute(
+            select(entries.c.line, entries.c.hash).order_by(entries.c.number)
+        ):
             yield {**json.loads(line), "hash": hash_}
 
     def verify(self) -> tuple[int, str]:
-        """The number of entries and the last one's hash; InputError names the first entry that is not as written."""
+        """The number of entries and the last one's hash; InputError names the first entry that is
+        not as written."""
         number, before = 0, _START
         for row in self._connection.execute(select(entries).order_by(entries.c.number)):
             number += 1
             before = self._next(before, row.line)
             if row.number != number or not hmac.compare_digest(row.hash, before):
-                raise InputError("audit log", f"entry {number} was changed or removed", "compare with an export")
+                raise InputError(
+                    "audit log", f"entry {number} was changed or removed", "compare with an export"
+                )
         if (number, before) != self._head():
-            raise InputError("audit log", f"ends at entry {number}, and {self._head()[0]} were written")
+            raise InputError(
+                "audit log", f"ends at entry {number}, and {self._head()[0]} were written"
+            )
         return number, before
 
     def _head(self) -> tuple[int, str]:
@@ -66,6 +80,11 @@ class Audit:
 
 
 def require_entry(audit: Audit, hash_: str) -> None:
-    """InputError where no entry has this hash: the store was set back to an earlier state, or it is another one."""
+    """InputError where no entry has this hash: the store was set back to an earlier state, or it is
+    another one."""
     if not any(line["hash"] == hash_ for line in audit.lines()):
-        raise InputError("audit log", "has no entry of this hash", "the store may have been set back to an old copy")
+        raise InputError(
+            "audit log",
+            "has no entry of this hash",
+            "the store may have been set back to an old copy",
+        )

@@ -24,13 +24,16 @@ def warp(pulse: NDArray, samples: int, rng: np.random.Generator) -> NDArray:
 
 
 def disturb(pulse: NDArray, rate: float, rng: np.random.Generator) -> NDArray:
-    """``pulse`` (n,) with wander, noise, lost samples and a camera's low rate, each some of the time."""
+    """``pulse`` (n,) with wander, noise, lost samples and a camera's low rate, each some of the
+    time."""
     spread = pulse.std()
     if rng.random() < LOW_RATE:
         low = resample_poly(pulse, CAMERA_RATE, round(rate), padtype="line")
         pulse = resample_poly(low, round(rate), CAMERA_RATE, padtype="line")[: len(pulse)]
     if rng.random() < 0.5:
-        phase = 2 * np.pi * (rng.uniform(*WANDER_BAND) * np.arange(len(pulse)) / rate + rng.random())
+        phase = (
+            2 * np.pi * (rng.uniform(*WANDER_BAND) * np.arange(len(pulse)) / rate + rng.random())
+        )
         pulse = pulse + rng.uniform(0, WANDER) * spread * np.sin(phase)
     if rng.random() < 0.5:
         pulse = pulse + rng.normal(size=len(pulse)) * spread * 10 ** (-rng.uniform(*NOISE) / 20)
@@ -40,7 +43,8 @@ def disturb(pulse: NDArray, rate: float, rng: np.random.Generator) -> NDArray:
 
 
 def mask_scalogram(scalogram: Tensor, rng: np.random.Generator) -> Tensor:
-    """Scalograms (B, 1, F, T) with a band of up to an eighth of frequencies and of times set to their mean, in place.
+    """Scalograms (B, 1, F, T) with a band of up to an eighth of frequencies and of times set to
+    their mean, in place.
 
     Source: Park et al., "SpecAugment", 2019.
     """

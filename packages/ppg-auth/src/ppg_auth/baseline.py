@@ -11,7 +11,8 @@ TEMPLATE_SIGNAL = SignalConfig(band=(0.5, 8.0))
 
 
 def mean_beat_of(windows: Windows) -> NDArray[np.float32]:
-    """The mean beat (1, 64) of a whole capture, of norm 1, or nothing (0, 64): compared by cosine."""
+    """The mean beat (1, 64) of a whole capture, of norm 1, or nothing (0, 64): compared by
+    cosine."""
     beats = cut_beats(windows.pulse, systolic_peaks(windows.pulse, windows.rate))
     if len(beats) < LEAST_BEATS:
         return np.empty((0, beats.shape[1]), np.float32)

@@ -6,7 +6,11 @@ from scipy.signal import find_peaks
 
 BEAT_POINTS = 64
 BEFORE_PEAK = 0.35  # of a beat
-UPSTROKE_FROM, UPSTROKE_TO, UPSTROKE_STEP = -0.15, 0.60, 0.0125  # seconds around the steepest point of the upstroke
+UPSTROKE_FROM, UPSTROKE_TO, UPSTROKE_STEP = (
+    -0.15,
+    0.60,
+    0.0125,
+)  # seconds around the steepest point of the upstroke
 UPSTROKE_POINTS = 60
 SHAPE_POINTS = 2 * UPSTROKE_POINTS
 USUAL_BEAT = 0.8  # seconds; the length at which both clocks of ``beat_shape`` agree
@@ -26,11 +30,13 @@ def systolic_peaks(pulse: NDArray, rate: float) -> NDArray[np.intp]:
 
 
 def beat_shape(pulse: NDArray, rate: float) -> NDArray:
-    """The mean beat (120,) of a pulse wave around its upstroke, twice: in seconds, and by a clock that the heart sets.
+    """The mean beat (120,) of a pulse wave around its upstroke, twice: in seconds, and by a clock
+    that the heart sets.
 
-    Systole lasts about as long whatever the heart's rate, what follows shortens with it; the second clock runs with the
-    square root of the beat's length, half way between (as in Bazett's correction of the QT interval). Both parts have
-    norm 1. Zeros where there are fewer than two whole beats.
+    Systole lasts about as long whatever the heart's rate, what follows shortens with it; the second
+    clock runs with the square root of the beat's length, half way between (as in Bazett's
+    correction of the QT interval). Both parts have norm 1. Zeros where there are fewer than two
+    whole beats.
     """
     peaks = systolic_peaks(pulse, rate)
     if len(peaks) < LEAST_BEATS:
@@ -45,7 +51,8 @@ def beat_shape(pulse: NDArray, rate: float) -> NDArray:
 def cut_beats(pulse: NDArray, peaks: NDArray, points: int = BEAT_POINTS) -> NDArray:
     """Beats (k, points) of one length, each of mean 0 and norm 1, with the peak at 35 %.
 
-    Each runs over the interval to the next peak, shifted forward; beats that leave the signal are left out.
+    Each runs over the interval to the next peak, shifted forward; beats that leave the signal are
+    left out.
     """
     intervals = np.diff(peaks)
     starts = peaks[:-1] - BEFORE_PEAK * intervals
@@ -62,8 +69,15 @@ def cut_upstrokes(pulse: NDArray, peaks: NDArray, rate: float, clock: float = 1.
     """
     slope, reach = np.gradient(pulse), int(LONGEST_UPSTROKE * rate)
     first = [max(0, peak - reach) for peak in peaks]
-    steepest = np.array([start + np.argmax(slope[start : peak + 1]) for start, peak in zip(first, peaks, strict=True)])
-    offsets = np.arange(UPSTROKE_FROM, UPSTROKE_TO - UPSTROKE_STEP / 2, UPSTROKE_STEP) * clock * rate
+    steepest = np.array(
+        [
+            start + np.argmax(slope[start : peak + 1])
+            for start, peak in zip(first, peaks, strict=True)
+        ]
+    )
+    offsets = (
+        np.arange(UPSTROKE_FROM, UPSTROKE_TO - UPSTROKE_STEP / 2, UPSTROKE_STEP) * clock * rate
+    )
     grid = steepest.reshape(-1, 1) + offsets
     inside = (grid[:, 0] >= 0) & (grid[:, -1] <= len(pulse) - 1)
     cut = np.interp(grid[inside], np.arange(len(pulse)), pulse)
@@ -71,7 +85,8 @@ def cut_upstrokes(pulse: NDArray, peaks: NDArray, rate: float, clock: float = 1.
 
 
 def mean_beat(beats: NDArray) -> NDArray:
-    """The mean of the beats (k, points) that resemble their median most (the better half), of norm 1."""
+    """The mean of the beats (k, points) that resemble their median most (the better half), of norm
+    1."""
     likeness = beats @ np.median(beats, axis=0)
     return unit_rows(beats[likeness >= np.median(likeness)].mean(axis=0, keepdims=True))[0]
 

@@ -1,4 +1,5 @@
-"""What one recording becomes: embeddings of its good windows, and all that a decision or a report asks of it."""
+"""What one recording becomes: embeddings of its good windows, and all that a decision or a report
+asks of it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +20,12 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Capture:
-    """``embeddings`` (n, 128) float32 unit rows of the windows that passed; ``reasons`` why others, or all, did not.
+    """``embeddings`` (n, 128) float32 unit rows of the windows that passed; ``reasons`` why others,
+    or all, did not.
 
-    ``raw`` and ``pulse`` (samples,) at ``sample_rate`` Hz are the longest stretch before and after cleaning, the pulse
-    with systole up; ``seconds`` is how long the good windows last together. ``quality`` is their mean, 0..1.
+    ``raw`` and ``pulse`` (samples,) at ``sample_rate`` Hz are the longest stretch before and after
+    cleaning, the pulse with systole up; ``seconds`` is how long the good windows last together.
+    ``quality`` is their mean, 0..1.
     """
 
     source: Path
@@ -71,7 +74,8 @@ class Capture:
 
     @cached_property
     def scalogram(self) -> NDArray[np.float32]:
-        """Of the best window (frequencies, columns), low frequencies first after the flip that pages do."""
+        """Of the best window (frequencies, columns), low frequencies first after the flip that
+        pages do."""
         best = torch.from_numpy(self.windows.waves[np.argmax(self.windows.quality)])
         return self.transform(best[None])[0, 0].numpy()
 

@@ -1,4 +1,5 @@
-"""What is remembered of the last captures, so that none of them can be shown again: digests and keyed sketches."""
+"""What is remembered of the last captures, so that none of them can be shown again: digests and
+keyed sketches."""
 
 import hmac
 
@@ -15,7 +16,8 @@ REMEMBERED = 20
 
 
 class Captures:
-    """The rows of one transaction. Sketches are sealed under the secret of the person whom the capture claimed."""
+    """The rows of one transaction. Sketches are sealed under the secret of the person whom the
+    capture claimed."""
 
     def __init__(self, connection: Connection, key: bytes):
         self._connection, self._key = connection, key
@@ -27,9 +29,13 @@ class Captures:
 
     def sketches(self, person: Person) -> NDArray[np.uint8]:
         """All sketches (n, 64) of the person's remembered captures."""
-        sealed = self._connection.scalars(select(captures.c.sketch).where(captures.c.person == person.id))
+        sealed = self._connection.scalars(
+            select(captures.c.sketch).where(captures.c.person == person.id)
+        )
         key = derive(person.secret, "sketch")
-        opened = [np.frombuffer(unseal(key, row, f"sketch {person.id}"), np.uint8) for row in sealed]
+        opened = [
+            np.frombuffer(unseal(key, row, f"sketch {person.id}"), np.uint8) for row in sealed
+        ]
         return np.concatenate([np.empty(0, np.uint8), *opened]).reshape(-1, BITS // 8)
 
     def remember(self, person: Person, samples: NDArray, sketches: NDArray[np.uint8]) -> None:
@@ -37,7 +43,11 @@ class Captures:
         sealed = seal(derive(person.secret, "sketch"), sketches.tobytes(), f"sketch {person.id}")
         row = {"person": person.id, "digest": self._digest(samples), "sketch": sealed}
         self._connection.execute(insert(captures).values(row))
-        numbers = select(captures.c.number).where(captures.c.person == person.id).order_by(captures.c.number.desc())
+        numbers = (
+            select(captures.c.number)
+            .where(captures.c.person == person.id)
+            .order_by(captures.c.number.desc())
+        )
         for number in self._connection.scalars(numbers).all()[REMEMBERED:]:
             self._connection.execute(delete(captures).where(captures.c.number == number))
 

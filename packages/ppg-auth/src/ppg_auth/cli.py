@@ -1,4 +1,5 @@
-"""The ``ppg-auth`` command: which verbs there are. Each stands in ``commands`` and imports only what it needs."""
+"""The ``ppg-auth`` command: which verbs there are. Each stands in ``commands`` and imports only
+what it needs."""
 
 import typer
 
@@ -14,7 +15,15 @@ app = typer.Typer(
 )
 audit = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The log of all decisions.")
 
-for verb in (people.enroll, people.verify, people.identify, people.renew, people.revoke, people.unlock, people.delete):
+for verb in (
+    people.enroll,
+    people.verify,
+    people.identify,
+    people.renew,
+    people.revoke,
+    people.unlock,
+    people.delete,
+):
     app.command()(verb)
 app.command("list")(people.list_people)
 for verb in (signals.quality, signals.extract, measure.evaluate, measure.pad_eval, serve.serve):

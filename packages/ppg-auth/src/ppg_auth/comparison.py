@@ -1,4 +1,5 @@
-"""Verification attempts of known people against each other, scored exactly as the command scores them."""
+"""Verification attempts of known people against each other, scored exactly as the command scores
+them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 from ppg_auth.scoring import fisher, placement_mean
 from ppg_auth.template import KEY_BYTES, cosine, expand_key, protect
 
-Scorer = Callable[[str, NDArray], Callable[[NDArray], float]]  # (person, placement means) to what scores attempts
+Scorer = Callable[
+    [str, NDArray], Callable[[NDArray], float]
+]  # (person, placement means) to what scores attempts
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One laying on of a finger: the embeddings (n, dim) of its good windows, none where it was not usable."""
+    """One laying on of a finger: the embeddings (n, dim) of its good windows, none where it was not
+    usable."""
 
     person: str
     sensor: str
@@ -24,7 +28,8 @@ class Placement:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Scores (n,); ``claimed`` and ``true`` are people; one attempt against many claims has one ``number``."""
+    """Scores (n,); ``claimed`` and ``true`` are people; one attempt against many claims has one
+    ``number``."""
 
     scores: NDArray[np.float64]
     claimed: NDArray[np.str_]
@@ -43,14 +48,19 @@ class Attempts:
             np.concatenate([part.scores for part in parts]),
             np.concatenate([part.claimed for part in parts]),
             np.concatenate([part.true for part in parts]),
-            np.concatenate([part.number + offset for part, offset in zip(parts, offsets, strict=True)]),
+            np.concatenate(
+                [part.number + offset for part, offset in zip(parts, offsets, strict=True)]
+            ),
         )
 
 
-def compare(enrolled: Iterable[Placement], attempts: Iterable[Placement], scorer: Scorer) -> Attempts:
+def compare(
+    enrolled: Iterable[Placement], attempts: Iterable[Placement], scorer: Scorer
+) -> Attempts:
     """Every attempt against the template of every enrolled person with the same kind of sensor.
 
-    ``scorer(person, placement means (p, dim))`` gives what scores an attempt's windows (n, dim) against that template.
+    ``scorer(person, placement means (p, dim))`` gives what scores an attempt's windows (n, dim)
+    against that template.
     """
     means, sensors = defaultdict(list), {}
     for placement in enrolled:
@@ -66,7 +76,9 @@ def compare(enrolled: Iterable[Placement], attempts: Iterable[Placement], scorer
         if sensors[claimed] == attempt.sensor
     ]
     scores, claimed, true, number = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return Attempts(np.array(scores), np.array(claimed, str), np.array(true, str), np.array(number, int))
+    return Attempts(
+        np.array(scores), np.array(claimed, str), np.array(true, str), np.array(number, int)
+    )
 
 
 def plain(person: str, means: NDArray) -> Callable[[NDArray], float]:
@@ -75,7 +87,10 @@ def plain(person: str, means: NDArray) -> Callable[[NDArray], float]:
 
 
 def protected(person: str, means: NDArray) -> Callable[[NDArray], float]:
-    """Scores as the command does, by templates under a key for each person; before they are normalised."""
+    """Scores as the command does, by templates under a key for each person; before they are
+    normalised."""
     projection = expand_key(np.random.default_rng(list(person.encode())).bytes(KEY_BYTES))
     bits = protect(means, projection)
-    return lambda attempt: float(fisher(cosine(protect(placement_mean(attempt), projection), bits).max()))
+    return lambda attempt: float(
+        fisher(cosine(protect(placement_mean(attempt), projection), bits).max())
+    )

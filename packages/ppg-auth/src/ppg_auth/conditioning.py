@@ -1,4 +1,5 @@
-"""The steps from an even but raw signal to a clean pulse wave: pure functions on (n,) float64 at a rate in Hz."""
+"""The steps from an even but raw signal to a clean pulse wave: pure functions on (n,) float64 at a
+rate in Hz."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -20,7 +21,8 @@ SSA_LAG, SSA_ENERGY = 1.5, 0.9  # seconds, share of the in-band energy
 
 
 def upright_sign(x: NDArray) -> int:
-    """1 where systole points up, else -1: the upstroke is the steeper flank, so it skews the first derivative."""
+    """1 where systole points up, else -1: the upstroke is the steeper flank, so it skews the first
+    derivative."""
     return -1 if skew(np.diff(x)) < 0 else 1
 
 
@@ -28,10 +30,13 @@ def detrend(x: NDArray, rate: float, cutoff: float) -> NDArray:
     """``x`` without its drift below ``cutoff`` Hz by smoothness priors.
 
     The regularisation is lambda = (rate / (2 pi cutoff))^2: 10 at 14 Hz for 0.7 Hz.
-    Source: Tarvainen et al., "An advanced detrending method with application to HRV analysis", 2002.
+    Source: Tarvainen et al., "An advanced detrending method with application to HRV analysis",
+    2002.
     """
     strength = (rate / (2 * np.pi * cutoff)) ** 4
-    bands = np.zeros((3, len(x)))  # I + lambda^2 D'D with D the second difference, its upper diagonals
+    bands = np.zeros(
+        (3, len(x))
+    )  # I + lambda^2 D'D with D the second difference, its upper diagonals
     for offset, products in enumerate(((1.0, 4.0, 1.0), (-2.0, -2.0), (1.0,))):
         for shift, product in enumerate(products):
             bands[2 - offset, offset + shift : len(x) - 2 + offset + shift] += strength * product
@@ -40,29 +45,34 @@ def detrend(x: NDArray, rate: float, cutoff: float) -> NDArray:
 
 
 def clip_outliers(x: NDArray, rate: float) -> tuple[NDArray, NDArray[np.bool_]]:
-    """``x`` clipped to 4 robust standard deviations around the running median of 2 s, and which samples were (Hampel).
+    """``x`` clipped to 4 robust standard deviations around the running median of 2 s, and which
+    samples were (Hampel).
 
-    The bound is never less than 1.5 times what most windows of 2 s reach: a pulse with high narrow peaks has a small
-    deviation, and its systoles are no outliers.
+    The bound is never less than 1.5 times what most windows of 2 s reach: a pulse with high narrow
+    peaks has a small deviation, and its systoles are no outliers.
     """
     width = 2 * int(HAMPEL_WINDOW * rate / 2) + 1
     middle = median_filter(x, width, mode="reflect")
     distance = np.abs(x - middle)
     usual = USUAL_REACH * np.median(maximum_filter1d(distance, width))
-    bound = np.maximum(HAMPEL_LIMIT * GAUSSIAN_MAD * median_filter(distance, width, mode="reflect"), usual)
+    bound = np.maximum(
+        HAMPEL_LIMIT * GAUSSIAN_MAD * median_filter(distance, width, mode="reflect"), usual
+    )
     clipped = np.clip(x, middle - bound, middle + bound)
     return clipped, clipped != x
 
 
 def band_pass(x: NDArray, rate: float, band: tuple[float, float]) -> NDArray:
-    """Butterworth of order 2 between ``band`` Hz, forwards and backwards, so that no phase is shifted."""
+    """Butterworth of order 2 between ``band`` Hz, forwards and backwards, so that no phase is
+    shifted."""
     high = min(band[1], 0.45 * rate)
     sections = signal.butter(2, (band[0], high), "bandpass", fs=rate, output="sos")
     return signal.sosfiltfilt(sections, x, padlen=min(len(x) - 1, int(3 * rate)))
 
 
 def resample(x: NDArray, rate: float, new_rate: float) -> NDArray:
-    """Fourier resampling; 2 s of reflection at both ends keep a signal that is not periodic from ringing there."""
+    """Fourier resampling; 2 s of reflection at both ends keep a signal that is not periodic from
+    ringing there."""
     if rate == new_rate:
         return x
     pad = min(len(x) - 1, int(2 * rate))
@@ -75,7 +85,8 @@ def resample(x: NDArray, rate: float, new_rate: float) -> NDArray:
 def signal_to_noise(x: NDArray, rate: float) -> float:
     """Power near the pulse's spectral peak and its harmonic, over the rest of 0.7-4 Hz, in dB.
 
-    Near is within 0.1 Hz, or for short signals within the width that their spectrum gives to a single tone.
+    Near is within 0.1 Hz, or for short signals within the width that their spectrum gives to a
+    single tone.
     """
     frequency, power = _spectrum(x, rate)
     width = max(0.1, LINE_WIDTH * rate / len(x))
@@ -92,21 +103,28 @@ def spectral_rate(x: NDArray, rate: float) -> float:
 
 
 def best_component(channels: NDArray, rate: float) -> tuple[NDArray, float]:
-    """Of (n, channels >= 2): the principal component with the best pulse, and the share of energy that was left out.
+    """Of (n, channels >= 2): the principal component with the best pulse, and the share of energy
+    that was left out.
 
-    Each channel is standardised; the component is the one with the highest signal-to-noise ratio, not the first, of
-    those that are more than what rounding leaves. Its sign is that of the channels' mean.
+    Each channel is standardised; the component is the one with the highest signal-to-noise ratio,
+    not the first, of those that are more than what rounding leaves. Its sign is that of the
+    channels' mean.
     """
-    standard = (channels - channels.mean(axis=0)) / np.maximum(channels.std(axis=0), np.finfo(float).tiny)
+    standard = (channels - channels.mean(axis=0)) / np.maximum(
+        channels.std(axis=0), np.finfo(float).tiny
+    )
     left, singular, _ = np.linalg.svd(standard, full_matrices=False)
     components, share = (left * singular).T, np.square(singular) / np.square(singular).sum()
-    best = max(np.flatnonzero(share >= LEAST_SHARE), key=lambda k: signal_to_noise(components[k], rate))
+    best = max(
+        np.flatnonzero(share >= LEAST_SHARE), key=lambda k: signal_to_noise(components[k], rate)
+    )
     sign = 1.0 if components[best] @ standard.mean(axis=1) >= 0 else -1.0
     return sign * components[best], float(1 - share[best])
 
 
 def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:
-    """The signal (n,) of (n, channels): the only one, or the one with the best pulse among all and their components.
+    """The signal (n,) of (n, channels): the only one, or the one with the best pulse among all and
+    their components.
 
     Also the share of energy that was left out.
     """
@@ -123,7 +141,8 @@ def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:
 
 
 def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:
-    """Singular spectrum analysis with lags of 1.5 s: ``x`` from its components of 0.7-4 Hz, and the energy left out.
+    """Singular spectrum analysis with lags of 1.5 s: ``x`` from its components of 0.7-4 Hz, and the
+    energy left out.
 
     Components are taken by strength until they hold 90 % of the in-band energy.
     """
@@ -136,7 +155,9 @@ def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:
     inside = np.flatnonzero((peaks >= PULSE_BAND[0]) & (peaks <= PULSE_BAND[1]))
     if not len(inside):
         return np.zeros_like(x), 1.0
-    enough = int(np.searchsorted(np.cumsum(energies[inside]) / energies[inside].sum(), SSA_ENERGY)) + 1
+    enough = (
+        int(np.searchsorted(np.cumsum(energies[inside]) / energies[inside].sum(), SSA_ENERGY)) + 1
+    )
     kept = patterns[:, inside[:enough]]
     projected = (rows @ kept) @ kept.T
     total, count = np.zeros_like(x), np.zeros_like(x)
@@ -149,6 +170,8 @@ def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:
 
 
 def _spectrum(x: NDArray, rate: float) -> tuple[NDArray, NDArray]:
-    frequency, power = signal.periodogram(x, rate, window="hann", nfft=max(len(x), int(20 * rate)), detrend="linear")
+    frequency, power = signal.periodogram(
+        x, rate, window="hann", nfft=max(len(x), int(20 * rate)), detrend="linear"
+    )
     inside = (frequency >= PULSE_BAND[0]) & (frequency <= PULSE_BAND[1])
     return frequency[inside], power[inside]

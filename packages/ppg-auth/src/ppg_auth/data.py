@@ -1,4 +1,5 @@
-"""Recordings of known people: where they lie, how they are cut into windows, and the samples of training."""
+"""Recordings of known people: where they lie, how they are cut into windows, and the samples of
+training."""
 
 import csv
 from collections import defaultdict
@@ -22,14 +23,17 @@ from vitrail.errors import InputError, UsageError
 from vitrail.sources import natural_sorted
 from vitrail.training.recipe import Section
 
-TAKES_A_PERSON = 4  # windows of each person in a batch, from different recordings where there are any
+TAKES_A_PERSON = (
+    4  # windows of each person in a batch, from different recordings where there are any
+)
 TRIES = 10
 USC_RATE = 100.0
 
 
 @dataclass(frozen=True)
 class Take:
-    """One recording of a known person. ``condition`` is the posture; takes of one condition are in temporal order.
+    """One recording of a known person. ``condition`` is the posture; takes of one condition are in
+    temporal order.
 
     Recordings of different ``sensor`` tell people apart too easily, and are not compared.
     """
@@ -42,7 +46,8 @@ class Take:
 
 
 class Collection(Section):
-    """The folder ``ppg`` of the supplied data: NR2-UFPR (people sNN, sitting and standing) and USC (people uNN).
+    """The folder ``ppg`` of the supplied data: NR2-UFPR (people sNN, sitting and standing) and USC
+    (people uNN).
 
     ``train``, ``val`` and ``test`` name people, nobody twice.
     """
@@ -61,7 +66,8 @@ class Collection(Section):
 
 
 class ClosedSet(Section):
-    """The paper's experiment on the same folder: one sitting recording of each person ``named``, its windows split."""
+    """The paper's experiment on the same folder: one sitting recording of each person ``named``,
+    its windows split."""
 
     format: Literal["closed-set"]
     path: Path
@@ -69,7 +75,9 @@ class ClosedSet(Section):
     split: Literal["random", "contiguous"]
 
     def takes(self) -> list[Take]:
-        first = {take.person: take for take in reversed([*_nr2_takes(self.path), *_usc_takes(self.path)])}
+        first = {
+            take.person: take for take in reversed([*_nr2_takes(self.path), *_usc_takes(self.path)])
+        }
         return list(first.values())
 
     def people(self, part: Literal["train", "val", "test"]) -> list[str]:
@@ -80,8 +88,8 @@ class ClosedSet(Section):
 class Folders(Section):
     """The user's own recordings: below ``path`` a folder a person, with one file a recording.
 
-    ``sample_rate`` in Hz is needed where files tell no times. The last ``val_share`` of the people validate, the last
-    ``test_share`` before them test.
+    ``sample_rate`` in Hz is needed where files tell no times. The last ``val_share`` of the people
+    validate, the last ``test_share`` before them test.
     """
 
     format: Literal["folders"]
@@ -95,7 +103,9 @@ class Folders(Section):
         return [
             Take(folder.name, "", file, self.sample_rate)
             for folder in folders
-            for file in natural_sorted(path for path in _children(folder) if not path.name.startswith("."))
+            for file in natural_sorted(
+                path for path in _children(folder) if not path.name.startswith(".")
+            )
         ]
 
     def people(self, part: Literal["train", "val", "test"]) -> list[str]:
@@ -103,8 +113,14 @@ class Folders(Section):
         val, test = round(len(everyone) * self.val_share), round(len(everyone) * self.test_share)
         cut = len(everyone) - val - test
         if cut < 2 or val < 2:
-            raise UsageError(self.path, f"has recordings of {len(everyone)} people", "at least five are needed")
-        return {"train": everyone[:cut], "test": everyone[cut : cut + test], "val": everyone[cut + test :]}[part]
+            raise UsageError(
+                self.path, f"has recordings of {len(everyone)} people", "at least five are needed"
+            )
+        return {
+            "train": everyone[:cut],
+            "test": everyone[cut : cut + test],
+            "val": everyone[cut + test :],
+        }[part]
 
 
 Data = Annotated[Collection | ClosedSet | Folders, Field(discriminator="format")]
@@ -117,7 +133,9 @@ def load_takes(
     takes = [take for take in data.takes() if take.person in people]
     for person in people:
         if not any(take.person == person for take in takes):
-            raise UsageError(data.path, f"holds no recording of {person}", "check the names in the recipe")
+            raise UsageError(
+                data.path, f"holds no recording of {person}", "check the names in the recipe"
+            )
     return read_takes(takes, signal)
 
 
@@ -135,7 +153,8 @@ def read_takes(takes: Iterable[Take], signal: SignalConfig) -> dict[Take, Window
 class TrainingWindows(Dataset):
     """Windows drawn anew each time; sample ``number`` follows from the seed and that number alone.
 
-    A sample is (item (samples + 120,), person's number). Four in a row are of one person, and people take turns.
+    A sample is (item (samples + 120,), person's number). Four in a row are of one person, and
+    people take turns.
     """
 
     def __init__(self, takes: dict[Take, Windows], signal: SignalConfig, seed: int):
@@ -147,11 +166,15 @@ class TrainingWindows(Dataset):
                 self.stretches[take.person].append(windows.pulse)
         self.people = sorted(self.stretches)
         if len(self.people) < 2:
-            raise UsageError("data.train", "has fewer than two people with good recordings", "give more")
+            raise UsageError(
+                "data.train", "has fewer than two people with good recordings", "give more"
+            )
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
         turn, take = divmod(number, TAKES_A_PERSON)
-        order = np.random.default_rng((self.seed, turn // len(self.people))).permutation(len(self.people))
+        order = np.random.default_rng((self.seed, turn // len(self.people))).permutation(
+            len(self.people)
+        )
         person = int(order[turn % len(self.people)])
         stretches = self.stretches[self.people[person]]
         rng = np.random.default_rng((self.seed, 1, number))
@@ -164,7 +187,11 @@ class TrainingWindows(Dataset):
 
     def _draw(self, pulse: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
         signal = self.signal
-        context = disturb(warp(pulse, round(max(signal.window, signal.context) * signal.rate), rng), signal.rate, rng)
+        context = disturb(
+            warp(pulse, round(max(signal.window, signal.context) * signal.rate), rng),
+            signal.rate,
+            rng,
+        )
         first = rng.integers(0, len(context) - signal.samples + 1)
         wave = normalise(context[first : first + signal.samples], signal.normalise)
         return np.concatenate([wave, beat_shape(context, signal.rate)]).astype(np.float32)
@@ -178,24 +205,33 @@ def good_items(takes: Iterable[Windows]) -> Tensor:
 def _nr2_takes(folder: Path) -> list[Take]:
     with _open(folder / "nr2_ufpr.csv") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
-    return [Take(row["subject"], row["posture"], folder / row["path"], sensor="nr2") for row in rows]
+    return [
+        Take(row["subject"], row["posture"], folder / row["path"], sensor="nr2") for row in rows
+    ]
 
 
 def _usc_takes(folder: Path) -> list[Take]:
     with _open(folder / "usc_bp.csv") as file:
         rows = list(csv.DictReader(file))
-    return [Take(f"u{row['record'][-2:]}", "sitting", folder / row["path"], USC_RATE, "usc") for row in rows]
+    return [
+        Take(f"u{row['record'][-2:]}", "sitting", folder / row["path"], USC_RATE, "usc")
+        for row in rows
+    ]
 
 
 def _open(path: Path):
     try:
         return path.open(newline="", encoding="utf-8")
     except OSError as error:
-        raise UsageError(path, f"cannot be read: {error.strerror.lower()}", "set VITRAIL_DATA") from error
+        raise UsageError(
+            path, f"cannot be read: {error.strerror.lower()}", "set VITRAIL_DATA"
+        ) from error
 
 
 def _children(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise UsageError(folder, f"cannot be read: {error.strerror.lower()}", "check data.path") from error
+        raise UsageError(
+            folder, f"cannot be read: {error.strerror.lower()}", "check data.path"
+        ) from error

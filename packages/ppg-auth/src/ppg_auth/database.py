@@ -1,4 +1,5 @@
-"""The two databases of a store, in SQLite or PostgreSQL alike: what lies in them, and transactions on them."""
+"""The two databases of a store, in SQLite or PostgreSQL alike: what lies in them, and transactions
+on them."""
 
 import os
 from collections.abc import Iterator
@@ -30,7 +31,9 @@ from vitrail.sources import require_file
 
 _SQLITE = b"SQLite format 3\0"
 _CREATING = 0x707067  # the number of PostgreSQL's advisory lock: only one process creates a store
-_counting = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column of type INTEGER
+_counting = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # SQLite counts up only a column of type INTEGER
 
 store_tables = MetaData()
 header = Table(
@@ -85,11 +88,16 @@ class Database:
         self.engine = create_engine(url)
         if self.file:
             event.listen(self.engine, "connect", _set_up_sqlite)
-            event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            event.listen(
+                self.engine,
+                "begin",
+                lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
+            )
 
     @contextmanager
     def transaction(self, *, may_be_new: bool = False) -> Iterator[Connection]:
-        """All of it is written when the block ends well, nothing otherwise; writers wait for each other.
+        """All of it is written when the block ends well, nothing otherwise; writers wait for each
+        other.
 
         InputError says what the database says: damaged, full, busy, out of reach.
         """
@@ -104,7 +112,9 @@ class Database:
             raise InputError(self.name, "is damaged", "restore it from a backup") from error
         except DatabaseError as error:
             problem = str(error.orig or error).strip().splitlines()[0]
-            raise InputError(self.name, f"the database says: {problem}", "mend it or try again") from error
+            raise InputError(
+                self.name, f"the database says: {problem}", "mend it or try again"
+            ) from error
 
     @contextmanager
     def creating(self, tables: MetaData) -> Iterator[Connection]:
@@ -118,9 +128,12 @@ class Database:
             yield connection
 
     def scrub(self) -> None:
-        """Empties SQLite's write-ahead log, where what was erased would otherwise lie on for a while."""
+        """Empties SQLite's write-ahead log, where what was erased would otherwise lie on for a
+        while."""
         if self.file:
-            with closing(self.engine.raw_connection()) as connection:  # within a transaction it may not be emptied
+            with closing(
+                self.engine.raw_connection()
+            ) as connection:  # within a transaction it may not be emptied
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -130,15 +143,26 @@ def _parse(address: str) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
-        raise UsageError("--store", "is not an address of a database", "give a file or postgresql://…") from error
+        raise UsageError(
+            "--store", "is not an address of a database", "give a file or postgresql://…"
+        ) from error
     if url.get_backend_name() not in {"postgresql", "sqlite"}:
-        raise UsageError("--store", f"{url.get_backend_name()} is not supported", "give a file or postgresql://…")
-    return url.set(drivername="postgresql+psycopg") if url.get_backend_name() == "postgresql" else url
+        raise UsageError(
+            "--store", f"{url.get_backend_name()} is not supported", "give a file or postgresql://…"
+        )
+    return (
+        url.set(drivername="postgresql+psycopg") if url.get_backend_name() == "postgresql" else url
+    )
 
 
 def _set_up_sqlite(connection, _) -> None:
     connection.isolation_level = None  # the driver begins no transaction of its own
-    for setting in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+    for setting in (
+        "busy_timeout=30000",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "secure_delete=ON",
+    ):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("PRAGMA trusted_schema=OFF")
 
@@ -148,7 +172,9 @@ def _make_private(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise InputError(file, f"cannot be written: {error.strerror.lower()}", "choose another --store") from error
+        raise InputError(
+            file, f"cannot be written: {error.strerror.lower()}", "choose another --store"
+        ) from error
 
 
 def _check_file(file: Path, may_be_new: bool) -> None:

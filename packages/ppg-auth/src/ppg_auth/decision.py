@@ -23,7 +23,8 @@ EXIT_STATUS = {
 
 @dataclass(frozen=True)
 class Decision:
-    """``score`` in steps of 0.01, so that nobody climbs it bit by bit; None where nothing was compared.
+    """``score`` in steps of 0.01, so that nobody climbs it bit by bit; None where nothing was
+    compared.
 
     ``wait`` is the number of seconds until the next attempt when throttled, infinite when locked.
     """
@@ -46,7 +47,11 @@ class Decision:
     def sentence(self) -> str:
         """The decision as a person reads it."""
         who = self.name or "nobody who is enrolled"
-        numbers = "" if self.score is None else f" (score {self.score:.2f}, threshold {self.threshold:.2f})"
+        numbers = (
+            ""
+            if self.score is None
+            else f" (score {self.score:.2f}, threshold {self.threshold:.2f})"
+        )
         reasons = f": {', '.join(self.reasons)}" if self.reasons else ""
         match self.outcome:
             case Outcome.ACCEPTED:

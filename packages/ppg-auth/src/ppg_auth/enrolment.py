@@ -26,7 +26,8 @@ LEAST_WINDOWS = 7  # of five seconds, half overlapping: 20 s of a usable pulse m
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What came of an enrolment; ``lookalikes`` are people enrolled before who match the new one."""
+    """What came of an enrolment; ``lookalikes`` are people enrolled before who match the new
+    one."""
 
     name: str
     windows: int
@@ -46,7 +47,8 @@ class Registry:
     def enroll(self, name: str, captures: Sequence["Capture"]) -> Enrolment:
         """Makes a template of a person who consented, from one capture a placement of the finger.
 
-        InputError where a capture is not good enough or looks like an attack; UsageError where the name is taken.
+        InputError where a capture is not good enough or looks like an attack; UsageError where the
+        name is taken.
         """
         require_quality(captures)
         key_id, secret = self._roster.new_secret()
@@ -58,7 +60,8 @@ class Registry:
         return Enrolment(name, sum(len(c.embeddings) for c in captures), len(captures), lookalikes)
 
     def renew(self, name: str, captures: Sequence["Capture"]) -> Decision:
-        """Puts a template under a new key in the old one's place, if every capture passes as a verification.
+        """Puts a template under a new key in the old one's place, if every capture passes as a
+        verification.
 
         A revoked template has nothing to verify against: the captures are taken as at an enrolment.
         """
@@ -72,7 +75,9 @@ class Registry:
                 session.captures.forget(person)
                 self._remember(session, name, captures)
                 self._roster.note(session, "renew", name, placements=len(captures))
-        self._verifier.store.vault.erase(person.key_id if decision.outcome is Outcome.ACCEPTED else key_id)
+        self._verifier.store.vault.erase(
+            person.key_id if decision.outcome is Outcome.ACCEPTED else key_id
+        )
         return decision
 
     def _record(self, name: str, captures: Sequence["Capture"], secret: bytes) -> Record:
@@ -110,14 +115,27 @@ class Registry:
 
 
 def require_quality(captures: Sequence["Capture"]) -> None:
-    """InputError unless the captures are good enough, from one kind of sensor, and of live fingers as far as seen."""
+    """InputError unless the captures are good enough, from one kind of sensor, and of live fingers
+    as far as seen."""
     if len({polarity(capture) for capture in captures}) > 1:
-        raise InputError(captures[0].source, "the captures come from different kinds of sensors", "use one device")
+        raise InputError(
+            captures[0].source,
+            "the captures come from different kinds of sensors",
+            "use one device",
+        )
     for capture in captures:
         if not capture.usable:
             problem = f"is not good enough to enrol: {', '.join(capture.reasons)}"
             raise InputError(capture.source, problem, "hold the finger still and record again")
         if signs := attack_signs(capture):
-            raise InputError(capture.source, f"does not look like a live pulse: {', '.join(signs)}", "record anew")
+            raise InputError(
+                capture.source,
+                f"does not look like a live pulse: {', '.join(signs)}",
+                "record anew",
+            )
     if sum(len(capture.embeddings) for capture in captures) < LEAST_WINDOWS:
-        raise InputError(captures[0].source, "20 s of a usable pulse are needed", "record longer, or give more files")
+        raise InputError(
+            captures[0].source,
+            "20 s of a usable pulse are needed",
+            "record longer, or give more files",
+        )

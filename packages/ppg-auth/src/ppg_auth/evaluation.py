@@ -1,4 +1,5 @@
-"""Networks measured on people whom they never saw, beside a template matcher, and where their figures come from."""
+"""Networks measured on people whom they never saw, beside a template matcher, and where their
+figures come from."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +27,11 @@ from vitrail.metrics.verification import det_points, eer
 from vitrail.report import Chart, Series, Table
 
 SHIPPED, COSINE = "as shipped: protected", "embeddings, cosine"
-WAYS: Mapping[str, Callable[[PulseNetwork], Way]] = {SHIPPED: shipped, COSINE: unprotected, TEMPLATE: template}
+WAYS: Mapping[str, Callable[[PulseNetwork], Way]] = {
+    SHIPPED: shipped,
+    COSINE: unprotected,
+    TEMPLATE: template,
+}
 ATTEMPTS = (5.5, 10.0, 20.0, 30.0)  # seconds
 ENROLMENTS = (20.0, 60.0, None)  # seconds; None is the whole recording
 RATES = (0.01, 0.02, 0.05)
@@ -36,7 +41,8 @@ DET_LIMIT = 0.005  # rates below it cannot be told from 0 with so few people
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     """Tables and DET charts of the bundled network, or of ``weights``, on the recipe's test people.
 
-    Intervals are bootstrap intervals of 95 % over people. UsageError where a test person was in training or validation.
+    Intervals are bootstrap intervals of 95 % over people. UsageError where a test person was in
+    training or validation.
     """
     network = load_networks([weights] if weights else [])[0]
     return report([trial_of(recipe, network)])
@@ -50,7 +56,9 @@ def trial_of(recipe: Recipe, network: PulseNetwork) -> Trial:
     for part, seen in network.people.items():
         for person in people:
             if person in seen:
-                raise UsageError("data.test", f"{person} was in this network's {part} data", "test other people")
+                raise UsageError(
+                    "data.test", f"{person} was in this network's {part} data", "test other people"
+                )
     return Trial(network, [take for take in recipe.data.takes() if take.person in people])
 
 
@@ -75,8 +83,14 @@ def _verification_table(scored: Mapping[str, Measured], trials: Sequence[Trial])
         for name, measured in scored.items()
     ]
     people = len({take.person for trial in trials for take in trial.takes})
-    groups = f" in {len(trials)} groups, each by a network that was trained without it" if len(trials) > 1 else ""
-    title = f"Verification of {people} people whom training never saw{groups}; {ATTEMPT:g} s an attempt"
+    groups = (
+        f" in {len(trials)} groups, each by a network that was trained without it"
+        if len(trials) > 1
+        else ""
+    )
+    title = (
+        f"Verification of {people} people whom training never saw{groups}; {ATTEMPT:g} s an attempt"
+    )
     return Table(title, ("protocol", "scorer", *VERIFICATION), rows)
 
 
@@ -111,16 +125,23 @@ def _enrolment_table(trials: Sequence[Trial]) -> Table:
             measured = measure(trials, WAYS[name], ATTEMPT, seconds)
             length = "all (1 to 2 min)" if seconds is None else f"{seconds:g}"
             rows.append((length, name, *(_rate(attempts) for attempts in measured.values())))
-    return Table("EER by the length of each recording that enrols", ("enrolment, s", "scorer", *measured), rows)
+    return Table(
+        "EER by the length of each recording that enrols",
+        ("enrolment, s", "scorer", *measured),
+        rows,
+    )
 
 
 def _acquisition_table(trials: Sequence[Trial]) -> Table:
     protocols = measure(trials, shipped)
     rows = [
-        (protocol, *(failure_to_acquire(trials, seconds, protocol) for seconds in ATTEMPTS)) for protocol in protocols
+        (protocol, *(failure_to_acquire(trials, seconds, protocol) for seconds in ATTEMPTS))
+        for protocol in protocols
     ]
     columns = ("protocol", *(f"FTA of {seconds:g} s" for seconds in ATTEMPTS))
-    return Table("Failure to acquire: captures without three good windows (5 s: without one)", columns, rows)
+    return Table(
+        "Failure to acquire: captures without three good windows (5 s: without one)", columns, rows
+    )
 
 
 def _parts_table(trials: Sequence[Trial]) -> Table:
@@ -129,8 +150,13 @@ def _parts_table(trials: Sequence[Trial]) -> Table:
     if module.expert is not None and module.fusion is not None:
         ways |= {"branches alone": with_share(0.0), "beat expert alone": with_share(1.0)}
     ways["from 14 samples a second"] = at_camera_rate
-    rows = [(name, *(_rate(attempts) for attempts in measure(trials, way).values())) for name, way in ways.items()]
-    return Table("EER of parts and variants, cosine", ("variant", *measure(trials, unprotected)), rows)
+    rows = [
+        (name, *(_rate(attempts) for attempts in measure(trials, way).values()))
+        for name, way in ways.items()
+    ]
+    return Table(
+        "EER of parts and variants, cosine", ("variant", *measure(trials, unprotected)), rows
+    )
 
 
 def _det_chart(protocol: str, scored: Mapping[str, Measured]) -> Chart:
@@ -141,9 +167,15 @@ def _det_chart(protocol: str, scored: Mapping[str, Measured]) -> Chart:
             points = det_points(attempts.scores, attempts.genuine.astype(int), limit=DET_LIMIT)
             curves.append(Series(name, *points))
     axis = "in normal deviates (-1.64 is 5 %, -1.28 is 10 %, 0 is 50 %)"
-    return Chart(f"DET: {protocol}", curves, y_label="false non-matches", x_label=f"false matches, {axis}")
+    return Chart(
+        f"DET: {protocol}", curves, y_label="false non-matches", x_label=f"false matches, {axis}"
+    )
 
 
 def _rate(attempts: Attempts) -> float | None:
     genuine = attempts.genuine
-    return eer(attempts.scores, genuine.astype(int)).rate if genuine.any() and not genuine.all() else None
+    return (
+        eer(attempts.scores, genuine.astype(int)).rate
+        if genuine.any() and not genuine.all()
+        else None
+    )

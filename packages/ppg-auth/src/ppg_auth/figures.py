@@ -1,4 +1,5 @@
-"""The figures by which biometric systems are compared (ISO/IEC 19795-1), with intervals over people."""
+"""The figures by which biometric systems are compared (ISO/IEC 19795-1), with intervals over
+people."""
 
 from collections.abc import Callable, Sequence
 
@@ -45,20 +46,25 @@ def verification(attempts: Attempts) -> tuple:
 
 
 def false_non_matches(attempts: Attempts, rate: float) -> float:
-    """The share of genuine attempts at or below the score that only ``rate`` of the impostors exceed."""
+    """The share of genuine attempts at or below the score that only ``rate`` of the impostors
+    exceed."""
     limit = np.quantile(attempts.scores[~attempts.genuine], 1 - rate)
     return float((attempts.scores[attempts.genuine] <= limit).mean())
 
 
 def errors_at(groups: Sequence[Attempts], thresholds: Sequence[float]) -> tuple[float, float]:
-    """False matches and false non-matches where scores of a group's threshold and more are accepted."""
-    accepted = np.concatenate([part.scores >= limit for part, limit in zip(groups, thresholds, strict=True)])
+    """False matches and false non-matches where scores of a group's threshold and more are
+    accepted."""
+    accepted = np.concatenate(
+        [part.scores >= limit for part, limit in zip(groups, thresholds, strict=True)]
+    )
     genuine = np.concatenate([part.genuine for part in groups])
     return float(accepted[~genuine].mean()), float((~accepted[genuine]).mean())
 
 
 def _by_attempt(attempts: Attempts) -> tuple[NDArray, NDArray[np.bool_], NDArray]:
-    """Of each attempt by an enrolled person the best score, whether it is the person's own, and the best of others."""
+    """Of each attempt by an enrolled person the best score, whether it is the person's own, and the
+    best of others."""
     rows = []
     for number in np.unique(attempts.number):
         mine = attempts.number == number
@@ -69,11 +75,15 @@ def _by_attempt(attempts: Attempts) -> tuple[NDArray, NDArray[np.bool_], NDArray
     return best, correct.astype(bool), others
 
 
-def _interval(statistic: Callable[[NDArray, NDArray], float], attempts: Attempts) -> tuple[float | None, float | None]:
+def _interval(
+    statistic: Callable[[NDArray, NDArray], float], attempts: Attempts
+) -> tuple[float | None, float | None]:
     def defined(scores: NDArray, labels: NDArray) -> float:
         return statistic(scores, labels) if 0 < labels.sum() < len(labels) else float("nan")
 
     try:
-        return bootstrap_interval(defined, attempts.scores, attempts.genuine.astype(int), groups=attempts.true)
+        return bootstrap_interval(
+            defined, attempts.scores, attempts.genuine.astype(int), groups=attempts.true
+        )
     except InputError:
         return None, None

@@ -33,7 +33,8 @@ TimedFrame = tuple[float, NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Region:
-    """``mask`` (H, W) of the pixels that the finger covers; ``cells`` (P,): the grid cell of each of them."""
+    """``mask`` (H, W) of the pixels that the finger covers; ``cells`` (P,): the grid cell of each
+    of them."""
 
     mask: NDArray[np.bool_]
     cells: NDArray[np.intp]
@@ -58,10 +59,12 @@ def read_fingertip(path: Path, patience: float | None = None) -> Recording:
 
 
 def from_frames(frames: Iterable[TimedFrame], *, subject: object = "camera") -> Recording:
-    """The recording of (seconds, uint8 RGB (H, W, 3)) frames, of which those of the first second are left out.
+    """The recording of (seconds, uint8 RGB (H, W, 3)) frames, of which those of the first second
+    are left out.
 
-    Channels are the means of red, green, blue and luma over the finger, and then those of an 8 x 8 grid of luma;
-    saturated and black ones are left out. The note ``exposure`` says that the brightness jumped.
+    Channels are the means of red, green, blue and luma over the finger, and then those of an 8 x 8
+    grid of luma; saturated and black ones are left out. The note ``exposure`` says that the
+    brightness jumped.
     """
     frames = iter(frames)
     first = list(islice(_settled(frames), LOOK))
@@ -69,15 +72,23 @@ def from_frames(frames: Iterable[TimedFrame], *, subject: object = "camera") -> 
         raise InputError(subject, "holds no two frames after its first second", "record longer")
     region = find_region(np.stack([image for _, image in first]))
     if region is None:
-        raise InputError(subject, "shows no finger that covers the lens", "cover lens and light with a fingertip")
-    measured = ((second, *_measure(image, region)) for second, image in chain(first, _settled(frames)))
+        raise InputError(
+            subject, "shows no finger that covers the lens", "cover lens and light with a fingertip"
+        )
+    measured = (
+        (second, *_measure(image, region)) for second, image in chain(first, _settled(frames))
+    )
     seconds, rows, extremes = zip(*measured, strict=True)
     values, extreme = np.stack(rows), np.stack(extremes).mean(axis=0)
     usable = np.ones(values.shape[1], bool)
     usable[:3] = extreme <= MOST_SATURATED
     usable &= (values.mean(axis=0) >= DARK) & (values.std(axis=0) > 0)
     if not usable.any():
-        raise InputError(subject, "is black, white or still in all colours", "lower the exposure and record again")
+        raise InputError(
+            subject,
+            "is black, white or still in all colours",
+            "lower the exposure and record again",
+        )
     steps = np.abs(np.diff(values[:, 3])) / np.maximum(values[:-1, 3], 1)
     names = (*CHANNELS, *(f"cell{number}" for number in range(values.shape[1] - len(CHANNELS))))
     return Recording.checked(
@@ -90,35 +101,49 @@ def from_frames(frames: Iterable[TimedFrame], *, subject: object = "camera") -> 
     )
 
 
-def _within(frames: Iterable[TimedFrame], patience: float | None, path: Path) -> Iterator[TimedFrame]:
+def _within(
+    frames: Iterable[TimedFrame], patience: float | None, path: Path
+) -> Iterator[TimedFrame]:
     started = time.monotonic()
     for frame in frames:
         if patience is not None and time.monotonic() - started > patience:
-            raise InputError(path, f"takes over {patience:g} s to decode", "send a shorter or smaller video")
+            raise InputError(
+                path, f"takes over {patience:g} s to decode", "send a shorter or smaller video"
+            )
         yield frame
 
 
 def _gif_frames(path: Path) -> Iterator[TimedFrame]:
-    """Frames of an animated picture at the times that it states (FFmpeg's reader does not open all of them)."""
+    """Frames of an animated picture at the times that it states (FFmpeg's reader does not open all
+    of them)."""
     seconds = 0.0
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > LARGEST_PICTURE:
-                raise InputError(path, f"has frames of {picture.width} x {picture.height} pixels", "make them smaller")
+                raise InputError(
+                    path,
+                    f"has frames of {picture.width} x {picture.height} pixels",
+                    "make them smaller",
+                )
             size = picture.size
             for frame in ImageSequence.Iterator(picture):
                 if frame.size != size:
-                    raise InputError(path, "changes its size from frame to frame", "convert it to MP4")
+                    raise InputError(
+                        path, "changes its size from frame to frame", "convert it to MP4"
+                    )
                 yield seconds, np.asarray(frame.convert("RGB"))
                 seconds += frame.info.get("duration", 0) / 1000
     except InputError:
         raise
     except Exception as error:  # a damaged picture makes Pillow raise nearly every kind there is
-        raise InputError(path, f"is no readable picture ({type(error).__name__})", "convert it to MP4") from error
+        raise InputError(
+            path, f"is no readable picture ({type(error).__name__})", "convert it to MP4"
+        ) from error
 
 
 def find_region(images: NDArray[np.uint8]) -> Region | None:
-    """The finger in frames (T, H, W, 3): the largest red area, or the middle tones of a picture without colour.
+    """The finger in frames (T, H, W, 3): the largest red area, or the middle tones of a picture
+    without colour.
 
     Black bars around the picture are no part of it. None where too little is covered.
     """
@@ -154,16 +179,21 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _grid(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The cell of each masked pixel, in an 8 x 8 grid over the mask's bounding box, numbered without holes."""
+    """The cell of each masked pixel, in an 8 x 8 grid over the mask's bounding box, numbered
+    without holes."""
     rows, columns = np.nonzero(mask)
     row = GRID * (rows - rows.min()) // (np.ptp(rows) + 1)
     column = GRID * (columns - columns.min()) // (np.ptp(columns) + 1)
     return np.unique(GRID * row + column, return_inverse=True)[1]
 
 
-def _measure(image: NDArray[np.uint8], region: Region) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _measure(
+    image: NDArray[np.uint8], region: Region
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means of the channels and cells, and the share of saturated pixels of each colour."""
     pixels = image[region.mask]  # (P, 3)
     luma = pixels @ np.array(LUMA)
     cells = np.bincount(region.cells, weights=luma) / np.bincount(region.cells)
-    return np.concatenate([pixels.mean(axis=0), [luma.mean()], cells]), (pixels >= SATURATED).mean(axis=0)
+    return np.concatenate([pixels.mean(axis=0), [luma.mean()], cells]), (pixels >= SATURATED).mean(
+        axis=0
+    )

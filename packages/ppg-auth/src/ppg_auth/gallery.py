@@ -1,7 +1,8 @@
 """Everyone's templates side by side, for one search over all of them.
 
-Each person has a projection of their own, so that the search projects the attempt once for everyone: time grows in
-proportion to the number of people (about 10 µs each on one core), memory too (about 0.5 kB each).
+Each person has a projection of their own, so that the search projects the attempt once for
+everyone: time grows in proportion to the number of people (about 10 µs each on one core), memory
+too (about 0.5 kB each).
 """
 
 from collections.abc import Iterable
@@ -33,9 +34,13 @@ class Gallery:
         members = [p for p in people if p.record.model == model and not p.record.revoked]
         self.key_ids = key_ids
         self._records = [person.record for person in members]
-        self._projections = np.array([expand_key(p.projection_key) for p in members], np.uint8).reshape(-1, 192)
+        self._projections = np.array(
+            [expand_key(p.projection_key) for p in members], np.uint8
+        ).reshape(-1, 192)
         width = max((len(record.placements) for record in self._records), default=0)
-        self._templates = np.array([_padded(record.placements, width) for record in self._records], np.uint8)
+        self._templates = np.array(
+            [_padded(record.placements, width) for record in self._records], np.uint8
+        )
 
     def __len__(self) -> int:
         return len(self._records)
@@ -46,7 +51,10 @@ class Gallery:
             return []
         cosines = self._cosines(placement_mean(embeddings))
         nearest = np.argsort(-cosines)[:_SHORT_LIST]
-        return [Candidate(self._records[n].name, float(impostors.normalise(cosines[n]))) for n in nearest]
+        return [
+            Candidate(self._records[n].name, float(impostors.normalise(cosines[n])))
+            for n in nearest
+        ]
 
     def _cosines(self, mean: NDArray) -> NDArray:
         """To the nearest placement of each person (people,)."""
@@ -59,7 +67,8 @@ class Gallery:
 
 
 def protected_cosine(embeddings: NDArray, projection: NDArray, placements: NDArray) -> float:
-    """The cosine of an attempt, the mean of its windows (n, 128), to the nearest of protected placements (p, 64)."""
+    """The cosine of an attempt, the mean of its windows (n, 128), to the nearest of protected
+    placements (p, 64)."""
     return float(cosine(protect(placement_mean(embeddings), projection), placements).max())
 
 

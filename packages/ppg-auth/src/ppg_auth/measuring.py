@@ -1,4 +1,5 @@
-"""Networks, each measured on people whom it never saw, and what was measured joined to one table's worth."""
+"""Networks, each measured on people whom it never saw, and what was measured joined to one table's
+worth."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to compare: how recordings are cleaned, what is made of their windows (rows), and how rows are scored.
+    """A way to compare: how recordings are cleaned, what is made of their windows (rows), and how
+    rows are scored.
 
     Ways of one ``rows_name`` make the same rows.
     """
@@ -94,7 +96,8 @@ def measure(
     seconds: float = ATTEMPT,
     enrolment: float | None = None,
 ) -> Measured:
-    """The attempts of all trials, each of ``seconds``, against templates of the first ``enrolment`` seconds, or of all.
+    """The attempts of all trials, each of ``seconds``, against templates of the first ``enrolment``
+    seconds, or of all.
 
     Each network's people are compared among themselves. Captures that are not usable are left out.
     """
@@ -104,7 +107,9 @@ def measure(
         least = min(LEAST_WINDOWS, windows_in(seconds, way.signal))
         for protocol in protocols(trial.takes):
             enrolled = [
-                _placement(trial, way, take, captures.beginning(take, way.signal, enrolment), LEAST_WINDOWS)
+                _placement(
+                    trial, way, take, captures.beginning(take, way.signal, enrolment), LEAST_WINDOWS
+                )
                 for take in protocol.enrol
             ]
             attempts = [
@@ -134,6 +139,8 @@ def failure_to_acquire(trials: Sequence[Trial], seconds: float, protocol: str) -
     return 1 - float(np.mean(found)) if found else float("nan")
 
 
-def _placement(trial: Trial, way: Way, take: Take, capture: Windows | None, least: int) -> Placement:
+def _placement(
+    trial: Trial, way: Way, take: Take, capture: Windows | None, least: int
+) -> Placement:
     rows = trial.rows(way, capture) if usable(capture, least) else np.empty((0, 0), np.float32)
     return Placement(take.person, take.sensor, rows)

@@ -12,4 +12,6 @@ class NameTakenError(UsageError):
 def check_name(name: str) -> None:
     """UsageError unless ``name`` is 1 to 200 printable characters."""
     if not name.strip() or len(name) > LONGEST or not name.isprintable():
-        raise UsageError(name or "''", "cannot be a name", f"use 1 to {LONGEST} printable characters")
+        raise UsageError(
+            name or "''", "cannot be a name", f"use 1 to {LONGEST} printable characters"
+        )

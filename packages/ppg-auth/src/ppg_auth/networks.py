@@ -1,4 +1,5 @@
-"""The network with all that a decision needs beside it: bundled, or from the user's own training."""
+"""The network with all that a decision needs beside it: bundled, or from the user's own
+training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ BUNDLED = "verify"
 class PulseNetwork(Network):
     """``impostors`` says how wrong people score.
 
-    ``signal`` is how its windows are made; ``people`` names who was in training ("train") and validation ("val").
+    ``signal`` is how its windows are made; ``people`` names who was in training ("train") and
+    validation ("val").
     """
 
     impostors: Impostors
@@ -32,7 +34,8 @@ class PulseNetwork(Network):
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[PulseNetwork]:
-    """The network of the named or given weight file, the bundled one by default; UsageError for more than one."""
+    """The network of the named or given weight file, the bundled one by default; UsageError for
+    more than one."""
     if len(weights) > 1:
         raise UsageError(", ".join(weights), "one weight file is enough", "name one")
     return [_load(resolve(system, weights[0] if weights else BUNDLED))]
@@ -41,7 +44,11 @@ def load_networks(weights: Sequence[str] = ()) -> list[PulseNetwork]:
 def _load(weights: Weights) -> PulseNetwork:
     state, metadata = read_state(weights.path)
     if metadata.get("architecture") != ARCHITECTURE:
-        raise InputError(weights.path, f"holds no {ARCHITECTURE}", "use a file that 'vitrail train' wrote for ppg-auth")
+        raise InputError(
+            weights.path,
+            f"holds no {ARCHITECTURE}",
+            "use a file that 'vitrail train' wrote for ppg-auth",
+        )
     try:
         model = build_model(metadata["config"])
         signal = SignalConfig(**{**metadata["signal"], "band": tuple(metadata["signal"]["band"])})
@@ -50,7 +57,9 @@ def _load(weights: Weights) -> PulseNetwork:
         problem = f"its metadata lacks what {system.name} needs ({error})"
         raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote") from error
     if (model.config.samples, model.config.beat_points) != (signal.samples, SHAPE_POINTS):
-        raise InputError(weights.path, "its parts do not fit each other", "use a file that 'vitrail train' wrote")
+        raise InputError(
+            weights.path, "its parts do not fit each other", "use a file that 'vitrail train' wrote"
+        )
     load_into(model, state, subject=weights.path)
     return PulseNetwork(
         name=weights.name,

@@ -1,4 +1,5 @@
-"""How well the checks tell attacks from live fingers: APCER for each kind of attack, BPCER (ISO/IEC 30107-3)."""
+"""How well the checks tell attacks from live fingers: APCER for each kind of attack, BPCER (ISO/IEC
+30107-3)."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
     from ppg_auth.pipeline import PulsePipeline
 
 LIVE = "live"
-COLUMNS = ("presentations", "number", "error rate", "stopped by", "of these too poor to be compared")
+COLUMNS = (
+    "presentations",
+    "number",
+    "error rate",
+    "stopped by",
+    "of these too poor to be compared",
+)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the system has seen of live fingers: the sensor's polarity, and the captures' sketches under ``key``."""
+    """What the system has seen of live fingers: the sensor's polarity, and the captures' sketches
+    under ``key``."""
 
     polarity: int
     sketches: NDArray[np.uint8]
@@ -37,8 +45,8 @@ class _Known:
 def evaluate_folder(folder: Path, pipeline: "PulsePipeline", *, make: bool) -> Table:
     """One row for the live recordings in ``folder/live`` and one for each kind of attack.
 
-    Attacks lie in folders of their own beside ``live``, or are made from the live ones if ``make`` says so. A live
-    capture is compared with the others as the remembered ones, an attack with all.
+    Attacks lie in folders of their own beside ``live``, or are made from the live ones if ``make``
+    says so. A live capture is compared with the others as the remembered ones, an attack with all.
     """
     live = {path: read_recording(path) for path in _files(folder / LIVE)}
     captures = {path: pipeline.capture(recording) for path, recording in live.items()}
@@ -54,11 +62,17 @@ def evaluate_folder(folder: Path, pipeline: "PulsePipeline", *, make: bool) -> T
     known = _Known(usual, np.concatenate(list(sketches.values())), key)
     for kind, recordings in _attacks(folder, live, make):
         shown = [pipeline.capture(recording) for recording in recordings]
-        rows.append(_row(f"{kind} (APCER)", [_signs(capture, known) for capture in shown], shown, attack=True))
+        rows.append(
+            _row(
+                f"{kind} (APCER)", [_signs(capture, known) for capture in shown], shown, attack=True
+            )
+        )
     return Table(f"Presentation attacks: {folder.name}", COLUMNS, rows)
 
 
-def _attacks(folder: Path, live: dict[Path, Recording], make: bool) -> Iterator[tuple[str, list[Recording]]]:
+def _attacks(
+    folder: Path, live: dict[Path, Recording], make: bool
+) -> Iterator[tuple[str, list[Recording]]]:
     for kind in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != LIVE):
         yield kind.name, [read_recording(path) for path in _files(kind)]
     if make:
@@ -75,11 +89,15 @@ def _signs(capture: "Capture", known: _Known) -> tuple[str, ...]:
     return tuple(signs)
 
 
-def _row(kind: str, signs: Sequence[tuple[str, ...]], captures: Sequence["Capture"], *, attack: bool) -> tuple:
-    """A presentation that is too poor to be compared gets nobody in, though no check may have stopped it."""
+def _row(
+    kind: str, signs: Sequence[tuple[str, ...]], captures: Sequence["Capture"], *, attack: bool
+) -> tuple:
+    """A presentation that is too poor to be compared gets nobody in, though no check may have
+    stopped it."""
     poor = sum(not capture.usable for capture in captures)
     wrong = [
-        not found and capture.usable if attack else bool(found) for found, capture in zip(signs, captures, strict=True)
+        not found and capture.usable if attack else bool(found)
+        for found, capture in zip(signs, captures, strict=True)
     ]
     stopped = Counter(sign for found in signs for sign in found)
     by = ", ".join(f"{sign} {number}" for sign, number in stopped.most_common())
@@ -88,7 +106,11 @@ def _row(kind: str, signs: Sequence[tuple[str, ...]], captures: Sequence["Captur
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(folder, "is no folder", "put live recordings into 'live', attacks into folders beside it")
+        raise InputError(
+            folder,
+            "is no folder",
+            "put live recordings into 'live', attacks into folders beside it",
+        )
     if files := sorted(path for path in folder.iterdir() if path.is_file()):
         return files
     raise InputError(folder, "holds no recording", "put some there")

@@ -1,4 +1,5 @@
-"""The report on one capture, for people: the decision, the pulse wave, its spectrum and scalogram, its quality."""
+"""The report on one capture, for people: the decision, the pulse wave, its spectrum and scalogram,
+its quality."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +25,17 @@ LIMITS = (
 SHOWN_SECONDS = 20.0
 HIGHEST_FREQUENCY = 8.0  # Hz
 PICTURE_WIDTH = 768
-# From dark over violet and orange to pale yellow, of rising lightness, so that it reads in grey too.
+# From dark over violet and orange to pale yellow, of rising lightness, so that it reads in grey
+# too.
 _COLOURS = np.array([[12, 8, 38], [84, 18, 110], [181, 54, 84], [249, 142, 8], [252, 253, 191]])
 
 
 def write_decision_page(capture: "Capture", decision: Decision, path: Path) -> None:
     """Writes the page of a verification or an identification."""
     page = Page(f"Pulse check: {capture.source.name}")
-    page.verdict(decision.outcome.value.upper(), decision.sentence(), TONES.get(decision.outcome, "open"))
+    page.verdict(
+        decision.outcome.value.upper(), decision.sentence(), TONES.get(decision.outcome, "open")
+    )
     _add_reasons(page, decision.reasons)
     _add_signal(page, capture)
     page.write(path)
@@ -40,8 +44,14 @@ def write_decision_page(capture: "Capture", decision: Decision, path: Path) -> N
 def write_quality_page(capture: "Capture", path: Path) -> None:
     """Writes the page of a recording that nobody was compared with."""
     page = Page(f"Pulse quality: {capture.source.name}")
-    sentence = "good enough to enrol or to verify on" if capture.usable else "not good enough to be compared"
-    page.verdict("USABLE" if capture.usable else "NOT USABLE", sentence, "good" if capture.usable else "open")
+    sentence = (
+        "good enough to enrol or to verify on"
+        if capture.usable
+        else "not good enough to be compared"
+    )
+    page.verdict(
+        "USABLE" if capture.usable else "NOT USABLE", sentence, "good" if capture.usable else "open"
+    )
     _add_reasons(page, capture.reasons)
     _add_signal(page, capture)
     page.write(path)
@@ -78,7 +88,10 @@ def _add_signal(page: Page, capture: "Capture") -> None:
 def _wave(capture: "Capture") -> Chart:
     count = min(len(capture.pulse), round(SHOWN_SECONDS * capture.sample_rate))
     times = np.arange(count) / capture.sample_rate
-    return Chart("The first seconds, filtered, systole upwards", [Series("pulse", times, capture.pulse[:count])])
+    return Chart(
+        "The first seconds, filtered, systole upwards",
+        [Series("pulse", times, capture.pulse[:count])],
+    )
 
 
 def _spectrum(capture: "Capture") -> Chart:
@@ -86,11 +99,14 @@ def _spectrum(capture: "Capture") -> Chart:
     shown = frequency <= HIGHEST_FREQUENCY
     level = np.sqrt(power[shown] / max(power.max(), np.finfo(float).tiny))
     title = "Amplitude by frequency: the pulse and its overtones"
-    return Chart(title, [Series("pulse", frequency[shown], level)], y_range=(0.0, 1.05), x_label="Hz")
+    return Chart(
+        title, [Series("pulse", frequency[shown], level)], y_range=(0.0, 1.05), x_label="Hz"
+    )
 
 
 def colour_map(values: NDArray) -> NDArray[np.uint8]:
-    """Values (H, W) as a picture (k H, k W, 3) of about 760 columns, the lowest dark and the highest pale."""
+    """Values (H, W) as a picture (k H, k W, 3) of about 760 columns, the lowest dark and the
+    highest pale."""
     scale = max(1, PICTURE_WIDTH // values.shape[1])
     low, high = float(values.min()), float(values.max())
     share = (values - low) / max(high - low, 1e-12)

@@ -1,7 +1,7 @@
 """The paper's experiment: name the person of a window, among people whose recordings are all known.
 
-Windows overlap by half. Split at random, most test windows share half of their signal with a training window; split in
-time, none does. What lies between both figures is leaked, not recognised.
+Windows overlap by half. Split at random, most test windows share half of their signal with a
+training window; split in time, none does. What lies between both figures is leaked, not recognised.
 """
 
 from dataclasses import asdict
@@ -19,18 +19,25 @@ from ppg_auth.model import ARCHITECTURE, EMBED_DIM, build_model
 from vitrail.errors import UsageError
 
 TRAIN_SHARE = 0.7
-GUARD = 5.0  # seconds between the training part and the test part of a recording that is split in time
+GUARD = (
+    5.0  # seconds between the training part and the test part of a recording that is split in time
+)
 
 
 class ClosedSetTask(vitrail.training.loop.Task):
-    """Learns with a softmax over all people; ``val/accuracy`` is the share of test windows that get the right name."""
+    """Learns with a softmax over all people; ``val/accuracy`` is the share of test windows that get
+    the right name."""
 
     def __init__(self, recipe):
         super().__init__(recipe)
         self.signal = recipe.signal.config()
-        self.model = build_model(recipe.model | {"samples": self.signal.samples, "rate": self.signal.rate})
+        self.model = build_model(
+            recipe.model | {"samples": self.signal.samples, "rate": self.signal.rate}
+        )
         if self.model.fusion is None or self.model.expert is not None:
-            raise UsageError("model", "the paper's experiment is one of the branches alone", "set beats: false")
+            raise UsageError(
+                "model", "the paper's experiment is one of the branches alone", "set beats: false"
+            )
         self.head = nn.Linear(EMBED_DIM, len(recipe.data.named))
 
     @cached_property
@@ -48,17 +55,23 @@ class ClosedSetTask(vitrail.training.loop.Task):
             else:
                 first = cut + guard
             if cut < 1 or first >= len(good):
-                raise UsageError(take.path, "is too short or too poor to be split", "leave its person out")
+                raise UsageError(
+                    take.path, "is too short or too poor to be split", "leave its person out"
+                )
             for part, rows in enumerate((good[:cut], good[first:])):
                 items[part].append(rows)
                 people[part].append(torch.full((len(rows),), number))
-        train, test = (TensorDataset(torch.cat(items[part]), torch.cat(people[part])) for part in (0, 1))
+        train, test = (
+            TensorDataset(torch.cat(items[part]), torch.cat(people[part])) for part in (0, 1)
+        )
         return train, test
 
     def train_dataloader(self) -> DataLoader:
         size = self.recipe.optim.batch_size
         chosen = torch.Generator().manual_seed(self.recipe.seed)
-        sampler = RandomSampler(self.parts[0], replacement=True, num_samples=self.recipe.epoch * size, generator=chosen)
+        sampler = RandomSampler(
+            self.parts[0], replacement=True, num_samples=self.recipe.epoch * size, generator=chosen
+        )
         return DataLoader(self.parts[0], size, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:

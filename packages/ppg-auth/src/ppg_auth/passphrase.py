@@ -1,4 +1,5 @@
-"""Where a store's passphrase comes from: a file, the environment, the system's key store, or the person."""
+"""Where a store's passphrase comes from: a file, the environment, the system's key store, or the
+person."""
 
 import os
 import secrets
@@ -15,9 +16,11 @@ _SERVICE = "ppg-auth"
 
 
 def find_passphrase(store: str, *, key_file: Path | None, keyring: bool, new: bool) -> bytes:
-    """The passphrase of the store at this address; for a ``new`` one it is asked for twice, or made in the key store.
+    """The passphrase of the store at this address; for a ``new`` one it is asked for twice, or made
+    in the key store.
 
-    UsageError where none can be had; InputError where that of a new store has under twelve characters.
+    UsageError where none can be had; InputError where that of a new store has under twelve
+    characters.
     """
     if key_file:
         found = _read(key_file)
@@ -28,9 +31,13 @@ def find_passphrase(store: str, *, key_file: Path | None, keyring: bool, new: bo
     elif sys.stdin.isatty():
         found = _ask(new)
     else:
-        raise UsageError("passphrase", "nobody can be asked for it here", f"set {VARIABLE} or give --key-file")
+        raise UsageError(
+            "passphrase", "nobody can be asked for it here", f"set {VARIABLE} or give --key-file"
+        )
     if new and len(found) < SHORTEST:
-        raise UsageError("passphrase", f"has under {SHORTEST} characters", "several words are easy to remember")
+        raise UsageError(
+            "passphrase", f"has under {SHORTEST} characters", "several words are easy to remember"
+        )
     return found
 
 
@@ -52,7 +59,9 @@ def _from_keyring(store: str, new: bool) -> bytes:
     try:
         import keyring
     except ModuleNotFoundError as error:
-        raise MissingError("--keyring", "needs the library keyring", "install vitrail-ppg-auth[keyring]") from error
+        raise MissingError(
+            "--keyring", "needs the library keyring", "install vitrail-ppg-auth[keyring]"
+        ) from error
     from keyring.errors import KeyringError
 
     try:
@@ -61,7 +70,11 @@ def _from_keyring(store: str, new: bool) -> bytes:
             found = secrets.token_urlsafe(32)
             keyring.set_password(_SERVICE, store, found)
     except KeyringError as error:
-        raise MissingError("--keyring", f"this system's key store says: {error}", "give --key-file") from error
+        raise MissingError(
+            "--keyring", f"this system's key store says: {error}", "give --key-file"
+        ) from error
     if found is None:
-        raise InputError(store, "the system's key store has no passphrase for it", "give --key-file")
+        raise InputError(
+            store, "the system's key store has no passphrase for it", "give --key-file"
+        )
     return found.encode()

@@ -33,8 +33,8 @@ class Sample:
 class PulsePipeline(Pipeline[Sample, Capture]):
     """Recordings in, captures out.
 
-    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart rate; ``patience`` is
-    for how many seconds a video is decoded.
+    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart
+    rate; ``patience`` is for how many seconds a video is decoded.
     """
 
     def __init__(
@@ -47,10 +47,19 @@ class PulsePipeline(Pipeline[Sample, Capture]):
         health: bool = False,
         patience: float | None = None,
     ):
-        self.network, self.sample_rate, self.health, self.patience = network, sample_rate, health, patience
+        self.network, self.sample_rate, self.health, self.patience = (
+            network,
+            sample_rate,
+            health,
+            patience,
+        )
         self.preprocess = Preprocess(network.signal)
         self.engine = prepare(
-            network.module, engine=engine, device=device, tolerance=TOLERANCE, key=network.weights.sha256
+            network.module,
+            engine=engine,
+            device=device,
+            tolerance=TOLERANCE,
+            key=network.weights.sha256,
         )
 
     def settings(self) -> dict:
@@ -66,8 +75,13 @@ class PulsePipeline(Pipeline[Sample, Capture]):
         return {"device": self.engine.device, "engine": self.engine.name}
 
     def capture(self, source: Recording | Path | str) -> Capture:
-        """The capture of a file, or of a recording in memory; InputError where either cannot be used."""
-        sample = self._cut(Path("recording"), source) if isinstance(source, Recording) else self.read(Path(source))
+        """The capture of a file, or of a recording in memory; InputError where either cannot be
+        used."""
+        sample = (
+            self._cut(Path("recording"), source)
+            if isinstance(source, Recording)
+            else self.read(Path(source))
+        )
         return compute(self, sample, batch_size=BATCH)
 
     def read(self, source: Path) -> Sample:
@@ -99,5 +113,6 @@ class PulsePipeline(Pipeline[Sample, Capture]):
 
 
 def load(weights: str | None = None, **options) -> PulsePipeline:
-    """The whole way in one call: ``load().capture("finger.mp4").usable``; ``options`` as in PulsePipeline."""
+    """The whole way in one call: ``load().capture("finger.mp4").usable``; ``options`` as in
+    PulsePipeline."""
     return PulsePipeline(load_networks([weights] if weights else [])[0], **options)

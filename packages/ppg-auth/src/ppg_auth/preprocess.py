@@ -1,4 +1,5 @@
-"""The signal chain as one object: a recording in, windows of a normalised pulse wave with their quality out."""
+"""The signal chain as one object: a recording in, windows of a normalised pulse wave with their
+quality out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,9 @@ from ppg_auth.recording import Recording
 from ppg_auth.timeline import Stretch, regularise
 from vitrail.errors import InputError
 
-SLACK = 0.1  # seconds by which the last window may begin early: captures are a few samples shorter than was asked for
+# Seconds by which the last window may begin early: captures are a few samples shorter than was
+# asked for
+SLACK = 0.1
 LEAST_STUCK = 3  # equal extreme samples in a row; a single one is just the highest
 
 
@@ -31,10 +34,11 @@ LEAST_STUCK = 3  # equal extreme samples in a row; a single one is just the high
 class SignalConfig:
     """How a pulse wave is made; all of it is kept in the weight file.
 
-    ``grid``: Hz of the even samples that the stamps are turned into; ``drift``: Hz below which is no pulse; ``band``:
-    Hz; ``rate``: Hz of the windows; ``window`` and ``hop``: seconds; ``context``: seconds around a window's middle from
-    which its mean beat is taken; ``tail`` pads the last window with zeros, as the paper does. The defaults suit contact
-    sensors; ``PAPER`` holds the paper's values.
+    ``grid``: Hz of the even samples that the stamps are turned into; ``drift``: Hz below which is
+    no pulse; ``band``: Hz; ``rate``: Hz of the windows; ``window`` and ``hop``: seconds;
+    ``context``: seconds around a window's middle from which its mean beat is taken; ``tail`` pads
+    the last window with zeros, as the paper does. The defaults suit contact sensors; ``PAPER``
+    holds the paper's values.
     """
 
     grid: float = 50.0
@@ -54,17 +58,22 @@ class SignalConfig:
         return round(self.window * self.rate)
 
 
-PAPER = SignalConfig(grid=14.0, drift=0.7, motion="ssa", band=(0.7, 4.0), rate=70.0, normalise="minmax", tail=True)
+PAPER = SignalConfig(
+    grid=14.0, drift=0.7, motion="ssa", band=(0.7, 4.0), rate=70.0, normalise="minmax", tail=True
+)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """``waves`` (n, samples) float32 normalised, and ``beats`` (n, 120) float32, the mean beats around them.
+    """``waves`` (n, samples) float32 normalised, and ``beats`` (n, 120) float32, the mean beats
+    around them.
 
-    ``starts`` (n,) s; ``quality`` (n,) in 0..1; ``reasons`` are codes for each window, none where it is good.
+    ``starts`` (n,) s; ``quality`` (n,) in 0..1; ``reasons`` are codes for each window, none where
+    it is good.
 
-    ``raw`` and ``pulse`` (samples,) at ``rate`` Hz are the longest stretch before and after cleaning. ``heart_rate`` in
-    beats a minute is None where no window had one; ``removed`` is the share of energy that motion suppression took.
+    ``raw`` and ``pulse`` (samples,) at ``rate`` Hz are the longest stretch before and after
+    cleaning. ``heart_rate`` in beats a minute is None where no window had one; ``removed`` is the
+    share of energy that motion suppression took.
     """
 
     waves: NDArray[np.float32]
@@ -91,7 +100,8 @@ class Windows:
 
 @dataclass(frozen=True)
 class _Clean:
-    """One stretch after cleaning, at the windows' rate; ``clipped`` marks the samples out of range."""
+    """One stretch after cleaning, at the windows' rate; ``clipped`` marks the samples out of
+    range."""
 
     start: float
     raw: NDArray
@@ -102,7 +112,8 @@ class _Clean:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """``Preprocess(config)(recording)`` gives its windows; InputError where the recording has too little for one."""
+    """``Preprocess(config)(recording)`` gives its windows; InputError where the recording has too
+    little for one."""
 
     config: SignalConfig = field(default_factory=SignalConfig)
 
@@ -115,7 +126,9 @@ class Preprocess:
             problem = f"holds {len(longest.pulse) / self.config.rate:.1f} s without a gap"
             raise InputError("recording", problem, f"{self.config.window:g} s are needed")
         starts, waves, beats, judgements = zip(*cut, strict=True)
-        rates = [judgement.heart_rate for judgement in judgements if judgement.heart_rate is not None]
+        rates = [
+            judgement.heart_rate for judgement in judgements if judgement.heart_rate is not None
+        ]
         return Windows(
             waves=np.stack(waves).astype(np.float32),
             beats=np.stack(beats).astype(np.float32),
@@ -135,10 +148,14 @@ class Preprocess:
         level, spikes = clip_outliers(detrend(raw, rate, config.drift), rate)
         if config.motion == "ssa":
             level, removed = pulse_subspace(level, rate)
-        if not np.ptp(raw):  # what filters make of a constant is rounding errors, which would be taken for a signal
+        if not np.ptp(
+            raw
+        ):  # what filters make of a constant is rounding errors, which would be taken for a signal
             level = np.zeros_like(raw)
         pulse = resample(band_pass(level, rate, config.band), rate, config.rate)
-        marks = np.interp(np.arange(len(pulse)) / config.rate, np.arange(len(raw)) / rate, spikes | stuck(raw))
+        marks = np.interp(
+            np.arange(len(pulse)) / config.rate, np.arange(len(raw)) / rate, spikes | stuck(raw)
+        )
         return _Clean(stretch.start, resample(raw, rate, config.rate), pulse, marks > 0.5, removed)
 
     def _cut(self, clean: _Clean, sign: int) -> Iterator[tuple[float, NDArray, NDArray, Judgement]]:
@@ -147,7 +164,9 @@ class Preprocess:
         margin = max(0, round((config.context - config.window) / 2 * config.rate))
         pulse, clipped = sign * clean.pulse, clean.clipped
         if config.tail:
-            pulse, clipped = (np.pad(part, (0, -(len(part) - size) % hop)) for part in (pulse, clipped))
+            pulse, clipped = (
+                np.pad(part, (0, -(len(part) - size) % hop)) for part in (pulse, clipped)
+            )
         last = len(pulse) - size
         slack = min(round(SLACK * config.rate), hop - 1)
         for turn in range(0, last + 1 + slack if last >= 0 else 0, hop):
@@ -155,11 +174,17 @@ class Preprocess:
             window = slice(first, first + size)
             judgement = judge(pulse[window], float(clipped[window].mean()), config.rate)
             beat = beat_shape(pulse[max(0, first - margin) : first + size + margin], config.rate)
-            yield clean.start + first / config.rate, normalise(pulse[window], config.normalise), beat, judgement
+            yield (
+                clean.start + first / config.rate,
+                normalise(pulse[window], config.normalise),
+                beat,
+                judgement,
+            )
 
 
 def normalise(wave: NDArray, how: str) -> NDArray:
-    """``wave`` (n,) in 0..1 ("minmax") or of mean 0 and deviation 1 ("zscore"); a constant one becomes zeros."""
+    """``wave`` (n,) in 0..1 ("minmax") or of mean 0 and deviation 1 ("zscore"); a constant one
+    becomes zeros."""
     spread = np.ptp(wave) if how == "minmax" else wave.std()
     if not spread > 0:
         return np.zeros_like(wave)
@@ -167,6 +192,7 @@ def normalise(wave: NDArray, how: str) -> NDArray:
 
 
 def stuck(x: NDArray) -> NDArray[np.bool_]:
-    """Which samples lie at the end of the range, at least three in a row: there the sensor could not follow."""
+    """Which samples lie at the end of the range, at least three in a row: there the sensor could
+    not follow."""
     extreme = (x == x.max()) | (x == x.min())
     return binary_opening(extreme, np.ones(LEAST_STUCK, bool))

@@ -1,6 +1,8 @@
-"""Signs that a capture does not come from a live finger now (presentation attack detection, ISO/IEC 30107-3).
+"""Signs that a capture does not come from a live finger now (presentation attack detection, ISO/IEC
+30107-3).
 
-A pulse is weak evidence of life: a good recording of the right finger, shown to the sensor for the first time, passes.
+A pulse is weak evidence of life: a good recording of the right finger, shown to the sensor for the
+first time, passes.
 """
 
 from itertools import pairwise
@@ -27,7 +29,8 @@ SIGNS = {
     "replay": "a capture that was shown before",
 }
 LEAST_CHANGE = 0.0005  # of the brightness
-LEAST_OVERTONE = 0.02  # power at twice the pulse's frequency, against that at the frequency; living ones had 0.05
+# Power at twice the pulse's frequency, against that at the frequency; living ones had 0.05
+LEAST_OVERTONE = 0.02
 LEAST_JITTER = 0.005  # seconds; living ones had 0.006
 LEAST_UNEVENNESS = 0.014  # quartile range of the heights over their median; living ones had 0.0142
 LOOP = 0.9995  # median correlation of a stretch with its nearest other; living ones had 0.997
@@ -45,16 +48,19 @@ def attack_signs(capture: "Capture") -> tuple[str, ...]:
         "static": np.median(swings) < LEAST_CHANGE * abs(raw.mean()),
         "flicker": _overtone(pulse, rate) < LEAST_OVERTONE,
         "synthetic": np.diff(moments).std() / rate < LEAST_JITTER,
-        "even_amplitude": np.subtract(*np.quantile(swings, (0.75, 0.25))) < LEAST_UNEVENNESS * np.median(swings),
+        "even_amplitude": np.subtract(*np.quantile(swings, (0.75, 0.25)))
+        < LEAST_UNEVENNESS * np.median(swings),
         "looped": _repetition(pulse, rate) > LOOP,
     }
     return tuple(sign for sign, shown in found.items() if shown)
 
 
 def polarity(capture: "Capture") -> int:
-    """1 where the sensor's value rises at systole, -1 where it falls: one and the same for all captures of a device.
+    """1 where the sensor's value rises at systole, -1 where it falls: one and the same for all
+    captures of a device.
 
-    A pulse played backwards or turned over has its steep flank the other way, which shows as the other polarity.
+    A pulse played backwards or turned over has its steep flank the other way, which shows as the
+    other polarity.
     """
     return 1 if np.dot(np.diff(capture.raw), np.diff(capture.pulse)) >= 0 else -1
 
@@ -67,7 +73,8 @@ def _between_samples(pulse: NDArray, peaks: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _overtone(pulse: NDArray, rate: float) -> float:
-    """Power within 0.1 Hz of twice the pulse's frequency, as a share of that near the frequency itself."""
+    """Power within 0.1 Hz of twice the pulse's frequency, as a share of that near the frequency
+    itself."""
     frequency, power = periodogram(pulse, rate, window="hann", nfft=8 * len(pulse))
     inside = (frequency >= PULSE_BAND[0]) & (frequency <= PULSE_BAND[1])
     beat = frequency[inside][power[inside].argmax()]
@@ -76,7 +83,8 @@ def _overtone(pulse: NDArray, rate: float) -> float:
 
 
 def _repetition(pulse: NDArray, rate: float) -> float:
-    """The median over stretches of 8 s of the correlation with the most similar other one; 0 where there is but one."""
+    """The median over stretches of 8 s of the correlation with the most similar other one; 0 where
+    there is but one."""
     rows = stretches(pulse, rate)
     if len(rows) < 2:
         return 0.0

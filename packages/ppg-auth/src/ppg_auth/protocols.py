@@ -1,4 +1,5 @@
-"""Who enrols with which recordings, who is verified with which, and recordings cut into captures as users make them."""
+"""Who enrols with which recordings, who is verified with which, and recordings cut into captures as
+users make them."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,7 +19,8 @@ SETTLING = 1.0  # seconds at the start of a recording that no capture holds
 
 @dataclass(frozen=True)
 class Protocol:
-    """Templates are made of ``enrol``, a placement a recording; attempts are captures cut from ``probe``."""
+    """Templates are made of ``enrol``, a placement a recording; attempts are captures cut from
+    ``probe``."""
 
     name: str
     enrol: tuple[Take, ...]
@@ -26,12 +28,16 @@ class Protocol:
 
 
 def protocols(takes: Iterable[Take]) -> list[Protocol]:
-    """What can be asked of these recordings: within a posture, across postures, and enrolled in both.
+    """What can be asked of these recordings: within a posture, across postures, and enrolled in
+    both.
 
-    Of recordings without a posture the first of each person enrols. UsageError where nobody has two recordings.
+    Of recordings without a posture the first of each person enrols. UsageError where nobody has two
+    recordings.
     """
     takes = list(takes)
-    sitting, standing = (by_person(take for take in takes if take.condition == name) for name in POSTURES)
+    sitting, standing = (
+        by_person(take for take in takes if take.condition == name) for name in POSTURES
+    )
     if not (sitting and standing):
         return [_first_and_later("first recording → others", by_person(takes))]
     both = sorted(sitting.keys() & standing.keys())
@@ -63,21 +69,29 @@ def _first_and_later(name: str, people: dict[str, list[Take]]) -> Protocol:
     several = [takes for takes in people.values() if len(takes) > 1]
     if len(several) < 2:
         raise UsageError(name, "fewer than two people have two recordings", "give more recordings")
-    return Protocol(name, tuple(takes[0] for takes in several), tuple(take for takes in several for take in takes[1:]))
+    return Protocol(
+        name,
+        tuple(takes[0] for takes in several),
+        tuple(take for takes in several for take in takes[1:]),
+    )
 
 
 @dataclass
 class Captures:
-    """Recordings cut into captures of some length, each cleaned as if there were nothing around it; kept once made."""
+    """Recordings cut into captures of some length, each cleaned as if there were nothing around it;
+    kept once made."""
 
     _recordings: dict[Take, Recording] = field(default_factory=dict)
     _cut: dict[tuple, list[Windows | None]] = field(default_factory=dict)
 
     def of(self, take: Take, signal: SignalConfig, seconds: float) -> list[Windows | None]:
-        """The windows of successive captures of ``seconds``; None for one that cannot be used at all."""
+        """The windows of successive captures of ``seconds``; None for one that cannot be used at
+        all."""
         key = (take, signal, seconds)
         if key not in self._cut:
-            self._cut[key] = [_windows(part, signal) for part in cut(self._recording(take), seconds)]
+            self._cut[key] = [
+                _windows(part, signal) for part in cut(self._recording(take), seconds)
+            ]
         return self._cut[key]
 
     def beginning(self, take: Take, signal: SignalConfig, seconds: float | None) -> Windows | None:
@@ -96,7 +110,9 @@ def cut(recording: Recording, seconds: float) -> list[Recording]:
     first = recording.seconds[0] + SETTLING
     count = max(1, int((recording.seconds[-1] - first + 0.05) / seconds))
     starts = first + seconds * np.arange(count)
-    inside = [(recording.seconds >= start) & (recording.seconds < start + seconds) for start in starts]
+    inside = [
+        (recording.seconds >= start) & (recording.seconds < start + seconds) for start in starts
+    ]
     return [
         replace(recording, seconds=recording.seconds[kept], values=recording.values[kept])
         for kept in inside

@@ -1,4 +1,5 @@
-"""Which windows of a recording are good enough to be compared, and what is wrong with the others."""
+"""Which windows of a recording are good enough to be compared, and what is wrong with the
+others."""
 
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """``score`` 0..1; ``reasons`` are codes of ``REASONS``, none where the window is good; beats a minute."""
+    """``score`` 0..1; ``reasons`` are codes of ``REASONS``, none where the window is good; beats a
+    minute."""
 
     score: float
     reasons: tuple[str, ...]
@@ -39,13 +41,16 @@ class Judgement:
 
 
 def judge(pulse: NDArray, clipped: float, rate: float) -> Judgement:
-    """Judges one window of a clean pulse wave (n,) at ``rate`` Hz, of which the share ``clipped`` was out of range."""
+    """Judges one window of a clean pulse wave (n,) at ``rate`` Hz, of which the share ``clipped``
+    was out of range."""
     if not np.ptp(pulse) > 0:
         return Judgement(0.0, ("flat",), None)
     peaks = systolic_peaks(pulse, rate)
     snr = signal_to_noise(pulse, rate)
     beats, intervals = cut_beats(pulse, peaks), np.diff(peaks) / rate
-    if len(beats) < LEAST_BEATS - 2 or len(peaks) < LEAST_BEATS:  # the outer two beats may leave the window
+    if (
+        len(beats) < LEAST_BEATS - 2 or len(peaks) < LEAST_BEATS
+    ):  # the outer two beats may leave the window
         return Judgement(0.0, ("few_beats", *(("noisy",) if snr < LEAST_SNR else ())), None)
     heart_rate = float(60 / np.median(intervals))
     likeness = _likeness(beats)
@@ -60,7 +65,11 @@ def judge(pulse: NDArray, clipped: float, rate: float) -> Judgement:
         "rates_disagree": abs(heart_rate - spectral_rate(pulse, rate)) > LARGEST_DISAGREEMENT,
     }
     reasons = tuple(reason for reason, fails in failed.items() if fails)
-    score = _share(likeness, 0.7, 1.0) * _share(snr, -3.0, 9.0) * (1 - _share(change, 0.0, LARGEST_CHANGE))
+    score = (
+        _share(likeness, 0.7, 1.0)
+        * _share(snr, -3.0, 9.0)
+        * (1 - _share(change, 0.0, LARGEST_CHANGE))
+    )
     return Judgement(float(score ** (1 / 3)), reasons, heart_rate)
 
 

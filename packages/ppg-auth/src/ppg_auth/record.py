@@ -12,10 +12,11 @@ from ppg_auth.template import BITS
 
 @dataclass(frozen=True)
 class Record:
-    """``placements`` are protected templates (p, 64), none where revoked; times are seconds since 1970.
+    """``placements`` are protected templates (p, 64), none where revoked; times are seconds since
+    1970.
 
-    ``model`` is the sha256 of the weights: embeddings of other weights cannot be compared. ``polarity`` is that of the
-    sensor.
+    ``model`` is the sha256 of the weights: embeddings of other weights cannot be compared.
+    ``polarity`` is that of the sensor.
     """
 
     name: str
@@ -46,5 +47,7 @@ class Record:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Record":
         values = json.loads(data)
-        placements = np.frombuffer(base64.b64decode(values["placements"]), np.uint8).reshape(-1, BITS // 8)
+        placements = np.frombuffer(base64.b64decode(values["placements"]), np.uint8).reshape(
+            -1, BITS // 8
+        )
         return cls(**values | {"placements": placements})

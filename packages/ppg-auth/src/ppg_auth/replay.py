@@ -1,4 +1,5 @@
-"""Telling a capture that was shown before, also when it was cut or filtered anew, without keeping its signal."""
+"""Telling a capture that was shown before, also when it was cut or filtered anew, without keeping
+its signal."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ SAME = 0.985  # estimated from bits; captures of one person reached 0.981, noisy
 
 
 def stretches(pulse: NDArray, rate: float) -> NDArray:
-    """The stretches (n, 128) of ``SECONDS`` that begin at each beat, resampled, of mean 0 and norm 1.
+    """The stretches (n, 128) of ``SECONDS`` that begin at each beat, resampled, of mean 0 and norm
+    1.
 
     They begin at beats so that a copy that was cut elsewhere gives the same ones.
     """
@@ -36,7 +38,8 @@ def sketch(capture: "Capture", key: bytes) -> NDArray[np.uint8]:
 
 
 def is_replay(new: NDArray[np.uint8], known: NDArray[np.uint8]) -> bool:
-    """Whether most stretches of the new sketches (n, 64) have their like among the known ones (m, 64)."""
+    """Whether most stretches of the new sketches (n, 64) have their like among the known ones (m,
+    64)."""
     if len(new) == 0 or len(known) == 0:
         return False
     nearest = cosine(new[:, None], known[None]).max(axis=1)

@@ -32,7 +32,8 @@ class Roster:
         self.store.vault.erase(person.key_id)
 
     def delete(self, name: str) -> None:
-        """Erases the key first, so that what is left of the person anywhere cannot be read, then the rows."""
+        """Erases the key first, so that what is left of the person anywhere cannot be read, then
+        the rows."""
         with self.store.session() as session:
             person = self.person(session, name)
             self.store.vault.erase(person.key_id)
@@ -59,7 +60,8 @@ class Roster:
     def new_secret(self) -> tuple[str, bytes]:
         """A secret for a template to come; where none comes, a later call sweeps it away.
 
-        It is not erased at once on an error: the template may be written though the database's answer was lost.
+        It is not erased at once on an error: the template may be written though the database's
+        answer was lost.
         """
         with self.store.session() as session:
             self.store.vault.sweep(session.people.key_ids())

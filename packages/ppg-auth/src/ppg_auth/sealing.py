@@ -1,4 +1,5 @@
-"""Sealing bytes so that they can be neither read nor changed nor moved, and deriving the keys for it."""
+"""Sealing bytes so that they can be neither read nor changed nor moved, and deriving the keys for
+it."""
 
 import hmac
 import os
@@ -17,12 +18,14 @@ def new_key() -> bytes:
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
-    """A 256-bit key for one purpose from a uniformly random secret: HKDF-Expand with SHA-256 (RFC 5869)."""
+    """A 256-bit key for one purpose from a uniformly random secret: HKDF-Expand with SHA-256 (RFC
+    5869)."""
     return hmac.digest(secret, purpose.encode() + b"\x01", "sha256")
 
 
 def seal(key: bytes, plain: bytes, context: str) -> bytes:
-    """AES-256-GCM under a random nonce; ``context`` (what and whose this is) must be the same to unseal."""
+    """AES-256-GCM under a random nonce; ``context`` (what and whose this is) must be the same to
+    unseal."""
     nonce = os.urandom(_NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plain, context.encode())
 

@@ -1,4 +1,5 @@
-"""The HTTP service for devices: enroll, verify, identify, health. Captures are measured and forgotten."""
+"""The HTTP service for devices: enroll, verify, identify, health. Captures are measured and
+forgotten."""
 
 import os
 import tempfile
@@ -31,7 +32,9 @@ MOST_CAPTURES = 10
 AT_ONCE = 4
 
 Name = Annotated[str, Form(description="Under which the person is enrolled", max_length=200)]
-CaptureFile = Annotated[UploadFile, File(description="A recording (CSV, Parquet) or a fingertip video (MP4, MOV, …)")]
+CaptureFile = Annotated[
+    UploadFile, File(description="A recording (CSV, Parquet) or a fingertip video (MP4, MOV, …)")
+]
 
 
 class Verdict(BaseModel):
@@ -40,9 +43,13 @@ class Verdict(BaseModel):
     verdict: Outcome = Field(description="What was decided")
     name: str | None = Field(description="Whose pulse it is, or claimed to be")
     reasons: list[str] = Field(description="Codes of what was wrong with the capture")
-    score: float | None = Field(description="Standard deviations above other people, in steps of 0.01")
+    score: float | None = Field(
+        description="Standard deviations above other people, in steps of 0.01"
+    )
     threshold: float | None = Field(description="From which score on a capture is accepted")
-    wait: float | None = Field(None, description="Seconds until the next attempt when throttled; null when locked")
+    wait: float | None = Field(
+        None, description="Seconds until the next attempt when throttled; null when locked"
+    )
 
 
 class Enrolled(BaseModel):
@@ -66,7 +73,11 @@ _THROTTLED = {429: {"model": Verdict, "description": "Too many failures, or too 
 
 
 def make_app(
-    verifier: Verifier | None, pipeline: "PulsePipeline | None", *, hosts: Sequence[str], token: str | None
+    verifier: Verifier | None,
+    pipeline: "PulsePipeline | None",
+    *,
+    hosts: Sequence[str],
+    token: str | None,
 ) -> FastAPI:
     """The application; ``hosts`` are the names under which it may be called."""
     app = FastAPI(
@@ -80,7 +91,9 @@ def make_app(
 
     @app.exception_handler(VitrailError)
     def refuse(_, error: VitrailError) -> JSONResponse:
-        return JSONResponse({"detail": error.reason}, 409 if isinstance(error, NameTakenError) else 400)
+        return JSONResponse(
+            {"detail": error.reason}, 409 if isinstance(error, NameTakenError) else 400
+        )
 
     @app.get("/health", summary="Whether the service works")
     def health() -> Health:
@@ -89,7 +102,9 @@ def make_app(
     @app.post("/enroll", status_code=201, summary="Enrol a person who agreed")
     def enroll(
         name: Name,
-        captures: Annotated[list[UploadFile], File(description="20 s together; best three placements")],
+        captures: Annotated[
+            list[UploadFile], File(description="20 s together; best three placements")
+        ],
         consent: Annotated[bool, Form(description="The person has agreed; must be true")],
     ) -> Enrolled:
         check_name(name)
@@ -98,7 +113,9 @@ def make_app(
         if len(captures) > MOST_CAPTURES:
             raise HTTPException(413, f"more than {MOST_CAPTURES} captures")
         with _slot(busy):
-            enrolment = Registry(verifier).enroll(name, [_capture(pipeline, file) for file in captures])
+            enrolment = Registry(verifier).enroll(
+                name, [_capture(pipeline, file) for file in captures]
+            )
         return Enrolled(**enrolment.to_dict())
 
     @app.post("/verify", summary="Whether a capture is of the person", responses=_THROTTLED)
@@ -127,7 +144,9 @@ def run(verifier: Verifier, pipeline: "PulsePipeline", *, host: str, port: int) 
 
     hosts = {host, "127.0.0.1", "localhost"}
     app = make_app(verifier, pipeline, hosts=sorted(hosts), token=os.environ.get(TOKEN_VARIABLE))
-    uvicorn.run(app, host=host, port=port, timeout_keep_alive=5, limit_concurrency=16, server_header=False)
+    uvicorn.run(
+        app, host=host, port=port, timeout_keep_alive=5, limit_concurrency=16, server_header=False
+    )
 
 
 def _answer(decision: Decision) -> Verdict | JSONResponse:

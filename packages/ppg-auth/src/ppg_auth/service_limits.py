@@ -1,4 +1,5 @@
-"""What a request may ask for before it is looked at: who sends it, how often, how much, how slowly."""
+"""What a request may ask for before it is looked at: who sends it, how often, how much, how
+slowly."""
 
 import asyncio
 import hmac
@@ -23,7 +24,8 @@ class Refused(Exception):
 
 
 class Limits:
-    """Lets through only requests with the ``token`` (None: no token is asked for) and within the limits."""
+    """Lets through only requests with the ``token`` (None: no token is asked for) and within the
+    limits."""
 
     def __init__(self, app: ASGIApp, token: str | None = None):
         self._app, self._token = app, token

@@ -1,4 +1,5 @@
-"""The store: everything that one decision reads and writes, in one transaction, unreadable without the passphrase."""
+"""The store: everything that one decision reads and writes, in one transaction, unreadable without
+the passphrase."""
 
 import hashlib
 import json
@@ -25,7 +26,8 @@ _EVERYONE = "attempts"
 
 
 class Session:
-    """One transaction: ``people``, ``captures``, ``audit``, and the attempts of everyone together."""
+    """One transaction: ``people``, ``captures``, ``audit``, and the attempts of everyone
+    together."""
 
     def __init__(self, connection, vault: Vault, master: bytes):
         self._connection, self._key = connection, derive(master, "attempts of everyone")
@@ -41,7 +43,9 @@ class Session:
     @attempts.setter
     def attempts(self, attempts: Attempts) -> None:
         sealed = seal(self._key, attempts.to_bytes(), _EVERYONE)
-        self._connection.execute(update(header).where(header.c.name == _EVERYONE).values(value=sealed))
+        self._connection.execute(
+            update(header).where(header.c.name == _EVERYONE).values(value=sealed)
+        )
 
     def begin(self) -> None:
         """Fills a new store's header."""
@@ -60,20 +64,26 @@ class Store:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction that reads and decides before anyone else may: sessions wait for each other."""
+        """One transaction that reads and decides before anyone else may: sessions wait for each
+        other."""
         with self.database.transaction() as connection:
             connection.execute(select(header.c.name).where(header.c.name == HEAD).with_for_update())
             yield Session(connection, self.vault, self.master)
 
 
 def open_store(address: str, keys: str | None, passphrase: bytes, *, create: bool = False) -> Store:
-    """Opens the store at ``address`` whose secrets lie at ``keys`` (None: beside it), made anew if ``create`` says so.
+    """Opens the store at ``address`` whose secrets lie at ``keys`` (None: beside it), made anew if
+    ``create`` says so.
 
-    InputError where it is none, is damaged, or the passphrase is another one; UsageError where both addresses are one
-    file.
+    InputError where it is none, is damaged, or the passphrase is another one; UsageError where both
+    addresses are one file.
     """
     database, keys_database = Database(address), Database(keys or keys_address(address))
-    if database.file and keys_database.file and database.file.resolve() == keys_database.file.resolve():
+    if (
+        database.file
+        and keys_database.file
+        and database.file.resolve() == keys_database.file.resolve()
+    ):
         raise UsageError("--keys", "is the same file as the store", "keep templates and keys apart")
     if create:
         _create(database, keys_database, passphrase)
@@ -94,7 +104,9 @@ def _create(database: Database, keys_database: Database, passphrase: bytes) -> N
     with database.creating(store_tables) as connection:
         if connection.scalar(select(header.c.name).limit(1)) is None:
             master, values = _new_header(passphrase)
-            connection.execute(insert(header), [{"name": name, "value": value} for name, value in values.items()])
+            connection.execute(
+                insert(header), [{"name": name, "value": value} for name, value in values.items()]
+            )
             Session(connection, Vault(keys_database, derive(master, "vault")), master).begin()
 
 
@@ -112,14 +124,20 @@ def _open_header(values: dict[str, bytes], passphrase: bytes, name: str) -> byte
         text = values["parameters"].decode()
         parameters = json.loads(text)
         if parameters["format"] != FORMAT:
-            raise InputError(name, f"has format {parameters['format']}, this version reads {FORMAT}", "enrol anew")
+            raise InputError(
+                name,
+                f"has format {parameters['format']}, this version reads {FORMAT}",
+                "enrol anew",
+            )
         key = _stretch(passphrase, parameters)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(name, "is damaged", "restore it from a backup") from None
     try:
         return unseal(key, values["master"], text)
     except InputError:
-        raise InputError(name, "the passphrase does not open it", "give the one it was made with") from None
+        raise InputError(
+            name, "the passphrase does not open it", "give the one it was made with"
+        ) from None
 
 
 def _stretch(passphrase: bytes, parameters: dict) -> bytes:
@@ -127,7 +145,9 @@ def _stretch(passphrase: bytes, parameters: dict) -> bytes:
     cost, salt = int(parameters["cost"]), bytes.fromhex(parameters["salt"])
     if cost > _HIGHEST_COST:
         raise ValueError(f"a cost of {cost}")
-    return hashlib.scrypt(passphrase, salt=salt, n=cost, r=8, p=1, maxmem=_HIGHEST_COST * 1100, dklen=32)
+    return hashlib.scrypt(
+        passphrase, salt=salt, n=cost, r=8, p=1, maxmem=_HIGHEST_COST * 1100, dklen=32
+    )
 
 
 def is_there(address: str) -> bool:

@@ -29,7 +29,9 @@ def take(pipeline: "PulsePipeline", source: str) -> "Capture":
 def take_all(pipeline: "PulsePipeline", sources: Sequence[str]) -> list["Capture"]:
     """The captures of several sources, in their order; each file once."""
     named = [source for source in sources if _CAMERA.fullmatch(source)]
-    files = [str(path) for path in expand_sources([source for source in sources if source not in named])]
+    files = [
+        str(path) for path in expand_sources([source for source in sources if source not in named])
+    ]
     return [take(pipeline, source) for source in [*files, *named]]
 
 

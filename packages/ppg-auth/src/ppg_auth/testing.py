@@ -1,4 +1,5 @@
-"""People without a network, for tests and benchmarks: captures whose embeddings are drawn, a model without layers."""
+"""People without a network, for tests and benchmarks: captures whose embeddings are drawn, a model
+without layers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,8 @@ def fake_model() -> Model:
 
 @dataclass(frozen=True)
 class Shape:
-    """What one person's beats look like: widths and delay in seconds, the second wave's height against the first's."""
+    """What one person's beats look like: widths and delay in seconds, the second wave's height
+    against the first's."""
 
     systole: float = 0.11
     delay: float = 0.27
@@ -65,15 +67,19 @@ def pulse(rng: np.random.Generator, seconds: float = 25.0, shape: Shape = Shape(
 
 
 def write_recording(path: Path, person: int, take: int, seconds: float = 25.0) -> Path:
-    """A CSV of a sensor at ``RATE`` with a pulse of the person's shape; the same numbers give the same file."""
+    """A CSV of a sensor at ``RATE`` with a pulse of the person's shape; the same numbers give the
+    same file."""
     wave = 500 + 40 * pulse(np.random.default_rng([person, take]), seconds, Shape.of(person))
     lines = [f"{number / RATE:.3f},{value:.3f}" for number, value in enumerate(wave)]
     path.write_text("\n".join(["t_s,ppg", *lines]) + "\n")
     return path
 
 
-def capture(person: int, take: int, *, windows: int = 8, scatter: float = 0.6, **options) -> FakeCapture:
-    """A take of a person: windows scattered about the person's own direction; the same numbers give the same take."""
+def capture(
+    person: int, take: int, *, windows: int = 8, scatter: float = 0.6, **options
+) -> FakeCapture:
+    """A take of a person: windows scattered about the person's own direction; the same numbers give
+    the same take."""
     centre = units(np.random.default_rng(1000 + person), 128)
     rng = np.random.default_rng([person, take])
     rows = centre + scatter * units(rng, windows, 128)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Policy:
-    """From ``free`` failures in a row on, each doubles the ``delay`` in seconds; ``lock`` ends all (None: never)."""
+    """From ``free`` failures in a row on, each doubles the ``delay`` in seconds; ``lock`` ends all
+    (None: never)."""
 
     free: int = 5
     delay: float = 30.0
@@ -17,7 +18,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Failures in a row, when the next attempt is allowed, and the latest time ever seen (seconds since 1970)."""
+    """Failures in a row, when the next attempt is allowed, and the latest time ever seen (seconds
+    since 1970)."""
 
     failures: int = 0
     allowed_from: float = 0.0
@@ -26,7 +28,8 @@ class Attempts:
     def wait(self, clock: float, policy: Policy) -> float:
         """Seconds until an attempt is allowed: 0 now, infinite when locked.
 
-        A clock that was set back counts as standing still at the latest time seen, so that it shortens nothing.
+        A clock that was set back counts as standing still at the latest time seen, so that it
+        shortens nothing.
         """
         if policy.lock is not None and self.failures >= policy.lock:
             return math.inf

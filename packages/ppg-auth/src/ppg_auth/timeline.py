@@ -11,14 +11,17 @@ from vitrail.errors import InputError
 
 LONGEST_GAP = 0.5  # seconds; nothing is made up across a longer one
 CLOCK_WINDOW = 4.0  # seconds over which a sensor's clock is assumed steady
-BACKLOG = 1.5  # times the later rate: more samples than that in the first second were kept back before it
+BACKLOG = (
+    1.5  # times the later rate: more samples than that in the first second were kept back before it
+)
 LOWEST_RATE = 12.0  # Hz
 MAX_SAMPLES = 5_000_000
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples without a gap: ``values`` (n, channels) at ``rate`` Hz, the first one at ``start`` seconds."""
+    """Samples without a gap: ``values`` (n, channels) at ``rate`` Hz, the first one at ``start``
+    seconds."""
 
     start: float
     values: NDArray[np.float64]
@@ -26,9 +29,11 @@ class Stretch:
 
 
 def measured_rate(seconds: NDArray) -> float:
-    """The rate in Hz of the last 60 % of the stamps (n,), which no start-up backlog and no single gap distorts.
+    """The rate in Hz of the last 60 % of the stamps (n,), which no start-up backlog and no single
+    gap distorts.
 
-    Stamps may come in groups, so it is counted over stretches between gaps and not taken from single differences.
+    Stamps may come in groups, so it is counted over stretches between gaps and not taken from
+    single differences.
     """
     body = seconds[int(0.4 * len(seconds)) :]
     steps = np.diff(body)
@@ -37,19 +42,25 @@ def measured_rate(seconds: NDArray) -> float:
 
 
 def regularise(recording: Recording, rate: float) -> list[Stretch]:
-    """The stretches between gaps, interpolated linearly to ``rate`` Hz or to the recording's own rate if that is lower.
+    """The stretches between gaps, interpolated linearly to ``rate`` Hz or to the recording's own
+    rate if that is lower.
 
-    Samples that are no numbers are dropped, those of one time averaged, and a first second that holds a backlog is
-    left out. A sensor's stamps tell when samples arrived, so they are smoothed to a steady clock; a camera's are true.
-    InputError where the rate is under 12 Hz or nothing is left.
+    Samples that are no numbers are dropped, those of one time averaged, and a first second that
+    holds a backlog is left out. A sensor's stamps tell when samples arrived, so they are smoothed
+    to a steady clock; a camera's are true. InputError where the rate is under 12 Hz or nothing is
+    left.
     """
     seconds, values = _finite(recording)
     own = recording.rate_hint or measured_rate(seconds)
     if not own >= LOWEST_RATE:
-        raise InputError("recording", f"has {own:.3g} samples a second", f"at least {LOWEST_RATE:g} are needed")
+        raise InputError(
+            "recording", f"has {own:.3g} samples a second", f"at least {LOWEST_RATE:g} are needed"
+        )
     seconds, values = _without_backlog(seconds, values, own)
     stretches = []
-    for part in np.split(np.arange(len(seconds)), np.flatnonzero(np.diff(seconds) > LONGEST_GAP) + 1):
+    for part in np.split(
+        np.arange(len(seconds)), np.flatnonzero(np.diff(seconds) > LONGEST_GAP) + 1
+    ):
         times = seconds[part]
         if recording.origin == "sensor" and recording.rate_hint is None:
             times = _steady(times, own)
@@ -62,7 +73,9 @@ def regularise(recording: Recording, rate: float) -> list[Stretch]:
 def _finite(recording: Recording) -> tuple[NDArray, NDArray]:
     kept = np.isfinite(recording.values).all(axis=1) & np.isfinite(recording.seconds)
     if kept.sum() < 2:
-        raise InputError("recording", "holds fewer than two samples that are numbers", "record again")
+        raise InputError(
+            "recording", "holds fewer than two samples that are numbers", "record again"
+        )
     return recording.seconds[kept] - recording.seconds[kept][0], recording.values[kept]
 
 
@@ -74,7 +87,8 @@ def _without_backlog(seconds: NDArray, values: NDArray, rate: float) -> tuple[ND
 
 
 def _steady(seconds: NDArray, rate: float) -> NDArray:
-    """Arrival times (n,) without their jitter: the delay against an even clock is averaged over some seconds."""
+    """Arrival times (n,) without their jitter: the delay against an even clock is averaged over
+    some seconds."""
     even = np.arange(len(seconds)) / rate
     return even + uniform_filter1d(seconds - even, max(1, int(CLOCK_WINDOW * rate)), mode="nearest")
 
@@ -92,7 +106,9 @@ def _interpolated(seconds: NDArray, values: NDArray, rate: float) -> list[Stretc
         return []
     count = int((seconds[-1] - seconds[0]) * rate) + 1
     if count > MAX_SAMPLES:
-        raise InputError("recording", f"is {seconds[-1] / 3600:.0f} hours long", "cut it into parts")
+        raise InputError(
+            "recording", f"is {seconds[-1] / 3600:.0f} hours long", "cut it into parts"
+        )
     times = seconds[0] + np.arange(count) / rate
     even = np.stack([np.interp(times, seconds, column) for column in values.T], axis=1)
     return [Stretch(float(seconds[0]), even, rate)]

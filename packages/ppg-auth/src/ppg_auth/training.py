@@ -19,7 +19,15 @@ import vitrail.training.loop
 import vitrail.training.recipe
 from ppg_auth.augment import mask_scalogram
 from ppg_auth.comparison import Attempts, Placement, Scorer, compare, plain, protected
-from ppg_auth.data import TAKES_A_PERSON, ClosedSet, Data, Take, TrainingWindows, good_items, load_takes
+from ppg_auth.data import (
+    TAKES_A_PERSON,
+    ClosedSet,
+    Data,
+    Take,
+    TrainingWindows,
+    good_items,
+    load_takes,
+)
 from ppg_auth.model import ARCHITECTURE, build_model
 from ppg_auth.preprocess import SignalConfig, Windows
 from ppg_auth.scoring import FMR, Impostors, threshold
@@ -49,10 +57,11 @@ class Signal(Section):
 
 
 class Recipe(vitrail.training.recipe.Recipe):
-    """``model`` holds options of ``model.ModelConfig``; the window's size and rate follow from ``signal``.
+    """``model`` holds options of ``model.ModelConfig``; the window's size and rate follow from
+    ``signal``.
 
-    ``scale`` and ``margin`` (radians) are those of the angular margin; ``epoch`` is a number of batches; ``share`` is
-    what the beat expert counts beside the branches, where there are both.
+    ``scale`` and ``margin`` (radians) are those of the angular margin; ``epoch`` is a number of
+    batches; ``share`` is what the beat expert counts beside the branches, where there are both.
     """
 
     data: Data
@@ -65,11 +74,13 @@ class Recipe(vitrail.training.recipe.Recipe):
 
 
 class Task(vitrail.training.loop.Task):
-    """Learns to tell the training people apart; ``val/auc`` says how well that tells people apart whom it never saw.
+    """Learns to tell the training people apart; ``val/auc`` says how well that tells people apart
+    whom it never saw.
 
     Of a recipe of closed-set data it makes the paper's experiment instead.
 
-    A recipe that monitors ``val/steps`` keeps the last state: few validation people cannot tell which one is best.
+    A recipe that monitors ``val/steps`` keeps the last state: few validation people cannot tell
+    which one is best.
     """
 
     def __new__(cls, recipe: Recipe):
@@ -85,14 +96,19 @@ class Task(vitrail.training.loop.Task):
         self.signal = recipe.signal.config()
         sizes = {"samples": self.signal.samples, "rate": self.signal.rate}
         self.model = build_model(recipe.model | sizes)
-        self.takes = {part: load_takes(recipe.data, recipe.data.people(part), self.signal) for part in ("train", "val")}
+        self.takes = {
+            part: load_takes(recipe.data, recipe.data.people(part), self.signal)
+            for part in ("train", "val")
+        }
         if self.model.expert is not None:
             self._fit_expert()
         if self.model.expert is not None and self.model.fusion is not None:
             self.model.share.fill_(recipe.share)
         if self.model.fusion is not None:
             dim = self.model.fusion[-1].out_features
-            self.directions = nn.Parameter(torch.randn(len(self.windows.people), dim) / math.sqrt(dim))
+            self.directions = nn.Parameter(
+                torch.randn(len(self.windows.people), dim) / math.sqrt(dim)
+            )
 
     @cached_property
     def windows(self) -> TrainingWindows:
@@ -100,7 +116,9 @@ class Task(vitrail.training.loop.Task):
 
     def train_dataloader(self) -> DataLoader:
         size = max(TAKES_A_PERSON, self.recipe.optim.batch_size)
-        return DataLoader(self.windows, size, sampler=Numbers(self.recipe.epoch * size), num_workers=1)
+        return DataLoader(
+            self.windows, size, sampler=Numbers(self.recipe.epoch * size), num_workers=1
+        )
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader([torch.zeros(1)])  # one step: recordings are compared as wholes
@@ -111,7 +129,9 @@ class Task(vitrail.training.loop.Task):
         rng = np.random.default_rng((self.recipe.seed, self.global_step))
         with torch.no_grad():
             scalogram = mask_scalogram(self.model.scalogram(wave), rng)
-        logits = angular_margin(self.model.look(wave, scalogram), self.directions, people, self.recipe.margin)
+        logits = angular_margin(
+            self.model.look(wave, scalogram), self.directions, people, self.recipe.margin
+        )
         loss = F.cross_entropy(self.recipe.scale * logits, people)
         self.log("train/loss", loss.detach(), prog_bar=True)
         self.log("train/accuracy", (logits.argmax(dim=1) == people).float().mean())
@@ -119,7 +139,9 @@ class Task(vitrail.training.loop.Task):
 
     def validation_step(self, batch: Tensor, number: int) -> None:
         attempts = _first_against_rest(self._embeddings("val"), plain)
-        self.log("val/auc", roc_auc_score(attempts.genuine, attempts.scores), prog_bar=True, batch_size=1)
+        self.log(
+            "val/auc", roc_auc_score(attempts.genuine, attempts.scores), prog_bar=True, batch_size=1
+        )
         self.log("val/steps", float(self.global_step), batch_size=1)
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
@@ -136,7 +158,8 @@ class Task(vitrail.training.loop.Task):
         return self.model.state_dict(), metadata
 
     def _impostors(self) -> Impostors:
-        """How validation people score against each other, with the kind of sensor that makes them most alike."""
+        """How validation people score against each other, with the kind of sensor that makes them
+        most alike."""
         embeddings, found = self._embeddings("val"), []
         for sensor in {take.sensor for take in embeddings}:
             of_one_kind = {take: rows for take, rows in embeddings.items() if take.sensor == sensor}
@@ -146,12 +169,18 @@ class Task(vitrail.training.loop.Task):
                 found.append(Impostors(float(scores.mean()), float(scores.std())))
         if not found:
             raise UsageError("data.val", "has no two people with good recordings", "give more")
-        return max(found, key=lambda impostors: impostors.mean + threshold(FMR) * impostors.deviation)
+        return max(
+            found, key=lambda impostors: impostors.mean + threshold(FMR) * impostors.deviation
+        )
 
     def _fit_expert(self) -> None:
         everyone = sorted({take.person for take in self.takes["train"]})
-        takes = [(everyone.index(take.person), windows) for take, windows in self.takes["train"].items()]
-        people = torch.tensor([person for person, windows in takes for _ in range(windows.good.sum())])
+        takes = [
+            (everyone.index(take.person), windows) for take, windows in self.takes["train"].items()
+        ]
+        people = torch.tensor(
+            [person for person, windows in takes for _ in range(windows.good.sum())]
+        )
         beats = good_items(windows for _, windows in takes)[:, self.signal.samples :]
         whole = beats.abs().sum(dim=1) > 0
         self.model.expert.fit(beats[whole], people[whole])
@@ -161,7 +190,8 @@ class Task(vitrail.training.loop.Task):
 
 
 def angular_margin(embeddings: Tensor, directions: Tensor, people: Tensor, margin: float) -> Tensor:
-    """Cosines (B, P) of unit rows to people's directions, the own person's angle enlarged by ``margin`` radians.
+    """Cosines (B, P) of unit rows to people's directions, the own person's angle enlarged by
+    ``margin`` radians.
 
     Source: Deng et al., "ArcFace", 2019, equation 3.
     """
@@ -177,13 +207,16 @@ def embed(model: nn.Module, windows: Windows) -> np.ndarray:
     training = model.training
     model.train(False)
     items = torch.from_numpy(windows.items[windows.good])
-    rows = [model(part) for part in items.split(EMBED_BATCH)] if len(items) else [torch.empty(0, 128)]
+    rows = (
+        [model(part) for part in items.split(EMBED_BATCH)] if len(items) else [torch.empty(0, 128)]
+    )
     model.train(training)
     return torch.cat(rows).numpy()
 
 
 def _first_against_rest(embeddings: Mapping[Take, np.ndarray], scorer: Scorer) -> Attempts:
-    """Attempts of a usual length on each person's first recording, or of an only recording's end on its beginning.
+    """Attempts of a usual length on each person's first recording, or of an only recording's end on
+    its beginning.
 
     Between beginning and end one window is left out.
     """
@@ -198,7 +231,9 @@ def _first_against_rest(embeddings: Mapping[Take, np.ndarray], scorer: Scorer) -
         enrolled.append(Placement(person, first.sensor, rows[:cut]))
         for tried in [embeddings[take] for take in others] or [rows[cut + 1 :]]:
             starts = range(0, len(tried) - ATTEMPT_WINDOWS + 1, ATTEMPT_WINDOWS)
-            attempts += [Placement(person, first.sensor, tried[at : at + ATTEMPT_WINDOWS]) for at in starts]
+            attempts += [
+                Placement(person, first.sensor, tried[at : at + ATTEMPT_WINDOWS]) for at in starts
+            ]
     return compare(enrolled, attempts, scorer)
 
 
@@ -207,5 +242,7 @@ def _refuse_people_twice(recipe: Recipe) -> None:
     for part in ("train", "val", "test"):
         for person in recipe.data.people(part):
             if person in seen:
-                raise UsageError(f"data.{part}", f"{person} is in {seen[person]} too", "leave them out of one")
+                raise UsageError(
+                    f"data.{part}", f"{person} is in {seen[person]} too", "leave them out of one"
+                )
             seen[person] = part

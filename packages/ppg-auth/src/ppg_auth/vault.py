@@ -1,6 +1,7 @@
 """The key store: one random secret a person, kept apart from the templates that it opens.
 
-Templates are sealed under the secret and projected with it, so that erasing it destroys them wherever copies lie.
+Templates are sealed under the secret and projected with it, so that erasing it destroys them
+wherever copies lie.
 """
 
 import time
@@ -12,7 +13,9 @@ from sqlalchemy import delete, insert, select
 from ppg_auth.database import Database, secrets
 from ppg_auth.sealing import derive, new_key, seal, unseal
 
-UNCLAIMED = 3600.0  # seconds after which a secret that no template names was left by a process that died
+UNCLAIMED = (
+    3600.0  # seconds after which a secret that no template names was left by a process that died
+)
 
 
 class Vault:
@@ -31,7 +34,11 @@ class Vault:
         key_id, secret = uuid4().hex, new_key()
         with self.database.transaction() as connection:
             sealed = seal(self._key, secret, f"secret {key_id}")
-            connection.execute(insert(secrets).values(id=key_id, store=self._store, sealed=sealed, made=time.time()))
+            connection.execute(
+                insert(secrets).values(
+                    id=key_id, store=self._store, sealed=sealed, made=time.time()
+                )
+            )
         return key_id, secret
 
     def get(self, key_id: str) -> bytes | None:
@@ -42,7 +49,9 @@ class Vault:
 
     def all(self) -> dict[str, bytes]:
         with self.database.transaction() as connection:
-            rows = connection.execute(select(secrets.c.id, secrets.c.sealed).where(self._ours)).all()
+            rows = connection.execute(
+                select(secrets.c.id, secrets.c.sealed).where(self._ours)
+            ).all()
         return {key_id: unseal(self._key, sealed, f"secret {key_id}") for key_id, sealed in rows}
 
     def erase(self, key_id: str) -> None:
@@ -51,7 +60,8 @@ class Vault:
         self.database.scrub()
 
     def sweep(self, claimed: Collection[str]) -> None:
-        """Erases what a process left that died between making a secret and using it, or between two secrets."""
+        """Erases what a process left that died between making a secret and using it, or between two
+        secrets."""
         with self.database.transaction() as connection:
             left = self._ours & (secrets.c.made < time.time() - UNCLAIMED)
             old = connection.scalars(select(secrets.c.id).where(left)).all()

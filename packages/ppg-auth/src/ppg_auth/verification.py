@@ -1,4 +1,5 @@
-"""Verifying and identifying: from a capture to a decision, with everything that a decision leaves behind."""
+"""Verifying and identifying: from a capture to a decision, with everything that a decision leaves
+behind."""
 
 import time
 from collections.abc import Callable
@@ -34,8 +35,8 @@ class Model:
 class Verifier:
     """A store, and the model whose embeddings it compares. ``clock`` gives seconds since 1970.
 
-    The whole of a decision is one transaction: whoever comes second already finds the first one's failure, and an
-    answer that was not written down was not given.
+    The whole of a decision is one transaction: whoever comes second already finds the first one's
+    failure, and an answer that was not written down was not given.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class Verifier:
     def identify(self, capture: "Capture") -> Decision:
         """Who of all enrolled people the capture is of, or nobody (rejected).
 
-        A stranger may be taken for anybody, so with N enrolled each comparison is as strict as for an N-th of the rate.
+        A stranger may be taken for anybody, so with N enrolled each comparison is as strict as for
+        an N-th of the rate.
         """
         with self.store.session() as session:
             decision = self._find(session, capture)
@@ -79,7 +81,9 @@ class Verifier:
             self._gallery = Gallery(session.people.all(), self.model.sha256, key_ids)
         return self._gallery.search(capture.embeddings, self.model.impostors)
 
-    def decide(self, session: Session, person: Person | None, name: str, capture: "Capture") -> Decision:
+    def decide(
+        self, session: Session, person: Person | None, name: str, capture: "Capture"
+    ) -> Decision:
         """The decision, before anything of it is written down."""
         now = self.clock()
         wait = session.attempts.wait(now, EVERYONE)
@@ -90,7 +94,9 @@ class Verifier:
         if person is None or person.record.revoked:
             return Decision(Outcome.NOT_ENROLLED, name)
         if person.record.model != self.model.sha256:
-            raise InputError(name, "was enrolled with other weights", "give those with --weights, or enrol anew")
+            raise InputError(
+                name, "was enrolled with other weights", "give those with --weights, or enrol anew"
+            )
         if not capture.usable:
             return Decision(Outcome.INCONCLUSIVE, name, capture.reasons)
         if signs := self._attack_signs(session, person, capture):
@@ -99,7 +105,9 @@ class Verifier:
 
     def score(self, person: Person, capture: "Capture") -> float:
         """The normalised score of a capture against a person's template."""
-        cosine = protected_cosine(capture.embeddings, expand_key(person.projection_key), person.record.placements)
+        cosine = protected_cosine(
+            capture.embeddings, expand_key(person.projection_key), person.record.placements
+        )
         return float(self.model.impostors.normalise(cosine))
 
     def settle(
@@ -112,14 +120,19 @@ class Verifier:
         *,
         counts_for_person: bool = True,
     ) -> None:
-        """Writes down what a decision leaves: failures or their end, the capture, a line in the log."""
+        """Writes down what a decision leaves: failures or their end, the capture, a line in the
+        log."""
         now = self.clock()
         session.attempts = _after(session.attempts, decision, now, EVERYONE)
         if person and counts_for_person:
             session.people.set_attempts(person, _after(person.attempts, decision, now, self.policy))
         if person and decision.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
             self.remember(session, person, capture)
-        facts = {"verdict": decision.outcome.value, "score": decision.score, "reasons": list(decision.reasons)}
+        facts = {
+            "verdict": decision.outcome.value,
+            "score": decision.score,
+            "reasons": list(decision.reasons),
+        }
         session.audit.append(event, person.id if person else None, now, **facts)
 
     def remember(self, session: Session, person: Person, capture: "Capture") -> None:
@@ -136,13 +149,17 @@ class Verifier:
         if best is None:
             return Decision(Outcome.NOT_ENROLLED, None)
         decision = self._judge(best.name, best.score, threshold(self.fmr / len(self._gallery)))
-        return decision if decision.outcome is Outcome.ACCEPTED else Decision(Outcome.REJECTED, None)
+        return (
+            decision if decision.outcome is Outcome.ACCEPTED else Decision(Outcome.REJECTED, None)
+        )
 
     def _judge(self, name: str, score: float, threshold: float) -> Decision:
         outcome = Outcome.ACCEPTED if score >= threshold else Outcome.REJECTED
         return Decision(outcome, name, (), round(score, 2), round(threshold, 2))
 
-    def _attack_signs(self, session: Session, person: Person, capture: "Capture") -> tuple[str, ...]:
+    def _attack_signs(
+        self, session: Session, person: Person, capture: "Capture"
+    ) -> tuple[str, ...]:
         signs = [REPLAY] if self._replayed(session, person, capture) else []
         if polarity(capture) != person.record.polarity:
             signs.append(TURNED)

@@ -11,22 +11,35 @@ from torch import nn
 from vitrail.backbones import convmixer, cvt  # noqa: F401 (importing them makes their networks known to timm)
 from vitrail.errors import UsageError
 
-# What timm.create_model itself takes: where weights come from and how features are cut out, no option of a network.
-_LOADER_OPTIONS = {*inspect.signature(timm.create_model).parameters, "features_only", "out_indices", "feature_cfg"}
+# What timm.create_model itself takes: where weights come from and how features are cut out, no
+# option of a network.
+_LOADER_OPTIONS = {
+    *inspect.signature(timm.create_model).parameters,
+    "features_only",
+    "out_indices",
+    "feature_cfg",
+}
 
 
 def create_backbone(
-    name: str, *, num_classes: int = 0, in_chans: int = 3, features: bool | Sequence[int] = False, **config
+    name: str,
+    *,
+    num_classes: int = 0,
+    in_chans: int = 3,
+    features: bool | Sequence[int] = False,
+    **config,
 ) -> nn.Module:
-    """Builds the network ``name`` of timm, or our ``cvt`` or ``convmixer``, with fresh weights; nothing is downloaded.
+    """Builds the network ``name`` of timm, or our ``cvt`` or ``convmixer``, with fresh weights;
+    nothing is downloaded.
 
-    ``config`` holds the options of the network's own class (``depths``, ``dims``, ``img_size``, …). The module maps
-    (B, in_chans, H, W) to (B, num_classes), or to pooled features when ``num_classes`` is 0. With ``features`` it
-    returns a list of (B, C, H', W') maps instead, of all stages (of a plain ViT: its last blocks) or of those named by
-    number; ``feature_info.channels()`` and ``.reduction()`` tell their sizes.
+    ``config`` holds the options of the network's own class (``depths``, ``dims``, ``img_size``, …).
+    The module maps (B, in_chans, H, W) to (B, num_classes), or to pooled features when
+    ``num_classes`` is 0. With ``features`` it returns a list of (B, C, H', W') maps instead, of all
+    stages (of a plain ViT: its last blocks) or of those named by number;
+    ``feature_info.channels()`` and ``.reduction()`` tell their sizes.
 
-    Raises UsageError for a name or an option that does not exist, with the nearest one that does, and for a value
-    that the network refuses.
+    Raises UsageError for a name or an option that does not exist, with the nearest one that does,
+    and for a value that the network refuses.
     """
     if not timm.is_model(name):
         raise UsageError(name, "no backbone has this name", _nearest(name, timm.list_models()))
@@ -40,9 +53,13 @@ def create_backbone(
     except TypeError as error:
         for option in config.keys() - set(_options(name)):
             raise _unknown_option(name, option) from error
-        raise UsageError(name, f"cannot be built: {error}", "check the values of its options") from error
+        raise UsageError(
+            name, f"cannot be built: {error}", "check the values of its options"
+        ) from error
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise UsageError(name, f"cannot be built: {error}", "check the values of its options") from error
+        raise UsageError(
+            name, f"cannot be built: {error}", "check the values of its options"
+        ) from error
 
 
 def _options(name: str) -> list[str]:

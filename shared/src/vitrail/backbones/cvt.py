@@ -1,7 +1,8 @@
-"""CvT, the convolutional vision transformer (Wu et al., "CvT: Introducing Convolutions to Vision Transformers", 2021).
+"""CvT, the convolutional vision transformer (Wu et al., "CvT: Introducing Convolutions to Vision
+Transformers", 2021).
 
-Importing this module makes ``cvt_13``, ``cvt_21``, ``cvt_w24`` and the free ``cvt`` known to timm. Modules bear the
-names of the official checkpoints.
+Importing this module makes ``cvt_13``, ``cvt_21``, ``cvt_w24`` and the free ``cvt`` known to timm.
+Modules bear the names of the official checkpoints.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ Projection = Literal["dw_bn", "avg", "linear"]
 
 
 class QuickGELU(nn.Module):
-    """x sigmoid(1.702 x), with which the official weights were trained; the transformers port computes exact GELU."""
+    """x sigmoid(1.702 x), with which the official weights were trained; the transformers port
+    computes exact GELU."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(1.702 * x)
@@ -41,7 +43,11 @@ class ConvEmbed(nn.Module):
         x = self.proj(x).movedim(1, -1)
         # In float32 under every precision, as officially.
         weight, bias = self.norm.weight.float(), self.norm.bias.float()
-        return F.layer_norm(x.float(), x.shape[-1:], weight, bias, self.norm.eps).type_as(x).movedim(-1, 1)
+        return (
+            F.layer_norm(x.float(), x.shape[-1:], weight, bias, self.norm.eps)
+            .type_as(x)
+            .movedim(-1, 1)
+        )
 
 
 class ConvNorm(nn.Module):
@@ -68,7 +74,8 @@ def _projection(method: Projection, dim: int, kernel: int, stride: int, padding:
 
 
 class Attention(nn.Module):
-    """Attention whose queries, keys and values come from convolved maps; a class token is passed by the convolution."""
+    """Attention whose queries, keys and values come from convolved maps; a class token is passed by
+    the convolution."""
 
     def __init__(
         self,
@@ -87,7 +94,9 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.scale = dim**-0.5  # of the whole width, not of a head's, as officially
         pooled = projection == "avg"  # of keys and values alone: queries keep their resolution
-        self.conv_proj_q = _projection("linear" if pooled else projection, dim, kernel, q_stride, q_padding)
+        self.conv_proj_q = _projection(
+            "linear" if pooled else projection, dim, kernel, q_stride, q_padding
+        )
         self.conv_proj_k = _projection(projection, dim, kernel, kv_stride, kv_padding)
         self.conv_proj_v = _projection(projection, dim, kernel, kv_stride, kv_padding)
         self.proj_q = nn.Linear(dim, dim, bias=qkv_bias)
@@ -98,7 +107,10 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """Tokens (B, N, dim), of which the last H * W are the map of ``size`` (H, W)."""
         extra = x.shape[1] - size[0] * size[1]
-        token, x = x[:, :extra], x[:, extra:].mT.unflatten(2, size)  # (B, 0 or 1, dim), (B, dim, H, W)
+        token, x = (
+            x[:, :extra],
+            x[:, extra:].mT.unflatten(2, size),
+        )  # (B, 0 or 1, dim), (B, dim, H, W)
         q = self._heads(self.proj_q, self.conv_proj_q(x), token)
         k = self._heads(self.proj_k, self.conv_proj_k(x), token)
         v = self._heads(self.proj_v, self.conv_proj_v(x), token)
@@ -107,7 +119,9 @@ class Attention(nn.Module):
 
     def _heads(self, linear: nn.Linear, image: Tensor, token: Tensor) -> Tensor:
         tokens = torch.cat([token, image.flatten(2).mT], dim=1)
-        return linear(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, N, dim / heads)
+        return (
+            linear(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        )  # (B, heads, N, dim / heads)
 
 
 class Mlp(nn.Module):
@@ -138,7 +152,9 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """A map in, a map (and a class token, where the stage has one) out."""
 
-    def __init__(self, patch_embed: ConvEmbed, blocks: Sequence[Block], dim: int, class_token: bool):
+    def __init__(
+        self, patch_embed: ConvEmbed, blocks: Sequence[Block], dim: int, class_token: bool
+    ):
         super().__init__()
         self.patch_embed = patch_embed
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
@@ -152,17 +168,21 @@ class Stage(nn.Module):
             tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
         for block in self.blocks:
             tokens = block(tokens, size)
-        token, tokens = tokens.split([tokens.shape[1] - size[0] * size[1], size[0] * size[1]], dim=1)
+        token, tokens = tokens.split(
+            [tokens.shape[1] - size[0] * size[1], size[0] * size[1]], dim=1
+        )
         return tokens.mT.unflatten(2, size), token if self.cls_token is not None else None
 
 
 class CvT(nn.Module):
-    """Three stages of convolved tokens; no position embedding, so any picture size of at least 4 pixels a side.
+    """Three stages of convolved tokens; no position embedding, so any picture size of at least 4
+    pixels a side.
 
-    Options given as sequences have one value a stage. ``projection`` says how queries, keys and values come from a map:
-    "dw_bn" by depthwise convolution, "avg" by pooling keys and values, "linear" by no spatial operation. ``drop_path``
-    rises linearly over a stage's blocks up to its value. ``activation`` is "quick_gelu" for official weights, "gelu"
-    for those trained through the transformers port.
+    Options given as sequences have one value a stage. ``projection`` says how queries, keys and
+    values come from a map: "dw_bn" by depthwise convolution, "avg" by pooling keys and values,
+    "linear" by no spatial operation. ``drop_path`` rises linearly over a stage's blocks up to its
+    value. ``activation`` is "quick_gelu" for official weights, "gelu" for those trained through the
+    transformers port.
     """
 
     def __init__(
@@ -189,7 +209,9 @@ class CvT(nn.Module):
     ):
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}: choose {' or '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"unknown activation {activation!r}: choose {' or '.join(ACTIVATIONS)}"
+            )
         self.num_classes, self.num_features = num_classes, dims[-1]
         reduction, self.feature_info = 1, []
         for i in range(STAGES):
@@ -206,13 +228,21 @@ class CvT(nn.Module):
                     kv_stride=kv_strides[i],
                     kv_padding=kv_paddings[i],
                 )
-                return Block(dims[i], attention, Mlp(dims[i], int(dims[i] * mlp_ratio[i]), activation), rate)
+                return Block(
+                    dims[i], attention, Mlp(dims[i], int(dims[i] * mlp_ratio[i]), activation), rate
+                )
 
-            embed = ConvEmbed(dims[i - 1] if i else in_chans, dims[i], kernels[i], strides[i], paddings[i])
+            embed = ConvEmbed(
+                dims[i - 1] if i else in_chans, dims[i], kernels[i], strides[i], paddings[i]
+            )
             rates = torch.linspace(0, drop_path[i], depths[i], device="cpu").tolist()
-            self.add_module(f"stage{i}", Stage(embed, [block(rate) for rate in rates], dims[i], class_token[i]))
+            self.add_module(
+                f"stage{i}", Stage(embed, [block(rate) for rate in rates], dims[i], class_token[i])
+            )
             reduction *= strides[i]
-            self.feature_info.append({"num_chs": dims[i], "reduction": reduction, "module": f"stage{i}"})
+            self.feature_info.append(
+                {"num_chs": dims[i], "reduction": reduction, "module": f"stage{i}"}
+            )
         self.norm = nn.LayerNorm(dims[-1])
         self.head = nn.Linear(dims[-1], num_classes) if num_classes else nn.Identity()
         self.apply(_initialise)
@@ -222,9 +252,14 @@ class CvT(nn.Module):
         return [self.stage0, self.stage1, self.stage2]
 
     def forward_intermediates(
-        self, x: Tensor, indices: int | Sequence[int] | None = None, intermediates_only: bool = False, **_: object
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        intermediates_only: bool = False,
+        **_: object,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The maps of the stages ``indices`` (all by default), as timm's feature getter asks for them."""
+        """The maps of the stages ``indices`` (all by default), as timm's feature getter asks for
+        them."""
         maps = []
         for stage in self.stages:
             x, _token = stage(x)
@@ -232,13 +267,16 @@ class CvT(nn.Module):
         chosen = [maps[index] for index in _chosen(indices)]
         return chosen if intermediates_only else (x, chosen)
 
-    def prune_intermediate_layers(self, indices: int | Sequence[int] = 1, *_: object, **__: object) -> list[int]:
+    def prune_intermediate_layers(
+        self, indices: int | Sequence[int] = 1, *_: object, **__: object
+    ) -> list[int]:
         """Drops the head, which maps need not."""
         self.norm, self.head = nn.Identity(), nn.Identity()
         return _chosen(indices)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, dims[-1]): the class token of the last stage, or the mean of its tokens where it has none."""
+        """(B, dims[-1]): the class token of the last stage, or the mean of its tokens where it has
+        none."""
         for stage in self.stages:
             x, token = stage(x)
         if token is not None:
@@ -265,7 +303,8 @@ def _initialise(module: nn.Module) -> None:
         trunc_normal_(module.cls_token, std=0.02)
 
 
-# What timm's builder reads: sizes for which the released models were trained, and where their ends are.
+# What timm's builder reads: sizes for which the released models were trained, and where their ends
+# are.
 _ENDS = {"num_classes": 1000, "first_conv": "stage0.patch_embed.proj", "classifier": "head"}
 default_cfgs = generate_default_cfgs(
     {
@@ -303,5 +342,10 @@ def cvt_21(pretrained: bool = False, **config) -> nn.Module:
 @register_model
 def cvt_w24(pretrained: bool = False, **config) -> nn.Module:
     """CvT-W24: 277 million parameters, for pictures of 384 pixels."""
-    wide = {"dims": (192, 768, 1024), "num_heads": (3, 12, 16), "depths": (2, 2, 20), "drop_path": (0.0, 0.0, 0.3)}
+    wide = {
+        "dims": (192, 768, 1024),
+        "num_heads": (3, 12, 16),
+        "depths": (2, 2, 20),
+        "drop_path": (0.0, 0.0, 0.3),
+    }
     return _create("cvt_w24", pretrained, **wide | config)

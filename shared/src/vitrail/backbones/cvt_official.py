@@ -1,7 +1,9 @@
-"""The bridge to official CvT checkpoints: option names, key names of every source, and the proof on goldens.
+"""The bridge to official CvT checkpoints: option names, key names of every source, and the proof on
+goldens.
 
 Official files have our names (``stage0.blocks.0…``). The transformers port renames all of them
-(``cvt.encoder.stages…``, ``classifier``), and networks that embed either put a prefix of their own before that.
+(``cvt.encoder.stages…``, ``classifier``), and networks that embed either put a prefix of their own
+before that.
 """
 
 import re
@@ -70,16 +72,19 @@ def build(config: Mapping, num_classes: int = 1000, activation: str = "quick_gel
     """A CvT from the official option names; InputError for an option that no released model has."""
     for option, value in config.items():
         if option not in OPTIONS and FIXED.get(option) != value:
-            raise InputError("CvT", f"the option {option}: {value} is in no released model", "leave it out")
+            raise InputError(
+                "CvT", f"the option {option}: {value} is in no released model", "leave it out"
+            )
     ours = {OPTIONS[option]: tuple(value) for option, value in config.items() if option in OPTIONS}
     return create_backbone("cvt", num_classes=num_classes, activation=activation, **ours)
 
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of an official file, of the transformers port, or of a network that embeds either, to ours.
+    """Keys of an official file, of the transformers port, or of a network that embeds either, to
+    ours.
 
-    Nothing is dropped: what is no CvT's is left for ``load_into`` to name. A file from the port needs
-    ``activation="gelu"`` (``from_port`` tells).
+    Nothing is dropped: what is no CvT's is left for ``load_into`` to name. A file from the port
+    needs ``activation="gelu"`` (``from_port`` tells).
     """
     return {_convert_key(_strip(key)): value for key, value in state.items()}
 
@@ -102,15 +107,20 @@ def _convert_key(key: str) -> str:
 
 
 def prepare_image(image: np.ndarray, size: int = 224) -> Tensor:
-    """uint8 RGB (H, W, 3) to (3, size, size) by bicubic resizing as officially, up to 224 pixels with a centre crop."""
+    """uint8 RGB (H, W, 3) to (3, size, size) by bicubic resizing as officially, up to 224 pixels
+    with a centre crop."""
     picture = Image.fromarray(image)
     if size > 224:
-        return normalise(np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))[None], MEAN, STD)[0]
+        return normalise(
+            np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))[None], MEAN, STD
+        )[0]
     short = int(size / 0.875)
     width, height = (short * side // min(picture.size) for side in picture.size)
     picture = picture.resize((width, height), Image.Resampling.BICUBIC)
     left, top = round((width - size) / 2), round((height - size) / 2)
-    return normalise(np.asarray(picture.crop((left, top, left + size, top + size)))[None], MEAN, STD)[0]
+    return normalise(
+        np.asarray(picture.crop((left, top, left + size, top + size)))[None], MEAN, STD
+    )[0]
 
 
 def check(folder: Path) -> list[Comparison]:
@@ -124,13 +134,19 @@ def check(folder: Path) -> list[Comparison]:
             found = _check_pictures(spec, tensors)
         else:
             found = _check_network(spec, tensors)
-        comparisons += [Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found]
+        comparisons += [
+            Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found
+        ]
     return comparisons
 
 
 @torch.no_grad()
 def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
-    state = {key.removeprefix("weight."): value for key, value in tensors.items() if key.startswith("weight.")}
+    state = {
+        key.removeprefix("weight."): value
+        for key, value in tensors.items()
+        if key.startswith("weight.")
+    }
     image, ours = tensors["input.image"], {}
     for suffix, activation in (("", "quick_gelu"), ("_exact_gelu", "gelu")):
         model = build(spec["config"], spec["num_classes"], activation).eval()
@@ -153,7 +169,9 @@ def _values(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
     embedded = model.stage0.patch_embed(image)
     block = model.stage0.blocks[0]
     values["stage0_patch_embed"] = embedded
-    values["stage0_block0_attn"] = block.attn(block.norm1(embedded.flatten(2).mT), embedded.shape[-2:])
+    values["stage0_block0_attn"] = block.attn(
+        block.norm1(embedded.flatten(2).mT), embedded.shape[-2:]
+    )
     x = image
     for number, stage in enumerate(model.stages):
         x, token = stage(x)
@@ -181,7 +199,9 @@ def _check_manifest(spec: Mapping) -> Iterable[Comparison]:
         for what, keys in (("official", stored), ("the port's", ported)):
             expected = {(key, value.shape) for key, value in convert(keys).items()}
             for model in (named, built):
-                different = {(key, value.shape) for key, value in model.state_dict().items()} ^ expected
+                different = {
+                    (key, value.shape) for key, value in model.state_dict().items()
+                } ^ expected
                 yield Comparison(f"{name}, {what} keys and shapes", len(different), 0)
         parameters = sum(parameter.numel() for parameter in built.parameters())
         yield same(f"{name}, parameters", parameters, variant["params"])

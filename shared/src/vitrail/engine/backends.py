@@ -8,10 +8,22 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from vitrail.engine.exported import Output, Run, compile_ir, convert_to_ir, open_onnx, quiet, write_onnx
+from vitrail.engine.exported import (
+    Output,
+    Run,
+    compile_ir,
+    convert_to_ir,
+    open_onnx,
+    quiet,
+    write_onnx,
+)
 from vitrail.errors import UsageError, VitrailError
 
-EXPORTED = ("openvino", "openvino-bfloat16", "onnx")  # these run on the CPU, and serve one shape of input
+EXPORTED = (
+    "openvino",
+    "openvino-bfloat16",
+    "onnx",
+)  # these run on the CPU, and serve one shape of input
 ENGINES = ("auto", "eager", "bfloat16", "compile", *EXPORTED)
 
 
@@ -22,12 +34,18 @@ class Backends:
     """
 
     def __init__(self, module: nn.Module, batch: Tensor, device: str, store: Path | None = None):
-        self.module, self.sample, self.device, self.store = module.to(device), batch[:2].to(device), device, store
+        self.module, self.sample, self.device, self.store = (
+            module.to(device),
+            batch[:2].to(device),
+            device,
+            store,
+        )
         if device == "cpu":
             _lay_out(self.module, self.sample)
 
     def build(self, name: str) -> Run:
-        """A function of batches; MissingError without its library, UsageError where it cannot run this network."""
+        """A function of batches; MissingError without its library, UsageError where it cannot run
+        this network."""
         ways: dict[str, Callable[[], Run]] = {
             "eager": self._eager,
             "bfloat16": self._bfloat16,
@@ -73,7 +91,8 @@ class Backends:
 
 
 def _lay_out(module: nn.Module, sample: Tensor) -> None:
-    """Puts channels last, which makes convolutions on CPUs up to 1.9 times as fast, where the network can run so."""
+    """Puts channels last, which makes convolutions on CPUs up to 1.9 times as fast, where the
+    network can run so."""
     if sample.ndim != 4 or not any(isinstance(part, nn.Conv2d) for part in module.modules()):
         return
     try:

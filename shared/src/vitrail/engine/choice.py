@@ -21,15 +21,16 @@ from vitrail.output import atomic_file
 CPU_ROWS = 4  # on CPUs a row costs the same in any batch, so few are enough to measure
 REPEATS = 2
 WORTHWHILE = 0.9  # of eager's time: what saves less is not worth other numbers
-EXPORT_PAYS = 0.030  # seconds a row: with a quicker network a short job ends before another library is even loaded
+# Seconds a row: with a quicker network a short job ends before another library is even loaded
+EXPORT_PAYS = 0.030
 CHOICE_FILE = "choice.json"
 
 
 class Trial(BaseModel):
     """One way as ``auto`` saw it.
 
-    ``seconds`` for the measured rows, ``error`` the largest absolute difference from eager float32; None, and a
-    ``note`` that says why, where there is no such number.
+    ``seconds`` for the measured rows, ``error`` the largest absolute difference from eager float32;
+    None, and a ``note`` that says why, where there is no such number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,17 +50,31 @@ class Choice(BaseModel):
     trials: list[Trial]
 
 
-def choose(backends: Backends, batch: Tensor, tolerance: float, store: Path | None) -> tuple[str, Run, list[Trial]]:
-    """The way to run batches like ``batch``: its name, the function, and all trials, from ``store`` where it knows."""
+def choose(
+    backends: Backends, batch: Tensor, tolerance: float, store: Path | None
+) -> tuple[str, Run, list[Trial]]:
+    """The way to run batches like ``batch``: its name, the function, and all trials, from ``store``
+    where it knows."""
     rows = batch if backends.device == "cuda" else batch[:CPU_ROWS]
     if (known := _recall(store, tolerance)) and (run := _rebuild(backends, known.name)):
         return known.name, run, known.trials
     eager = backends.build("eager")
     reference, seconds = _measure(eager, rows)
-    trials, runs = [Trial(name="eager", seconds=seconds, error=0.0, accepted=True)], {"eager": eager}
+    trials, runs = (
+        [Trial(name="eager", seconds=seconds, error=0.0, accepted=True)],
+        {"eager": eager},
+    )
     for name, reason in _candidates(backends.device, seconds / len(rows)).items():
-        trial, run = (Trial(name=name, note=reason), None) if reason else _try(backends, name, rows, reference)
-        trials.append(trial.model_copy(update={"accepted": trial.error is not None and trial.error <= tolerance}))
+        trial, run = (
+            (Trial(name=name, note=reason), None)
+            if reason
+            else _try(backends, name, rows, reference)
+        )
+        trials.append(
+            trial.model_copy(
+                update={"accepted": trial.error is not None and trial.error <= tolerance}
+            )
+        )
         runs[name] = run
     best = min((trial for trial in trials if trial.accepted), key=lambda trial: trial.seconds)
     name = best.name if best.seconds < WORTHWHILE * seconds else "eager"
@@ -68,7 +83,8 @@ def choose(backends: Backends, batch: Tensor, tolerance: float, store: Path | No
 
 
 def store_for(key: str, module: nn.Module, batch: Tensor, device: str) -> Path | None:
-    """The cache folder of this network with these weights, this input shape and machine; None without ``key``."""
+    """The cache folder of this network with these weights, this input shape and machine; None
+    without ``key``."""
     try:
         folder = cache_folder("engines")
     except MissingError:
@@ -76,7 +92,11 @@ def store_for(key: str, module: nn.Module, batch: Tensor, device: str) -> Path |
     if not key:
         return None
     libraries = [_version(name) for name in ("torch", "openvino", "onnxruntime")]
-    machine = [device, torch.cuda.get_device_name() if device == "cuda" else _cpu(), torch.get_num_threads()]
+    machine = [
+        device,
+        torch.cuda.get_device_name() if device == "cuda" else _cpu(),
+        torch.get_num_threads(),
+    ]
     facts = [key, str(module), list(batch.shape[1:]), str(batch.dtype), libraries, machine]
     return folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -85,20 +105,32 @@ def _candidates(device: str, seconds_per_row: float) -> dict[str, str]:
     """The ways beside eager, each with the reason not to try it (empty: try it)."""
     if device == "cuda":
         return {"bfloat16": ""}
-    quick = f"eager takes under {1000 * EXPORT_PAYS:.0f} ms a row" if seconds_per_row < EXPORT_PAYS else ""
+    quick = (
+        f"eager takes under {1000 * EXPORT_PAYS:.0f} ms a row"
+        if seconds_per_row < EXPORT_PAYS
+        else ""
+    )
     second = "OpenVINO does the same" if _version("openvino") else ""
     return {"bfloat16": "", "openvino": quick, "openvino-bfloat16": quick, "onnx": quick or second}
 
 
-def _try(backends: Backends, name: str, rows: Tensor, reference: Output) -> tuple[Trial, Run | None]:
+def _try(
+    backends: Backends, name: str, rows: Tensor, reference: Output
+) -> tuple[Trial, Run | None]:
     try:
         run = backends.build(name)
         output, seconds = _measure(run, rows)
         error = largest_error(output, reference)
     except MissingError as missing:
         return Trial(name=name, note=f"{missing.subject} is not installed"), None
-    except Exception as failure:  # whatever goes wrong in a library that is only tried, eager remains
-        reason = failure.reason if isinstance(failure, VitrailError) else f"{type(failure).__name__}: {failure}"
+    except (
+        Exception
+    ) as failure:  # whatever goes wrong in a library that is only tried, eager remains
+        reason = (
+            failure.reason
+            if isinstance(failure, VitrailError)
+            else f"{type(failure).__name__}: {failure}"
+        )
         return Trial(name=name, note=one_line(reason, 120)), None
     if math.isfinite(error):
         return Trial(name=name, seconds=seconds, error=error), run
@@ -153,4 +185,7 @@ def _cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )

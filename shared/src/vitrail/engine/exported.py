@@ -28,19 +28,23 @@ SAME = 1e-3  # relative error of float32 in another order of summation, with roo
 def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
     """Writes one ONNX file for batches of any length.
 
-    Raises UsageError for a network that can only be exported for one length, MissingError without the libraries onnx
-    and onnxscript.
+    Raises UsageError for a network that can only be exported for one length, MissingError without
+    the libraries onnx and onnxscript.
     """
     library("onnx", "onnx")
     library("onnxscript", "onnx")
     program = _export(module, sample)
     if _rows(program):
-        raise UsageError("onnx", "this network computes with the length of a batch", "use another engine")
+        raise UsageError(
+            "onnx", "this network computes with the length of a batch", "use another engine"
+        )
     options = {"input_names": ["input"], "dynamo": True, "verbose": False}
     with quiet():
         try:
             written = torch.onnx.export(program, (), **options)
-        except Exception:  # onnxscript's optimiser fails on some good graphs, such as a chunk of the batch axis
+        except (
+            Exception
+        ):  # onnxscript's optimiser fails on some good graphs, such as a chunk of the batch axis
             written = torch.onnx.export(program, (), optimize=False, **options)
     for node in written.model.graph.all_nodes():
         node.metadata_props.clear()  # they tell where the code lies on this machine
@@ -48,7 +52,8 @@ def write_onnx(module: nn.Module, sample: Tensor, path: Path) -> None:
 
 
 def open_onnx(path: Path) -> Run:
-    """An ONNX file of one input as a function of batches; MissingError without the library onnxruntime."""
+    """An ONNX file of one input as a function of batches; MissingError without the library
+    onnxruntime."""
     runtime = library("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -59,28 +64,42 @@ def open_onnx(path: Path) -> Run:
 
 
 def convert_to_ir(module: nn.Module, sample: Tensor, store: Path | None) -> Any:
-    """The network as an OpenVINO model, from ``store`` or kept there; MissingError without the library openvino.
+    """The network as an OpenVINO model, from ``store`` or kept there; MissingError without the
+    library openvino.
 
-    A kept one must still give PyTorch's numbers: the file may be damaged, or the network's code another by now.
+    A kept one must still give PyTorch's numbers: the file may be damaged, or the network's code
+    another by now.
     """
     openvino = _openvino()
-    if store and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE)) and _is_right(model, module, sample):
+    if (
+        store
+        and (model := _read_ir(openvino, store / IR_FOLDER / IR_FILE))
+        and _is_right(model, module, sample)
+    ):
         return model
     program = _export(module, sample)
     with quiet():
         model = openvino.convert_model(program)
-    model.reshape([_rows(program) or -1, *sample.shape[1:]])  # the conversion loosens sizes that are fixed
+    model.reshape(
+        [_rows(program) or -1, *sample.shape[1:]]
+    )  # the conversion loosens sizes that are fixed
     if store:
         _keep_ir(openvino, model, store / IR_FOLDER)
     return model
 
 
 def compile_ir(model: Any, precision: str) -> Run:
-    """An OpenVINO model of one input as a function of batches; ``precision`` is ``f32`` or ``bf16``."""
-    options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    """An OpenVINO model of one input as a function of batches; ``precision`` is ``f32`` or
+    ``bf16``."""
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
     compiled = _openvino().Core().compile_model(model, "CPU", options)
     rows = model.input(0).partial_shape[0]
-    return _batchwise(lambda array: compiled([array]).to_tuple(), rows.get_length() if rows.is_static else None)
+    return _batchwise(
+        lambda array: compiled([array]).to_tuple(), rows.get_length() if rows.is_static else None
+    )
 
 
 def largest_error(output: Output, reference: Output, *, relative: bool = False) -> float:
@@ -88,7 +107,11 @@ def largest_error(output: Output, reference: Output, *, relative: bool = False) 
 
     ``relative`` divides it by the largest absolute value of ``reference`` where that exceeds 1.
     """
-    pairs = [(output, reference)] if isinstance(reference, Tensor) else zip(output, reference, strict=True)
+    pairs = (
+        [(output, reference)]
+        if isinstance(reference, Tensor)
+        else zip(output, reference, strict=True)
+    )
     errors = []
     for got, expected in pairs:
         error = (got.double() - expected.double()).abs().max()
@@ -102,7 +125,11 @@ def quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable()
     try:
-        with warnings.catch_warnings(action="ignore"), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with (
+            warnings.catch_warnings(action="ignore"),
+            redirect_stdout(StringIO()),
+            redirect_stderr(StringIO()),
+        ):
             yield
     finally:
         logging.disable(before)
@@ -113,11 +140,15 @@ def library(name: str, extra: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise MissingError(name, "this library is not installed", f"install vitrail[{extra}]") from error
+        raise MissingError(
+            name, "this library is not installed", f"install vitrail[{extra}]"
+        ) from error
 
 
 def _openvino() -> ModuleType:
-    sys.modules.setdefault("openvino_telemetry", None)  # it would report each import and conversion over the network
+    sys.modules.setdefault(
+        "openvino_telemetry", None
+    )  # it would report each import and conversion over the network
     return library("openvino", "openvino")
 
 
@@ -144,9 +175,12 @@ def _keep_ir(openvino: ModuleType, model: Any, folder: Path) -> None:
 
 
 def _export(module: nn.Module, sample: Tensor) -> torch.export.ExportedProgram:
-    """The network's graph for batches of any length; where it computes with that length, for batches of two."""
+    """The network's graph for batches of any length; where it computes with that length, for
+    batches of two."""
 
-    def two_rows() -> tuple[Tensor]:  # exporters take a batch of one for a constant, and leave marks on a tensor
+    def two_rows() -> tuple[
+        Tensor
+    ]:  # exporters take a batch of one for a constant, and leave marks on a tensor
         return (torch.cat([sample[:1], sample[:1]]),)
 
     shapes = ({0: torch.export.Dim.DYNAMIC},)
@@ -166,8 +200,11 @@ def _rows(program: torch.export.ExportedProgram) -> int | None:
     return rows if isinstance(rows, int) else None
 
 
-def _batchwise(compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: int | None = None) -> Run:
-    """A function of batches from one of arrays; ``rows`` is a number where the export fixed the length of a batch."""
+def _batchwise(
+    compute: Callable[[np.ndarray], Sequence[np.ndarray]], rows: int | None = None
+) -> Run:
+    """A function of batches from one of arrays; ``rows`` is a number where the export fixed the
+    length of a batch."""
 
     def run(batch: Tensor) -> Output:
         array = batch.cpu().contiguous().numpy()

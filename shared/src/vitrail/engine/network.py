@@ -1,4 +1,5 @@
-"""A network ready to run, with the weights that it came from: what a system's ``networks`` room hands out."""
+"""A network ready to run, with the weights that it came from: what a system's ``networks`` room
+hands out."""
 
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from vitrail.weights.catalogue import Weights
 
 @dataclass(frozen=True)
 class Network:
-    """``example`` is a batch of two valid inputs, from which engines and exports learn the shapes."""
+    """``example`` is a batch of two valid inputs, from which engines and exports learn the
+    shapes."""
 
     name: str
     module: nn.Module

@@ -14,8 +14,8 @@ LONG_SIDE, SECOND_LONG_SIDE = 640, 1280
 class Detector(ABC):
     """Finds faces in uint8 RGB pictures (H, W, 3).
 
-    ``sha256`` is the checksum of its weights. What has a score below ``certain`` in most frames of a video is perhaps
-    no face.
+    ``sha256`` is the checksum of its weights. What has a score below ``certain`` in most frames of
+    a video is perhaps no face.
     """
 
     sha256: str
@@ -32,11 +32,16 @@ class Detector(ABC):
     def many(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
         """The faces of each picture, best first, in its own pixels.
 
-        A picture is searched at a long side of at most 640 pixels, and once more at 1280 where that found nothing.
+        A picture is searched at a long side of at most 640 pixels, and once more at 1280 where that
+        found nothing.
         """
         found = self._search_at(LONG_SIDE, images)
-        again = [n for n, image in enumerate(images) if not found[n] and max(image.shape[:2]) > LONG_SIDE]
-        for n, faces in zip(again, self._search_at(SECOND_LONG_SIDE, [images[n] for n in again]), strict=True):
+        again = [
+            n for n, image in enumerate(images) if not found[n] and max(image.shape[:2]) > LONG_SIDE
+        ]
+        for n, faces in zip(
+            again, self._search_at(SECOND_LONG_SIDE, [images[n] for n in again]), strict=True
+        ):
             found[n] = faces
         return found
 

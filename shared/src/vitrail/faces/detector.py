@@ -23,14 +23,17 @@ from vitrail.weights.files import load_into, read_state
 __all__ = ["Detector", "Face", "FaceDetector", "load_detector"]
 
 MIN_SCORE, MAX_OVERLAP = 0.5, 0.4
-RESTLESS = 15.0  # what lowers a score: exp(-RESTLESS * how far landmarks move at a third and fourth look, in sides)
-CERTAIN = 0.7  # three of four faces of strangers reach it in a single picture, hardly anything else ever does
+# What lowers a score: exp(-RESTLESS * how far landmarks move at a third and fourth look, in sides)
+RESTLESS = 15.0
+# Three of four faces of strangers reach it in a single picture, hardly anything else ever does
+CERTAIN = 0.7
 BATCH = 8  # pictures of 640 x 640 that are searched at once
 BUNDLED = "detector"
 
 
 class FaceDetector(Detector):
-    """Our own network. ``min_score`` is the lowest score of a face, ``sha256`` the checksum of the weights."""
+    """Our own network. ``min_score`` is the lowest score of a face, ``sha256`` the checksum of the
+    weights."""
 
     certain = CERTAIN
 
@@ -48,7 +51,9 @@ class FaceDetector(Detector):
             for at in range(0, len(numbers), step):
                 some = numbers[at : at + step]
                 batch = np.stack([pad(images[number], (height, width)) for number in some])
-                for number, faces in zip(some, self._faces(torch.from_numpy(batch).movedim(-1, 1)), strict=True):
+                for number, faces in zip(
+                    some, self._faces(torch.from_numpy(batch).movedim(-1, 1)), strict=True
+                ):
                     found[number] = self._pointed(images[number], faces)
         return found
 
@@ -57,11 +62,14 @@ class FaceDetector(Detector):
             return [read_faces(rows, self.min_score) for rows in self.model.finder(batch.float())]
 
     def _pointed(self, image: np.ndarray, faces: list[Face]) -> list[Face]:
-        """The faces with exact landmarks; where these will not settle there is hardly a face, and the score falls."""
+        """The faces with exact landmarks; where these will not settle there is hardly a face, and
+        the score falls."""
         exact = sharpen(self.model.landmarker, image, [face.landmarks for face in faces])
         again = sharpen(self.model.landmarker, image, exact)
         pointed = [_settled(*found) for found in zip(faces, exact, again, strict=True)]
-        return sorted((face for face in pointed if face.score >= self.min_score), key=lambda face: -face.score)
+        return sorted(
+            (face for face in pointed if face.score >= self.min_score), key=lambda face: -face.score
+        )
 
 
 def _settled(face: Face, before: np.ndarray, landmarks: np.ndarray) -> Face:
@@ -84,7 +92,8 @@ def pad(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_faces(rows: Tensor, min_score: float) -> list[Face]:
-    """The faces, best first, in the network's output (N, 15) for one picture; of overlapping ones the best is kept."""
+    """The faces, best first, in the network's output (N, 15) for one picture; of overlapping ones
+    the best is kept."""
     scores = rows[:, 0].sigmoid()
     likely = scores >= min_score
     rows, scores = rows[likely], scores[likely]
@@ -96,7 +105,8 @@ def read_faces(rows: Tensor, min_score: float) -> list[Face]:
 
 
 def fold_norms(model: nn.Module) -> nn.Module:
-    """Puts each batch norm into the convolution before it: the same numbers in fewer steps. Changes ``model``."""
+    """Puts each batch norm into the convolution before it: the same numbers in fewer steps. Changes
+    ``model``."""
     for module in model.modules():
         if isinstance(module, ConvNormAct) and isinstance(module[1], nn.BatchNorm2d):
             module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
@@ -104,9 +114,11 @@ def fold_norms(model: nn.Module) -> nn.Module:
 
 
 def load_detector(spec: str = "bundled") -> Detector:
-    """``bundled``, ``dlib``, a weight file that ``vitrail train`` wrote, or a YuNet model file (.onnx).
+    """``bundled``, ``dlib``, a weight file that ``vitrail train`` wrote, or a YuNet model file
+    (.onnx).
 
-    Raises InputError for a file of another kind, MissingError for one that is not there, or without the library dlib.
+    Raises InputError for a file of another kind, MissingError for one that is not there, or without
+    the library dlib.
     """
     if spec == "dlib":
         from vitrail.faces.hog import Hog
@@ -126,6 +138,13 @@ def load_detector(spec: str = "bundled") -> Detector:
 def _config(config: object, path: Path) -> Config:
     """The network's sizes as they stand in a weight file."""
     try:
-        return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in config.items()})
+        return Config(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in config.items()
+            }
+        )
     except (AttributeError, TypeError) as error:
-        raise InputError(path, "holds no face detector", "use a file that 'vitrail train' wrote") from error
+        raise InputError(
+            path, "holds no face detector", "use a file that 'vitrail train' wrote"
+        ) from error

@@ -1,4 +1,5 @@
-"""The face detector measured beside YuNet, its teacher: on people and scenes that training never saw, and on clips."""
+"""The face detector measured beside YuNet, its teacher: on people and scenes that training never
+saw, and on clips."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,8 @@ Found = Mapping[str, list[Matches]]
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """Tables on composed pictures, by size of the face, on the clips, and of time, each with a row or column of YuNet.
+    """Tables on composed pictures, by size of the face, on the clips, and of time, each with a row
+    or column of YuNet.
 
     Where YuNet's file is missing, its figures are left out, and the first table's title says so.
     """
@@ -59,15 +61,28 @@ def _at(min_score: float, name: str, teacher: Path, weights: str | None) -> Dete
 
 def match_strangers(detector: Detector, scenes: Iterable[Scene]) -> list[Matches]:
     """What the detector finds in each scene, held against what is there."""
-    return [match(detector(scene.image), scene.boxes, scene.landmarks, scene.unsure) for scene in scenes]
+    return [
+        match(detector(scene.image), scene.boxes, scene.landmarks, scene.unsure) for scene in scenes
+    ]
 
 
 def people_table(found: Found) -> Table:
-    """How well strangers' faces are found that were pasted at fixed sizes and angles over scenes without people."""
+    """How well strangers' faces are found that were pasted at fixed sizes and angles over scenes
+    without people."""
     merged = {name: merge(parts) for name, parts in found.items()}
     title = f"{merged[OURS].known} faces of strangers, IoU {MIN_IOU}"
-    columns = ["detector", "min score", "recall", "precision", "average precision", "landmark error / eye distance"]
-    rows = [[name, MIN_SCORES[name], *_figures(matches, MIN_SCORES[name])] for name, matches in merged.items()]
+    columns = [
+        "detector",
+        "min score",
+        "recall",
+        "precision",
+        "average precision",
+        "landmark error / eye distance",
+    ]
+    rows = [
+        [name, MIN_SCORES[name], *_figures(matches, MIN_SCORES[name])]
+        for name, matches in merged.items()
+    ]
     if PEER not in merged:
         return Table(f"{title}; {PEER}'s file is not here, so it is not measured", columns, rows)
     precision = merged[PEER].precision(MIN_SCORES[PEER])
@@ -98,7 +113,8 @@ def size_table(found: Found) -> Table:
 
 
 def clip_table(detectors: Mapping[str, Detector], frames: list[tuple[str, np.ndarray]]) -> Table:
-    """In how many frames of each clip a face is found; beside a peer also the boxes that only one of the two gives."""
+    """In how many frames of each clip a face is found; beside a peer also the boxes that only one
+    of the two gives."""
     found = {name: [detector(image) for _, image in frames] for name, detector in detectors.items()}
     rows = []
     for clip in dict.fromkeys(name for name, _ in frames):
@@ -113,7 +129,8 @@ def clip_table(detectors: Mapping[str, Detector], frames: list[tuple[str, np.nda
 
 
 def _clip_counts(found: Mapping[str, list[list[Face]]]) -> tuple[int, ...]:
-    """Frames with a face for each detector; of two also the frames in which they agree on one, and the lone boxes."""
+    """Frames with a face for each detector; of two also the frames in which they agree on one, and
+    the lone boxes."""
     seen = [sum(bool(faces) for faces in frames) for frames in found.values()]
     if PEER not in found:
         return tuple(seen)
@@ -125,7 +142,9 @@ def _clip_counts(found: Mapping[str, list[list[Face]]]) -> tuple[int, ...]:
 
 
 def _agree(face: Face, others: list[Face]) -> bool:
-    return bool(others) and bool((iou(face.box, np.array([other.box for other in others])) >= MIN_IOU).any())
+    return bool(others) and bool(
+        (iou(face.box, np.array([other.box for other in others])) >= MIN_IOU).any()
+    )
 
 
 def time_table(detectors: Mapping[str, Detector], images: list[np.ndarray]) -> Table:
@@ -143,5 +162,8 @@ def time_table(detectors: Mapping[str, Detector], images: list[np.ndarray]) -> T
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
     median = {name: float(np.median(taken[1:])) * 1000 for name, taken in seconds.items()}
-    rows = [(name, taken, taken / median[PEER] if PEER in median else None) for name, taken in median.items()]
+    rows = [
+        (name, taken, taken / median[PEER] if PEER in median else None)
+        for name, taken in median.items()
+    ]
     return Table("Time for a 720p frame, one thread", ("detector", "ms", f"ratio to {PEER}"), rows)

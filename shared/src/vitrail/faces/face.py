@@ -9,8 +9,9 @@ import numpy as np
 class Face:
     """One face in a picture.
 
-    ``box`` is (x0, y0, x1, y1) in pixels, from the forehead's middle to the chin; ``score`` lies in 0..1; ``landmarks``
-    is float32 (5, 2) in pixels: image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
+    ``box`` is (x0, y0, x1, y1) in pixels, from the forehead's middle to the chin; ``score`` lies in
+    0..1; ``landmarks`` is float32 (5, 2) in pixels: image-left eye, image-right eye, nose tip,
+    image-left and image-right mouth corner.
     """
 
     box: tuple[float, float, float, float]

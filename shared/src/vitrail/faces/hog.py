@@ -11,14 +11,16 @@ from vitrail.faces.official_box import detector_box
 
 
 class Hog(Detector):
-    """Frontal faces of about 80 pixels and more. ``official_box`` of a face gives dlib's own square again; it has no
-    landmarks (NaN). MissingError where the library is not installed."""
+    """Frontal faces of about 80 pixels and more. ``official_box`` of a face gives dlib's own square
+    again; it has no landmarks (NaN). MissingError where the library is not installed."""
 
     def __init__(self):
         try:
             import dlib
         except ModuleNotFoundError as error:
-            raise MissingError("dlib", "is not installed", "install dlib-bin, or use the bundled detector") from error
+            raise MissingError(
+                "dlib", "is not installed", "install dlib-bin, or use the bundled detector"
+            ) from error
         self._detect = dlib.get_frontal_face_detector()
         self.sha256 = f"dlib {dlib.__version__}"
 
@@ -29,6 +31,12 @@ class Hog(Detector):
         squares, scores, _ = self._detect.run(np.ascontiguousarray(image), 0, 0.0)
         nowhere = np.full((5, 2), np.nan, np.float32)
         return [
-            Face(detector_box((square.left(), square.top(), square.right(), square.bottom())), score, nowhere)
-            for square, score in sorted(zip(squares, scores, strict=True), key=lambda found: -found[1])
+            Face(
+                detector_box((square.left(), square.top(), square.right(), square.bottom())),
+                score,
+                nowhere,
+            )
+            for square, score in sorted(
+                zip(squares, scores, strict=True), key=lambda found: -found[1]
+            )
         ]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.faces.align import TEMPLATE, TEMPLATE_SIZE, alignment
-from vitrail.faces.canvas import move_landmarks, warp_image
 from vitrail.faces.model import LANDMARKS, Config, ConvNormAct, FaceNet, Residual
+from vitrail.faces.warp import move_landmarks, warp_image
 
 SIDE = 80  # pixels of the cut-out
 LOOKS = 2  # the second from the landmarks of the first, so better centred
@@ -38,23 +38,33 @@ class Landmarker(nn.Module):
         self.register_buffer("usual", torch.tensor(USUAL, dtype=torch.float32), persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.layers(crops / 64 - 2).float().unflatten(1, (LANDMARKS, 2)) * EYE_DISTANCE + self.usual
+        return (
+            self.layers(crops / 64 - 2).float().unflatten(1, (LANDMARKS, 2)) * EYE_DISTANCE
+            + self.usual
+        )
 
 
 class FaceModel(nn.Module):
-    """What a weight file holds: ``finder`` finds faces with rough landmarks, ``landmarker`` makes these exact."""
+    """What a weight file holds: ``finder`` finds faces with rough landmarks, ``landmarker`` makes
+    these exact."""
 
     def __init__(self, config: Config = Config()):
         super().__init__()
         self.finder, self.landmarker = FaceNet(config), Landmarker()
 
 
-def sharpen(model: Landmarker, image: np.ndarray, landmarks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Better landmarks (5, 2) for the rough ones of each face of a uint8 RGB picture (H, W, 3), by two looks. Rough
-    ones that lie on one spot stay as they are."""
+def sharpen(
+    model: Landmarker, image: np.ndarray, landmarks: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Better landmarks (5, 2) for the rough ones of each face of a uint8 RGB picture (H, W, 3), by
+    two looks. Rough ones that lie on one spot stay as they are."""
     better = list(landmarks)
     for _ in range(LOOKS):
-        matrices = {n: alignment(five, SIDE) for n, five in enumerate(better) if np.ptp(five, axis=0).max() > SMALLEST}
+        matrices = {
+            n: alignment(five, SIDE)
+            for n, five in enumerate(better)
+            if np.ptp(five, axis=0).max() > SMALLEST
+        }
         if not matrices:
             return better
         crops = np.stack([warp_image(image, matrix, (SIDE, SIDE)) for matrix in matrices.values()])

@@ -1,4 +1,5 @@
-"""The network of the face detector: anchor-free, four strides, a box and five landmarks at each point."""
+"""The network of the face detector: anchor-free, four strides, a box and five landmarks at each
+point."""
 
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ LANDMARKS = 5
 
 @dataclass(frozen=True)
 class Config:
-    """Channels of the stem, of the stages at strides 4, 8, 16 and 32, and of the neck; ``depths`` counts the residual
-    blocks at strides 8, 16 and 32."""
+    """Channels of the stem, of the stages at strides 4, 8, 16 and 32, and of the neck; ``depths``
+    counts the residual blocks at strides 8, 16 and 32."""
 
     stem: int = 16
     dims: tuple[int, int, int, int] = (32, 64, 64, 96)
@@ -24,7 +25,9 @@ class Config:
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch norm, ReLU."""
 
-    def __init__(self, in_chans: int, out_chans: int, kernel: int = 3, stride: int = 1, groups: int = 1):
+    def __init__(
+        self, in_chans: int, out_chans: int, kernel: int = 3, stride: int = 1, groups: int = 1
+    ):
         super().__init__(
             nn.Conv2d(in_chans, out_chans, kernel, stride, kernel // 2, groups=groups, bias=False),
             nn.BatchNorm2d(out_chans),
@@ -54,7 +57,8 @@ class Residual(nn.Module):
 
 
 class Backbone(nn.Module):
-    """(B, 3, H, W) to maps of (B, C, H/s, W/s) at the strides s of ``STRIDES``; the last one is light."""
+    """(B, 3, H, W) to maps of (B, C, H/s, W/s) at the strides s of ``STRIDES``; the last one is
+    light."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -65,10 +69,14 @@ class Backbone(nn.Module):
             Separable(dims[0], dims[0]),
         )
         self.stages = nn.ModuleList(
-            nn.Sequential(ConvNormAct(before, dim, stride=2), *(Residual(dim) for _ in range(depth)))
+            nn.Sequential(
+                ConvNormAct(before, dim, stride=2), *(Residual(dim) for _ in range(depth))
+            )
             for before, dim, depth in zip(dims, dims[1:], config.depths, strict=False)
         )
-        self.stages.append(nn.Sequential(Separable(dims[3], dims[3], stride=2), Separable(dims[3], dims[3])))
+        self.stages.append(
+            nn.Sequential(Separable(dims[3], dims[3], stride=2), Separable(dims[3], dims[3]))
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = self.stem(x)  # B, dims[0], H/4, W/4
@@ -80,7 +88,8 @@ class Backbone(nn.Module):
 
 
 class Neck(nn.Module):
-    """A feature pyramid: coarse maps are enlarged and added to the finer ones (Lin et al. 2017, section 3)."""
+    """A feature pyramid: coarse maps are enlarged and added to the finer ones (Lin et al. 2017,
+    section 3)."""
 
     def __init__(self, dims: tuple[int, ...], dim: int):
         super().__init__()
@@ -90,17 +99,21 @@ class Neck(nn.Module):
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         maps = [lateral(x) for lateral, x in zip(self.lateral, maps, strict=True)]
         for fine in reversed(range(len(maps) - 1)):
-            maps[fine] = maps[fine] + F.interpolate(maps[fine + 1], scale_factor=2.0, mode="nearest")
-        return [smooth(x) for smooth, x in zip(self.smooth, maps, strict=True)]  # each B, dim, H/s, W/s
+            maps[fine] = maps[fine] + F.interpolate(
+                maps[fine + 1], scale_factor=2.0, mode="nearest"
+            )
+        return [
+            smooth(x) for smooth, x in zip(self.smooth, maps, strict=True)
+        ]  # each B, dim, H/s, W/s
 
 
 class FaceNet(nn.Module):
     """Finds faces of about 12 pixels and more.
 
-    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 64, and returns (B, N, 15) for
-    the N = sum(H/s * W/s) points of all strides s, row by row, finest stride first: the score's logit, the box
-    (x0, y0, x1, y1) and five landmarks (x, y) in pixels of the input. A face belongs to the points at its centre
-    (Tian et al. 2019, FCOS).
+    ``forward`` takes RGB of 0..255, float (B, 3, H, W) with sides that are multiples of 64, and
+    returns (B, N, 15) for the N = sum(H/s * W/s) points of all strides s, row by row, finest stride
+    first: the score's logit, the box (x0, y0, x1, y1) and five landmarks (x, y) in pixels of the
+    input. A face belongs to the points at its centre (Tian et al. 2019, FCOS).
     """
 
     def __init__(self, config: Config = Config()):
@@ -112,17 +125,22 @@ class FaceNet(nn.Module):
         )  # shared by all strides: a face looks the same at each
         nn.init.normal_(self.head[-1].weight, std=0.01)
         nn.init.zeros_(self.head[-1].bias)
-        nn.init.constant_(self.head[-1].bias[:1], -4.6)  # a score of 0.01 at the start, as faces are rare
+        nn.init.constant_(
+            self.head[-1].bias[:1], -4.6
+        )  # a score of 0.01 at the start, as faces are rare
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.neck(self.backbone(images / 64 - 2))
-        rows = torch.cat([self.head(x).flatten(2).transpose(1, 2).float() for x in maps], dim=1)  # B, N, 15
+        rows = torch.cat(
+            [self.head(x).flatten(2).transpose(1, 2).float() for x in maps], dim=1
+        )  # B, N, 15
         points, strides = grid(images.shape[-2:], images.device)
         return decode(rows, points, strides)
 
 
 def grid(size: tuple[int, int], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """The points (N, 2) as x, y in pixels of an input of ``size`` (H, W), and their strides (N, 1)."""
+    """The points (N, 2) as x, y in pixels of an input of ``size`` (H, W), and their strides (N,
+    1)."""
     points, strides = [], []
     for stride in STRIDES:
         rows, columns = (torch.arange(side // stride, device=device) for side in size)

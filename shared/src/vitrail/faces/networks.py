@@ -22,5 +22,10 @@ def load_networks(weights: Sequence[str] = ()) -> list[Network]:
     model, origin = detector.model, resolve(system, name)
     return [
         Network("detector", model.finder, torch.zeros(2, 3, SIDE, SIDE), origin),
-        Network("landmarker", model.landmarker, torch.zeros(2, 3, landmarker.SIDE, landmarker.SIDE), origin),
+        Network(
+            "landmarker",
+            model.landmarker,
+            torch.zeros(2, 3, landmarker.SIDE, landmarker.SIDE),
+            origin,
+        ),
     ]

@@ -1,6 +1,8 @@
-"""The box of dlib's HOG face detector, imitated: official deepfake weights were trained on crops of it."""
+"""The box of dlib's HOG face detector, imitated: official deepfake weights were trained on crops of
+it."""
 
-SIDE = 0.96  # of the square, in units of sqrt(width * height); all four figures were fitted on 223 matched faces
+# Of the square, in units of sqrt(width * height); all four figures were fitted on 223 matched faces
+SIDE = 0.96
 SHIFT_X, SHIFT_Y = 0.018, 0.053  # of its centre, in units of width and height
 ASPECT = 1.106 / 0.830  # height over width of a detector's box
 
@@ -8,7 +10,8 @@ Box = tuple[float, float, float, float]
 
 
 def official_box(box: Box) -> Box:
-    """The square (x0, y0, x1, y1) that dlib's HOG detector would give for a face whose detector box is ``box``."""
+    """The square (x0, y0, x1, y1) that dlib's HOG detector would give for a face whose detector box
+    is ``box``."""
     x0, y0, x1, y1 = box
     width, height = max(x1 - x0, 0.0), max(y1 - y0, 0.0)
     half = SIDE * (width * height) ** 0.5 / 2

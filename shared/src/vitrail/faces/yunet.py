@@ -15,19 +15,24 @@ MIN_SCORE, MAX_OVERLAP = 0.7, 0.3
 
 
 class YuNet(Detector):
-    """The network of Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", run by ``cv2.FaceDetectorYN``.
+    """The network of Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector", run by
+    ``cv2.FaceDetectorYN``.
 
-    ``path`` is an ONNX file of it, such as ``face_detection_yunet_2023mar.onnx`` of the OpenCV Zoo; any other file
-    raises InputError.
+    ``path`` is an ONNX file of it, such as ``face_detection_yunet_2023mar.onnx`` of the OpenCV Zoo;
+    any other file raises InputError.
     """
 
     def __init__(self, path: Path, min_score: float = MIN_SCORE):
         require_file(path)
         try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score, MAX_OVERLAP)
+            self._network = cv2.FaceDetectorYN.create(
+                str(path), "", (320, 320), min_score, MAX_OVERLAP
+            )
             self._network.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
-            raise InputError(path, "is not a YuNet face detector", "give face_detection_yunet_2023mar.onnx") from error
+            raise InputError(
+                path, "is not a YuNet face detector", "give face_detection_yunet_2023mar.onnx"
+            ) from error
         self.sha256 = sha256(path)
 
     def search(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
@@ -42,6 +47,9 @@ class YuNet(Detector):
 
 
 def _face(row: np.ndarray) -> Face:
-    """A row is x, y, width, height, five landmarks (x, y), score; its landmarks are in our order already."""
+    """A row is x, y, width, height, five landmarks (x, y), score; its landmarks are in our order
+    already."""
     x, y, width, height = row[:4].tolist()
-    return Face((x, y, x + width, y + height), float(row[14]), row[4:14].reshape(5, 2).astype(np.float32))
+    return Face(
+        (x, y, x + width, y + height), float(row[14]), row[4:14].reshape(5, 2).astype(np.float32)
+    )

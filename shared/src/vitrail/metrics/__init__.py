@@ -1,1 +1,2 @@
-"""Measures that scikit-learn and torchmetrics lack; AUC, average precision and the like come straight from those."""
+"""Measures that scikit-learn and torchmetrics lack; AUC, average precision and the like come
+straight from those."""

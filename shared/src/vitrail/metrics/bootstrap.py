@@ -17,12 +17,14 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval (low, high) of ``statistic(*arrays)`` at the confidence ``level`` in 0..1.
+    """The percentile bootstrap interval (low, high) of ``statistic(*arrays)`` at the confidence
+    ``level`` in 0..1.
 
-    ``arrays`` are (n, ...) with the same n. ``groups`` (n,) names each row's subject, video or recording: these are
-    drawn with all their rows, since rows of one subject are not independent. Draws where the statistic is NaN (an AUC
-    without a second class) are left out. Below some twenty groups the interval is too narrow. InputError when sizes
-    differ or no draw gives a number. Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13.
+    ``arrays`` are (n, ...) with the same n. ``groups`` (n,) names each row's subject, video or
+    recording: these are drawn with all their rows, since rows of one subject are not independent.
+    Draws where the statistic is NaN (an AUC without a second class) are left out. Below some twenty
+    groups the interval is too narrow. InputError when sizes differ or no draw gives a number.
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13.
     """
     arrays = [np.asarray(array) for array in arrays]
     groups = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
@@ -36,7 +38,9 @@ def bootstrap_interval(
         chosen = np.concatenate([rows[group] for group in draw])
         values.append(statistic(*(array[chosen] for array in arrays)))
     if np.isnan(values).all():
-        raise InputError("bootstrap", "the statistic is undefined on every draw", "give more groups")
+        raise InputError(
+            "bootstrap", "the statistic is undefined on every draw", "give more groups"
+        )
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -1,4 +1,5 @@
-"""How well scores tell two classes apart, as biometrics reports it: equal error rate and DET curve."""
+"""How well scores tell two classes apart, as biometrics reports it: equal error rate and DET
+curve."""
 
 from typing import NamedTuple
 
@@ -20,8 +21,8 @@ class EqualError(NamedTuple):
 def eer(scores: ArrayLike, labels: ArrayLike) -> EqualError:
     """The error at the threshold where as many negatives are accepted as positives are rejected.
 
-    ``scores`` (n,): higher means positive; ``labels`` (n,) of 0 and 1, both present (InputError otherwise). Between two
-    thresholds the ROC curve is a straight line.
+    ``scores`` (n,): higher means positive; ``labels`` (n,) of 0 and 1, both present (InputError
+    otherwise). Between two thresholds the ROC curve is a straight line.
     """
     accepted, rejected, thresholds = _errors(scores, labels)
     gap = rejected - accepted
@@ -34,19 +35,23 @@ def eer(scores: ArrayLike, labels: ArrayLike) -> EqualError:
     return EqualError(float(rate), float(start + part * (thresholds[after] - start)))
 
 
-def det_points(scores: ArrayLike, labels: ArrayLike, limit: float = 1e-4) -> tuple[NDArray, NDArray]:
-    """False acceptances and false rejections along all thresholds on the DET curve's normal deviate scale.
+def det_points(
+    scores: ArrayLike, labels: ArrayLike, limit: float = 1e-4
+) -> tuple[NDArray, NDArray]:
+    """False acceptances and false rejections along all thresholds on the DET curve's normal deviate
+    scale.
 
-    Both (k,), the first rising, the second falling; rates are cut at ``limit`` and 1 - ``limit``. Scores and labels are
-    those of ``eer``.
-    Source: Martin et al., "The DET curve in assessment of detection task performance", 1997.
+    Both (k,), the first rising, the second falling; rates are cut at ``limit`` and 1 - ``limit``.
+    Scores and labels are those of ``eer``. Source: Martin et al., "The DET curve in assessment of
+    detection task performance", 1997.
     """
     accepted, rejected, _ = _errors(scores, labels)
     return norm.ppf(accepted.clip(limit, 1 - limit)), norm.ppf(rejected.clip(limit, 1 - limit))
 
 
 def _errors(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
-    """The rates of false acceptance and false rejection, and their thresholds from the strictest on."""
+    """The rates of false acceptance and false rejection, and their thresholds from the strictest
+    on."""
     scores, labels = np.asarray(scores, dtype=float), np.asarray(labels)
     if scores.shape != labels.shape or scores.ndim != 1:
         raise InputError("scores", f"shape {scores.shape} does not go with labels {labels.shape}")

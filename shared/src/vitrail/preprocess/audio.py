@@ -1,4 +1,5 @@
-"""Sound files as mono float32 at one sample rate, block by block, and an honest account of what could not be read."""
+"""Sound files as mono float32 at one sample rate, block by block, and an honest account of what
+could not be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ AUDIO_SUFFIXES = frozenset(
 )
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 MOST_CHANNELS = 64
-BLOCK_VALUES = 1 << 14  # little is lost where a decoder gives up, and memory stays small whatever a header claims
+BLOCK_VALUES = (
+    1 << 14
+)  # little is lost where a decoder gives up, and memory stays small whatever a header claims
 LOUDEST = 1e4  # a float file may exceed 1; beyond this it holds no sound
 
 # MP3 is left to FFmpeg: the decoder inside libsndfile prints dozens of lines on damaged files.
@@ -36,7 +39,8 @@ Blocks = Iterator[np.ndarray]
 class Recording:
     """A sound file that was found readable.
 
-    ``rate`` and ``channels`` are the file's own; ``damage`` fills while ``blocks`` is read, one sentence a trouble.
+    ``rate`` and ``channels`` are the file's own; ``damage`` fills while ``blocks`` is read, one
+    sentence a trouble.
     """
 
     path: Path
@@ -46,13 +50,17 @@ class Recording:
     damage: list[str] = field(default_factory=list)
 
     def blocks(self, sample_rate: int, channel: int | None = None) -> Blocks:
-        """The sound as float32 (n,) at ``sample_rate``, lazily: all channels' mean, or one of them (counted from 0).
+        """The sound as float32 (n,) at ``sample_rate``, lazily: all channels' mean, or one of them
+        (counted from 0).
 
-        Resampled by soxr (quality HQ), which librosa uses too; however it is cut into blocks, the samples are the same.
-        InputError for a channel that is not there, samples that are no numbers, and a file without any sample.
+        Resampled by soxr (quality HQ), which librosa uses too; however it is cut into blocks, the
+        samples are the same. InputError for a channel that is not there, samples that are no
+        numbers, and a file without any sample.
         """
         if channel is not None and channel >= self.channels:
-            raise InputError(self.path, f"has {self.channels} channels", f"channel {channel} is not there")
+            raise InputError(
+                self.path, f"has {self.channels} channels", f"channel {channel} is not there"
+            )
         resampler = soxr.ResampleStream(self.rate, sample_rate, 1, dtype="float32")
         samples = 0
         for block in self._decoded():
@@ -72,10 +80,13 @@ class Recording:
         wrong = ~np.isfinite(mono) | (np.abs(mono) > LOUDEST)
         if wrong.any():
             seconds = (before + int(wrong.argmax())) / self.rate
-            raise InputError(self.path, f"holds samples that are no sound at {seconds:.2f} s", "export it again")
+            raise InputError(
+                self.path, f"holds samples that are no sound at {seconds:.2f} s", "export it again"
+            )
 
     def _decoded(self) -> Blocks:
-        """Blocks (n, channels) at the file's own rate, up to the end or to the first unreadable place."""
+        """Blocks (n, channels) at the file's own rate, up to the end or to the first unreadable
+        place."""
         decode = _soundfile_blocks if _soundfile_reads(self.path) else _pyav_blocks
         try:
             yield from decode(self.path, self.rate, self.channels)
@@ -84,27 +95,35 @@ class Recording:
 
 
 def open_audio(path: Path) -> Recording:
-    """What a sound file, or the first sound track of a video, says of itself; InputError where there is no sound.
+    """What a sound file, or the first sound track of a video, says of itself; InputError where
+    there is no sound.
 
     WAV, FLAC, OGG, AIFF and their like are read by libsndfile, all else by FFmpeg.
     """
     path = require_file(path)
     if _soundfile_reads(path):
         with soundfile.SoundFile(path) as file:
-            recording = Recording(path, file.samplerate, file.channels, file.frames / max(1, file.samplerate))
+            recording = Recording(
+                path, file.samplerate, file.channels, file.frames / max(1, file.samplerate)
+            )
     else:
         with _pyav_stream(path) as (container, stream):
             seconds = container.duration / av.time_base if container.duration else None
             recording = Recording(path, stream.rate or 0, stream.channels, seconds)
     if not LOWEST_RATE <= recording.rate <= HIGHEST_RATE:
-        raise InputError(path, f"claims {recording.rate} samples a second", "its header is damaged; convert it again")
+        raise InputError(
+            path,
+            f"claims {recording.rate} samples a second",
+            "its header is damaged; convert it again",
+        )
     if not 1 <= recording.channels <= MOST_CHANNELS:
         raise InputError(path, f"claims {recording.channels} channels", "mix it down first")
     return recording
 
 
 def read_audio(path: Path, sample_rate: int) -> np.ndarray:
-    """A whole short file as mono float32 (n,) at ``sample_rate``; InputError where it is damaged at all."""
+    """A whole short file as mono float32 (n,) at ``sample_rate``; InputError where it is damaged at
+    all."""
     recording = open_audio(path)
     sound = np.concatenate(list(recording.blocks(sample_rate)))
     if recording.damage:
@@ -119,13 +138,18 @@ def _soundfile_reads(path: Path) -> bool:
     try:
         with soundfile.SoundFile(path):
             return True
-    except (soundfile.LibsndfileError, TypeError):  # a TypeError for names that mean headerless files
+    except (
+        soundfile.LibsndfileError,
+        TypeError,
+    ):  # a TypeError for names that mean headerless files
         return False
 
 
 def _soundfile_blocks(path: Path, rate: int, channels: int) -> Blocks:
     with soundfile.SoundFile(path) as file:
-        while len(block := file.read(max(1, BLOCK_VALUES // channels), dtype="float32", always_2d=True)):
+        while len(
+            block := file.read(max(1, BLOCK_VALUES // channels), dtype="float32", always_2d=True)
+        ):
             yield block
 
 
@@ -154,4 +178,8 @@ def _pyav_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.A
 
 
 def _said(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or getattr(error, "error_string", error)).strip(". ").lower()
+    return (
+        str(getattr(error, "strerror", None) or getattr(error, "error_string", error))
+        .strip(". ")
+        .lower()
+    )

@@ -1,4 +1,5 @@
-"""What one pass over a video file's packets tells of its frames: how many, when, how large, which way up."""
+"""What one pass over a video file's packets tells of its frames: how many, when, how large, which
+way up."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from av.sidedata.sidedata import Type as SideData
 from vitrail.errors import InputError
 from vitrail.sources import require_file
 
-# Playlists and scripts (HLS, concat, …) could name other files and hosts: only formats that hold their own pictures.
+# Playlists and scripts (HLS, concat, …) could name other files and hosts: only formats that hold
+# their own pictures.
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,wav,flac,aac"
 _MAX_PIXELS = 36_000_000  # a frame of 8K; a decoder holds up to 16 of them
 _CODEC_OPTIONS = {"max_pixels": str(_MAX_PIXELS)}
@@ -28,7 +30,8 @@ av.logging.set_level(None)
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored rows and columns become upright ones: swap the axes, then mirror columns, then rows."""
+    """How stored rows and columns become upright ones: swap the axes, then mirror columns, then
+    rows."""
 
     swapped: bool = False
     mirror_x: bool = False
@@ -55,16 +58,19 @@ class Orientation:
         """Stored (H, W, 3) to upright, contiguous."""
         if self.swapped:
             image = image.swapaxes(0, 1)
-        return np.ascontiguousarray(image[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1])
+        return np.ascontiguousarray(
+            image[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+        )
 
 
 @dataclass(frozen=True)
 class Clip:
     """A video stream's frames in presentation order, known without decoding them.
 
-    ``stamps``: each frame's time stamp, ascending. ``keys``: the key frames' indices, ascending, each with the stamp to
-    seek to in ``seek_stamps``. ``torn``: the frames whose packet is incomplete. ``timed`` is False where the stamps do
-    not tell the order: frames must then be counted. ``width`` and ``height`` are those of the stored picture.
+    ``stamps``: each frame's time stamp, ascending. ``keys``: the key frames' indices, ascending,
+    each with the stamp to seek to in ``seek_stamps``. ``torn``: the frames whose packet is
+    incomplete. ``timed`` is False where the stamps do not tell the order: frames must then be
+    counted. ``width`` and ``height`` are those of the stored picture.
     """
 
     path: Path
@@ -94,22 +100,30 @@ class Clip:
 
 
 @contextmanager
-def open_stream(path: Path, index: int | None = None) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """FFmpeg's demuxer on a local file of an ordinary video format, with all streams muted but one of moving pictures:
-    that of ``index``, or the largest. InputError where the file cannot be opened, or FFmpeg gives up on it inside."""
+def open_stream(
+    path: Path, index: int | None = None
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """FFmpeg's demuxer on a local file of an ordinary video format, with all streams muted but one
+    of moving pictures: that of ``index``, or the largest. InputError where the file cannot be
+    opened, or FFmpeg gives up on it inside."""
     try:
-        with av.open(str(require_file(path).absolute()), options=_OPTIONS, metadata_errors="replace") as container:
+        with av.open(
+            str(require_file(path).absolute()), options=_OPTIONS, metadata_errors="replace"
+        ) as container:
             yield container, _choose_stream(path, container, index)
     except av.FFmpegError as error:
         raise _unreadable(path) from error
 
 
 def _unreadable(path: Path) -> InputError:
-    return InputError(path, "is damaged, cut short or not a video", "copy it again or convert it to MP4")
+    return InputError(
+        path, "is damaged, cut short or not a video", "copy it again or convert it to MP4"
+    )
 
 
 def scan(path: Path) -> Clip:
-    """Reads every packet of the video stream once. InputError: no video, no frame, frames too large."""
+    """Reads every packet of the video stream once. InputError: no video, no frame, frames too
+    large."""
     with open_stream(path) as (container, stream):
         shown, hidden = _packets(container, stream)
         if not shown:
@@ -118,14 +132,27 @@ def scan(path: Path) -> Clip:
         tick = float(stream.time_base or 0)
         fps = _fps(stream, order["stamps"], order["timed"], tick)
         damage = _missing_end(container, stream, len(shown) + hidden, len(shown) / fps)
-        clip = {"path": path, "stream": stream.index, "seconds_per_tick": tick, "fps": fps, "damage": damage, **order}
+        clip = {
+            "path": path,
+            "stream": stream.index,
+            "seconds_per_tick": tick,
+            "fps": fps,
+            "damage": damage,
+            **order,
+        }
     first = _first_frame(path, clip["stream"])
     return Clip(width=first.width, height=first.height, orientation=Orientation.of(first), **clip)
 
 
-def _choose_stream(path: Path, container: av.container.InputContainer, index: int | None) -> av.VideoStream:
+def _choose_stream(
+    path: Path, container: av.container.InputContainer, index: int | None
+) -> av.VideoStream:
     cover = av.stream.Disposition.attached_pic
-    films = [stream for stream in container.streams.video if stream.codec_context and not stream.disposition & cover]
+    films = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context and not stream.disposition & cover
+    ]
     if index is not None:
         films = [stream for stream in films if stream.index == index]
     if not films and container.streams.audio:
@@ -150,7 +177,8 @@ class _Packet(NamedTuple):
 
 
 def _packets(container, stream) -> tuple[list[_Packet], int]:
-    """The packets of frames that are shown, up to the end or the first unreadable place; and how many are not shown."""
+    """The packets of frames that are shown, up to the end or the first unreadable place; and how
+    many are not shown."""
     shown, hidden = [], 0
     try:
         for packet in container.demux(stream):
@@ -164,7 +192,8 @@ def _packets(container, stream) -> tuple[list[_Packet], int]:
 
 
 def _is_unseen_reference(stream, packet: av.Packet) -> bool:
-    """VP8 stores pictures that only help to predict others in packets of their own; the show bit is then 0."""
+    """VP8 stores pictures that only help to predict others in packets of their own; the show bit is
+    then 0."""
     return stream.codec_context.name == "vp8" and packet.size > 0 and not bytes(packet)[0] & 0x10
 
 
@@ -172,11 +201,23 @@ def _order(shown: list[_Packet], format_name: str) -> dict[str, Any]:
     """The fields of Clip that say in which order the packets' frames are presented."""
     stamps = sorted({packet.pts for packet in shown if packet.pts is not None})
     if len(stamps) != len(shown) or format_name == "avi":  # AVI stores no presentation order
-        return {"stamps": list(range(len(shown))), "timed": False, "keys": [], "seek_stamps": {}, "torn": frozenset()}
+        return {
+            "stamps": list(range(len(shown))),
+            "timed": False,
+            "keys": [],
+            "seek_stamps": {},
+            "torn": frozenset(),
+        }
     index = {stamp: number for number, stamp in enumerate(stamps)}
     seek_stamps = {index[p.pts]: p.pts if p.dts is None else p.dts for p in shown if p.key}
     torn = frozenset(index[packet.pts] for packet in shown if packet.torn)
-    return {"stamps": stamps, "timed": True, "keys": sorted(seek_stamps), "seek_stamps": seek_stamps, "torn": torn}
+    return {
+        "stamps": stamps,
+        "timed": True,
+        "keys": sorted(seek_stamps),
+        "seek_stamps": seek_stamps,
+        "torn": torn,
+    }
 
 
 def _first_frame(path: Path, index: int) -> av.VideoFrame:
@@ -204,7 +245,9 @@ def _missing_end(container, stream, packets: int, seconds: float) -> list[str]:
     if packets < stream.frames:
         return [f"the file holds {packets} of {stream.frames} declared frames"]
     promised = (container.duration or 0) / av.time_base
-    slack = 0.1 if len(container.streams) == 1 else max(1.0, 0.05 * promised)  # sound may well outlast the pictures
+    slack = (
+        0.1 if len(container.streams) == 1 else max(1.0, 0.05 * promised)
+    )  # sound may well outlast the pictures
     if not stream.frames and seconds < promised - slack:
         return [f"the pictures end at {seconds:.1f} s of {promised:.1f} s declared"]
     return []

@@ -1,4 +1,5 @@
-"""The two ways from a clip's packets to its frames: PyAV, which admits damage, and decord, which hides it."""
+"""The two ways from a clip's packets to its frames: PyAV, which admits damage, and decord, which
+hides it."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,13 @@ from vitrail.errors import InputError, MissingError
 from vitrail.preprocess.clip import Clip, open_stream
 
 _WORTH_A_SEEK = 24  # frames; decoding fewer is as quick as emptying and refilling the decoder
-_WORTH_THREADS = 48  # frames a run; for shorter ones, filling the pipeline of frame threads costs more than it gains
+# Frames a run; for shorter ones, filling the pipeline of frame threads costs more than it gains
+_WORTH_THREADS = 48
 
 
 def pyav_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, upright RGB) of the ``wanted`` frames (ascending, distinct), without those that damage has spoilt."""
+    """(index, upright RGB) of the ``wanted`` frames (ascending, distinct), without those that
+    damage has spoilt."""
     runs = _runs(clip, wanted)
     effort = sum(run[-1] - clip.key_before(run[0]) + 1 for run in runs)
     with open_stream(clip.path, clip.stream) as (container, stream):
@@ -45,11 +48,14 @@ def _run_frames(clip: Clip, container, stream, start: int) -> Iterator[tuple[int
     """Sound frames from the key frame before ``start`` on, each with its index."""
     if not clip.timed:
         return _counted(_decoded(stream, container.demux(stream)))
-    return _sound(clip, _decoded(stream, _packets_from(clip, container, stream, clip.key_before(start))))
+    return _sound(
+        clip, _decoded(stream, _packets_from(clip, container, stream, clip.key_before(start)))
+    )
 
 
 def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet]:
-    """Packets from that of key frame number ``key`` on; seeks that land late are made good from the start."""
+    """Packets from that of key frame number ``key`` on; seeks that land late are made good from the
+    start."""
     if key == 0:
         yield from container.demux(stream)
         return
@@ -69,7 +75,8 @@ def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet
 
 
 def _decoded(stream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | None]:
-    """Frames in presentation order, None where the decoder stumbled; ends at the first unreadable packet."""
+    """Frames in presentation order, None where the decoder stumbled; ends at the first unreadable
+    packet."""
     while True:
         try:
             packet = next(packets, None)
@@ -85,8 +92,11 @@ def _decoded(stream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | N
             return
 
 
-def _sound(clip: Clip, frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Leaves out the frames from a damaged or lost one up to the next key frame: they are built on it."""
+def _sound(
+    clip: Clip, frames: Iterator[av.VideoFrame | None]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Leaves out the frames from a damaged or lost one up to the next key frame: they are built on
+    it."""
     stumbled, expected, spoilt = False, None, None
     for frame in frames:
         if frame is None:
@@ -96,7 +106,12 @@ def _sound(clip: Clip, frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple
         if index == len(clip.stamps) or clip.stamps[index] != frame.pts:
             continue
         key = clip.key_before(index)
-        lost_one = stumbled and expected is not None and index > expected and clip.key_before(index - 1) == key
+        lost_one = (
+            stumbled
+            and expected is not None
+            and index > expected
+            and clip.key_before(index - 1) == key
+        )
         if frame.is_corrupt or index in clip.torn or lost_one:
             spoilt = key
         expected = index + 1
@@ -105,7 +120,8 @@ def _sound(clip: Clip, frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple
 
 
 def _counted(frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Numbers frames that carry no usable time; behind a damaged one the count would be wrong, so it ends there."""
+    """Numbers frames that carry no usable time; behind a damaged one the count would be wrong, so
+    it ends there."""
     for index, frame in enumerate(frames):
         if frame is None or frame.is_corrupt:
             return
@@ -113,15 +129,20 @@ def _counted(frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.V
 
 
 def _rgb(clip: Clip, frame: av.VideoFrame) -> np.ndarray:
-    return clip.orientation.upright(frame.to_ndarray(format="rgb24", width=clip.width, height=clip.height))
+    return clip.orientation.upright(
+        frame.to_ndarray(format="rgb24", width=clip.width, height=clip.height)
+    )
 
 
 def decord_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """The same frames through decord. It repeats frames in place of damaged ones and does not say so."""
+    """The same frames through decord. It repeats frames in place of damaged ones and does not say
+    so."""
     try:
         import decord
     except ImportError as error:
-        raise MissingError("decord", "is not installed", "install it or take the backend pyav") from error
+        raise MissingError(
+            "decord", "is not installed", "install it or take the backend pyav"
+        ) from error
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(str(clip.path.absolute()))

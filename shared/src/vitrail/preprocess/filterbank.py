@@ -1,4 +1,5 @@
-"""Kaldi's log-mel filterbank in plain PyTorch, as the audio spectrogram transformers were trained on it."""
+"""Kaldi's log-mel filterbank in plain PyTorch, as the audio spectrogram transformers were trained
+on it."""
 
 import math
 from functools import cache
@@ -16,11 +17,13 @@ PRE_EMPHASIS = 0.97
 
 
 def filterbank(waveform: Tensor, sample_rate: int = 16000, num_bins: int = MEL_BINS) -> Tensor:
-    """Log energies (..., frames, num_bins) of waveforms (..., samples) in -1..1, natural logarithm, at least -15.94.
+    """Log energies (..., frames, num_bins) of waveforms (..., samples) in -1..1, natural logarithm,
+    at least -15.94.
 
-    Frames of 25 ms each 10 ms, none reaching over the end: 1 + (samples - 400) // 160 at 16 kHz, none below 400
-    samples. A frame's mean is removed, then pre-emphasis, a symmetric Hann window, the power spectrum, and triangles
-    equally spaced in mel from 20 Hz to half the rate. Source: Kaldi's compute-fbank-feats without dither.
+    Frames of 25 ms each 10 ms, none reaching over the end: 1 + (samples - 400) // 160 at 16 kHz,
+    none below 400 samples. A frame's mean is removed, then pre-emphasis, a symmetric Hann window,
+    the power spectrum, and triangles equally spaced in mel from 20 Hz to half the rate. Source:
+    Kaldi's compute-fbank-feats without dither.
     """
     length, hop = frame_length(sample_rate), hop_length(sample_rate)
     if waveform.shape[-1] < length:
@@ -30,7 +33,9 @@ def filterbank(waveform: Tensor, sample_rate: int = 16000, num_bins: int = MEL_B
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     frames = (frames - PRE_EMPHASIS * before) * analysis_window(length).to(waveform)
     size = _fft_size(length)
-    spectrum = torch.fft.rfft(F.pad(frames, (0, size - length)))[..., :-1]  # the bin at half the rate is unused
+    spectrum = torch.fft.rfft(F.pad(frames, (0, size - length)))[
+        ..., :-1
+    ]  # the bin at half the rate is unused
     power = spectrum.real.square() + spectrum.imag.square()
     energies = power @ mel_triangles(sample_rate, num_bins).to(power).T
     return energies.clamp(min=FLOOR).log()
@@ -40,7 +45,9 @@ def filterbank(waveform: Tensor, sample_rate: int = 16000, num_bins: int = MEL_B
 def mel_triangles(sample_rate: int, num_bins: int = MEL_BINS) -> Tensor:
     """The filters (num_bins, fft / 2): peak 1, slopes linear in mel(f) = 1127 ln(1 + f / 700)."""
     size = _fft_size(frame_length(sample_rate))
-    lowest, highest = (_mel(torch.tensor(hz, dtype=torch.float64)) for hz in (LOWEST_HZ, sample_rate / 2))
+    lowest, highest = (
+        _mel(torch.tensor(hz, dtype=torch.float64)) for hz in (LOWEST_HZ, sample_rate / 2)
+    )
     width = (highest - lowest) / (num_bins + 1)
     left = lowest + width * torch.arange(num_bins)[:, None]
     mel = _mel(torch.arange(size // 2, dtype=torch.float64) * sample_rate / size)

@@ -11,22 +11,32 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vitrail.errors import InputError
 from vitrail.sources import IMAGE_SUFFIXES, require_file
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "IMAGE_SUFFIXES", "MAX_PIXELS", "normalise", "read_image"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "normalise",
+    "read_image",
+]
 
 MAX_PIXELS = 64_000_000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Only raster formats that Pillow decodes itself; its EPS reader, for one, would start another program.
+# Only raster formats that Pillow decodes itself; its EPS reader, for one, would start another
+# program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 Image.init()  # Pillow registers TIFF and WebP only then
 _ORIENTATION = 0x0112
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """A picture file as uint8 RGB (H, W, 3): upright by its EXIF tag, first frame, transparency over white.
+    """A picture file as uint8 RGB (H, W, 3): upright by its EXIF tag, first frame, transparency
+    over white.
 
-    InputError for what is missing, empty, a folder, no picture, cut short, damaged, or above ``MAX_PIXELS``.
+    InputError for what is missing, empty, a folder, no picture, cut short, damaged, or above
+    ``MAX_PIXELS``.
     """
     path = require_file(Path(path))
     with warnings.catch_warnings():
@@ -43,7 +53,9 @@ def read_image(path: str | Path) -> np.ndarray:
         except Image.DecompressionBombError as error:
             raise _too_large(path) from error
         except Exception as error:  # Pillow's decoders raise a dozen kinds on damaged data
-            raise InputError(path, "is damaged or cut short", "copy it again from where it came") from error
+            raise InputError(
+                path, "is damaged or cut short", "copy it again from where it came"
+            ) from error
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
@@ -52,7 +64,9 @@ def _check_size(path: Path, image: Image.Image) -> None:
 
 
 def _too_large(path: Path, size: str = "") -> InputError:
-    return InputError(path, f"is too large{size}", f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels")
+    return InputError(
+        path, f"is too large{size}", f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
+    )
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -76,7 +90,8 @@ def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
 
 
 def _from_16_bit(path: Path, values: np.ndarray) -> Image.Image:
-    """Grey values of 0..65535 as 8-bit grey; a picture of another range has no agreed black and white."""
+    """Grey values of 0..65535 as 8-bit grey; a picture of another range has no agreed black and
+    white."""
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise InputError(path, "holds measurements, not grey levels", "convert it to 8 or 16 bits")
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
@@ -85,7 +100,12 @@ def _from_16_bit(path: Path, values: np.ndarray) -> Image.Image:
 def normalise(
     images: np.ndarray, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
 ) -> torch.Tensor:
-    """uint8 (N, H, W, 3) or (H, W, 3) to float32 (N, 3, H, W) or (3, H, W): ``(x / 255 - mean) / std``."""
-    batch = torch.from_numpy(np.require(images, requirements="CW")).movedim(-1, -3).float().div_(255)
+    """uint8 (N, H, W, 3) or (H, W, 3) to float32 (N, 3, H, W) or (3, H, W): ``(x / 255 - mean) /
+    std``."""
+    batch = (
+        torch.from_numpy(np.require(images, requirements="CW")).movedim(-1, -3).float().div_(255)
+    )
     shape = (-1, 1, 1)
-    return batch.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape)).contiguous()
+    return (
+        batch.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape)).contiguous()
+    )

@@ -1,4 +1,5 @@
-"""Frames from video files: exact ones by number or time, and an honest account of what could not be read."""
+"""Frames from video files: exact ones by number or time, and an honest account of what could not be
+read."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -20,7 +21,8 @@ _DECODERS = {"pyav": decoding.pyav_frames, "decord": decoding.decord_frames}
 
 @dataclass(frozen=True)
 class Frame:
-    """``index`` in presentation order, ``time`` in seconds from the first frame, ``image`` uint8 RGB (H, W, 3)."""
+    """``index`` in presentation order, ``time`` in seconds from the first frame, ``image`` uint8
+    RGB (H, W, 3)."""
 
     index: int
     time: float
@@ -30,13 +32,15 @@ class Frame:
 class VideoReader:
     """A video file's facts, and its frames on demand.
 
-    ``frame_count`` counts the frames that the file really holds; ``damage`` tells in plain sentences what it lacks and
-    grows while frames are read. ``width`` and ``height`` are those of the upright frames, ``rotation`` the clockwise
-    degrees by which the stored ones were turned. Where ``timed`` is false the file tells no times and ``fps`` makes
-    them.
+    ``frame_count`` counts the frames that the file really holds; ``damage`` tells in plain
+    sentences what it lacks and grows while frames are read. ``width`` and ``height`` are those of
+    the upright frames, ``rotation`` the clockwise degrees by which the stored ones were turned.
+    Where ``timed`` is false the file tells no times and ``fps`` makes them.
     """
 
-    def __init__(self, clip: Clip, decode: Callable[[Clip, Sequence[int]], Iterator[tuple[int, np.ndarray]]]):
+    def __init__(
+        self, clip: Clip, decode: Callable[[Clip, Sequence[int]], Iterator[tuple[int, np.ndarray]]]
+    ):
         self._clip, self._decode = clip, decode
         self.frame_count = len(clip.stamps)
         self.fps = clip.fps
@@ -54,14 +58,18 @@ class VideoReader:
         """Nothing to release: the file is open only while ``frames`` is being read."""
 
     def frames(self, indices: Iterable[int]) -> Iterator[Frame]:
-        """The frames of ``indices``, lazily, in ascending order, one for each time an index is named.
+        """The frames of ``indices``, lazily, in ascending order, one for each time an index is
+        named.
 
-        A frame that cannot be decoded is left out and ``damage`` says so; InputError where not one can be.
+        A frame that cannot be decoded is left out and ``damage`` says so; InputError where not one
+        can be.
         """
         times_wanted = Counter(indices)
         wanted = sorted(times_wanted)
         if wanted and not 0 <= wanted[0] <= wanted[-1] < self.frame_count:
-            raise UsageError(self._clip.path, f"has frames 0 to {self.frame_count - 1}", "choose among them")
+            raise UsageError(
+                self._clip.path, f"has frames 0 to {self.frame_count - 1}", "choose among them"
+            )
         read = 0
         for index, image in self._decode(self._clip, wanted):
             read += 1
@@ -70,22 +78,31 @@ class VideoReader:
         self._report(read, len(wanted))
 
     def frames_at(self, seconds: Iterable[float]) -> Iterator[Frame]:
-        """The frames that a player shows at these times, in seconds from the first frame (the ends are clamped)."""
+        """The frames that a player shows at these times, in seconds from the first frame (the ends
+        are clamped)."""
         every = range(self.frame_count)
-        return self.frames(max(0, bisect_right(every, second, key=self._clip.time) - 1) for second in seconds)
+        return self.frames(
+            max(0, bisect_right(every, second, key=self._clip.time) - 1) for second in seconds
+        )
 
     def _report(self, read: int, wanted: int) -> None:
         if wanted and not read:
-            raise InputError(self._clip.path, "holds no frame that can be decoded", "copy it again from where it came")
+            raise InputError(
+                self._clip.path,
+                "holds no frame that can be decoded",
+                "copy it again from where it came",
+            )
         if read < wanted:
             of = "" if wanted == self.frame_count else "wanted "
             self.damage.append(f"read {read} of {wanted} {of}frames")
 
 
 def open_video(path: str | Path, backend: str = "pyav") -> VideoReader:
-    """A reader on a video file; ``backend`` "decord" decodes the same frames through decord, where it is installed.
+    """A reader on a video file; ``backend`` "decord" decodes the same frames through decord, where
+    it is installed.
 
-    InputError: missing, empty, a folder, damaged beyond reading, without moving pictures, frames too large.
+    InputError: missing, empty, a folder, damaged beyond reading, without moving pictures, frames
+    too large.
     """
     if backend not in _DECODERS:
         raise UsageError(backend, "is no video backend", f"choose {' or '.join(_DECODERS)}")
@@ -95,10 +112,11 @@ def open_video(path: str | Path, backend: str = "pyav") -> VideoReader:
 def sample_indices(
     frame_count: int, *, number: int | None = None, rate: float | None = None, fps: float = 25.0
 ) -> list[int]:
-    """Which frames to look at: ``number`` spread evenly from first to last, ``rate`` a second, or all of them.
+    """Which frames to look at: ``number`` spread evenly from first to last, ``rate`` a second, or
+    all of them.
 
-    ``number`` above ``frame_count`` repeats frames, as the official GenConViT does: ``linspace(0, n - 1, number)`` cut
-    to integers.
+    ``number`` above ``frame_count`` repeats frames, as the official GenConViT does: ``linspace(0, n
+    - 1, number)`` cut to integers.
     """
     if number is not None:
         return np.linspace(0, frame_count - 1, number).astype(int).tolist() if frame_count else []

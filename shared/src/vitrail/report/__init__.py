@@ -1,4 +1,5 @@
-"""Results for people: tables for terminal, page and spreadsheet; time charts; one-file HTML pages."""
+"""Results for people: tables for terminal, page and spreadsheet; time charts; one-file HTML
+pages."""
 
 from vitrail.report.chart import Chart, Series
 from vitrail.report.page import Page

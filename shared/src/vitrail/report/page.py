@@ -1,4 +1,5 @@
-"""A report as one HTML file that needs nothing but a browser: no script, no request, nothing unescaped."""
+"""A report as one HTML file that needs nothing but a browser: no script, no request, nothing
+unescaped."""
 
 import base64
 import hashlib
@@ -31,11 +32,16 @@ class Page:
 
     def verdict(self, word: str, reason: str, tone: Literal["good", "bad", "open"]) -> None:
         """The answer in one word, and why, in a box whose colour is the tone's."""
-        self._add(f'<p class="verdict {escape(tone)}"><strong>{escape(word)}</strong><span>{escape(reason)}</span></p>')
+        self._add(
+            f'<p class="verdict {escape(tone)}"><strong>{escape(word)}</strong><span>{escape(reason)}</span></p>'
+        )
 
     def facts(self, facts: Mapping[str, object]) -> None:
         """Names and values side by side."""
-        rows = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+        rows = (
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+            for name, value in facts.items()
+        )
         self._add(f"<dl>{''.join(rows)}</dl>")
 
     def heading(self, text: str) -> None:
@@ -52,15 +58,19 @@ class Page:
         self._add(chart.to_html())
 
     def picture(self, image: np.ndarray, caption: str = "", *, lossless: bool = False) -> None:
-        """A picture: uint8 (H, W), (H, W, 3) or (H, W, 4). ``lossless`` is for label maps and drawings."""
+        """A picture: uint8 (H, W), (H, W, 3) or (H, W, 4). ``lossless`` is for label maps and
+        drawings."""
         self._add(_figure(image, caption, lossless))
 
     def gallery(self, pictures: Iterable[tuple[np.ndarray, str]]) -> None:
         """Small pictures in rows, each with its caption."""
-        self._add(f'<div class="gallery">{"".join(_figure(image, caption) for image, caption in pictures)}</div>')
+        self._add(
+            f'<div class="gallery">{"".join(_figure(image, caption) for image, caption in pictures)}</div>'
+        )
 
     def html(self) -> str:
-        """The whole page. Its content security policy admits this style sheet and inline pictures, nothing else."""
+        """The whole page. Its content security policy admits this style sheet and inline pictures,
+        nothing else."""
         digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
         policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
         title, body = escape(self.title), "\n".join(self._parts)
@@ -77,7 +87,9 @@ class Page:
 
 def _figure(image: np.ndarray, caption: str, lossless: bool = False) -> str:
     text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><img src="{_data_uri(image, lossless)}" alt="{escape(caption)}">{text}</figure>'
+    return (
+        f'<figure><img src="{_data_uri(image, lossless)}" alt="{escape(caption)}">{text}</figure>'
+    )
 
 
 def _data_uri(image: np.ndarray, lossless: bool) -> str:

@@ -17,7 +17,8 @@ _LONGEST_CELL = 1000
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values under named columns; numbers show four significant digits, None and NaN a dash."""
+    """Rows of values under named columns; numbers show four significant digits, None and NaN a
+    dash."""
 
     title: str
     columns: Sequence[str]
@@ -26,7 +27,9 @@ class Table:
     def __post_init__(self):
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"{self.title}: a row of {len(row)} cells under {len(self.columns)} columns")
+                raise ValueError(
+                    f"{self.title}: a row of {len(row)} cells under {len(self.columns)} columns"
+                )
 
     def to_rich(self) -> rich.table.Table:
         table = rich.table.Table(title=Text(self.title), title_justify="left")
@@ -64,7 +67,10 @@ class Table:
 
 
 def _html_row(tag: str, values: Sequence[object], kinds: Sequence[str]) -> str:
-    cells = (f"<{tag}{kind}>{escape(_shown(value))}</{tag}>" for value, kind in zip(values, kinds, strict=True))
+    cells = (
+        f"<{tag}{kind}>{escape(_shown(value))}</{tag}>"
+        for value, kind in zip(values, kinds, strict=True)
+    )
     return f"<tr>{''.join(cells)}</tr>"
 
 

@@ -1,4 +1,5 @@
-"""Calls a system's command inside the test's own process: seconds faster than a new one for each call."""
+"""Calls a system's command inside the test's own process: seconds faster than a new one for each
+call."""
 
 import contextlib
 import io

@@ -44,9 +44,9 @@ def write_clip(
 ) -> Path:
     """Encodes uint8 RGB ``frames`` (default: ``moving_pattern()``), yuv420p unless told otherwise.
 
-    ``times`` are presentation times in units of 1 / ``fps``, for a variable rate; ``rotation`` goes into the display
-    matrix, in degrees counterclockwise; ``options`` are the encoder's (``g``, ``bf``, ``crf``), ``container_options``
-    the container's (``movflags``).
+    ``times`` are presentation times in units of 1 / ``fps``, for a variable rate; ``rotation`` goes
+    into the display matrix, in degrees counterclockwise; ``options`` are the encoder's (``g``,
+    ``bf``, ``crf``), ``container_options`` the container's (``movflags``).
     """
     frames = iter(moving_pattern() if frames is None else frames)
     first = next(frames)

@@ -1,6 +1,7 @@
 """Proves a system against goldens of its official implementation.
 
-``python -m vitrail.testing.parity IMPORT_NAME FOLDER`` runs the system's ``official.check`` on a folder of goldens.
+``python -m vitrail.testing.parity IMPORT_NAME FOLDER`` runs the system's ``official.check`` on a
+folder of goldens.
 """
 
 import argparse
@@ -26,7 +27,8 @@ _BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of ours against the official one: by how much it is off, and by how much it may be."""
+    """One number of ours against the official one: by how much it is off, and by how much it may
+    be."""
 
     name: str
     error: float
@@ -44,10 +46,13 @@ class Comparison:
 def compare(name: str, got: Tensor, expected: Tensor, rtol: float, atol: float) -> Comparison:
     """Compares two tensors element by element, each allowed to be off by ``atol + rtol * |expected|``.
 
-    The comparison tells the element that is nearest to its bound or farthest beyond it. Another shape fails.
+    The comparison tells the element that is nearest to its bound or farthest beyond it. Another
+    shape fails.
     """
     if got.shape != expected.shape:
-        return Comparison(f"{name} of shape {tuple(got.shape)}, not {tuple(expected.shape)}", math.inf, atol)
+        return Comparison(
+            f"{name} of shape {tuple(got.shape)}, not {tuple(expected.shape)}", math.inf, atol
+        )
     if got.numel() == 0:
         return Comparison(name, 0.0, atol)
     error = (got.double() - expected.double()).abs().flatten()
@@ -62,23 +67,27 @@ def same(name: str, got: object, expected: object) -> Comparison:
 
 
 def read_pack(path: Path) -> tuple[dict, dict[str, Tensor]]:
-    """A golden's description and the tensors of the safetensors file beside it (none where there is no such file).
+    """A golden's description and the tensors of the safetensors file beside it (none where there is
+    no such file).
 
     Raises InputError for a description that is not JSON.
     """
     try:
         spec = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(path.name, f"is not a readable golden ({error})", "it should be a JSON file") from error
+        raise InputError(
+            path.name, f"is not a readable golden ({error})", "it should be a JSON file"
+        ) from error
     tensors = path.with_suffix(".safetensors")
     return spec, load_file(tensors) if tensors.exists() else {}
 
 
 def formula_tensor(key: str, shape: Sequence[int]) -> Tensor:
-    """The weights that the goldens call by formula: a hash of the official ``key`` and of each element's flat index.
+    """The weights that the goldens call by formula: a hash of the official ``key`` and of each
+    element's flat index.
 
-    float32 of ``shape``, or an int64 zero for a counter. Filled in blocks, so that it needs little more memory than
-    its result.
+    float32 of ``shape``, or an int64 zero for a counter. Filled in blocks, so that it needs little
+    more memory than its result.
     """
     kind = key.rpartition(".")[2]
     if kind == "num_batches_tracked":
@@ -88,13 +97,20 @@ def formula_tensor(key: str, shape: Sequence[int]) -> Tensor:
     out = np.empty(math.prod(shape), np.float32)
     for start in range(0, out.size, _BLOCK):
         stop = min(start + _BLOCK, out.size)
-        index = (np.arange(start, stop, dtype=np.uint64) + np.uint64(offset % 2**32)).astype(np.uint32)
+        index = (np.arange(start, stop, dtype=np.uint64) + np.uint64(offset % 2**32)).astype(
+            np.uint32
+        )
         out[start:stop] = base + scale * (2 * (_scramble(index) / 2**32) - 1)
     return torch.from_numpy(out.reshape(tuple(shape)))
 
 
 def _base_and_scale(kind: str, shape: Sequence[int]) -> tuple[float, float]:
-    named = {"running_mean": (0.0, 0.1), "running_var": (1.0, 0.5), "gamma": (0.5, 0.3), "bias": (0.0, 0.1)}
+    named = {
+        "running_mean": (0.0, 0.1),
+        "running_var": (1.0, 0.5),
+        "gamma": (0.5, 0.3),
+        "bias": (0.0, 0.1),
+    }
     if kind in named:
         return named[kind]
     return (1.0, 0.2) if len(shape) == 1 else (0.0, math.sqrt(3 / math.prod(shape[1:])))
@@ -113,13 +129,20 @@ def _bridge(package: str) -> ModuleType:
     try:
         return import_module(f"{package}.official")
     except ModuleNotFoundError as error:
-        raise MissingError(package, f"cannot be imported: {error}", "give a system's import name") from error
+        raise MissingError(
+            package, f"cannot be imported: {error}", "give a system's import name"
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a line a comparison; returns 0 when all passed, 1 when one failed or nothing was there to check."""
-    parser = argparse.ArgumentParser(prog="python -m vitrail.testing.parity", description=__doc__.splitlines()[0])
-    parser.add_argument("package", metavar="IMPORT_NAME", help="the system's import name, such as deepfake_detect")
+    """Prints a line a comparison; returns 0 when all passed, 1 when one failed or nothing was there
+    to check."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vitrail.testing.parity", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "package", metavar="IMPORT_NAME", help="the system's import name, such as deepfake_detect"
+    )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="a folder of goldens")
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,5 @@
-"""What a training run tells of itself: the metrics of each validation, a line now and then, a bar on terminals."""
+"""What a training run tells of itself: the metrics of each validation, a line now and then, a bar
+on terminals."""
 
 import math
 import sys
@@ -7,7 +8,14 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from vitrail.errors import UsageError, VitrailError
 from vitrail.training.recipe import Recipe
@@ -15,7 +23,8 @@ from vitrail.training.schedule import PARTS, BudgetClock
 
 
 class History(Callback):
-    """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None where not a number).
+    """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None
+    where not a number).
 
     It travels with the checkpoints, and prints about a line to stderr in each part of the run.
     """
@@ -26,13 +35,16 @@ class History(Callback):
         self._part_of_line = self._part_of_validation = 0
 
     def best(self) -> dict[str, float | None]:
-        """The first validation with the best monitored metric; VitrailError where none gave a number."""
+        """The first validation with the best monitored metric; VitrailError where none gave a
+        number."""
         return self._best(self.points)
 
     def still_improving(self) -> bool:
         """Whether the last quarter of the run bettered the monitored metric by more than 2 %."""
         metric = self.recipe.monitor.metric
-        early = [point for point in self.points if point["share"] <= 0.75 and point[metric] is not None]
+        early = [
+            point for point in self.points if point["share"] <= 0.75 and point[metric] is not None
+        ]
         if not early:
             return False
         before, after = self._best(early)[metric], self.best()[metric]
@@ -46,12 +58,27 @@ class History(Callback):
             self._print(trainer, {"train/loss": outputs["loss"].item()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        metrics = {
+            name: value.item()
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val/")
+        }
         wanted = self.recipe.monitor.metric
         if wanted not in metrics:
-            raise UsageError("monitor.metric", f"{wanted} is not measured", f"there is {', '.join(metrics) or 'none'}")
-        when = {"step": trainer.global_step, "share": self.clock.spent, "seconds": round(self.clock.seconds, 1)}
-        self.points.append(when | {name: value if math.isfinite(value) else None for name, value in metrics.items()})
+            raise UsageError(
+                "monitor.metric",
+                f"{wanted} is not measured",
+                f"there is {', '.join(metrics) or 'none'}",
+            )
+        when = {
+            "step": trainer.global_step,
+            "share": self.clock.spent,
+            "seconds": round(self.clock.seconds, 1),
+        }
+        self.points.append(
+            when
+            | {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        )
         if self.clock.part > self._part_of_validation:
             self._print(trainer, metrics)
             self._part_of_validation = self.clock.part
@@ -66,7 +93,11 @@ class History(Callback):
         monitor = self.recipe.monitor
         numbers = [point for point in points if point[monitor.metric] is not None]
         if not numbers:
-            raise VitrailError(self.recipe.name, f"no validation gave a {monitor.metric}", "look at the data's split")
+            raise VitrailError(
+                self.recipe.name,
+                f"no validation gave a {monitor.metric}",
+                "look at the data's split",
+            )
         choose = max if monitor.mode == "max" else min
         return choose(numbers, key=lambda point: point[monitor.metric])
 
@@ -80,7 +111,8 @@ class History(Callback):
 
 
 class Bar(Callback):
-    """The share of the budget that is spent and the time that is left, live on stderr; lines pass above it."""
+    """The share of the budget that is spent and the time that is left, live on stderr; lines pass
+    above it."""
 
     def __init__(self, clock: BudgetClock):
         self.clock = clock
@@ -102,5 +134,7 @@ class Bar(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._progress.stop()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
         self._progress.stop()

@@ -1,4 +1,5 @@
-"""The one training loop that every recipe uses: Lightning, driven by the share of the budget that is spent."""
+"""The one training loop that every recipe uses: Lightning, driven by the share of the budget that
+is spent."""
 
 import logging
 import os
@@ -31,9 +32,10 @@ from vitrail.weights import files as weights
 class Task(LightningModule):
     """What a system trains: its networks, losses, loaders and metrics.
 
-    A subclass gives ``train_dataloader``, ``val_dataloader``, ``training_step`` (returns the loss), a validation that
-    logs ``recipe.monitor.metric``, and ``weights() -> (state, metadata)``: the state that the domain command loads,
-    with system, architecture and config. Building its loaders draws nothing from the global random state.
+    A subclass gives ``train_dataloader``, ``val_dataloader``, ``training_step`` (returns the loss),
+    a validation that logs ``recipe.monitor.metric``, and ``weights() -> (state, metadata)``: the
+    state that the domain command loads, with system, architecture and config. Building its loaders
+    draws nothing from the global random state.
     """
 
     def __init__(self, recipe: Recipe):
@@ -41,20 +43,25 @@ class Task(LightningModule):
         self.recipe = recipe
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW without weight decay on biases and norms; the budget's clock sets the learning rate at each step."""
+        """AdamW without weight decay on biases and norms; the budget's clock sets the learning rate
+        at each step."""
         trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
         matrices = [parameter for parameter in trainable if parameter.ndim > 1]
         vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
         groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=self.recipe.optim.lr, weight_decay=self.recipe.optim.weight_decay)
+        return torch.optim.AdamW(
+            groups, lr=self.recipe.optim.lr, weight_decay=self.recipe.optim.weight_decay
+        )
 
 
 def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
-    """Trains the recipe's system and returns the path of ``weights.safetensors``, the best state by the monitor.
+    """Trains the recipe's system and returns the path of ``weights.safetensors``, the best state by
+    the monitor.
 
-    ``run_folder`` also receives the resolved recipe, the metrics, the checkpoints and ``run.json``. With ``resume`` an
-    interrupted run of the same recipe goes on where it stopped (after the end of an epoch: exactly as if it had never
-    stopped); without it the run is begun again. Raises VitrailError when the loss is no number or the run is stopped.
+    ``run_folder`` also receives the resolved recipe, the metrics, the checkpoints and ``run.json``.
+    With ``resume`` an interrupted run of the same recipe goes on where it stopped (after the end of
+    an epoch: exactly as if it had never stopped); without it the run is begun again. Raises
+    VitrailError when the loss is no number or the run is stopped.
     """
     run = Run(run_folder, recipe)
     if rank_zero_only.rank == 0:
@@ -77,15 +84,24 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
 
 
 class _LastCheckpoint(ModelCheckpoint):
-    """Keeps ``last.ckpt`` of each epoch's end (other budgets: each validation), and when somebody stops the run."""
+    """Keeps ``last.ckpt`` of each epoch's end (other budgets: each validation), and when somebody
+    stops the run."""
 
     def __init__(self, run: Run):
         self.run = run
         self.by_epoch = run.recipe.budget.epochs is not None
-        super().__init__(run.folder, run.last.stem, save_on_train_epoch_end=self.by_epoch, enable_version_counter=False)
+        super().__init__(
+            run.folder,
+            run.last.stem,
+            save_on_train_epoch_end=self.by_epoch,
+            enable_version_counter=False,
+        )
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # The end of an epoch is the one place from which a run goes on exactly, so a checkpoint of it stays.
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        # The end of an epoch is the one place from which a run goes on exactly, so a checkpoint of
+        # it stays.
         exact = self.by_epoch and self.run.last.exists()
         if isinstance(exception, KeyboardInterrupt | SIGTERMException) and not exact:
             trainer.save_checkpoint(self.run.last)
@@ -94,13 +110,20 @@ class _LastCheckpoint(ModelCheckpoint):
 def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
     recipe, monitor = run.recipe, run.recipe.monitor
     best = ModelCheckpoint(
-        run.folder, run.best.stem, monitor=monitor.metric, mode=monitor.mode, enable_version_counter=False
+        run.folder,
+        run.best.stem,
+        monitor=monitor.metric,
+        mode=monitor.mode,
+        enable_version_counter=False,
     )
     return Trainer(
         default_root_dir=run.folder,
         precision={"32": "32-true", "bf16": "bf16-mixed"}[recipe.optim.precision],
         gradient_clip_val=recipe.optim.clip,
-        logger=[CSVLogger(run.folder, "csv"), TensorBoardLogger(run.folder, "tensorboard", version="")],
+        logger=[
+            CSVLogger(run.folder, "csv"),
+            TensorBoardLogger(run.folder, "tensorboard", version=""),
+        ],
         log_every_n_steps=10,
         callbacks=[*callbacks, best, _LastCheckpoint(run)],
         enable_progress_bar=False,
@@ -112,7 +135,8 @@ def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
 
 
 def _limits(budget: Budget) -> dict[str, Any]:
-    """The budget in Lightning's words; where it is not one of epochs, the clock stops the run and calls validations."""
+    """The budget in Lightning's words; where it is not one of epochs, the clock stops the run and
+    calls validations."""
     if budget.epochs:
         return {"max_epochs": budget.epochs}
     return {
@@ -124,7 +148,8 @@ def _limits(budget: Budget) -> dict[str, Any]:
 
 
 def _launched_processes() -> dict[str, int]:
-    """The two numbers of ``torchrun`` or SLURM that Lightning does not take from the environment but checks against."""
+    """The two numbers of ``torchrun`` or SLURM that Lightning does not take from the environment
+    but checks against."""
     if "LOCAL_WORLD_SIZE" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         return {"devices": devices, "num_nodes": int(os.environ["WORLD_SIZE"]) // devices}
@@ -140,13 +165,16 @@ def _use_channels_last(module: nn.Module) -> None:
 def _checkpoint_to_continue(run: Run) -> Path | None:
     if not run.last.exists():
         return None
-    weights.read_state(run.last)  # says in one sentence what is wrong with a damaged file, where Lightning does not
+    weights.read_state(
+        run.last
+    )  # says in one sentence what is wrong with a damaged file, where Lightning does not
     return run.last
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leaves out Lightning's remarks on hardware, and its advice on settings that are this module's business."""
+    """Leaves out Lightning's remarks on hardware, and its advice on settings that are this module's
+    business."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -162,7 +190,8 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible(run: Run) -> Iterator[None]:
-    """Lets ctrl-C and SIGTERM end the run after the step in hand, with one sentence; ctrl-C again stops at once."""
+    """Lets ctrl-C and SIGTERM end the run after the step in hand, with one sentence; ctrl-C again
+    stops at once."""
     at_ctrl_c = signal.getsignal(signal.SIGINT)
 
     def finish_the_step(*_: object) -> None:
@@ -175,7 +204,9 @@ def _interruptible(run: Run) -> Iterator[None]:
             signal.signal(signal.SIGINT, finish_the_step)
         yield
     except SystemExit as stop:
-        raise VitrailError(run.folder, "the run was interrupted", "the same command continues it") from stop
+        raise VitrailError(
+            run.folder, "the run was interrupted", "the same command continues it"
+        ) from stop
     finally:
         if in_main_thread:
             signal.signal(signal.SIGINT, at_ctrl_c)
@@ -196,6 +227,9 @@ def _finish(run: Run, task: Task, clock: BudgetClock, history: History) -> None:
         still_improving=history.still_improving(),
         history=history.points,
     )
-    print(f"best {', '.join(f'{name} {value:.4g}' for name, value in metric.items())}: {run.weights}", file=sys.stderr)
+    print(
+        f"best {', '.join(f'{name} {value:.4g}' for name, value in metric.items())}: {run.weights}",
+        file=sys.stderr,
+    )
     if history.still_improving():
         print("still improving: lengthen the budget", file=sys.stderr)

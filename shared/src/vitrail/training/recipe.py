@@ -1,4 +1,5 @@
-"""Recipes: the YAML files that say how a system is trained, checked against that system's own model."""
+"""Recipes: the YAML files that say how a system is trained, checked against that system's own
+model."""
 
 import difflib
 import hashlib
@@ -48,7 +49,8 @@ class Optim(Section):
 
 
 class Budget(Section):
-    """How long a run lasts: exactly one of passes over the data, optimiser steps, or minutes of training."""
+    """How long a run lasts: exactly one of passes over the data, optimiser steps, or minutes of
+    training."""
 
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -69,7 +71,8 @@ class Monitor(Section):
 
 
 class Recipe(Section):
-    """What every system's recipe has; ``expect`` holds the figures that the run gave when it was written down."""
+    """What every system's recipe has; ``expect`` holds the figures that the run gave when it was
+    written down."""
 
     system: str
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -81,12 +84,14 @@ class Recipe(Section):
     expect: dict[str, float] = {}
 
     def to_yaml(self) -> str:
-        """The recipe with all defaults filled in, its data paths given relative to ``${VITRAIL_DATA}`` again."""
+        """The recipe with all defaults filled in, its data paths given relative to
+        ``${VITRAIL_DATA}`` again."""
         return write_yaml(_collapse(self.model_dump(mode="json")))
 
     @property
     def sha256(self) -> str:
-        """The checksum of what makes the weights (not of ``notes`` and ``expect``), the same wherever the data lie."""
+        """The checksum of what makes the weights (not of ``notes`` and ``expect``), the same
+        wherever the data lie."""
         making = _collapse(self.model_dump(mode="json", exclude={"notes", "expect"}))
         return hashlib.sha256(write_yaml(making).encode()).hexdigest()
 
@@ -97,9 +102,11 @@ def data_folder() -> str:
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads a recipe and applies ``a.b=value`` overrides; the class is the ``Recipe`` of the system that it names.
+    """Reads a recipe and applies ``a.b=value`` overrides; the class is the ``Recipe`` of the system
+    that it names.
 
-    Every fault raises a UsageError that names the file, the key's path and, for an unknown key, the nearest valid one.
+    Every fault raises a UsageError that names the file, the key's path and, for an unknown key, the
+    nearest valid one.
     """
     path = Path(path)
     content = read_yaml(_read(path), path.name)
@@ -118,9 +125,11 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse(model: type[BaseModel], content: dict[str, Any], source: str) -> Any:
-    """Checks plain ``content`` against ``model``; a UsageError names ``source`` and the first faulty key's path."""
+    """Checks plain ``content`` against ``model``; a UsageError names ``source`` and the first
+    faulty key's path."""
     try:
-        # Strict JSON mode takes lists for tuples and strings for paths, but never a string or a flag for a number.
+        # Strict JSON mode takes lists for tuples and strings for paths, but never a string or a
+        # flag for a number.
         return model.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         faults = error.errors(include_url=False)
@@ -139,7 +148,8 @@ def _read(path: Path) -> bytes:
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
-    """Sets one ``a.b=value`` in place; the value is YAML, so that numbers, flags and lists can be given."""
+    """Sets one ``a.b=value`` in place; the value is YAML, so that numbers, flags and lists can be
+    given."""
     keys, equals, value = override.partition("=")
     *parents, last = keys.split(".")
     if not equals or not all((*parents, last)):
@@ -154,14 +164,18 @@ def _apply(content: dict[str, Any], override: str) -> None:
 def _expand(value: Any, source: str, at: str = "") -> Any:
     """``value`` with the data folder put in for its variable; ``at`` is the key's path."""
     if isinstance(value, dict):
-        return {key: _expand(item, source, f"{at}.{key}" if at else key) for key, item in value.items()}
+        return {
+            key: _expand(item, source, f"{at}.{key}" if at else key) for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_expand(item, source, f"{at}.{index}") for index, item in enumerate(value)]
     if not isinstance(value, str) or "${" not in value:
         return value
     rest = value.replace(DATA_VARIABLE, "", 1)
     if not value.startswith(DATA_VARIABLE) or "${" in rest:
-        raise UsageError(f"{source}: {at}", f"only a leading {DATA_VARIABLE} is expanded", f"not {value!r}")
+        raise UsageError(
+            f"{source}: {at}", f"only a leading {DATA_VARIABLE} is expanded", f"not {value!r}"
+        )
     if ".." in rest.split("/"):
         raise UsageError(f"{source}: {at}", "leads out of the data folder", "leave out '..'")
     return data_folder() + rest
@@ -179,24 +193,35 @@ def _collapse(value: Any) -> Any:
     return value
 
 
-def _usage_error(model: type[BaseModel], content: Any, fault: ErrorDetails, source: str) -> UsageError:
+def _usage_error(
+    model: type[BaseModel], content: Any, fault: ErrorDetails, source: str
+) -> UsageError:
     location = fault["loc"]
     subject = ": ".join(part for part in (source, ".".join(_written_path(content, fault))) if part)
     if fault["type"] == "extra_forbidden":
         keys = _keys_at(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), keys, n=1)
-        return UsageError(subject, "unknown key", f"did you mean {near[0]}?" if near else f"valid: {', '.join(keys)}")
+        return UsageError(
+            subject,
+            "unknown key",
+            f"did you mean {near[0]}?" if near else f"valid: {', '.join(keys)}",
+        )
     if fault["type"] == "missing":
         return UsageError(subject, "this key is missing")
     if fault["type"] in ("model_type", "dict_type"):
         return UsageError(subject, "must be a section of keys")
     problem = re.sub(r"^\w+ should", "must", fault["msg"].removeprefix("Value error, "))
-    given = "" if isinstance(fault["input"], dict | list) or not location else f", not {fault['input']!r}"
+    given = (
+        ""
+        if isinstance(fault["input"], dict | list) or not location
+        else f", not {fault['input']!r}"
+    )
     return UsageError(subject, problem + given)
 
 
 def _written_path(content: Any, fault: ErrorDetails) -> Iterator[str]:
-    """The fault's location without pydantic's names for the branches of a union, which stand in no file."""
+    """The fault's location without pydantic's names for the branches of a union, which stand in no
+    file."""
     for part in fault["loc"]:
         try:
             content = content[part]
@@ -207,10 +232,13 @@ def _written_path(content: Any, fault: ErrorDetails) -> Iterator[str]:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The valid keys at a place inside ``model``; list positions and union tags in ``location`` are passed over."""
+    """The valid keys at a place inside ``model``; list positions and union tags in ``location`` are
+    passed over."""
     models = [model]
     for part in location:
-        annotations = [item.model_fields[part].annotation for item in models if part in item.model_fields]
+        annotations = [
+            item.model_fields[part].annotation for item in models if part in item.model_fields
+        ]
         models = [found for annotation in annotations for found in _models_in(annotation)] or models
     return list(dict.fromkeys(key for item in models for key in item.model_fields))
 

@@ -1,4 +1,5 @@
-"""A training run's folder: the resolved recipe, the checkpoints, and the record of how the weights came about."""
+"""A training run's folder: the resolved recipe, the checkpoints, and the record of how the weights
+came about."""
 
 import json
 import platform
@@ -32,15 +33,19 @@ class Run:
         return self.record.exists() and self.weights.exists()
 
     def open(self, resume: bool) -> None:
-        """Makes the folder and writes the resolved recipe; without ``resume`` what an earlier run left goes first.
+        """Makes the folder and writes the resolved recipe; without ``resume`` what an earlier run
+        left goes first.
 
-        Raises UsageError where the folder holds the run of another recipe, InputError where it cannot be written.
+        Raises UsageError where the folder holds the run of another recipe, InputError where it
+        cannot be written.
         """
         if not resume:
             self._clear()
         head = f"# sha256 {self.recipe.sha256}\n"
         if self.resolved.exists() and not self.resolved.read_text().startswith(head):
-            raise UsageError(self.folder, "holds the run of another recipe", "give another folder or begin again")
+            raise UsageError(
+                self.folder, "holds the run of another recipe", "give another folder or begin again"
+            )
         with atomic_file(self.resolved) as temporary:
             temporary.write_text(head + self.recipe.to_yaml())
 
@@ -66,7 +71,8 @@ class Run:
 
 
 def git_revision() -> str | None:
-    """The commit of the checkout that the command runs in, with ``+`` where files differ from it; None without one."""
+    """The commit of the checkout that the command runs in, with ``+`` where files differ from it;
+    None without one."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

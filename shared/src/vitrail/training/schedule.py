@@ -1,4 +1,5 @@
-"""The budget's clock: how much of a run is spent, the learning rate that follows from it, and when to stop."""
+"""The budget's clock: how much of a run is spent, the learning rate that follows from it, and when
+to stop."""
 
 import math
 import random
@@ -19,8 +20,8 @@ NEVER = 10**9
 
 
 def rate(share: float, *, warmup: float, schedule: str) -> float:
-    """The factor of the learning rate in 0..1 when ``share`` (0..1) of the run is spent: linear warm-up, then cosine to
-    zero or constant."""
+    """The factor of the learning rate in 0..1 when ``share`` (0..1) of the run is spent: linear
+    warm-up, then cosine to zero or constant."""
     if share < warmup:
         return share / warmup
     if schedule == "constant":
@@ -29,10 +30,12 @@ def rate(share: float, *, warmup: float, schedule: str) -> float:
 
 
 class BudgetClock(Callback):
-    """Sets the learning rate before each step, calls for validations, and ends the run when the budget is spent.
+    """Sets the learning rate before each step, calls for validations, and ends the run when the
+    budget is spent.
 
-    ``spent`` is the share of the budget in 0..1 after the latest step, the same in all processes; it and ``seconds``
-    count over any number of resumes. A budget of epochs is validated after each, others after each ``part``.
+    ``spent`` is the share of the budget in 0..1 after the latest step, the same in all processes;
+    it and ``seconds`` count over any number of resumes. A budget of epochs is validated after each,
+    others after each ``part``.
     """
 
     def __init__(self, recipe: Recipe):
@@ -47,7 +50,9 @@ class BudgetClock(Callback):
     @property
     def seconds(self) -> float:
         """Time spent in training and validation, the sessions before a resume included."""
-        return self._earlier_seconds + (0.0 if self._started is None else time.monotonic() - self._started)
+        return self._earlier_seconds + (
+            0.0 if self._started is None else time.monotonic() - self._started
+        )
 
     @property
     def part(self) -> int:
@@ -62,17 +67,22 @@ class BudgetClock(Callback):
         if not budget.minutes:
             self._steps = budget.steps or budget.epochs * trainer.num_training_batches
             if math.isinf(self._steps):
-                raise UsageError("budget.epochs", "the length of this data is not known", "give steps or minutes")
+                raise UsageError(
+                    "budget.epochs", "the length of this data is not known", "give steps or minutes"
+                )
         self._started = time.monotonic()
         self._look(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # The session's first loader draws before this hook, so that epoch is seeded in on_fit_start.
+        # The session's first loader draws before this hook, so that epoch is seeded in
+        # on_fit_start.
         if not self._first_epoch:
             self._seed(trainer, trainer.global_step)
         self._first_epoch = False
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         optim = self.recipe.optim
         # The middle of the step: neither the first nor the last one is lost to a rate of zero.
         factor = rate(self.spent + 0.5 / self._steps, warmup=optim.warmup, schedule=optim.schedule)
@@ -82,18 +92,25 @@ class BudgetClock(Callback):
         pl_module.log("lr", optim.lr * factor)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: dict[str, Tensor],
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         if not outputs["loss"].isfinite():
             raise VitrailError(
-                self.recipe.name, f"the loss is no longer a number at step {trainer.global_step}", "lower optim.lr"
+                self.recipe.name,
+                f"the loss is no longer a number at step {trainer.global_step}",
+                "lower optim.lr",
             )
         part = self.part
         self._look(trainer)
         trainer.should_stop = trainer.should_stop or self.spent >= 1
         if not self.recipe.budget.epochs:
-            # Lightning's own interval in seconds is measured by each process for itself, so that they wait forever
-            # for one another when they disagree.
+            # Lightning's own interval in seconds is measured by each process for itself, so that
+            # they wait forever for one another when they disagree.
             trainer.val_check_batch = 1 if self.part > part else NEVER
 
     def state_dict(self) -> dict[str, float]:
@@ -102,19 +119,24 @@ class BudgetClock(Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         self._earlier_seconds = state_dict["seconds"]
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         self._first_step = checkpoint["global_step"]
 
     def _look(self, trainer: Trainer) -> None:
         if self.recipe.budget.minutes:
             # Replicas with different learning rates would drift apart, hence one clock for all.
-            self.spent = trainer.strategy.broadcast(self.seconds) / (60 * self.recipe.budget.minutes)
+            self.spent = trainer.strategy.broadcast(self.seconds) / (
+                60 * self.recipe.budget.minutes
+            )
         else:
             self.spent = trainer.global_step / self._steps
         self.spent = min(1.0, self.spent)
 
     def _seed(self, trainer: Trainer, step: int) -> None:
-        """Makes an epoch's randomness depend on nothing before it, so that a resumed run repeats it."""
+        """Makes an epoch's randomness depend on nothing before it, so that a resumed run repeats
+        it."""
         seed = self.recipe.seed + step + 1_000_003 * trainer.global_rank
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - libraries that augment draw from the global state

@@ -1,4 +1,5 @@
-"""YAML 1.2's plain values, read strictly and written so that they read back: no tags, no aliases, no doubled keys."""
+"""YAML 1.2's plain values, read strictly and written so that they read back: no tags, no aliases,
+no doubled keys."""
 
 import re
 from typing import Any, ClassVar
@@ -52,9 +53,11 @@ for _name, (_pattern, _) in _SCALARS.items():
 
 
 def read_yaml(content: bytes, source: str) -> Any:
-    """Dicts with string keys, lists, strings, whole numbers, floats, flags and None out of one YAML document.
+    """Dicts with string keys, lists, strings, whole numbers, floats, flags and None out of one YAML
+    document.
 
-    ``source`` names the content in a UsageError. Words such as ``yes`` and dates stay strings, as in YAML 1.2.
+    ``source`` names the content in a UsageError. Words such as ``yes`` and dates stay strings, as
+    in YAML 1.2.
     """
     if len(content) > MAX_BYTES:
         raise UsageError(source, f"is larger than {MAX_BYTES // 1000} kB")
@@ -79,7 +82,10 @@ def _plain(node: yaml.Node | None, source: str, at: str) -> Any:
     if node is None:
         return None
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, source, f"{at}.{index}".lstrip(".")) for index, item in enumerate(node.value)]
+        return [
+            _plain(item, source, f"{at}.{index}".lstrip("."))
+            for index, item in enumerate(node.value)
+        ]
     if isinstance(node, yaml.ScalarNode):
         name = node.tag.removeprefix(_TAG)
         return _SCALARS[name][1](node.value) if name in _SCALARS else node.value
@@ -89,6 +95,8 @@ def _plain(node: yaml.Node | None, source: str, at: str) -> Any:
         if not isinstance(key, yaml.ScalarNode):
             raise UsageError(source, f"line {key.start_mark.line + 1}: a key must be a word")
         if key.value in result:
-            raise UsageError(f"{source}: {here}", "this key stands twice", f"see line {key.start_mark.line + 1}")
+            raise UsageError(
+                f"{source}: {here}", "this key stands twice", f"see line {key.start_mark.line + 1}"
+            )
         result[key.value] = _plain(value, source, here)
     return result

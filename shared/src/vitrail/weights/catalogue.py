@@ -1,4 +1,5 @@
-"""The catalogue of weights: what a system has, where it lies, and the one place that may use the network."""
+"""The catalogue of weights: what a system has, where it lies, and the one place that may use the
+network."""
 
 import tomllib
 from collections.abc import Mapping
@@ -26,7 +27,8 @@ class Hub(BaseModel):
 
 
 class Entry(BaseModel):
-    """One weight file of a system: bundled (``file``) or on a hub (``hub``), with what is known of it."""
+    """One weight file of a system: bundled (``file``) or on a hub (``hub``), with what is known of
+    it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -67,14 +69,24 @@ def catalogue(system: System) -> list[Entry]:
     if not path.is_file():
         return []
     try:
-        return [Entry.model_validate(entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["weights"]]
-    except (KeyError, TypeError, ValueError) as error:  # TOML's and pydantic's errors are ValueErrors
+        return [
+            Entry.model_validate(entry)
+            for entry in tomllib.loads(path.read_text(encoding="utf-8"))["weights"]
+        ]
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # TOML's and pydantic's errors are ValueErrors
         reason = " ".join(str(error).split())
-        raise InputError(path, f"is no catalogue of weights ({reason})", "install the package again") from error
+        raise InputError(
+            path, f"is no catalogue of weights ({reason})", "install the package again"
+        ) from error
 
 
 def resolve(system: System, name: str | Path) -> Weights:
-    """The weight file of a catalogued name, or of a path; InputError where a catalogued file is another than it was.
+    """The weight file of a catalogued name, or of a path; InputError where a catalogued file is
+    another than it was.
 
     Raises MissingError for a name that nobody knows and for a hub file that was not pulled.
     """
@@ -88,7 +100,11 @@ def resolve(system: System, name: str | Path) -> Weights:
         return _weights(path.name, path)
     path = system.folder / "weights" / entry.file if entry.file else hub_path(entry)
     if not path.exists():
-        remedy = "install the package again" if entry.file else f"vitrail weights pull {system.name} {name}"
+        remedy = (
+            "install the package again"
+            if entry.file
+            else f"vitrail weights pull {system.name} {name}"
+        )
         raise MissingError(name, "is not on this machine", remedy)
     weights = _weights(entry.name, path)
     _check_sum(entry, path, weights.sha256)
@@ -118,7 +134,8 @@ def hub_path(entry: Entry) -> Path:
 
 
 def pull(entry: Entry) -> Path:
-    """Fetches a hub's file; MissingError without a network, InputError where another file than the catalogued came."""
+    """Fetches a hub's file; MissingError without a network, InputError where another file than the
+    catalogued came."""
     if entry.hub is None:
         raise UsageError(entry.name, "is bundled", "there is nothing to pull")
     from huggingface_hub import hf_hub_download
@@ -128,7 +145,9 @@ def pull(entry: Entry) -> Path:
     try:
         hf_hub_download(entry.hub.repo, entry.hub.file, local_dir=folder)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise MissingError(entry.name, f"could not be fetched ({type(error).__name__})", "check the network") from error
+        raise MissingError(
+            entry.name, f"could not be fetched ({type(error).__name__})", "check the network"
+        ) from error
     try:
         _check_sum(entry, path, sha256(path))
     except InputError:

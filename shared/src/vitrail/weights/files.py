@@ -22,15 +22,18 @@ from vitrail.weights.header import METADATA_KEY, is_safetensors, read_metadata
 
 WRAPPERS = ("state_dict", "model")  # under which training code keeps the tensors
 TIED = 4  # times the file's size: more values than that are no honest sharing of tensors
-BLOCK = 1 << 24  # elements looked at together, so that a check needs no second copy of a large tensor
+BLOCK = (
+    1 << 24
+)  # elements looked at together, so that a check needs no second copy of a large tensor
 
 
 def read_state(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a weight file and the metadata that ``save`` wrote (empty for files of others).
+    """The tensors of a weight file and the metadata that ``save`` wrote (empty for files of
+    others).
 
-    Takes safetensors and PyTorch's zip checkpoints, mapped into memory; a dict under ``state_dict`` or ``model`` is
-    unwrapped. Nothing in the file is ever executed. Raises InputError for a file that is damaged, no checkpoint, much
-    larger inside than outside, or that holds NaN or infinity.
+    Takes safetensors and PyTorch's zip checkpoints, mapped into memory; a dict under ``state_dict``
+    or ``model`` is unwrapped. Nothing in the file is ever executed. Raises InputError for a file
+    that is damaged, no checkpoint, much larger inside than outside, or that holds NaN or infinity.
     """
     path = require_file(Path(path))
     with _plain_errors(path):
@@ -40,33 +43,43 @@ def read_state(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_checkpoint(path: Path | str, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A trainer's checkpoint: the tensors under ``key``, and all else that it holds, plain values and numpy's numbers.
+    """A trainer's checkpoint: the tensors under ``key``, and all else that it holds, plain values
+    and numpy's numbers.
 
-    As in ``read_state`` nothing is executed. Raises InputError for a file that is damaged, no checkpoint, or holds
-    other objects, no tensors under ``key``, NaN or infinity.
+    As in ``read_state`` nothing is executed. Raises InputError for a file that is damaged, no
+    checkpoint, or holds other objects, no tensors under ``key``, NaN or infinity.
     """
     path = require_file(Path(path))
     with _plain_errors(path), torch.serialization.safe_globals(_numpy_numbers()):
         content = _load_zip(path)
         state = content.pop(key, None) if isinstance(content, dict) else None
         if not (isinstance(state, dict) and state and all(map(_is_plain, state.items()))):
-            raise InputError(path, f"holds no tensors under {key}", "give the trainer's own checkpoint")
+            raise InputError(
+                path, f"holds no tensors under {key}", "give the trainer's own checkpoint"
+            )
         _check_tensors(path, state)
     return dict(state), content
 
 
 def load_into(
-    module: nn.Module, state: Mapping[str, Tensor], *, subject: object = "weights", assign: bool = False
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    subject: object = "weights",
+    assign: bool = False,
 ) -> None:
     """Loads every tensor, strictly; ``assign`` takes the tensors themselves in place of copies.
 
-    Raises InputError with the first three names and the count of what is missing, unexpected or of another shape.
+    Raises InputError with the first three names and the count of what is missing, unexpected or of
+    another shape.
     """
     own = module.state_dict()
     troubles = {
         "missing": [name for name in own if name not in state],
         "unexpected": [name for name in state if name not in own],
-        "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+        "of another shape": [
+            name for name in own if name in state and own[name].shape != state[name].shape
+        ],
     }
     if any(troubles.values()):
         counts = ", ".join(f"{len(names)} {kind}" for kind, names in troubles.items() if names)
@@ -78,18 +91,25 @@ def load_into(
 
 
 def save(
-    path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any], dtype: torch.dtype = torch.float16
+    path: Path,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, Any],
+    dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Writes safetensors with ``metadata`` as JSON, floating-point tensors as ``dtype``; whole or not at all.
+    """Writes safetensors with ``metadata`` as JSON, floating-point tensors as ``dtype``; whole or
+    not at all.
 
-    Raises InputError where a value is not finite as ``dtype``, and where the file cannot be written.
+    Raises InputError where a value is not finite as ``dtype``, and where the file cannot be
+    written.
     """
     tensors = {}
     for name, tensor in state.items():
         kept = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype)
         if not _is_finite(kept):
             raise InputError(path, f"NaN or infinity in {name} as {dtype}", "it was not written")
-        tensors[name] = kept.clone(memory_format=torch.contiguous_format)  # safetensors refuses shared memory
+        tensors[name] = kept.clone(
+            memory_format=torch.contiguous_format
+        )  # safetensors refuses shared memory
     with atomic_file(path) as temporary:
         try:
             save_file(tensors, temporary, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
@@ -103,11 +123,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
-    if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > TIED * path.stat().st_size:
+    if (
+        sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+        > TIED * path.stat().st_size
+    ):
         raise InputError(path, "claims more values than it stores", "do not trust this file")
     for name, tensor in state.items():
         if not _is_finite(tensor):
-            raise InputError(path, f"holds NaN or infinity in {name}", "use another checkpoint of this training")
+            raise InputError(
+                path, f"holds NaN or infinity in {name}", "use another checkpoint of this training"
+            )
 
 
 def _load_zip(path: Path) -> Any:
@@ -117,10 +142,17 @@ def _load_zip(path: Path) -> Any:
 
 
 def _numpy_numbers() -> list[Any]:
-    """What numpy's numbers and arrays are rebuilt with, under their names of before and since numpy 2."""
+    """What numpy's numbers and arrays are rebuilt with, under their names of before and since numpy
+    2."""
     makers = {name: getattr(np._core.multiarray, name) for name in ("scalar", "_reconstruct")}
-    named = [(maker, f"numpy.{core}.multiarray.{name}") for name, maker in makers.items() for core in ("core", "_core")]
-    kinds = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
+    named = [
+        (maker, f"numpy.{core}.multiarray.{name}")
+        for name, maker in makers.items()
+        for core in ("core", "_core")
+    ]
+    kinds = {
+        type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"
+    }
     return [*named, np.ndarray, np.dtype, *kinds]
 
 
@@ -130,13 +162,19 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not (isinstance(content, dict) and content and all(map(_is_plain, content.items()))):
-        raise InputError(path, "holds no state dict of tensors", "save model.state_dict() and give that file")
+        raise InputError(
+            path, "holds no state dict of tensors", "save model.state_dict() and give that file"
+        )
     return dict(content)
 
 
 def _is_plain(entry: tuple[Any, Any]) -> bool:
     name, tensor = entry
-    dense = isinstance(tensor, Tensor) and tensor.layout is torch.strided and tensor.device.type == "cpu"
+    dense = (
+        isinstance(tensor, Tensor)
+        and tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+    )
     return isinstance(name, str) and dense
 
 
@@ -145,11 +183,19 @@ def _refuse_what_is_no_zip(path: Path) -> None:
         start = file.read(200)
     if start.startswith(b"PK\x03\x04"):
         if path.suffix == ".safetensors":  # torch.load goes by this suffix
-            raise InputError(path, "is a PyTorch checkpoint under another format's name", "rename it to .pth")
+            raise InputError(
+                path, "is a PyTorch checkpoint under another format's name", "rename it to .pth"
+            )
         return
     if start.startswith(b"version https://git-lfs"):
-        raise InputError(path, "is a git-lfs pointer, not the file itself", "fetch it with 'git lfs pull'")
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise InputError(
+            path, "is a git-lfs pointer, not the file itself", "fetch it with 'git lfs pull'"
+        )
+    if (
+        start.lstrip(b"\xef\xbb\xbf \t\r\n")
+        .lower()
+        .startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
+    ):
         raise InputError(path, "is a web page, not weights", "download the file itself")
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise InputError(path, "is a bare pickle, which can run code", "save it as safetensors")
@@ -157,11 +203,14 @@ def _refuse_what_is_no_zip(path: Path) -> None:
 
 
 def _refuse_bombs_and_damage(path: Path) -> None:
-    """torch.save stores each part as it is with its checksum, so the whole is never smaller than its parts."""
+    """torch.save stores each part as it is with its checksum, so the whole is never smaller than
+    its parts."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            raise InputError(path, "is compressed, which torch.save never does", "save it again with torch.save")
+            raise InputError(
+                path, "is compressed, which torch.save never does", "save it again with torch.save"
+            )
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise InputError(path, "would unpack to more than it holds", "do not trust this file")
         if archive.testzip() is not None:
@@ -178,7 +227,8 @@ def _is_finite(tensor: Tensor) -> bool:
 
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
-    """Whatever a reader says of a damaged file becomes one sentence, without its advice to lower the guard."""
+    """Whatever a reader says of a damaged file becomes one sentence, without its advice to lower
+    the guard."""
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
@@ -188,4 +238,6 @@ def _plain_errors(path: Path) -> Iterator[None]:
         problem = "holds more than tensors, and such a pickle can run code"
         raise InputError(path, problem, "save it as safetensors") from None
     except Exception as error:  # damaged archives raise nearly every kind there is
-        raise InputError(path, f"is damaged ({type(error).__name__})", "download or save it again") from error
+        raise InputError(
+            path, f"is damaged ({type(error).__name__})", "download or save it again"
+        ) from error

@@ -12,14 +12,17 @@ MAX_HEADER = 100_000_000  # bytes, as safetensors itself has it
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What ``save`` wrote beside the tensors; empty for files of others. InputError where it is damaged."""
+    """What ``save`` wrote beside the tensors; empty for files of others. InputError where it is
+    damaged."""
     if not is_safetensors(require_file(path)):
         return {}
     try:
         header = read_header(path)
         metadata = json.loads((header.get("__metadata__") or {}).get(METADATA_KEY, "{}"))
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(path, f"is damaged ({type(error).__name__})", "download or save it again") from error
+        raise InputError(
+            path, f"is damaged ({type(error).__name__})", "download or save it again"
+        ) from error
     if not isinstance(metadata, dict):
         raise InputError(path, "its metadata is no table", "use a file that 'vitrail train' wrote")
     return metadata

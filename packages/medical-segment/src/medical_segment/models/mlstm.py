@@ -1,12 +1,15 @@
-"""The mLSTM cell, stabilised, in two equal forms: parallel (quadratic in the tokens) and chunkwise (linear).
+"""The mLSTM cell, stabilised, in two equal forms: parallel (quadratic in the tokens) and chunkwise
+(linear).
 
-Beck et al., "xLSTM: Extended Long Short-Term Memory" (arXiv 2405.04517), appendix A: a matrix memory with exponential
-input gates. With lf = logsigmoid(f), F its cumulative sum and D_ts = F_t - F_s + i_s for s <= t,
+Beck et al., "xLSTM: Extended Long Short-Term Memory" (arXiv 2405.04517), appendix A: a matrix
+memory with exponential input gates. With lf = logsigmoid(f), F its cumulative sum and D_ts = F_t -
+F_s + i_s for s <= t,
 
     h_t = sum_s W_ts v_s / (max(|sum_s W_ts|, exp(-m_t)) + eps),   W_ts = (q_t . k_s / sqrt(d)) exp(D_ts - m_t),
 
-where m_t is exactly the largest D_ts: another one changes the result where gates are large. All tensors are
-(B, heads, S, d), the gates' pre-activations (B, heads, S). Sums are made in float32 at least.
+where m_t is exactly the largest D_ts: another one changes the result where gates are large. All
+tensors are (B, heads, S, d), the gates' pre-activations (B, heads, S). Sums are made in float32 at
+least.
 """
 
 import math
@@ -34,9 +37,11 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
 
 
 def chunkwise(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, chunk: int = CHUNK) -> Tensor:
-    """Within chunks as above, across them through the matrix memory that each chunk hands to the next.
+    """Within chunks as above, across them through the matrix memory that each chunk hands to the
+    next.
 
-    Only the memory's recursion is sequential, one step a chunk; time and space grow linearly with the tokens.
+    Only the memory's recursion is sequential, one step a chunk; time and space grow linearly with
+    the tokens.
     """
     q, k, v, i, f = _exact(q, k, v, i, f)
     tokens, dim = q.shape[2:]
@@ -44,8 +49,13 @@ def chunkwise(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, chunk: int 
     if missing:  # tokens that add nothing and forget nothing
         q, k, v = (F.pad(part, (0, 0, 0, missing)) for part in (q, k, v))
         i, f = F.pad(i, (0, missing), value=-math.inf), F.pad(f, (0, missing), value=math.inf)
-    q, k, v = (part.unflatten(2, (-1, chunk)) for part in (q, k / math.sqrt(dim), v))  # (B, H, N, L, d)
-    i, kept = i.unflatten(2, (-1, chunk)), F.logsigmoid(f).unflatten(2, (-1, chunk)).cumsum(-1)  # (B, H, N, L)
+    q, k, v = (
+        part.unflatten(2, (-1, chunk)) for part in (q, k / math.sqrt(dim), v)
+    )  # (B, H, N, L, d)
+    i, kept = (
+        i.unflatten(2, (-1, chunk)),
+        F.logsigmoid(f).unflatten(2, (-1, chunk)).cumsum(-1),
+    )  # (B, H, N, L)
     memory, total, level = _memories(k, v, i, kept)
 
     gate, largest = _within(kept, i)  # (B, H, N, L, L), (B, H, N, L, 1)
@@ -59,7 +69,8 @@ def chunkwise(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, chunk: int 
 
 
 def _memories(k: Tensor, v: Tensor, i: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What each chunk starts with: memory (B, H, N, d, d), sum of keys (B, H, N, d), and their level m (B, H, N)."""
+    """What each chunk starts with: memory (B, H, N, d, d), sum of keys (B, H, N, d), and their
+    level m (B, H, N)."""
     whole = kept[..., -1]
     gains = whole[..., None] - kept + i  # of each token, at its chunk's end
     peak = gains.amax(-1)
@@ -71,7 +82,10 @@ def _memories(k: Tensor, v: Tensor, i: Tensor, kept: Tensor) -> tuple[Tensor, Te
     starts = [(memory, total, level)]
     for n in range(k.shape[2] - 1):
         new = torch.maximum(whole[:, :, n] + level, peak[:, :, n])
-        old_share, new_share = torch.exp(whole[:, :, n] + level - new), torch.exp(peak[:, :, n] - new)
+        old_share, new_share = (
+            torch.exp(whole[:, :, n] + level - new),
+            torch.exp(peak[:, :, n] - new),
+        )
         memory = old_share[..., None, None] * memory + new_share[..., None, None] * added_v[:, :, n]
         total = old_share[..., None] * total + new_share[..., None] * added_k[:, :, n]
         level = new

@@ -1,11 +1,13 @@
 """SegFormer3D: a four-stage pyramid transformer over volumes with an all-MLP decoder.
 
-Perera, Navard, Yilmaz, "SegFormer3D: an Efficient Transformer for 3D Medical Image Segmentation", CVPRW 2024
-(arXiv 2404.10156). Modules bear the official names, so that official files load as they are; the decoder's ``bn`` is a
-LayerNorm for that reason. Volumes are (B, C, D, H, W) of any size: positions come from the convolutions.
+Perera, Navard, Yilmaz, "SegFormer3D: an Efficient Transformer for 3D Medical Image Segmentation",
+CVPRW 2024 (arXiv 2404.10156). Modules bear the official names, so that official files load as they
+are; the decoder's ``bn`` is a LayerNorm for that reason. Volumes are (B, C, D, H, W) of any size:
+positions come from the convolutions.
 
-Ours: sizes that are no cubes, a stride for each axis and a first stride of 2 for small volumes, and the folded decoder,
-which gives the same logits in evaluation without ever building the four scales side by side.
+Ours: sizes that are no cubes, a stride for each axis and a first stride of 2 for small volumes, and
+the folded decoder, which gives the same logits in evaluation without ever building the four scales
+side by side.
 """
 
 import math
@@ -24,12 +26,14 @@ STAGES = 4
 
 @dataclass(frozen=True)
 class SegFormer3DConfig:
-    """Sizes of a network; the defaults are the released BraTS configuration (section 3 of the paper).
+    """Sizes of a network; the defaults are the released BraTS configuration (section 3 of the
+    paper).
 
-    ``patch_kernel`` and ``patch_stride`` are one number or three (D, H, W) for each of the four stages; the first
-    stage's stride is the resolution of the decoder. ``sr_ratios``: by how much keys and values are reduced. In
-    ``attn_scale`` attention is divided by the root of ``head_dim``, as is right, or of ``num_heads``, as the released
-    code did until November 2025 and its published weights were trained.
+    ``patch_kernel`` and ``patch_stride`` are one number or three (D, H, W) for each of the four
+    stages; the first stage's stride is the resolution of the decoder. ``sr_ratios``: by how much
+    keys and values are reduced. In ``attn_scale`` attention is divided by the root of ``head_dim``,
+    as is right, or of ``num_heads``, as the released code did until November 2025 and its published
+    weights were trained.
     """
 
     in_channels: int = 4
@@ -48,7 +52,15 @@ class SegFormer3DConfig:
 
     def __post_init__(self):
         """Raises UsageError for sizes that do not go together."""
-        lists = ("embed_dims", "num_heads", "depths", "sr_ratios", "mlp_ratios", "patch_kernel", "patch_stride")
+        lists = (
+            "embed_dims",
+            "num_heads",
+            "depths",
+            "sr_ratios",
+            "mlp_ratios",
+            "patch_kernel",
+            "patch_stride",
+        )
         for name in lists:
             if len(getattr(self, name)) != STAGES:
                 raise UsageError("segformer3d", f"{name} needs four values, a stage each")
@@ -58,7 +70,9 @@ class SegFormer3DConfig:
             ),
             f"attn_scale {self.attn_scale} is neither head_dim nor num_heads": self.attn_scale
             not in ("head_dim", "num_heads"),
-            "patch_kernel must be odd": any(k % 2 == 0 for kernel in self.patch_kernel for k in axes(kernel)),
+            "patch_kernel must be odd": any(
+                k % 2 == 0 for kernel in self.patch_kernel for k in axes(kernel)
+            ),
         }
         for fault, found in faults.items():
             if found:
@@ -70,7 +84,8 @@ class SegFormer3DConfig:
         sides, stride = [1, 1, 1], [1, 1, 1]
         for number in range(STAGES):
             stride = [a * b for a, b in zip(stride, axes(self.patch_stride[number]), strict=True)]
-            # A grid has as many tokens as strides were begun, so the last of those that it needs may be cut short.
+            # A grid has as many tokens as strides were begun, so the last of those that it needs
+            # may be cut short.
             needed = [(self.sr_ratios[number] - 1) * s + 1 for s in stride]
             sides = [max(pair) for pair in zip(sides, needed, strict=True)]
         return tuple(sides)
@@ -82,7 +97,8 @@ def axes(value: int | Sequence[int]) -> tuple[int, int, int]:
 
 
 class PatchEmbed(nn.Module):
-    """Overlapping patches by a strided convolution, then LayerNorm: (B, C, D, H, W) -> (B, D', H', W', C')."""
+    """Overlapping patches by a strided convolution, then LayerNorm: (B, C, D, H, W) -> (B, D', H',
+    W', C')."""
 
     def __init__(self, in_channels: int, dim: int, kernel: Sequence[int], stride: Sequence[int]):
         super().__init__()
@@ -116,16 +132,19 @@ class Attention(nn.Module):
         if self.ratio > 1:
             source = self.sr_norm(self.sr(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1))
         key, value = self.key_value(source).chunk(2, dim=-1)
-        query, key, value = (part.reshape(heads).transpose(1, 2) for part in (self.query(x), key, value))
+        query, key, value = (
+            part.reshape(heads).transpose(1, 2) for part in (self.query(x), key, value)
+        )
         mixed = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
 
 class DepthwiseGradient(torch.autograd.Function):
-    """A depthwise 3x3x3 convolution whose gradient is computed several times faster than PyTorch's own on the CPU.
+    """A depthwise 3x3x3 convolution whose gradient is computed several times faster than PyTorch's
+    own on the CPU.
 
-    The input's gradient is itself a depthwise convolution, with the kernel turned around; the kernel's is summed in
-    float32, for which there is a fast routine.
+    The input's gradient is itself a depthwise convolution, with the kernel turned around; the
+    kernel's is summed in float32, for which there is a fast routine.
     """
 
     @staticmethod
@@ -137,10 +156,18 @@ class DepthwiseGradient(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         groups = len(weight)
-        to_x = F.conv3d(grad, weight.flip(2, 3, 4).to(grad.dtype), padding=1, groups=groups).to(x.dtype)
+        to_x = F.conv3d(grad, weight.flip(2, 3, 4).to(grad.dtype), padding=1, groups=groups).to(
+            x.dtype
+        )
         fixed = ([groups], [1] * 3, [1] * 3, [1] * 3, False, [0] * 3, groups, [False, True, False])
-        _, to_weight, _ = torch.ops.aten.convolution_backward(grad.float(), x.float(), weight.float(), *fixed)
-        return to_x, to_weight.to(weight.dtype), grad.sum((0, 2, 3, 4), dtype=torch.float32).to(weight.dtype)
+        _, to_weight, _ = torch.ops.aten.convolution_backward(
+            grad.float(), x.float(), weight.float(), *fixed
+        )
+        return (
+            to_x,
+            to_weight.to(weight.dtype),
+            grad.sum((0, 2, 3, 4), dtype=torch.float32).to(weight.dtype),
+        )
 
 
 class DepthwiseConv(nn.Module):
@@ -176,9 +203,18 @@ class MixFFN(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and Mix-FFN beside shortcuts, each after a LayerNorm; ``drop_path`` is how often one is left out."""
+    """Attention and Mix-FFN beside shortcuts, each after a LayerNorm; ``drop_path`` is how often
+    one is left out."""
 
-    def __init__(self, dim: int, num_heads: int, ratio: int, mlp_ratio: int, attn_scale: str, drop_path: float):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        ratio: int,
+        mlp_ratio: int,
+        attn_scale: str,
+        drop_path: float,
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, NORM_EPS)
         self.attention = Attention(dim, num_heads, ratio, attn_scale)
@@ -210,7 +246,12 @@ class Encoder(nn.Module):
             dim, number = channels[stage + 1], stage + 1
             kernel, stride = axes(config.patch_kernel[stage]), axes(config.patch_stride[stage])
             setattr(self, f"embed_{number}", PatchEmbed(channels[stage], dim, kernel, stride))
-            options = (config.num_heads[stage], config.sr_ratios[stage], config.mlp_ratios[stage], config.attn_scale)
+            options = (
+                config.num_heads[stage],
+                config.sr_ratios[stage],
+                config.mlp_ratios[stage],
+                config.attn_scale,
+            )
             blocks = [Block(dim, *options, rates.pop(0)) for _ in range(config.depths[stage])]
             setattr(self, f"tf_block{number}", nn.ModuleList(blocks))
             setattr(self, f"norm{number}", nn.LayerNorm(dim, NORM_EPS))
@@ -240,7 +281,8 @@ class ScaleEmbed(nn.Module):
 
 
 class Decoder(nn.Module):
-    """All four scales at the finest one's resolution, mixed by a 1x1x1 convolution, then the classes."""
+    """All four scales at the finest one's resolution, mixed by a 1x1x1 convolution, then the
+    classes."""
 
     def __init__(self, config: SegFormer3DConfig):
         super().__init__()
@@ -260,14 +302,19 @@ class Decoder(nn.Module):
     def _scales(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The embedded scales, the coarsest first, as maps (B, E, D_i, H_i, W_i)."""
         numbered = list(enumerate(maps, start=1))[::-1]
-        return [getattr(self, f"linear_c{number}")(x).permute(0, 4, 1, 2, 3) for number, x in numbered]
+        return [
+            getattr(self, f"linear_c{number}")(x).permute(0, 4, 1, 2, 3) for number, x in numbered
+        ]
 
     def _plain(self, maps: Sequence[Tensor]) -> Tensor:
         size = maps[0].shape[2:]
-        return self.linear_fuse(torch.cat([resize(scale, size) for scale in self._scales(maps)], dim=1))
+        return self.linear_fuse(
+            torch.cat([resize(scale, size) for scale in self._scales(maps)], dim=1)
+        )
 
     def _folded(self, maps: Sequence[Tensor]) -> Tensor:
-        """The same: a 1x1x1 convolution commutes with resizing, so each scale passes its slice of it while small."""
+        """The same: a 1x1x1 convolution commutes with resizing, so each scale passes its slice of
+        it while small."""
         conv, norm, _ = self.linear_fuse
         factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         slices = (conv.weight * factor.view(-1, 1, 1, 1, 1)).chunk(STAGES, dim=1)
@@ -299,7 +346,11 @@ class SegFormer3D(nn.Module):
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Trilinear, (B, C, D, H, W) at another size."""
-    return x if x.shape[2:] == tuple(size) else F.interpolate(x, tuple(size), mode="trilinear", align_corners=False)
+    return (
+        x
+        if x.shape[2:] == tuple(size)
+        else F.interpolate(x, tuple(size), mode="trilinear", align_corners=False)
+    )
 
 
 def _padded(volume: Tensor, smallest: Sequence[int]) -> Tensor:

@@ -1,7 +1,8 @@
 """The Vision-LSTM block: an mLSTM over the pixels or voxels of a map.
 
-Alkin et al., "Vision-LSTM: xLSTM as Generic Vision Backbone" (arXiv 2406.04303), version 1. Parameters bear the names
-of the published checkpoints. It computes in float32 whatever surrounds it.
+Alkin et al., "Vision-LSTM: xLSTM as Generic Vision Backbone" (arXiv 2406.04303), version 1.
+Parameters bear the names of the published checkpoints. It computes in float32 whatever surrounds
+it.
 """
 
 import math
@@ -18,7 +19,8 @@ KERNEL = 4
 
 
 class ScaleNorm(nn.Module):
-    """LayerNorm over the last axis, in ``groups`` equal parts, with weights that are stored less one and no bias."""
+    """LayerNorm over the last axis, in ``groups`` equal parts, with weights that are stored less
+    one and no bias."""
 
     def __init__(self, dim: int, groups: int = 1):
         super().__init__()
@@ -41,8 +43,11 @@ class BlockDiagonal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, S, dim) -> the same shape."""
         parts = x.unflatten(-1, self.weight.shape[:2])
-        # As many products as a block is wide: far faster on the CPU than thousands of tiny matrix products.
-        return sum(parts[..., d : d + 1] * self.weight[:, :, d] for d in range(self.weight.shape[-1])).flatten(-2)
+        # As many products as a block is wide: far faster on the CPU than thousands of tiny matrix
+        # products.
+        return sum(
+            parts[..., d : d + 1] * self.weight[:, :, d] for d in range(self.weight.shape[-1])
+        ).flatten(-2)
 
 
 class CausalConv(nn.Module):
@@ -101,7 +106,8 @@ class Layer(nn.Module):
 
 
 class ViLBlock(nn.Module):
-    """``x + Layer(norm(x))`` over tokens (B, S, dim), from the first to the last or, with ``reverse``, back."""
+    """``x + Layer(norm(x))`` over tokens (B, S, dim), from the first to the last or, with
+    ``reverse``, back."""
 
     def __init__(self, dim: int, reverse: bool = False):
         super().__init__()
@@ -129,9 +135,11 @@ class ViLBlock(nn.Module):
 
 
 class ViLLayer(nn.Module):
-    """A ViL block over a map: its places are the tokens or, with ``channel_tokens``, its channels are.
+    """A ViL block over a map: its places are the tokens or, with ``channel_tokens``, its channels
+    are.
 
-    With ``bidirectional`` (ours) a second block follows that goes the other way, so that every place sees every other.
+    With ``bidirectional`` (ours) a second block follows that goes the other way, so that every
+    place sees every other.
     """
 
     def __init__(self, dim: int, channel_tokens: bool = False, bidirectional: bool = False):

@@ -1,11 +1,12 @@
 """xLSTM-UNet: nnU-Net's residual U-Net with Vision-LSTM blocks in it, in two and three dimensions.
 
-Chen et al., "xLSTM-UNet can be an Effective 2D & 3D Medical Image Segmentation Backbone with Vision-LSTM (ViL) better
-than its Mamba Counterpart" (arXiv 2407.01530). Modules bear the names of the published checkpoints. Maps are
-(B, C, H, W) or (B, C, D, H, W).
+Chen et al., "xLSTM-UNet can be an Effective 2D & 3D Medical Image Segmentation Backbone with
+Vision-LSTM (ViL) better than its Mamba Counterpart" (arXiv 2407.01530). Modules bear the names of
+the published checkpoints. Maps are (B, C, H, W) or (B, C, D, H, W).
 
-As released: the decoder upsamples by nearest neighbours and a 1x1 convolution, in two dimensions its last stage does
-not look at its skip, and no layer reads the map backwards (``bidirectional``, ours, adds that).
+As released: the decoder upsamples by nearest neighbours and a 1x1 convolution, in two dimensions
+its last stage does not look at its skip, and no layer reads the map backwards (``bidirectional``,
+ours, adds that).
 """
 
 import math
@@ -22,18 +23,21 @@ SLOPE = 0.01
 NORM_EPS = 1e-5
 CONVS = {2: nn.Conv2d, 3: nn.Conv3d}
 NORMS = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
-PLAIN_STAGES = 3  # of the 3-D network with ViL in its encoder: their extra layer is a convolution block
+PLAIN_STAGES = (
+    3  # of the 3-D network with ViL in its encoder: their extra layer is a convolution block
+)
 
 
 @dataclass(frozen=True)
 class XLSTMUNetConfig:
-    """Sizes of a network. ``variant``: ``bot`` has one ViL at the bottleneck and takes any size that divides by the
-    strides; ``enc`` has several in the encoder, and where a map has no more places than channels the channels are its
-    tokens, which ties the weights to ``patch_size``.
+    """Sizes of a network. ``variant``: ``bot`` has one ViL at the bottleneck and takes any size
+    that divides by the strides; ``enc`` has several in the encoder, and where a map has no more
+    places than channels the channels are its tokens, which ties the weights to ``patch_size``.
 
-    ``features``, ``strides`` and ``kernels`` are per stage, the latter two a number for all axes or one for each;
-    ``encoder_convs`` and ``decoder_convs`` are how many blocks the plan asks for, of which the deeper half has one.
-    ``deep_supervision``: in training the network gives logits of all decoder stages, the finest first.
+    ``features``, ``strides`` and ``kernels`` are per stage, the latter two a number for all axes or
+    one for each; ``encoder_convs`` and ``decoder_convs`` are how many blocks the plan asks for, of
+    which the deeper half has one. ``deep_supervision``: in training the network gives logits of all
+    decoder stages, the finest first.
     """
 
     dims: int = 3
@@ -55,10 +59,13 @@ class XLSTMUNetConfig:
         faults = {
             f"dims {self.dims} is neither 2 nor 3": self.dims not in (2, 3),
             f"variant {self.variant} is neither bot nor enc": self.variant not in ("bot", "enc"),
-            "features, strides and kernels differ in length": not stages == len(self.strides) == len(self.kernels),
+            "features, strides and kernels differ in length": not stages
+            == len(self.strides)
+            == len(self.kernels),
             "features needs at least two stages": stages < 2,
             "enc needs a patch_size": self.variant == "enc" and not self.patch_size,
-            "patch_size has another number of sides": self.patch_size and len(self.patch_size) != self.dims,
+            "patch_size has another number of sides": self.patch_size
+            and len(self.patch_size) != self.dims,
         }
         for fault, found in faults.items():
             if found:
@@ -100,7 +107,14 @@ def _thinned(counts: int | Sequence[int], stages: int, full: int) -> list[int]:
 class ResBlock(nn.Module):
     """Two convolutions beside a 1x1 shortcut, which has no norm of its own."""
 
-    def __init__(self, dims: int, in_channels: int, channels: int, kernel: Sequence[int], stride: Sequence[int] | int):
+    def __init__(
+        self,
+        dims: int,
+        in_channels: int,
+        channels: int,
+        kernel: Sequence[int],
+        stride: Sequence[int] | int,
+    ):
         super().__init__()
         conv, norm = CONVS[dims], NORMS[dims]
         padding = tuple(k // 2 for k in kernel)
@@ -146,7 +160,10 @@ class Encoder(nn.Module):
     def __init__(self, config: XLSTMUNetConfig):
         super().__init__()
         dims, features = config.dims, config.features
-        kernels, strides = [config.axes(k) for k in config.kernels], [config.axes(s) for s in config.strides]
+        kernels, strides = (
+            [config.axes(k) for k in config.kernels],
+            [config.axes(s) for s in config.strides],
+        )
         blocks = config.encoder_blocks
         self.stem = _stage(dims, config.in_channels, features[0], kernels[0], 1, blocks[0])
         self.stages = nn.ModuleList(
@@ -159,14 +176,20 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, C, spatial…) -> the maps of all stages, the finest first."""
         x, maps = self.stem(x), []
-        layers = self.xlstm_layers if hasattr(self, "xlstm_layers") else [nn.Identity()] * len(self.stages)
+        layers = (
+            self.xlstm_layers
+            if hasattr(self, "xlstm_layers")
+            else [nn.Identity()] * len(self.stages)
+        )
         for stage, layer in zip(self.stages, layers, strict=True):
             x = layer(stage(x))
             maps.append(x)
         return maps
 
 
-def _stage(dims: int, in_channels: int, channels: int, kernel, stride, blocks: int) -> nn.Sequential:
+def _stage(
+    dims: int, in_channels: int, channels: int, kernel, stride, blocks: int
+) -> nn.Sequential:
     rest = (BasicBlock(dims, channels, kernel) for _ in range(blocks - 1))
     return nn.Sequential(ResBlock(dims, in_channels, channels, kernel, stride), *rest)
 
@@ -196,7 +219,8 @@ class Upsample(nn.Module):
         self.conv = CONVS[dims](in_channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Nearest neighbours and a 1x1 convolution commute, and the convolution is cheaper on the small map.
+        # Nearest neighbours and a 1x1 convolution commute, and the convolution is cheaper on the
+        # small map.
         return F.interpolate(self.conv(x), scale_factor=self.stride, mode="nearest")
 
 
@@ -211,14 +235,19 @@ class Decoder(nn.Module):
             below, here = features[-(j + 1)], features[-(j + 2)]
             upsample.append(Upsample(dims, below, here, config.axes(config.strides[-(j + 1)])))
             skips = 1 if dims == 2 and j == len(features) - 2 else 2
-            stages.append(_stage(dims, skips * here, here, config.axes(config.kernels[-(j + 2)]), 1, blocks[j]))
+            stages.append(
+                _stage(
+                    dims, skips * here, here, config.axes(config.kernels[-(j + 2)]), 1, blocks[j]
+                )
+            )
             heads.append(CONVS[dims](here, config.num_classes, 1))
         self.stages, self.upsample_layers = nn.ModuleList(stages), nn.ModuleList(upsample)
         self.seg_layers = nn.ModuleList(heads)
         self.last_skip = dims == 3
 
     def forward(self, maps: Sequence[Tensor], all_stages: bool) -> list[Tensor]:
-        """Maps of the encoder -> logits, the finest first; of the finest stage alone unless ``all_stages``."""
+        """Maps of the encoder -> logits, the finest first; of the finest stage alone unless
+        ``all_stages``."""
         x, outputs, last = maps[-1], [], len(self.stages) - 1
         for j, (stage, up) in enumerate(zip(self.stages, self.upsample_layers, strict=True)):
             x = up(x)
@@ -231,7 +260,8 @@ class Decoder(nn.Module):
 
 
 class XLSTMUNet(nn.Module):
-    """Logits for each pixel or voxel; in training, with deep supervision, a list of them, the finest first."""
+    """Logits for each pixel or voxel; in training, with deep supervision, a list of them, the
+    finest first."""
 
     def __init__(self, config: XLSTMUNetConfig):
         super().__init__()
@@ -252,7 +282,8 @@ class XLSTMUNet(nn.Module):
         return outputs if deep else outputs[0]
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """(B, C, spatial…) -> the maps of the encoder, the finest first; UsageError for a size it cannot take."""
+        """(B, C, spatial…) -> the maps of the encoder, the finest first; UsageError for a size it
+        cannot take."""
         self._check(tuple(image.shape[2:]))
         maps = self.encoder(image)
         return [*maps[:-1], self.xlstm(maps[-1])] if self.config.variant == "bot" else maps
@@ -260,6 +291,8 @@ class XLSTMUNet(nn.Module):
     def _check(self, size: tuple[int, ...]) -> None:
         config = self.config
         if config.variant == "enc" and size != tuple(config.patch_size):
-            raise UsageError("xlstm-unet", f"takes {tuple(config.patch_size)} only, not {size}", "cut windows")
+            raise UsageError(
+                "xlstm-unet", f"takes {tuple(config.patch_size)} only, not {size}", "cut windows"
+            )
         if any(side % divisor for side, divisor in zip(size, config.divisor, strict=True)):
             raise UsageError("xlstm-unet", f"{size} does not divide by {config.divisor}", "pad it")

@@ -23,14 +23,21 @@ class Attempt:
     """What ``verify`` and ``identify`` are asked for."""
 
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A recording, a fingertip video, or camera:0.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A recording, a fingertip video, or camera:0.",
+            show_default=False,
+        ),
     ]
     store: StoreOptions
     model: ModelOptions
     decision: DecisionOptions
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="FILE.html", help="Also write a page about it.", show_default=False),
+        typer.Option(
+            "--report", metavar="FILE.html", help="Also write a page about it.", show_default=False
+        ),
     ] = None
     json: Json = False
     quiet: Quiet = False
@@ -45,8 +52,16 @@ class Attempt:
         started = time.perf_counter()
         capture = take(pipeline, self.source)
         decision = judge(verifier, capture)
-        row = {"source": self.source, "sha256": fingerprint(self.source), "status": "done", **decision.to_dict()}
-        row |= {"quality": round(capture.quality, 2), "settings": {**pipeline.settings(), "fmr": self.decision.fmr}}
+        row = {
+            "source": self.source,
+            "sha256": fingerprint(self.source),
+            "status": "done",
+            **decision.to_dict(),
+        }
+        row |= {
+            "quality": round(capture.quality, 2),
+            "settings": {**pipeline.settings(), "fmr": self.decision.fmr},
+        }
         row |= {**pipeline.runtime(), "seconds": round(time.perf_counter() - started, 3)}
         if self.report:
             from ppg_auth.page import write_decision_page

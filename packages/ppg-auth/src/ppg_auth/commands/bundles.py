@@ -1,4 +1,5 @@
-"""Options that several verbs share, bundled: a parameter of an option class becomes that class's options."""
+"""Options that several verbs share, bundled: a parameter of an option class becomes that class's
+options."""
 
 import inspect
 from collections.abc import Callable
@@ -25,7 +26,11 @@ class StoreOptions:
 
     store: Annotated[
         str,
-        typer.Option(metavar="FILE|URL", envvar="PPG_AUTH_STORE", help="Who is enrolled: a file or postgresql://…"),
+        typer.Option(
+            metavar="FILE|URL",
+            envvar="PPG_AUTH_STORE",
+            help="Who is enrolled: a file or postgresql://…",
+        ),
     ] = DEFAULT_STORE
     keys: Annotated[
         str | None,
@@ -38,9 +43,15 @@ class StoreOptions:
     ] = None
     key_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Holds the passphrase, if PPG_AUTH_PASSPHRASE does not.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Holds the passphrase, if PPG_AUTH_PASSPHRASE does not.",
+            show_default=False,
+        ),
     ] = None
-    keyring: Annotated[bool, typer.Option("--keyring", help="The system's key store holds the passphrase.")] = False
+    keyring: Annotated[
+        bool, typer.Option("--keyring", help="The system's key store holds the passphrase.")
+    ] = False
 
     def open(self, *, create: bool = False) -> "Store":
         """Opens the store, or makes it where ``create`` allows it and there is none."""
@@ -48,7 +59,9 @@ class StoreOptions:
         from ppg_auth.store import is_there, open_store
 
         new = create and not is_there(self.store)
-        passphrase = find_passphrase(self.store, key_file=self.key_file, keyring=self.keyring, new=new)
+        passphrase = find_passphrase(
+            self.store, key_file=self.key_file, keyring=self.keyring, new=new
+        )
         return open_store(self.store, self.keys, passphrase, create=new)
 
 
@@ -57,14 +70,21 @@ class ModelOptions:
     """Which network reads the recordings, and how."""
 
     weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Other weights than the bundled ones.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Other weights than the bundled ones.", show_default=False
+        ),
     ] = None
     sample_rate: Annotated[
         float | None,
-        typer.Option(metavar="HZ", min=1, help="Of files that have no time column.", show_default=False),
+        typer.Option(
+            metavar="HZ", min=1, help="Of files that have no time column.", show_default=False
+        ),
     ] = None
     device: DeviceOption = Device.auto
-    engine: EngineOption = EngineName.eager  # measuring them all would take longer than thousands of captures
+    engine: EngineOption = (
+        EngineName.eager
+    )  # measuring them all would take longer than thousands of captures
 
     def load(self, **options) -> "PulsePipeline":
         from ppg_auth.pipeline import load
@@ -79,10 +99,18 @@ class DecisionOptions:
 
     fmr: Annotated[
         float,
-        typer.Option(metavar="RATE", min=0.001, max=0.2, help="Wrong people meant to pass: 0.05 is one in twenty."),
+        typer.Option(
+            metavar="RATE",
+            min=0.001,
+            max=0.2,
+            help="Wrong people meant to pass: 0.05 is one in twenty.",
+        ),
     ] = 0.05
     lock_after: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Failures in a row that lock a person out; 0: never.")
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Failures in a row that lock a person out; 0: never."
+        ),
     ] = 20
 
     def verifier(self, store: "Store", pipeline: "PulsePipeline") -> "Verifier":
@@ -95,11 +123,16 @@ class DecisionOptions:
 
 
 def bundled(verb: Callable) -> Callable:
-    """``verb`` as Typer sees it: each parameter of an option class becomes that class's fields, nested ones too."""
+    """``verb`` as Typer sees it: each parameter of an option class becomes that class's fields,
+    nested ones too."""
     kinds = {name: kind for name, kind in get_type_hints(verb).items() if is_dataclass(kind)}
     options = []
     for name, parameter in inspect.signature(verb).parameters.items():
-        options += _options(kinds[name]) if name in kinds else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        options += (
+            _options(kinds[name])
+            if name in kinds
+            else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        )
 
     @wraps(verb)
     def call(**values):
@@ -128,7 +161,9 @@ def _filled(kind: type, values: dict) -> object:
     hints = get_type_hints(kind)
     return kind(
         **{
-            item.name: _filled(hints[item.name], values) if is_dataclass(hints[item.name]) else values.pop(item.name)
+            item.name: _filled(hints[item.name], values)
+            if is_dataclass(hints[item.name])
+            else values.pop(item.name)
             for item in fields(kind)
         }
     )

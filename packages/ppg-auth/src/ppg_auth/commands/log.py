@@ -15,7 +15,11 @@ def verify_log(
     store: StoreOptions,
     head: Annotated[
         str | None,
-        typer.Option(metavar="HASH", help="Of an entry noted elsewhere: it must still be there.", show_default=False),
+        typer.Option(
+            metavar="HASH",
+            help="Of an entry noted elsewhere: it must still be there.",
+            show_default=False,
+        ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,

@@ -16,12 +16,17 @@ def pad_eval(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER", help="Recordings of live fingers in FOLDER/live, of each attack in FOLDER/<attack>."
+            metavar="FOLDER",
+            help="Recordings of live fingers in FOLDER/live, of each attack in FOLDER/<attack>.",
         ),
     ],
     model: ModelOptions,
     make: Annotated[
-        bool, typer.Option("--make", help="Make attacks from the live ones: static, synthetic, reversed, replayed …")
+        bool,
+        typer.Option(
+            "--make",
+            help="Make attacks from the live ones: static, synthetic, reversed, replayed …",
+        ),
     ] = False,
     json: Json = False,
     debug: Debug = False,
@@ -36,24 +41,35 @@ def pad_eval(
 
 
 def evaluate(
-    recipe: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="A recipe under pipelines/ppg-auth/.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="PIPELINE.yaml", help="A recipe under pipelines/ppg-auth/.")
+    ],
     weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Other weights than the bundled ones.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Other weights than the bundled ones.", show_default=False
+        ),
     ] = None,
     folds: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=3, help="Train N networks, each without a part of the people, and test it on that part."
+            metavar="N",
+            min=3,
+            help="Train N networks, each without a part of the people, and test it on that part.",
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Keeps the folds' runs; what is there goes on.")] = Path(
-        "runs/ppg-folds"
-    ),
+    runs: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Keeps the folds' runs; what is there goes on.")
+    ] = Path("runs/ppg-folds"),
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="Tables and DET curves as one page.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE.html", help="Tables and DET curves as one page."
+        ),
     ] = None,
     json: Json = False,
     debug: Debug = False,

@@ -12,7 +12,10 @@ from ppg_auth.names import check_name
 from vitrail.errors import UsageError
 from vitrail.options import Debug, Json, Quiet, Sources
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Under which the person is enrolled.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Under which the person is enrolled.", show_default=False),
+]
 
 
 @bundled
@@ -23,7 +26,10 @@ def enroll(
     model: ModelOptions,
     decision: DecisionOptions,
     consent: Annotated[
-        bool, typer.Option("--consent", help="The person has agreed: nobody is enrolled without. The time is kept.")
+        bool,
+        typer.Option(
+            "--consent", help="The person has agreed: nobody is enrolled without. The time is kept."
+        ),
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -35,7 +41,9 @@ def enroll(
     """
     check_name(name)
     if not consent:
-        raise UsageError(name, "biometric data is kept only of people who agreed", "say so with --consent")
+        raise UsageError(
+            name, "biometric data is kept only of people who agreed", "say so with --consent"
+        )
     from ppg_auth.enrolment import Registry, require_quality
     from ppg_auth.taking import take_all
 
@@ -43,9 +51,19 @@ def enroll(
     started = time.perf_counter()
     captures = take_all(pipeline, sources)
     require_quality(captures)  # before a store is made
-    enrolment = Registry(decision.verifier(store.open(create=True), pipeline)).enroll(name, captures)
-    row = {"status": "done", **enrolment.to_dict(), "sources": [str(capture.source) for capture in captures]}
-    row |= {"settings": pipeline.settings(), **pipeline.runtime(), "seconds": round(time.perf_counter() - started, 3)}
+    enrolment = Registry(decision.verifier(store.open(create=True), pipeline)).enroll(
+        name, captures
+    )
+    row = {
+        "status": "done",
+        **enrolment.to_dict(),
+        "sources": [str(capture.source) for capture in captures],
+    }
+    row |= {
+        "settings": pipeline.settings(),
+        **pipeline.runtime(),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
     say(row, f"{name} is enrolled on {enrolment.placements} captures", json=json, quiet=quiet)
     if enrolment.lookalikes:
         warn(f"{name} looks like {', '.join(enrolment.lookalikes)}: is it the same person?")
@@ -57,8 +75,8 @@ def enroll(
 def verify(name: Name, attempt: Attempt, debug: Debug = False) -> int:
     """Is SOURCE the pulse of NAME?
 
-    Exit status 0 accepted, 1 rejected, 4 not enough quality, 5 throttled, 6 not enrolled. A SOURCE that cannot be
-    used at all has status 1 too, and prints no answer.
+    Exit status 0 accepted, 1 rejected, 4 not enough quality, 5 throttled, 6 not enrolled. A SOURCE
+    that cannot be used at all has status 1 too, and prints no answer.
     """
     return attempt.answer(lambda verifier, capture: verifier.verify(name, capture))
 
@@ -85,7 +103,8 @@ def renew(
 ) -> int:
     """Replace a template by one under a new key.
 
-    Needs new captures that pass as NAME's, unless the template is revoked. Exit statuses as for verify.
+    Needs new captures that pass as NAME's, unless the template is revoked. Exit statuses as for
+    verify.
     """
     from ppg_auth.decision import EXIT_STATUS
     from ppg_auth.enrolment import Registry
@@ -93,8 +112,19 @@ def renew(
 
     opened, pipeline = store.open(), model.load()
     outcome = Registry(decision.verifier(opened, pipeline)).renew(name, take_all(pipeline, sources))
-    row = {"status": "done", **outcome.to_dict(), "settings": pipeline.settings(), **pipeline.runtime()}
-    say(row, outcome.sentence(), json=json, quiet=quiet, style=COLOURS.get(outcome.outcome.value, ""))
+    row = {
+        "status": "done",
+        **outcome.to_dict(),
+        "settings": pipeline.settings(),
+        **pipeline.runtime(),
+    }
+    say(
+        row,
+        outcome.sentence(),
+        json=json,
+        quiet=quiet,
+        style=COLOURS.get(outcome.outcome.value, ""),
+    )
     return EXIT_STATUS[outcome.outcome]
 
 
@@ -108,7 +138,9 @@ def list_people(store: StoreOptions, json: Json = False, debug: Debug = False) -
 
 
 @bundled
-def revoke(name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def revoke(
+    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """Destroy a template and its key.
 
     As after a theft: the name stays, for 'renew'.
@@ -116,22 +148,41 @@ def revoke(name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = F
     from ppg_auth.roster import Roster
 
     Roster(store.open()).revoke(name)
-    say({"status": "done", "name": name, "state": "revoked"}, f"{name} is revoked", json=json, quiet=quiet)
+    say(
+        {"status": "done", "name": name, "state": "revoked"},
+        f"{name} is revoked",
+        json=json,
+        quiet=quiet,
+    )
 
 
 @bundled
-def unlock(name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def unlock(
+    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """Forget a person's failed attempts."""
     from ppg_auth.roster import Roster
 
     Roster(store.open()).unlock(name)
-    say({"status": "done", "name": name, "state": "unlocked"}, f"{name} may try again", json=json, quiet=quiet)
+    say(
+        {"status": "done", "name": name, "state": "unlocked"},
+        f"{name} may try again",
+        json=json,
+        quiet=quiet,
+    )
 
 
 @bundled
-def delete(name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def delete(
+    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """Erase all of a person."""
     from ppg_auth.roster import Roster
 
     Roster(store.open()).delete(name)
-    say({"status": "done", "name": name, "state": "deleted"}, f"{name} is deleted", json=json, quiet=quiet)
+    say(
+        {"status": "done", "name": name, "state": "deleted"},
+        f"{name} is deleted",
+        json=json,
+        quiet=quiet,
+    )

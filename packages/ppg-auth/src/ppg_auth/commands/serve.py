@@ -15,16 +15,17 @@ def serve(
     store: StoreOptions,
     model: ModelOptions,
     decision: DecisionOptions,
-    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str,
+        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
+    ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
     debug: Debug = False,
 ) -> None:
     """Answer over HTTP.
 
-    POST /enroll, /verify, /identify; GET /health; docs/ppg-auth-api.md describes them. Where PPG_AUTH_TOKEN is set,
-    callers must send it as their bearer token.
+    POST /enroll, /verify, /identify; GET /health; docs/ppg-auth-api.md describes them. Where
+    PPG_AUTH_TOKEN is set, callers must send it as their bearer token.
     """
     from ppg_auth.service import run
 

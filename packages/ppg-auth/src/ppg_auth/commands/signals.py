@@ -8,7 +8,10 @@ import typer
 from ppg_auth.commands.bundles import ModelOptions, bundled
 from vitrail.options import BatchSize, Debug, Json, Output, Quiet, Resume, Sources
 
-Health = Annotated[bool, typer.Option("--health", help="Also say the heart rate, which is about the person's health.")]
+Health = Annotated[
+    bool,
+    typer.Option("--health", help="Also say the heart rate, which is about the person's health."),
+]
 
 
 @bundled
@@ -25,7 +28,8 @@ def quality(
 ) -> int:
     """Are these recordings good enough?
 
-    For each SOURCE whether it can be enrolled or verified on, and if not why; with -o also a report page.
+    For each SOURCE whether it can be enrolled or verified on, and if not why; with -o also a report
+    page.
     """
     from vitrail.answers import Batch
     from vitrail.sources import expand_sources
@@ -37,9 +41,12 @@ def quality(
 
 @bundled
 def extract(
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video of a fingertip on the lens.")],
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="A video of a fingertip on the lens.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.csv", help="Default: standard output.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.csv", help="Default: standard output."),
     ] = None,
     debug: Debug = False,
 ) -> None:

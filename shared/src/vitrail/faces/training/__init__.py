@@ -1,4 +1,5 @@
-"""How the bundled face detector is trained: from composed pictures, taught by YuNet and a face mesh."""
+"""How the bundled face detector is trained: from composed pictures, taught by YuNet and a face
+mesh."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -29,7 +30,8 @@ LOSS_WEIGHTS = {"score": 1.0, "box": 2.0, "landmarks": 10.0, "cut_outs": 5.0}
 
 
 class Model(vitrail.training.recipe.Section):
-    """The network's sizes, as in ``model.Config``; ``init`` is a catalogued name or a weight file to start from."""
+    """The network's sizes, as in ``model.Config``; ``init`` is a catalogued name or a weight file
+    to start from."""
 
     stem: int = Config.stem
     dims: tuple[int, int, int, int] = Config.dims
@@ -44,7 +46,8 @@ class Recipe(vitrail.training.recipe.Recipe):
 
 
 class Task(vitrail.training.loop.Task):
-    """Trains ``FaceModel``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of other people."""
+    """Trains ``FaceModel``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of
+    other people."""
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
@@ -70,7 +73,9 @@ class Task(vitrail.training.loop.Task):
     def training_step(self, batch: dict, number: int) -> Tensor:
         images = batch["images"]
         points, strides = grid(images.shape[-2:], images.device)
-        losses = detection_losses(self.model.finder(images.float()), points, strides, batch["labels"])
+        losses = detection_losses(
+            self.model.finder(images.float()), points, strides, batch["labels"]
+        )
         losses["cut_outs"] = F.smooth_l1_loss(*self._pointed(batch), beta=0.02)
         self.log_dict({f"train/{name}": loss.detach() for name, loss in losses.items()})
         loss = sum(LOSS_WEIGHTS[name] * part for name, part in losses.items())
@@ -79,12 +84,16 @@ class Task(vitrail.training.loop.Task):
 
     def _pointed(self, batch: dict) -> tuple[Tensor, Tensor]:
         """Found and true landmarks of the batch's cut-outs in eye distances."""
-        return self.model.landmarker(batch["cut_outs"].float()) / EYE_DISTANCE, batch["landmarks"] / EYE_DISTANCE
+        return self.model.landmarker(batch["cut_outs"].float()) / EYE_DISTANCE, batch[
+            "landmarks"
+        ] / EYE_DISTANCE
 
     def validation_step(self, batch: dict, number: int) -> None:
         found, true = self._pointed(batch)
         self.errors.append((found - true).norm(dim=2).mean().cpu())
-        for rows, labels in zip(self.model.finder(batch["images"].float()).cpu(), batch["labels"], strict=True):
+        for rows, labels in zip(
+            self.model.finder(batch["images"].float()).cpu(), batch["labels"], strict=True
+        ):
             known = {name: tensor.cpu().numpy() for name, tensor in labels.items()}
             self.matches.append(match(read_faces(rows, min_score=0.05), **known))
 
@@ -99,8 +108,14 @@ class Task(vitrail.training.loop.Task):
         self.errors.clear()
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
-        return self.model.state_dict(), {"system": "faces", "architecture": "FaceModel", "config": asdict(self.config)}
+        return self.model.state_dict(), {
+            "system": "faces",
+            "architecture": "FaceModel",
+            "config": asdict(self.config),
+        }
 
 
 def _loader(batches: Batches, numbers: Iterable[int]) -> DataLoader:
-    return DataLoader(batches, batch_size=None, sampler=numbers, num_workers=1, persistent_workers=True)
+    return DataLoader(
+        batches, batch_size=None, sampler=numbers, num_workers=1, persistent_workers=True
+    )

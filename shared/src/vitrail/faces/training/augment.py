@@ -18,17 +18,24 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.55:
         image = _compress(image, int(rng.integers(12, 90)))
     elif rng.random() < 0.4:
-        image = _small_and_back(image, rng.uniform(0.35, 1.0), rng, quality=int(rng.integers(5, 40)))
+        image = _small_and_back(
+            image, rng.uniform(0.35, 1.0), rng, quality=int(rng.integers(5, 40))
+        )
     return image
 
 
 def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One picture in two as if enlarged from up to six times fewer pixels a side."""
-    return _small_and_back(image, np.exp(rng.uniform(np.log(0.16), 0)), rng) if rng.random() < 0.5 else image
+    return (
+        _small_and_back(image, np.exp(rng.uniform(np.log(0.16), 0)), rng)
+        if rng.random() < 0.5
+        else image
+    )
 
 
 def _tones(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gamma, contrast, brightness and a colour cast by one table a channel; one picture in eight is very dark."""
+    """Gamma, contrast, brightness and a colour cast by one table a channel; one picture in eight is
+    very dark."""
     levels = np.linspace(0, 1, 256)
     table = np.tile(levels ** np.exp(rng.uniform(-0.5, 0.5)), (3, 1))
     table = (table - 0.5) * rng.uniform(0.6, 1.4) + 0.5 + rng.uniform(-0.15, 0.15)
@@ -59,12 +66,15 @@ def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _small_and_back(
     image: np.ndarray, scale: float, rng: np.random.Generator, quality: int | None = None
 ) -> np.ndarray:
-    """Shrunk by ``scale`` and enlarged again; compressed to ``quality`` in between, it has large blocks."""
+    """Shrunk by ``scale`` and enlarged again; compressed to ``quality`` in between, it has large
+    blocks."""
     height, width = image.shape[:2]
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     if quality is not None:
         small = _compress(small, quality)
-    return cv2.resize(small, (width, height), interpolation=int(rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC))))
+    return cv2.resize(
+        small, (width, height), interpolation=int(rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC)))
+    )
 
 
 def _noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,25 +1,28 @@
-"""Training pictures put together from photographs: faces of any size and angle pasted over scenes."""
+"""Training pictures put together from photographs: faces of any size and angle pasted over
+scenes."""
 
 import cv2
 import numpy as np
 
-from vitrail.faces.canvas import Canvas, Window, covered, move_boxes, similarity
+from vitrail.faces.training.canvas import Canvas, Window, covered
 from vitrail.faces.training.data import Photographs, Scene
+from vitrail.faces.warp import move_boxes, similarity
 
 MIN_SIZE = 11.0  # pixels of the smallest face
 MAX_ANGLE = 40.0  # degrees
 
 
 class Composer:
-    """Composes pictures from ``photographs``. Scenes without any face are pasted in the same way as faces, too: they
-    teach that a pasted edge is no sign of a face, and hide parts of faces."""
+    """Composes pictures from ``photographs``. Scenes without any face are pasted in the same way as
+    faces, too: they teach that a pasted edge is no sign of a face, and hide parts of faces."""
 
     def __init__(self, photographs: Photographs):
         self.portraits, self.scenes = photographs.portraits, photographs.scenes
         self.empty = [scene for scene in self.scenes if not len(scene.boxes) + len(scene.unsure)]
 
     def __call__(self, size: int, rng: np.random.Generator) -> Scene:
-        """One picture of ``size`` x ``size`` pixels with its labels: one scene or four, and up to six portraits."""
+        """One picture of ``size`` x ``size`` pixels with its labels: one scene or four, and up to
+        six portraits."""
         canvas = Canvas(size)
         for window in _windows(size, rng):
             self._fill(canvas, window, self.scenes, rng)
@@ -53,14 +56,17 @@ class Composer:
         room = np.maximum(full - size / scale, 0) / 2
         centre = full / 2 + rng.uniform(-1, 1, 2) * room
         matrix = similarity(centre, (low + high) / 2, scale, _angle(rng) / 2, rng.random() < 0.5)
-        canvas.paste(scene, matrix, np.ones(size[::-1], np.float32) if mask is None else mask, window)
+        canvas.paste(
+            scene, matrix, np.ones(size[::-1], np.float32) if mask is None else mask, window
+        )
 
     def _fill_patch(self, canvas: Canvas, box: np.ndarray, rng: np.random.Generator) -> None:
         window = _window(box, canvas.size)
         self._fill(canvas, window, self.empty, rng, _patch_mask(box, window, rng))
 
     def _add_portrait(self, canvas: Canvas, face_size: float, rng: np.random.Generator) -> None:
-        """Pastes a portrait whose face measures ``face_size`` where it hides no other face, if there is room."""
+        """Pastes a portrait whose face measures ``face_size`` where it hides no other face, if
+        there is room."""
         portrait = self.portraits[rng.integers(len(self.portraits))]
         x0, y0, x1, y1 = portrait.boxes[0]
         scale = face_size / np.sqrt((x1 - x0) * (y1 - y0))
@@ -72,7 +78,9 @@ class Composer:
             box = _grown(move_boxes(portrait.boxes[:1], matrix)[0], rng)
             window = _window(box, canvas.size)
             mask = _patch_mask(box, window, rng)
-            hidden = covered(np.concatenate((canvas.scene.boxes, canvas.scene.unsure)), mask, window)
+            hidden = covered(
+                np.concatenate((canvas.scene.boxes, canvas.scene.unsure)), mask, window
+            )
             if not ((hidden > 0.05) & (hidden < 0.9)).any():
                 canvas.paste(portrait, matrix, mask, window, bounded=True)
                 return
@@ -85,7 +93,8 @@ class Composer:
 
 
 def _face_sizes(size: int, rng: np.random.Generator) -> list[float]:
-    """Pixels of none to six faces, the largest first: most are small, one picture in four has one that fills it."""
+    """Pixels of none to six faces, the largest first: most are small, one picture in four has one
+    that fills it."""
     number = rng.choice(7, p=(0.1, 0.4, 0.2, 0.12, 0.08, 0.05, 0.05))
     largest = size * rng.choice((0.3, 0.6, 0.95))
     sizes = np.exp(rng.uniform(np.log(MIN_SIZE), np.log(largest), number))
@@ -118,7 +127,8 @@ def _window(box: np.ndarray, size: int) -> Window:
 
 
 def _patch_mask(box: np.ndarray, window: Window, rng: np.random.Generator) -> np.ndarray:
-    """Ones in a rectangle or an ellipse of the size of ``box``, with a sharp or a soft edge: float32, window-shaped."""
+    """Ones in a rectangle or an ellipse of the size of ``box``, with a sharp or a soft edge:
+    float32, window-shaped."""
     x0, y0, x1, y1 = window
     mask = np.zeros((y1 - y0, x1 - x0), np.float32)
     left, top, right, bottom = np.maximum(np.round(box - (x0, y0, x0, y0)), 0).astype(int)
@@ -134,7 +144,8 @@ def _patch_mask(box: np.ndarray, window: Window, rng: np.random.Generator) -> np
 
 
 def _grown(box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The part of a portrait that is pasted: its face with a little or a lot of what is around it."""
+    """The part of a portrait that is pasted: its face with a little or a lot of what is around
+    it."""
     low, high = (0.15, 0.5) if rng.random() < 0.5 else (0.4, 2.0)
     margin = (box[2:] - box[:2]) * rng.uniform(low, high, 2)
     return np.concatenate((box[:2] - margin, box[2:] + margin))

@@ -15,18 +15,22 @@ from vitrail.preprocess.image import read_image
 from vitrail.sources import picture_files
 from vitrail.training.recipe import Section
 
-SURE, UNSURE = 0.75, 0.35  # the teacher's scores: a face; a region that is neither face nor background
+SURE, UNSURE = (
+    0.75,
+    0.35,
+)  # the teacher's scores: a face; a region that is neither face nor background
 EYES_NOSE_MOUTH = ((33, 133), (362, 263), (1,), (61,), (291,))  # points of the 468-point face mesh
 
 
 class Data(Section):
     """Where the photographs lie.
 
-    ``faces`` and ``val_faces`` hold photographs ``<Person>_<number>.jpg`` with one person at the centre; no person of
-    ``val_faces`` or of the folders ``held_out`` is trained on. ``mesh`` is the npz file with the 468 points of each,
-    its ``files`` relative to its own folder. ``scenes`` and ``val_scenes`` are other photographs, with and without
-    people; ``peopled`` names those of ``val_scenes``, without their suffix, that show any. ``teacher`` is a YuNet file;
-    what it finds is kept in the file ``cache``. The videos below ``clips`` are only measured on.
+    ``faces`` and ``val_faces`` hold photographs ``<Person>_<number>.jpg`` with one person at the
+    centre; no person of ``val_faces`` or of the folders ``held_out`` is trained on. ``mesh`` is the
+    npz file with the 468 points of each, its ``files`` relative to its own folder. ``scenes`` and
+    ``val_scenes`` are other photographs, with and without people; ``peopled`` names those of
+    ``val_scenes``, without their suffix, that show any. ``teacher`` is a YuNet file; what it finds
+    is kept in the file ``cache``. The videos below ``clips`` are only measured on.
     """
 
     faces: str
@@ -45,8 +49,8 @@ class Data(Section):
 class Scene:
     """A picture, uint8 RGB (H, W, 3), and what is known of it in pixels.
 
-    ``boxes`` float32 (n, 4) and ``landmarks`` (n, 5, 2) are its faces, the landmarks NaN where they are not known;
-    ``unsure`` (m, 4) are boxes that may or may not hold a face.
+    ``boxes`` float32 (n, 4) and ``landmarks`` (n, 5, 2) are its faces, the landmarks NaN where they
+    are not known; ``unsure`` (m, 4) are boxes that may or may not hold a face.
     """
 
     image: np.ndarray
@@ -65,7 +69,9 @@ class Photographs:
 
 def load_photographs(data: Data) -> tuple[Photographs, Photographs]:
     """The pictures to train on and to validate on."""
-    strangers = {person(path) for folder in (data.val_faces, *data.held_out) for path in _pictures(folder)}
+    strangers = {
+        person(path) for folder in (data.val_faces, *data.held_out) for path in _pictures(folder)
+    }
     known = [path for path in _pictures(data.faces) if person(path) not in strangers]
     return _labelled(data, known, data.scenes), load_strangers(data)
 
@@ -77,7 +83,12 @@ def load_strangers(data: Data) -> Photographs:
 
 def scenes_without_people(data: Data) -> list[Scene]:
     """The scenes to validate on in which nobody is seen."""
-    paths = [path for folder in data.val_scenes for path in _pictures(folder) if path.stem not in data.peopled]
+    paths = [
+        path
+        for folder in data.val_scenes
+        for path in _pictures(folder)
+        if path.stem not in data.peopled
+    ]
     return [label(read_image(path), np.zeros((0, 5), np.float32)) for path in paths]
 
 
@@ -99,7 +110,9 @@ def person(path: Path) -> str:
 def _pictures(folder: str) -> list[Path]:
     paths = picture_files(Path(folder)) if Path(folder).is_dir() else []
     if not paths:
-        raise InputError(folder, "no pictures are here", "set VITRAIL_DATA to the folder of the data sets")
+        raise InputError(
+            folder, "no pictures are here", "set VITRAIL_DATA to the folder of the data sets"
+        )
     return paths
 
 
@@ -108,12 +121,16 @@ def read_mesh(path: Path) -> dict[Path, np.ndarray]:
     with np.load(path) as arrays:
         points = arrays["xy_times_32"].astype(np.float32) / 32  # pictures, 468, 2
         landmarks = np.stack([points[:, group].mean(axis=1) for group in EYES_NOSE_MOUTH], axis=1)
-        return {(path.parent / name).resolve(): five for name, five in zip(arrays["files"], landmarks, strict=True)}
+        return {
+            (path.parent / name).resolve(): five
+            for name, five in zip(arrays["files"], landmarks, strict=True)
+        }
 
 
 def teach(teacher: Path, paths: Sequence[Path], cache: Path) -> dict[Path, np.ndarray]:
-    """What YuNet, read from the file ``teacher``, finds in each picture, rows (x0, y0, x1, y1, score); ``cache`` is
-    read first, then completed, and the file is needed only for what it lacks."""
+    """What YuNet, read from the file ``teacher``, finds in each picture, rows (x0, y0, x1, y1,
+    score); ``cache`` is read first, then completed, and the file is needed only for what it
+    lacks."""
     found = {}
     if cache.exists():
         with np.load(cache) as arrays:
@@ -130,7 +147,9 @@ def teach(teacher: Path, paths: Sequence[Path], cache: Path) -> dict[Path, np.nd
 
 def _taught(network: YuNet, image: np.ndarray) -> np.ndarray:
     """The teacher's rows; what it sees only in the picture of twice the size is doubtful."""
-    rows, again = (_rows(faces) for faces in network.search([image, cv2.resize(image, None, fx=2, fy=2)]))
+    rows, again = (
+        _rows(faces) for faces in network.search([image, cv2.resize(image, None, fx=2, fy=2)])
+    )
     again[:, :4] /= 2
     again[:, 4] = again[:, 4].clip(max=(SURE + UNSURE) / 2)
     new = [row for row in again if not (iou(row[:4], rows[:, :4]) >= MIN_IOU / 2).any()]
@@ -142,7 +161,8 @@ def _rows(faces: Iterable[Face]) -> np.ndarray:
 
 
 def label(image: np.ndarray, rows: np.ndarray, landmarks: np.ndarray | None = None) -> Scene:
-    """A scene from the teacher's ``rows``; ``landmarks`` (5, 2) belong to one of its faces, which comes first.
+    """A scene from the teacher's ``rows``; ``landmarks`` (5, 2) belong to one of its faces, which
+    comes first.
 
     InputError where the teacher found no face to which they could belong.
     """

@@ -7,21 +7,26 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_iou, complete_box_iou_loss
 
-SIZES_IN_STRIDES = (2.5, 10.0)  # a stride answers for faces of so many strides; the outer ones take the rest
+SIZES_IN_STRIDES = (
+    2.5,
+    10.0,
+)  # a stride answers for faces of so many strides; the outer ones take the rest
 REACH = 1.5  # how far from a face's centre, in strides, the points lie that answer for it
 
 
 @dataclass(frozen=True)
 class Targets:
-    """For each of N points: the number of its face, -1 for none; and whether its score is held against it."""
+    """For each of N points: the number of its face, -1 for none; and whether its score is held
+    against it."""
 
     face: Tensor  # N, int64
     counts: Tensor  # N, bool
 
 
 def assign(points: Tensor, strides: Tensor, boxes: Tensor, unsure: Tensor) -> Targets:
-    """Points (N, 2) with strides (N, 1) to faces with ``boxes`` (n, 4): the points near a face's centre, at the strides
-    that suit its size, the nearest face first. Points in ``unsure`` boxes (m, 4) count only if they have a face.
+    """Points (N, 2) with strides (N, 1) to faces with ``boxes`` (n, 4): the points near a face's
+    centre, at the strides that suit its size, the nearest face first. Points in ``unsure`` boxes
+    (m, 4) count only if they have a face.
     """
     free = _within(points, unsure).any(dim=1)  # N
     if not len(boxes):
@@ -33,8 +38,12 @@ def assign(points: Tensor, strides: Tensor, boxes: Tensor, unsure: Tensor) -> Ta
     reach = torch.minimum(REACH * strides[:, None], sides / 2).maximum(strides[:, None] / 2 + 1e-3)
     relative = size / strides  # N, n
     finest, coarsest = strides == strides.min(), strides == strides.max()
-    suits = ((relative >= SIZES_IN_STRIDES[0]) | finest) & ((relative <= SIZES_IN_STRIDES[1]) | coarsest)
-    distance = (away.norm(dim=2) / size).masked_fill(~(suits & (away <= reach).all(dim=2)), torch.inf)
+    suits = ((relative >= SIZES_IN_STRIDES[0]) | finest) & (
+        (relative <= SIZES_IN_STRIDES[1]) | coarsest
+    )
+    distance = (away.norm(dim=2) / size).masked_fill(
+        ~(suits & (away <= reach).all(dim=2)), torch.inf
+    )
     nearest, face = distance.min(dim=1)
     face = face.masked_fill(nearest.isinf(), -1)
     return Targets(face, ~free | (face >= 0))
@@ -50,9 +59,10 @@ def detection_losses(
 ) -> dict[str, Tensor]:
     """The three losses of a batch.
 
-    ``rows`` (B, N, 15) is what the network returns; each picture's ``labels`` are ``boxes`` (n, 4), ``landmarks``
-    (n, 5, 2) with NaN where they are not known, and ``unsure`` (m, 4), all in pixels. The score learns the IoU of its
-    own box (Li et al. 2020, quality focal loss); boxes learn by complete IoU (Zheng et al. 2020).
+    ``rows`` (B, N, 15) is what the network returns; each picture's ``labels`` are ``boxes`` (n, 4),
+    ``landmarks`` (n, 5, 2) with NaN where they are not known, and ``unsure`` (m, 4), all in pixels.
+    The score learns the IoU of its own box (Li et al. 2020, quality focal loss); boxes learn by
+    complete IoU (Zheng et al. 2020).
     """
     quality = torch.zeros_like(rows[..., 0])
     counts = torch.ones_like(quality, dtype=torch.bool)

@@ -12,9 +12,9 @@ MIN_IOU = 0.5
 
 @dataclass(frozen=True)
 class Matches:
-    """The found faces of many pictures, each with its score, whether it is a known face, and where it is one, the mean
-    distance of its landmarks over the distance of the eyes (NaN where either is not known); ``known`` counts the faces
-    that were there to be found."""
+    """The found faces of many pictures, each with its score, whether it is a known face, and where
+    it is one, the mean distance of its landmarks over the distance of the eyes (NaN where either is
+    not known); ``known`` counts the faces that were there to be found."""
 
     scores: np.ndarray
     hits: np.ndarray
@@ -30,7 +30,8 @@ class Matches:
         return float(found.mean()) if len(found) else 1.0
 
     def average_precision(self) -> float:
-        """The mean precision over all known faces, taken at the score of each; a face that was not found counts 0."""
+        """The mean precision over all known faces, taken at the score of each; a face that was not
+        found counts 0."""
         hits = self.hits[np.argsort(-self.scores, kind="stable")]
         precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
         return float(precision[hits].sum() / max(self.known, 1))
@@ -43,12 +44,17 @@ class Matches:
 
     def landmark_error(self, min_score: float = 0.0) -> float:
         """The mean over found faces, in eye distances; NaN without any."""
-        errors = self.landmark_errors[np.isfinite(self.landmark_errors) & (self.scores >= min_score)]
+        errors = self.landmark_errors[
+            np.isfinite(self.landmark_errors) & (self.scores >= min_score)
+        ]
         return float(errors.mean()) if len(errors) else float("nan")
 
 
-def match(faces: Sequence[Face], boxes: np.ndarray, landmarks: np.ndarray, unsure: np.ndarray) -> Matches:
-    """Gives each found face, best first, the free known box (n, 4) of the largest IoU if it is at least 0.5.
+def match(
+    faces: Sequence[Face], boxes: np.ndarray, landmarks: np.ndarray, unsure: np.ndarray
+) -> Matches:
+    """Gives each found face, best first, the free known box (n, 4) of the largest IoU if it is at
+    least 0.5.
 
     A found face that lies over an ``unsure`` box (m, 4) instead is left out.
     """
@@ -70,7 +76,10 @@ def merge(parts: Iterable[Matches]) -> Matches:
     """The matches of several pictures as one."""
     parts = list(parts)
     names = ("scores", "hits", "landmark_errors")
-    return Matches(*(np.concatenate([getattr(p, name) for p in parts]) for name in names), sum(p.known for p in parts))
+    return Matches(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in names),
+        sum(p.known for p in parts),
+    )
 
 
 def iou(box: Sequence[float], boxes: np.ndarray) -> np.ndarray:
