@@ -230,7 +230,7 @@ def test_a_killed_process_leaves_the_old_result(tmp_path):
 
 
 def chosen(*sources: str) -> list[str]:
-    return list(result_names([Path(source) for source in sources]).values())
+    return result_names([Path(source) for source in sources])
 
 
 def test_results_bear_the_names_of_their_sources():

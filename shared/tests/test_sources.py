@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vitrail.errors import InputError
-from vitrail.sources import expand_sources, natural_sorted, picture_files, require_file, sha256
+from vitrail.sources import expand_sources, image_files, natural_sorted, require_file, sha256
 
 ODD_NAMES = [
     "two words.mp4",
@@ -116,7 +116,7 @@ def test_sha256_of_a_folder_covers_its_pictures_only(tmp_path):
         "".join(f"{name}\0{digests[name]}\n" for name in sorted(digests)).encode()
     ).hexdigest()
     assert sha256(tmp_path) == expected
-    assert [path.name for path in picture_files(tmp_path)] == ["a.JPG", "b.png"]
+    assert [path.name for path in image_files(tmp_path)] == ["a.JPG", "b.png"]
     (tmp_path / "notes.txt").write_bytes(b"changed")
     assert sha256(tmp_path) == expected
     (tmp_path / "b.png").rename(tmp_path / "c.png")

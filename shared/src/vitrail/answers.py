@@ -1,10 +1,10 @@
-"""The job of every command that turns sources into results: progress, rows, files, resuming, exit
-status."""
+"""How a command answers for many sources: progress, rows, files, resuming, exit status."""
 
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,144 +16,182 @@ from rich.text import Text
 
 from vitrail.command import report_failure
 from vitrail.errors import UsageError, VitrailError, one_line
+from vitrail.job import Failure, Job, Result, failure
+from vitrail.options import Answering
 from vitrail.output import atomic_file, atomic_folder, result_names
-from vitrail.pipeline import Failure, Pipeline, run
+from vitrail.runner import run
+from vitrail.sources import Source
 
 RESULT_FILE = "result.json"
 ROWS_FILE = "results.jsonl"
+SAME = ("model", "version", "weights", "options")  # what ``--resume`` compares, beside the content
+
+Write = Callable[[Any, Path], None]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One call of a command: its pipeline, and what the caller wants to see and keep.
+class Answers:
+    """One call of a command: its job, what the caller wants to see and keep, and who writes files.
 
-    The pipeline's ``settings()`` stand in every row; ``resume`` skips a source only when they and
-    the input's sha256 are those of the earlier result.
+    ``write`` puts a result into a folder. With ``resume`` a source is skipped only when its content
+    and all that changes numbers are those of the earlier result.
     """
 
     command: str
-    pipeline: Pipeline
-    batch_size: int
-    output: Path | None = None
-    resume: bool = False
-    json: bool = False
-    quiet: bool = False
+    job: Job
+    options: Answering
+    write: Write
 
-    def run(self, sources: Sequence[Path]) -> int:
+    def run(self, sources: Sequence[Source]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
-        names = result_names(sources)
+        names = dict(zip(sources, result_names([Path(s.name) for s in sources]), strict=True))
         self._spare_inputs(names)
-        done = {
-            source: row for source in sources if (row := self._done_before(source, names[source]))
-        }
-        if done and not self.quiet:
+        done = {source: row for source in sources if (row := self._done_before(source, names))}
+        if done and not self.options.quiet:
             print(f"{self.command}: {len(done)} of {len(sources)} done before", file=sys.stderr)
         rows, table = dict(done), Table(box=None, pad_edge=False)
-        for source, outcome, seconds in self._outcomes(
-            [source for source in sources if source not in done]
-        ):
+        rest = [source for source in sources if source not in done]
+        for source, outcome, seconds in self._outcomes(rest):
             row, outcome = self._finish(source, names[source], outcome, seconds)
             rows[source] = row
             if isinstance(outcome, Failure):
-                report_failure(self.command, source, outcome)
+                report_failure(self.command, source.name, outcome)
             else:
                 _add_cells(table, source, outcome.cells())
             if self._for_machines and (len(sources) > 1 or row["status"] == "done"):
                 print(json.dumps(row, allow_nan=False), flush=True)
-        if not (self._for_machines or self.quiet) and table.row_count:
+        if not (self._for_machines or self.options.quiet) and table.row_count:
             Console().print(table)
-        if self.output and any(row["status"] == "done" for row in rows.values()):
+        if self.options.output and any(row["status"] == "done" for row in rows.values()):
             self._write_rows([rows[source] for source in sources])
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
 
-    def _spare_inputs(self, names: dict[Path, str]) -> None:
-        """UsageError where a result's folder would take the place of an input that is a folder
-        itself."""
-        for source, name in names.items():
-            if (
-                self.output
-                and source.is_dir()
-                and source.resolve().is_relative_to((self.output / name).resolve())
-            ):
-                raise UsageError(
-                    source, "would be replaced by its own result", "choose another output folder"
-                )
-
     @property
     def _for_machines(self) -> bool:
-        return self.json or not sys.stdout.isatty()
+        return self.options.json or not sys.stdout.isatty()
 
-    def _done_before(self, source: Path, name: str) -> dict | None:
-        if not (self.resume and self.output):
+    def _spare_inputs(self, names: dict[Source, str]) -> None:
+        """UsageError where a result's folder would take the place of an input that is a folder."""
+        for source, name in names.items():
+            for path in source.paths if self.options.output else ():
+                place = (self.options.output / name).resolve()
+                if path.is_dir() and path.resolve().is_relative_to(place):
+                    problem = "would be replaced by its own result"
+                    raise UsageError(source.name, problem, "choose another output folder")
+
+    def _done_before(self, source: Source, names: dict[Source, str]) -> dict | None:
+        if not (self.options.resume and self.options.output):
             return None
         try:
-            row = json.loads((self.output / name / RESULT_FILE).read_text())
-            same = row["settings"] == json.loads(json.dumps(self.pipeline.settings()))
-            same = same and row["sha256"] == self.pipeline.fingerprint(source)
-            return row if same and row["status"] == "done" else None
+            row = json.loads((self.options.output / names[source] / RESULT_FILE).read_text())
+            wanted = json.loads(json.dumps(self._origin()))
+            same = all(row[key] == wanted[key] for key in SAME)
+            same = same and row["sha256"] == source.fingerprint and row["status"] == "done"
+            return row if same else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, VitrailError):
             return None
 
-    def _outcomes(self, sources: Sequence[Path]) -> Iterator[tuple[Path, Any, float]]:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        console = Console(stderr=True)
-        with Progress(
-            *columns, console=console, transient=True, disable=self.quiet or not console.is_terminal
-        ) as bar:
+    def _origin(self) -> dict[str, Any]:
+        """What made a row: all that two runs must share to give the same numbers, and where."""
+        engines = self.job.networks
+        return {
+            "model": self.job.model,
+            "version": self.job.version,
+            "weights": {name: engine.weights for name, engine in engines.items()},
+            "engine": {name: engine.name for name, engine in engines.items()},
+            "device": "+".join(dict.fromkeys(engine.device for engine in engines.values())),
+            "options": dict(self.job.options),
+        }
+
+    def _outcomes(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Any, float]]:
+        bar = _bar(hidden=self.options.quiet)
+        with bar:
             task = bar.add_task("", total=len(sources))
             items = 0
 
-            def show(source: Path, count: int) -> None:
+            def show(source: Source, count: int) -> None:
                 nonlocal items
                 items += count
-                bar.update(task, description=f"{one_line(source.name, 40)} · {items} items")
+                name = one_line(Path(source.name).name, 40)
+                bar.update(task, description=f"{name} · {items} items")
 
             started = time.perf_counter()
-            for source, outcome in run(
-                self.pipeline, sources, batch_size=self.batch_size, on_progress=show
-            ):
+            for source, outcome in self._run(sources, show):
                 yield source, outcome, time.perf_counter() - started
                 bar.advance(task)
                 started = time.perf_counter()
 
-    def _finish(self, source: Path, name: str, outcome: Any, seconds: float) -> tuple[dict, Any]:
+    def _run(self, sources: Sequence[Source], show: Callable) -> Iterator[tuple[Source, Any]]:
+        size = self.options.batch_size
+        if self.options.ray:
+            from vitrail import scale
+
+            address = self.options.ray
+            return scale.run(self.job, sources, batch_size=size, on_progress=show, ray=address)
+        return run(self.job, _fingerprinted(sources), batch_size=size, on_progress=show)
+
+    def _finish(
+        self, source: Source, name: str, outcome: Any, seconds: float
+    ) -> tuple[dict[str, Any], Any]:
         if not isinstance(outcome, Failure):
             try:
-                row = {
-                    "source": str(source),
-                    "sha256": self.pipeline.fingerprint(source),
-                    "status": "done",
-                }
-                row |= outcome.to_dict()
-                row |= {
-                    "settings": self.pipeline.settings(),
-                    **self.pipeline.runtime(),
-                    "seconds": round(seconds, 3),
-                }
-                if self.output:
+                source.require_unchanged()
+                row = self._row(source, outcome, seconds)
+                if self.options.output:
                     self._write(name, row, outcome)
                 return row, outcome
-            except VitrailError as error:
-                outcome = Failure(str(source), error.reason, error)
-        return {"source": str(source), "status": "failed", "reason": outcome.reason}, outcome
+            except Exception as error:
+                outcome = failure(source, error)
+        return self._failed_row(source, outcome, seconds), outcome
 
-    def _write(self, name: str, row: dict, result: Any) -> None:
-        with atomic_folder(self.output / name) as folder:
-            result.write(folder)
-            (folder / RESULT_FILE).write_text(json.dumps(row, indent=1, allow_nan=False) + "\n")
+    def _row(self, source: Source, result: Result, seconds: float) -> dict[str, Any]:
+        origin = self._origin()
+        options = origin.pop("options")
+        row = {"source": source.name, "sha256": source.fingerprint, "status": "done", **origin}
+        row |= {"damage": list(result.damage), "seconds": round(seconds, 3)}
+        return row | result.to_dict() | {"options": options}
+
+    def _failed_row(self, source: Source, outcome: Failure, seconds: float) -> dict[str, Any]:
+        origin = self._origin()
+        del origin["options"]
+        row = {"source": source.name, "sha256": None, "status": "failed", **origin}
+        with suppress(VitrailError, OSError):
+            row["sha256"] = source.fingerprint
+        return row | {"damage": [], "seconds": round(seconds, 3), "reason": outcome.reason}
+
+    def _write(self, name: str, row: dict, result: Result) -> None:
+        with atomic_folder(self.options.output / name) as folder:
+            self.write(result, folder)
+            text = json.dumps(row, indent=1, allow_nan=False)
+            (folder / RESULT_FILE).write_text(text + "\n")
 
     def _write_rows(self, rows: Sequence[dict]) -> None:
-        with atomic_file(self.output / ROWS_FILE) as temporary:
+        with atomic_file(self.options.output / ROWS_FILE) as temporary:
             temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 
-def _add_cells(table: Table, source: Path, cells: dict[str, str]) -> None:
+def _fingerprinted(sources: Sequence[Source]) -> Iterator[Source]:
+    """Each source with its sha256 taken just before it is read, so that the row tells what was."""
+    for source in sources:
+        with suppress(VitrailError, OSError):  # the job's own reader says it better
+            _ = source.fingerprint
+        yield source
+
+
+def _bar(*, hidden: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    hidden = hidden or not console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=hidden)
+
+
+def _add_cells(table: Table, source: Source, cells: dict[str, str]) -> None:
     if not table.columns:
         for title in ("source", *cells):
             table.add_column(title, overflow="fold")
-    table.add_row(Text(one_line(source.name, 60)), *cells.values())
+    table.add_row(Text(one_line(Path(source.name).name, 60)), *cells.values())

@@ -1,70 +1,52 @@
 """Every installed engine beside eager PyTorch, on the same input in the same run."""
 
-import time
+import numpy as np
 
-from torch import Tensor
-
-from vitrail.engine import ENGINES, prepare
-from vitrail.engine.network import Network
+from vitrail.engine import ENGINES, Network, prepare
+from vitrail.engine.choice import measure
+from vitrail.engine.output import Arrays, Output, largest_error
 from vitrail.errors import MissingError
-
-REPEATS = 3
 
 
 def compare_engines(network: Network, device: str, batch_size: int) -> list[dict]:
-    """One row an engine: milliseconds an item, speed as a ratio to float32 eager, largest absolute
-    difference from it.
+    """One row per engine: milliseconds per item, speed as a ratio to float32 eager, largest
+    absolute difference from it.
 
     An engine whose library is not installed has a row that says so.
     """
-    batch = network.example[:1].repeat(batch_size, *[1] * (network.example.ndim - 1))
+    batch = tuple(np.repeat(part[:1], batch_size, axis=0) for part in network.inputs)
     reference, eager_seconds = _measure(network, "eager", device, batch)
-    rows = []
+    rows = [_row(network.name, "eager", eager_seconds, 1.0, 0.0)]
     for name in ENGINES:
-        if name == "auto":
+        if name in ("auto", "eager"):
             continue
         try:
-            output, seconds = (
-                (reference, eager_seconds)
-                if name == "eager"
-                else _measure(network, name, device, batch)
-            )
+            output, seconds = _measure(network, name, device, batch)
         except MissingError as missing:
             rows.append(_row(network.name, name, note=missing.problem))
             continue
-        rows.append(
-            _row(
-                network.name,
-                name,
-                ms_per_item=round(1000 * seconds / batch_size, 2),
-                speedup=round(eager_seconds / seconds, 2),
-                error=float((output.float().cpu() - reference.float().cpu()).abs().max()),
-            )
-        )
+        error = largest_error(output, reference)
+        rows.append(_row(network.name, name, seconds, eager_seconds / seconds, error))
     return rows
 
 
-def _measure(
-    network: Network, engine_name: str, device: str, batch: Tensor
-) -> tuple[Tensor, float]:
-    engine = prepare(network.module, engine=engine_name, device=device, key=network.weights.sha256)
-    output = engine(batch)  # compiles and warms up
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        engine(batch)
-        seconds.append(time.perf_counter() - started)
-    return output, min(seconds)
+def _measure(network: Network, name: str, device: str, batch: Arrays) -> tuple[Output, float]:
+    return measure(prepare(network, engine=name, device=device), batch)
 
 
 def _row(
-    network: str, engine: str, ms_per_item=None, speedup=None, error=None, note: str = ""
+    network: str,
+    engine: str,
+    seconds: float | None = None,
+    speedup: float | None = None,
+    error: float | None = None,
+    note: str = "",
 ) -> dict:
     return {
         "network": network,
         "engine": engine,
-        "ms_per_item": ms_per_item,
-        "speedup": speedup,
+        "ms_per_item": None if seconds is None else round(1000 * seconds, 2),
+        "speedup": None if speedup is None else round(speedup, 2),
         "error": error,
         "note": note,
     }

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from vitrail import command
 from vitrail.errors import UsageError
 from vitrail.options import BatchSize, Debug, Device, DeviceOption, Json
-from vitrail.system import find, systems
+from vitrail.system import broken, find, systems
 
 app = typer.Typer(
     add_completion=False,
@@ -57,6 +57,8 @@ def list_systems(json_: Json = False, debug: Debug = False) -> None:
         for s in systems().values()
     ]
     _show(facts, ["name", "title", "summary", "version"], as_json=json_)
+    for name, reason in broken().items():
+        print(f"vitrail: {name}: {reason}; install it again", file=sys.stderr)
 
 
 @app.command()
@@ -229,7 +231,7 @@ def export(
         return
     for network in find(system).room("networks").load_networks(weights or ()):
         path = output / f"{system}-{network.name}.onnx"
-        error = export_onnx(network.module, network.example, path).error
+        error = export_onnx(network.module, network.inputs, path).error
         print(f"{path}  largest difference from PyTorch {error:.1e}")
 
 

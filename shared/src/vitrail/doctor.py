@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
 
-from vitrail.system import systems
+from vitrail.system import broken, systems
 
 OPTIONAL = {
     "av": "reads videos: vitrail[video]",
@@ -15,7 +15,7 @@ OPTIONAL = {
     "cv2": "finds and cuts faces: vitrail[faces]",
     "lightning": "trains: vitrail[train]",
     "onnxruntime": "runs and checks exports: vitrail[onnx]",
-    "openvino": "runs networks two to three times faster on Intel and AMD: vitrail[openvino]",
+    "openvino": "runs networks two to three times faster on Intel and AMD: vitrail brings it",
 }
 
 
@@ -35,6 +35,7 @@ def examine() -> list[Finding]:
         *_torch(),
         *(_optional(module, purpose) for module, purpose in OPTIONAL.items()),
         *(Finding(s.name, "ok", f"{s.version}: {s.title}") for s in systems().values()),
+        *(Finding(name, "broken", reason) for name, reason in broken().items()),
     ]
 
 

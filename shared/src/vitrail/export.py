@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from torch import nn
 
-from vitrail.engine.exported import Run, largest_error, open_onnx, write_onnx
+from vitrail.engine.onnx import open_onnx, write_onnx
+from vitrail.engine.output import Arrays, Run, largest_error
+from vitrail.engine.pytorch import Eager
 from vitrail.errors import UsageError, VitrailError
 from vitrail.output import atomic_file
 from vitrail.testing.parity import Comparison
@@ -17,24 +19,24 @@ FILE_LIMIT = (1 << 31) - (
 
 
 def export_onnx(
-    module: nn.Module, example: Tensor, path: Path, *, tolerance: float = 1e-4
+    module: nn.Module, example: Arrays, path: Path, *, tolerance: float = 1e-4
 ) -> Comparison:
     """Writes ``module`` as ONNX for batches of any length, and compares ONNX Runtime with PyTorch
     on it.
 
-    ``example`` (B, ...) is a batch of valid inputs; the comparison is made on random ones of its
-    shape and range, of 1, 2 and 5 rows. Its error is the largest absolute difference, relative to
-    the largest output where that exceeds 1. Raises UsageError, and writes nothing, where the error
-    exceeds ``tolerance``, the network cannot be exported or its weights do not fit into one file;
-    InputError where ``path`` cannot be written; MissingError without the libraries onnx, onnxscript
-    and onnxruntime.
+    ``example`` is a batch of valid inputs (B, ...), one array per input; the comparison is made on
+    random ones of its shape and range, of 1, 2 and 5 rows. Its error is the largest absolute
+    difference, relative to the largest output where that exceeds 1. Raises UsageError, and writes
+    nothing, where the error exceeds ``tolerance``, the network cannot be exported or its weights do
+    not fit into one file; InputError where ``path`` cannot be written; MissingError without the
+    libraries onnx, onnxscript and onnxruntime.
     """
     weights = (*module.parameters(), *module.buffers())
     if sum(tensor.numel() * tensor.element_size() for tensor in weights) > FILE_LIMIT:
         raise UsageError(
             path, "would exceed the 2 GiB that one ONNX file can hold", "export a smaller network"
         )
-    module, example = module.eval().cpu(), example.cpu()
+    module = module.eval().cpu()
     with atomic_file(path) as temporary:
         try:
             write_onnx(module, example, temporary)
@@ -52,20 +54,22 @@ def export_onnx(
     return Comparison(Path(path).name, error, tolerance)
 
 
-@torch.no_grad()
-def _largest_error(module: nn.Module, run: Run, example: Tensor) -> float:
-    generator = torch.Generator().manual_seed(0)
-    batches = [_random_like(example, rows, generator) for rows in CHECKED_ROWS]
-    errors = [largest_error(run(batch), module(batch), relative=True) for batch in batches]
-    return torch.tensor(errors).max().item()  # NaN where one is
+def _largest_error(module: nn.Module, run: Run, example: Arrays) -> float:
+    numbers = np.random.default_rng(0)
+    eager = Eager(module, tuple(part[:2] for part in example), "cpu")
+    errors = []
+    for rows in CHECKED_ROWS:
+        batch = tuple(_random_like(part, rows, numbers) for part in example)
+        errors.append(largest_error(run(*batch), eager(*batch), relative=True))
+    return float(np.max(errors))  # NaN where one is
 
 
-def _random_like(example: Tensor, rows: int, generator: torch.Generator) -> Tensor:
+def _random_like(example: np.ndarray, rows: int, numbers: np.random.Generator) -> np.ndarray:
     """``rows`` inputs of the shape and the range of ``example``; normal noise where all its values
     are the same."""
-    shape, (low, high) = (rows, *example.shape[1:]), example.aminmax()
-    if not example.is_floating_point():
-        return torch.randint(int(low), int(high) + 1, shape, generator=generator).to(example.dtype)
+    shape, low, high = (rows, *example.shape[1:]), example.min(), example.max()
+    if example.dtype.kind != "f":
+        return numbers.integers(int(low), int(high) + 1, shape).astype(example.dtype)
     if low == high:
-        return torch.randn(shape, generator=generator).to(example.dtype)
-    return (low + (high - low) * torch.rand(shape, generator=generator)).to(example.dtype)
+        return numbers.standard_normal(shape).astype(example.dtype)
+    return numbers.uniform(low, high, shape).astype(example.dtype)

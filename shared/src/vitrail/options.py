@@ -1,8 +1,15 @@
-"""The options that every command has, under the same names."""
+"""The options that every command has, under the same names, and how they come in bundles.
 
+A parameter of an option class becomes that class's options: each stands once, with its help.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_type_hints
 
 import typer
 
@@ -29,27 +36,105 @@ Sources = Annotated[
         metavar="SOURCE", help="Files, folders, patterns or file:// addresses.", show_default=False
     ),
 ]
-Output = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FOLDER", help="Write each result into this folder."),
-]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
-EngineOption = Annotated[
-    EngineName,
-    typer.Option("--engine", help="How they run; auto measures and keeps the fastest that agrees."),
-]
 BatchSize = Annotated[
     int, typer.Option("--batch-size", min=1, max=4096, help="Items computed at once.")
 ]
 Json = Annotated[
     bool,
     typer.Option(
-        "--json", help="One JSON line a source on standard output (the default in a pipe)."
+        "--json", help="One JSON line per source on standard output (the default in a pipe)."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no table.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Skip sources whose result is in the output folder already."),
-]
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Where and how networks run."""
+
+    device: DeviceOption = Device.auto
+    engine: Annotated[
+        EngineName,
+        typer.Option("--engine", help="How they run; auto keeps the fastest that agrees."),
+    ] = EngineName.auto
+
+    def to_dict(self) -> dict[str, str]:
+        """As ``vitrail.engine.prepare`` takes them."""
+        return {"device": self.device.value, "engine": self.engine.value}
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How many are computed at once, and what becomes of the results."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Write each result into this folder."
+        ),
+    ] = None
+    batch_size: BatchSize = 16
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Skip sources whose result is in the output folder already."),
+    ] = False
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Spread the sources over a Ray cluster; 'local' starts one here.",
+            show_default=False,
+        ),
+    ] = None
+    json: Json = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+
+def bundled(verb: Callable) -> Callable:
+    """``verb`` as Typer sees it: each option class is replaced by its fields, nested ones too."""
+    kinds = {name: kind for name, kind in get_type_hints(verb).items() if is_dataclass(kind)}
+    options = []
+    for name, parameter in inspect.signature(verb).parameters.items():
+        if name in kinds:
+            options += _options(kinds[name])
+        else:
+            options.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(verb)
+    def call(**values):
+        for name, kind in kinds.items():
+            values[name] = _filled(kind, values)
+        return verb(**values)
+
+    call.__signature__ = inspect.Signature(options)
+    call.__annotations__ = {option.name: option.annotation for option in options}
+    return call
+
+
+def _options(kind: type) -> list[inspect.Parameter]:
+    hints, options = get_type_hints(kind, include_extras=True), []
+    for item in fields(kind):
+        hint = hints[item.name]
+        if is_dataclass(hint):
+            options += _options(hint)
+            continue
+        default = inspect.Parameter.empty if item.default is MISSING else item.default
+        kept = inspect.Parameter.KEYWORD_ONLY
+        options.append(inspect.Parameter(item.name, kept, default=default, annotation=hint))
+    return options
+
+
+def _filled(kind: type, values: dict) -> object:
+    """An option class with its values, which are taken out of ``values``."""
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            item.name: _filled(hints[item.name], values)
+            if is_dataclass(hints[item.name])
+            else values.pop(item.name)
+            for item in fields(kind)
+        }
+    )

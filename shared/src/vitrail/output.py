@@ -45,25 +45,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def result_names(sources: Sequence[Path]) -> dict[Path, str]:
+def result_names(sources: Sequence[Path]) -> list[str]:
     """A name for each source's result that no other has: its file name, in front of it the folders
     where names collide.
 
     Compared without case, since some file systems do not know it; what still collides is numbered.
     """
-    files = {source: source.resolve() for source in sources}
-    counts = Counter(file.name.casefold() for file in files.values())
-    clashing = [file.parent for file in files.values() if counts[file.name.casefold()] > 1]
+    files = [source.resolve() for source in sources]
+    counts = Counter(file.name.casefold() for file in files)
+    clashing = [file.parent for file in files if counts[file.name.casefold()] > 1]
     root = Path(os.path.commonpath(clashing)) if clashing else Path()
-    names, taken = {}, set()
-    for source, file in files.items():
+    names, taken = [], set()
+    for file in files:
         clashes = counts[file.name.casefold()] > 1
         wanted = "-".join(file.relative_to(root).parts) if clashes else file.name or "result"
         numbered = (f"{wanted}-{number}" for number in count(2))
-        names[source] = next(
-            name for name in chain([wanted], numbered) if name.casefold() not in taken
-        )
-        taken.add(names[source].casefold())
+        name = next(name for name in chain([wanted], numbered) if name.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
     return names
 
 

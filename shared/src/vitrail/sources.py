@@ -4,6 +4,8 @@ import glob
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,6 +21,55 @@ VIDEO_SUFFIXES = frozenset(
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One unit of work: a name, under which it is reported, and the files that it consists of.
+
+    One path for most; several for a pair, a case of four modalities, the slices of a scan. None for
+    what is not on disk.
+    """
+
+    name: str
+    paths: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, path: Path | str) -> "Source":
+        """A source of one file or folder, named as it was given."""
+        return cls(str(path), (Path(path),))
+
+    @property
+    def path(self) -> Path:
+        """The only path; ValueError where there are several or none."""
+        (path,) = self.paths
+        return path
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of the content, taken once, when it is first asked for.
+
+        Of one path as ``sha256`` has it; of several, of their lines ``name NUL digest LF``.
+        """
+        self.__dict__["_state"] = self._look()
+        if len(self.paths) == 1:
+            return sha256(self.path)
+        return _combined((path.name, sha256(path)) for path in self.paths)
+
+    def require_unchanged(self) -> None:
+        """InputError where a file is another than it was when its fingerprint was taken."""
+        if self.__dict__.get("_state", None) not in (None, self._look()):
+            raise InputError(
+                self.name, "was changed while it was read", "try again when it is complete"
+            )
+
+    def _look(self) -> tuple:
+        """Sizes and times of change, which tell whether a file was written to."""
+        try:
+            stats = [path.stat() for path in self.paths]
+        except (OSError, ValueError):
+            return ()
+        return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
 def expand_sources(arguments: Sequence[str]) -> list[Path]:
@@ -91,8 +142,8 @@ def require_file(path: Path) -> Path:
     return path
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures directly in ``folder``, naturally sorted (an empty list where there is none)."""
+def image_files(folder: Path) -> list[Path]:
+    """The images directly in ``folder``, naturally sorted (an empty list where there is none)."""
     return natural_sorted(
         path
         for path in folder.iterdir()
@@ -104,7 +155,11 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file; of a folder, that of the lines ``name NUL digest LF`` of its pictures,
     sorted by name."""
     if path.is_dir():
-        lines = (f"{picture.name}\0{sha256(picture)}\n" for picture in sorted(picture_files(path)))
-        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+        return _combined((image.name, sha256(image)) for image in sorted(image_files(path)))
     with require_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _combined(digests: Iterable[tuple[str, str]]) -> str:
+    lines = "".join(f"{name}\0{digest}\n" for name, digest in digests)
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()

@@ -25,7 +25,7 @@ from vitrail.errors import InputError
 from vitrail.faces.base import Detector
 from vitrail.faces.face import Face
 from vitrail.preprocess.image import read_image
-from vitrail.sources import picture_files
+from vitrail.sources import image_files
 
 # How far beyond the face's square the region reaches in which a pseudo-fake is made, in sides
 SURROUNDINGS = 0.6
@@ -67,7 +67,7 @@ def cut_region(image: np.ndarray, points: np.ndarray) -> FaceRegion:
 def read_regions(folder: Path, mesh: Path) -> list[FaceRegion]:
     """Every picture of ``folder`` that the mesh knows, in name order, as a region."""
     points = read_mesh(mesh)
-    paths = [path for path in picture_files(folder) if f"{folder.name}/{path.name}" in points]
+    paths = [path for path in image_files(folder) if f"{folder.name}/{path.name}" in points]
     if not paths:
         raise InputError(
             folder, f"no picture of it stands in {mesh.name}", "check the recipe's data"
@@ -79,7 +79,7 @@ def detect_regions(folder: Path, detector: Detector) -> list[FaceRegion]:
     """The likeliest face of every picture of ``folder``, in name order, its points guessed from
     five landmarks."""
     regions = []
-    for path in picture_files(folder):
+    for path in image_files(folder):
         image = read_image(path)
         if faces := detector(image):
             regions.append(cut_region(image, points_from_landmarks(faces[0].landmarks)))

@@ -10,7 +10,7 @@ import numpy as np
 from vitrail.errors import InputError
 from vitrail.preprocess.image import read_image
 from vitrail.preprocess.video import Frame, open_video
-from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, picture_files
+from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, image_files
 
 
 class FrameSource(Protocol):
@@ -78,7 +78,7 @@ class Arrays:
 def open_frames(source: Path) -> FrameSource:
     """Opens a video, a picture or a folder of pictures; InputError says why not."""
     if source.is_dir():
-        pictures = picture_files(source)
+        pictures = image_files(source)
         if not pictures:
             raise InputError(
                 source,
@@ -121,6 +121,6 @@ def _in_folder(folder: Path) -> list[Path]:
         source
         for child in folders
         for source in _in_folder(child)
-        if source != child or picture_files(child)
+        if source != child or image_files(child)
     ]
     return media + nested or [folder]

@@ -1,19 +1,40 @@
-"""A network ready to run, with the weights that it came from: what a system's ``networks`` room
-hands out."""
+"""A network by name, which is built only where PyTorch must compute or convert it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+import numpy as np
 
 from vitrail.weights.catalogue import Weights
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
 class Network:
-    """``example`` is a batch of two valid inputs, from which engines and exports learn the
-    shapes."""
+    """What a system's ``networks`` room hands out.
+
+    ``build`` makes the module in evaluation mode with its weights; it is called at most once, and
+    never where a converted network lies in the cache. ``example`` is a batch of two valid inputs
+    (2, ...), or a tuple of them for several inputs, from which exports learn the shapes. ``code``
+    names the modules that hold the architecture: a converted network is used again only while they
+    are the same. ``weights`` is None for a network that has no file; nothing is kept of it.
+    """
 
     name: str
-    module: nn.Module
-    example: Tensor
-    weights: Weights
+    build: "Callable[[], nn.Module]"
+    example: np.ndarray | tuple[np.ndarray, ...]
+    weights: Weights | None
+    code: tuple[str, ...] = ()
+
+    @cached_property
+    def module(self) -> "nn.Module":
+        return self.build().eval()
+
+    @property
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        """``example`` as the engine takes it: one array per input."""
+        return self.example if isinstance(self.example, tuple) else (self.example,)

@@ -1,6 +1,6 @@
 """Proves a system against goldens of its official implementation.
 
-``python -m vitrail.testing.parity IMPORT_NAME FOLDER`` runs the system's ``official.check`` on a
+``python -m vitrail.testing.parity IMPORT_NAME FOLDER`` asks the system's ``parity.check`` about a
 folder of goldens.
 """
 
@@ -127,7 +127,7 @@ def _scramble(h: np.ndarray) -> np.ndarray:
 
 def _bridge(package: str) -> ModuleType:
     try:
-        return import_module(f"{package}.official")
+        return import_module(f"{package}.parity")
     except ModuleNotFoundError as error:
         raise MissingError(
             package, f"cannot be imported: {error}", "give a system's import name"

@@ -12,7 +12,7 @@ from vitrail.faces.face import Face
 from vitrail.faces.training.matching import MIN_IOU, iou
 from vitrail.faces.yunet import YuNet
 from vitrail.preprocess.image import read_image
-from vitrail.sources import picture_files
+from vitrail.sources import image_files
 from vitrail.training.recipe import Section
 
 SURE, UNSURE = (
@@ -108,7 +108,7 @@ def person(path: Path) -> str:
 
 
 def _pictures(folder: str) -> list[Path]:
-    paths = picture_files(Path(folder)) if Path(folder).is_dir() else []
+    paths = image_files(Path(folder)) if Path(folder).is_dir() else []
     if not paths:
         raise InputError(
             folder, "no pictures are here", "set VITRAIL_DATA to the folder of the data sets"

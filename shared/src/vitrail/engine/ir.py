@@ -1,0 +1,140 @@
+"""Networks in OpenVINO: converted once, kept in the cache, opened again without PyTorch."""
+
+import hashlib
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitrail.engine.devices import threads
+from vitrail.engine.output import (
+    Arrays,
+    Run,
+    in_pieces,
+    largest_error,
+    library,
+    quiet,
+    single,
+)
+from vitrail.errors import InputError
+from vitrail.output import atomic_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FOLDER, FILE, SUMS = "openvino", "network.xml", "sha256.txt"
+SAME = 1e-3  # relative error of float32 in another order of summation, with room
+
+
+def compile_ir(model: Any, precision: str) -> Run:
+    """An OpenVINO model as a function of batches; ``precision`` is ``f32`` or ``bf16``."""
+    options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads()}
+    compiled = _core().compile_model(model, "CPU", options)
+    first = model.input(0).partial_shape[0]
+    rows = first.get_length() if first.is_static else None
+
+    def compute(batch: Arrays) -> Arrays:
+        given = [np.ascontiguousarray(part) for part in batch]
+        return tuple(part.copy() for part in compiled(given).to_tuple())  # it reuses its buffers
+
+    return lambda *batch: single(in_pieces(compute, batch, rows) if rows else compute(batch))
+
+
+def convert(module: "nn.Module", sample: Arrays, reference: Run) -> Any:
+    """The module as an OpenVINO model for batches of any length, checked against ``reference``.
+
+    By tracing, which takes a second and leaves the compiler's stack alone; by ``torch.export``
+    where the trace gives other numbers for other lengths. MissingError without the library
+    openvino.
+    """
+    with quiet():
+        try:
+            model = _traced(module, sample)
+            if agrees(model, reference, sample):
+                return model
+        except Exception:  # tracers raise every kind there is; the exporter decides
+            pass
+    return _exported(module, sample)
+
+
+def agrees(model: Any, reference: Run, sample: Arrays) -> bool:
+    """Whether it gives the reference's numbers for batches of one and of three."""
+    run = compile_ir(model, "f32")
+    for rows in (1, 3):
+        batch = tuple(np.concatenate([part[:1]] * (rows - 1) + [part[-1:]]) for part in sample)
+        if not largest_error(run(*batch), reference(*batch), relative=True) < SAME:
+            return False
+    return True
+
+
+def keep(model: Any, store: Path) -> None:
+    """Writes the model into the cache; a full or read-only cache must not stop the work."""
+    try:
+        with atomic_folder(store / FOLDER) as temporary:
+            _openvino().save_model(model, temporary / FILE, compress_to_fp16=False)
+            (temporary / SUMS).write_text(_sums(temporary))
+    except (InputError, RuntimeError):
+        return
+
+
+def read_kept(store: Path) -> Any:
+    """The model that ``keep`` wrote; None where it is not there or not as it was."""
+    folder = store / FOLDER
+    try:
+        if (folder / SUMS).read_text() != _sums(folder):
+            return None
+        return _core().read_model(folder / FILE)
+    except (OSError, UnicodeDecodeError, RuntimeError):  # damaged: converted again
+        return None
+
+
+def _sums(folder: Path) -> str:
+    files = [folder / FILE, (folder / FILE).with_suffix(".bin")]
+    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in files)
+
+
+def _traced(module: "nn.Module", sample: Arrays) -> Any:
+    import torch
+
+    from vitrail.engine.graph import two_rows
+
+    with torch.no_grad():
+        model = _openvino().convert_model(module, example_input=two_rows(sample))
+    return _fitted(model, sample, -1)
+
+
+def _exported(module: "nn.Module", sample: Arrays) -> Any:
+    from vitrail.engine.graph import export_program, fixed_rows
+
+    program = export_program(module, sample)
+    with quiet():
+        model = _openvino().convert_model(program)
+    return _fitted(model, sample, fixed_rows(program) or -1)
+
+
+def _fitted(model: Any, sample: Arrays, rows: int) -> Any:
+    """With the sample's sizes: the conversion loosens what is fixed."""
+    model.reshape(
+        {port: [rows, *part.shape[1:]] for port, part in zip(model.inputs, sample, strict=True)}
+    )
+    return model
+
+
+@cache
+def _core() -> Any:
+    """One Core for the life of the process.
+
+    The CPU plug-in gives a thread an alternate signal stack when a Core is made and puts the former
+    one back when it is freed; of two Cores freed in the order in which they were made, the second
+    puts back the first one's, which is gone by then, and the next signal kills the process.
+    """
+    return _openvino().Core()
+
+
+def _openvino() -> ModuleType:
+    # It would report each import and conversion over the network.
+    sys.modules.setdefault("openvino_telemetry", None)
+    return library("openvino", "")
