@@ -47,7 +47,7 @@ NETWORK = {
     "smtplib",
 }
 PURE = {
-    "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "timm", "torch", "torchvision",
+    "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "torch",
     "typing", "vitrail.architectures", "vitrail.backbones", "vitrail.errors", "vitrail.preprocess.cwt",
 }  # fmt: skip
 

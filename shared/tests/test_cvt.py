@@ -10,6 +10,7 @@ import torch
 from vitrail.backbones import create_backbone
 from vitrail.backbones import cvt_official as official
 from vitrail.errors import InputError, UsageError
+from vitrail.parity import check
 from vitrail.weights.files import load_into
 
 GOLDENS = Path(__file__).parents[3] / "shared" / "parity" / "cvt"
@@ -23,7 +24,7 @@ def tiny(**options) -> torch.nn.Module:
 
 @pytest.mark.skipif(not GOLDENS.is_dir(), reason="the goldens are not beside the checkout")
 def test_equals_the_official_networks():
-    failed = [str(comparison) for comparison in official.check(GOLDENS) if not comparison.passed]
+    failed = [str(comparison) for comparison in check(GOLDENS) if not comparison.passed]
     assert not failed, failed
 
 

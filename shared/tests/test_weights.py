@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vitrail.errors import InputError
-from vitrail.weights.files import load_into, read_checkpoint, read_state, save
+from vitrail.sources import sha256
+from vitrail.weights.files import load_into, read_checkpoint, read_known, read_state, save
 from vitrail.weights.header import read_metadata
 
 MUTANTS = 200
@@ -244,6 +245,25 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path):
     assert not (tmp_path / "canary").exists()
     torch.load(path, weights_only=False)  # the canary is a working one
     assert (tmp_path / "canary").exists()
+
+
+def test_a_known_file_of_the_old_format_is_read_and_no_other(tmp_path):
+    state = {"a": torch.arange(4.0), "b": torch.tensor(3)}
+    path = tmp_path / "old.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    read = read_known(path, sha256(path))
+    assert read.keys() == state.keys() and all(torch.equal(read[key], state[key]) for key in state)
+    with pytest.raises(InputError, match="is not the file that was released"):
+        read_known(path, "0" * 64)
+
+
+def test_a_known_file_that_holds_more_than_tensors_is_refused(tmp_path):
+    path = tmp_path / "old.pth"
+    touched = tmp_path / "touched"
+    torch.save({"a": Canary(touched)}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match="can run code"):
+        read_known(path, sha256(path))
+    assert not touched.exists()
 
 
 def test_a_decompression_bomb_is_refused_unopened(tmp_path):

@@ -12,14 +12,13 @@ that a short clip needs no padding.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from vitrail.architectures import build
+from vitrail.backbones.vit import Block
 from vitrail.errors import UsageError
 
 SIZES = {
@@ -131,17 +130,16 @@ class Trunk(nn.Module):
         for parameter in (self.cls_token, self.dist_token, self.pos_embed):
             if parameter is not None:
                 nn.init.trunc_normal_(parameter, std=0.02)
-        norm_layer = partial(nn.LayerNorm, eps=config.norm_eps)
         drops = [
             config.drop_path * number / max(1, config.depth - 1) for number in range(config.depth)
         ]
         self.blocks = nn.Sequential(
             *(
-                Block(dim, config.num_heads, qkv_bias=True, norm_layer=norm_layer, drop_path=drop)
+                Block(dim, config.num_heads, norm_eps=config.norm_eps, drop_path=drop)
                 for drop in drops
             )
         )
-        self.norm = norm_layer(dim)
+        self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """(B, frames, bins) -> (B, class tokens + patches, dim)."""

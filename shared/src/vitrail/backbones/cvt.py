@@ -1,18 +1,18 @@
 """CvT, the convolutional vision transformer (Wu et al., "CvT: Introducing Convolutions to Vision
 Transformers", 2021).
 
-Importing this module makes ``cvt_13``, ``cvt_21``, ``cvt_w24`` and the free ``cvt`` known to timm.
 Modules bear the names of the official checkpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
-from timm.layers import DropPath, trunc_normal_
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from vitrail.backbones.base import Backbone
+from vitrail.backbones.layers import DropPath, Mlp, drop_path_rates, init_linear
 
 STAGES = 3
 
@@ -124,17 +124,6 @@ class Attention(nn.Module):
         )  # (B, heads, N, dim / heads)
 
 
-class Mlp(nn.Module):
-    def __init__(self, dim: int, hidden: int, activation: Activation):
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.act = ACTIVATIONS[activation]()
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x)))
-
-
 class Block(nn.Module):
     def __init__(self, dim: int, attention: Attention, mlp: Mlp, drop_path: float):
         super().__init__()
@@ -174,11 +163,11 @@ class Stage(nn.Module):
         return tokens.mT.unflatten(2, size), token if self.cls_token is not None else None
 
 
-class CvT(nn.Module):
-    """Three stages of convolved tokens; no position embedding, so any picture size of at least 4
+class CvT(Backbone):
+    """Three stages of convolved tokens; no position embedding, so any image size of at least 4
     pixels a side.
 
-    Options given as sequences have one value a stage. ``projection`` says how queries, keys and
+    Options given as sequences have one value per stage. ``projection`` says how queries, keys and
     values come from a map: "dw_bn" by depthwise convolution, "avg" by pooling keys and values,
     "linear" by no spatial operation. ``drop_path`` rises linearly over a stage's blocks up to its
     value. ``activation`` is "quick_gelu" for official weights, "gelu" for those trained through the
@@ -212,7 +201,7 @@ class CvT(nn.Module):
             raise ValueError(
                 f"unknown activation {activation!r}: choose {' or '.join(ACTIVATIONS)}"
             )
-        self.num_classes, self.num_features = num_classes, dims[-1]
+        self.num_features = dims[-1]
         reduction, self.feature_info = 1, []
         for i in range(STAGES):
 
@@ -228,14 +217,13 @@ class CvT(nn.Module):
                     kv_stride=kv_strides[i],
                     kv_padding=kv_paddings[i],
                 )
-                return Block(
-                    dims[i], attention, Mlp(dims[i], int(dims[i] * mlp_ratio[i]), activation), rate
-                )
+                mlp = Mlp(dims[i], int(dims[i] * mlp_ratio[i]), ACTIVATIONS[activation])
+                return Block(dims[i], attention, mlp, rate)
 
             embed = ConvEmbed(
                 dims[i - 1] if i else in_chans, dims[i], kernels[i], strides[i], paddings[i]
             )
-            rates = torch.linspace(0, drop_path[i], depths[i], device="cpu").tolist()
+            rates = drop_path_rates(drop_path[i], depths[i])
             self.add_module(
                 f"stage{i}", Stage(embed, [block(rate) for rate in rates], dims[i], class_token[i])
             )
@@ -251,101 +239,41 @@ class CvT(nn.Module):
     def stages(self) -> list[Stage]:
         return [self.stage0, self.stage1, self.stage2]
 
-    def forward_intermediates(
-        self,
-        x: Tensor,
-        indices: int | Sequence[int] | None = None,
-        intermediates_only: bool = False,
-        **_: object,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The maps of the stages ``indices`` (all by default), as timm's feature getter asks for
-        them."""
-        maps = []
+    def walk(self, image: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Each stage's map (B, dim, H', W'), and its class token (B, 1, dim) where it has one."""
         for stage in self.stages:
-            x, _token = stage(x)
-            maps.append(x)
-        chosen = [maps[index] for index in _chosen(indices)]
-        return chosen if intermediates_only else (x, chosen)
+            image, token = stage(image)
+            yield image, token
 
-    def prune_intermediate_layers(
-        self, indices: int | Sequence[int] = 1, *_: object, **__: object
-    ) -> list[int]:
-        """Drops the head, which maps need not."""
-        self.norm, self.head = nn.Identity(), nn.Identity()
-        return _chosen(indices)
+    def maps(self, image: Tensor) -> Iterator[Tensor]:
+        return (x for x, _token in self.walk(image))
 
-    def forward_features(self, x: Tensor) -> Tensor:
+    def forward_features(self, image: Tensor) -> Tensor:
         """(B, dims[-1]): the class token of the last stage, or the mean of its tokens where it has
         none."""
-        for stage in self.stages:
-            x, token = stage(x)
+        *_, last = self.walk(image)
+        return self._pool(*last)
+
+    def forward_intermediates(
+        self, image: Tensor, indices: Sequence[int]
+    ) -> tuple[Tensor, list[Tensor]]:
+        walked = list(self.walk(image))
+        return self._pool(*walked[-1]), [walked[number][0] for number in indices]
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.head(features)
+
+    def drop_head(self) -> None:
+        self.norm, self.head = nn.Identity(), nn.Identity()
+
+    def _pool(self, x: Tensor, token: Tensor | None) -> Tensor:
         if token is not None:
             return self.norm(token)[:, 0]
         return self.norm(x.flatten(2).mT).mean(dim=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.forward_features(x))
-
-
-def _chosen(indices: int | Sequence[int] | None) -> list[int]:
-    """Numbers of stages: all, the last few, or those named."""
-    if indices is None or isinstance(indices, int):
-        return list(range(STAGES))[-(indices or STAGES) :]
-    return list(indices)
-
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
-        trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+        init_linear(module)
     elif isinstance(module, Stage) and module.cls_token is not None:
-        trunc_normal_(module.cls_token, std=0.02)
-
-
-# What timm's builder reads: sizes for which the released models were trained, and where their ends
-# are.
-_ENDS = {"num_classes": 1000, "first_conv": "stage0.patch_embed.proj", "classifier": "head"}
-default_cfgs = generate_default_cfgs(
-    {
-        "cvt.untrained": {**_ENDS, "input_size": (3, 224, 224)},
-        "cvt_13.untrained": {**_ENDS, "input_size": (3, 224, 224)},
-        "cvt_21.untrained": {**_ENDS, "input_size": (3, 224, 224)},
-        "cvt_w24.untrained": {**_ENDS, "input_size": (3, 384, 384)},
-    }
-)
-
-
-def _create(name: str, pretrained: bool, **config) -> nn.Module:
-    features = {"feature_cls": "getter", "out_indices": tuple(range(STAGES))}
-    return build_model_with_cfg(CvT, name, pretrained, feature_cfg=features, **config)
-
-
-@register_model
-def cvt(pretrained: bool = False, **config) -> nn.Module:
-    """A CvT of free sizes."""
-    return _create("cvt", pretrained, **config)
-
-
-@register_model
-def cvt_13(pretrained: bool = False, **config) -> nn.Module:
-    """CvT-13: 20.0 million parameters."""
-    return _create("cvt_13", pretrained, **config)
-
-
-@register_model
-def cvt_21(pretrained: bool = False, **config) -> nn.Module:
-    """CvT-21: 31.6 million parameters."""
-    return _create("cvt_21", pretrained, **{"depths": (1, 4, 16)} | config)
-
-
-@register_model
-def cvt_w24(pretrained: bool = False, **config) -> nn.Module:
-    """CvT-W24: 277 million parameters, for pictures of 384 pixels."""
-    wide = {
-        "dims": (192, 768, 1024),
-        "num_heads": (3, 12, 16),
-        "depths": (2, 2, 20),
-        "drop_path": (0.0, 0.0, 0.3),
-    }
-    return _create("cvt_w24", pretrained, **wide | config)
+        nn.init.trunc_normal_(module.cls_token, std=0.02)

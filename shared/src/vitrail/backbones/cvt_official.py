@@ -1,5 +1,4 @@
-"""The bridge to official CvT checkpoints: option names, key names of every source, and the proof on
-goldens.
+"""The bridge to official CvT checkpoints: option names, and key names of every source.
 
 Official files have our names (``stage0.blocks.0…``). The transformers port renames all of them
 (``cvt.encoder.stages…``, ``classifier``), and networks that embed either put a prefix of their own
@@ -7,19 +6,15 @@ before that.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.backbones import create_backbone
 from vitrail.errors import InputError
 from vitrail.preprocess.image import normalise
-from vitrail.testing.parity import Comparison, compare, read_pack, same
-from vitrail.weights.files import load_into
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OPTIONS = {
@@ -121,87 +116,3 @@ def prepare_image(image: np.ndarray, size: int = 224) -> Tensor:
     return normalise(
         np.asarray(picture.crop((left, top, left + size, top + size)))[None], MEAN, STD
     )[0]
-
-
-def check(folder: Path) -> list[Comparison]:
-    """Every golden in a folder of the cvt pack's format."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        spec, tensors = read_pack(path)
-        if path.stem == "manifest":
-            found = _check_manifest(spec)
-        elif path.stem.startswith("preproc"):
-            found = _check_pictures(spec, tensors)
-        else:
-            found = _check_network(spec, tensors)
-        comparisons += [
-            Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found
-        ]
-    return comparisons
-
-
-@torch.no_grad()
-def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
-    state = {
-        key.removeprefix("weight."): value
-        for key, value in tensors.items()
-        if key.startswith("weight.")
-    }
-    image, ours = tensors["input.image"], {}
-    for suffix, activation in (("", "quick_gelu"), ("_exact_gelu", "gelu")):
-        model = build(spec["config"], spec["num_classes"], activation).eval()
-        for keys in (state, _renamed(state, spec.get("key_map_official_to_transformers", {}))):
-            load_into(model, convert(keys), subject="golden")
-            ours |= {f"{name}{suffix}": value for name, value in _values(model, image).items()}
-    for key, expected in tensors.items():
-        name = key.partition(".")[2]
-        if key.startswith(("mid.", "output.")):
-            yield compare(key, ours[name], expected, spec["rtol"], spec["atol"])
-
-
-def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    return {names.get(key, key): value for key, value in state.items()}
-
-
-def _values(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
-    """Everything that the goldens keep, by their names."""
-    values = {}
-    embedded = model.stage0.patch_embed(image)
-    block = model.stage0.blocks[0]
-    values["stage0_patch_embed"] = embedded
-    values["stage0_block0_attn"] = block.attn(
-        block.norm1(embedded.flatten(2).mT), embedded.shape[-2:]
-    )
-    x = image
-    for number, stage in enumerate(model.stages):
-        x, token = stage(x)
-        values[f"stage{number}"] = x
-        if token is not None:
-            values[f"cls_stage{number}"] = token
-    return values | {"features": model.forward_features(image), "logits": model(image)}
-
-
-def _check_pictures(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
-    for key, expected in tensors.items():
-        if key.startswith("output."):
-            name, size, _ = key.removeprefix("output.").rsplit("_", 2)
-            ours = prepare_image(tensors[f"input.{name}"].numpy(), int(size))
-            yield compare(key, ours, expected.float(), spec["rtol"], spec["atol"])
-
-
-def _check_manifest(spec: Mapping) -> Iterable[Comparison]:
-    for name, variant in spec.items():
-        with torch.device("meta"):
-            named = create_backbone(name.replace("-", "_"), num_classes=variant["num_classes"])
-            built = build(variant["config"], variant["num_classes"])
-            stored = {key: torch.empty(shape) for key, shape in variant["state_dict"].items()}
-        ported = _renamed(stored, variant.get("key_map_official_to_transformers", {}))
-        for what, keys in (("official", stored), ("the port's", ported)):
-            expected = {(key, value.shape) for key, value in convert(keys).items()}
-            for model in (named, built):
-                different = {
-                    (key, value.shape) for key, value in model.state_dict().items()
-                } ^ expected
-                yield Comparison(f"{name}, {what} keys and shapes", len(different), 0)
-        parameters = sum(parameter.numel() for parameter in built.parameters())
-        yield same(f"{name}, parameters", parameters, variant["params"])

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import nms
 
 from vitrail.errors import InputError
 from vitrail.faces import system
@@ -17,6 +16,7 @@ from vitrail.faces.base import Detector
 from vitrail.faces.face import Face
 from vitrail.faces.landmarker import FaceModel, sharpen
 from vitrail.faces.model import STRIDES, Config, ConvNormAct
+from vitrail.preprocess.boxes import nms
 from vitrail.weights.catalogue import resolve
 from vitrail.weights.files import load_into, read_state
 
@@ -97,7 +97,7 @@ def read_faces(rows: Tensor, min_score: float) -> list[Face]:
     scores = rows[:, 0].sigmoid()
     likely = scores >= min_score
     rows, scores = rows[likely], scores[likely]
-    kept = nms(rows[:, 1:5], scores, MAX_OVERLAP)
+    kept = nms(rows[:, 1:5].numpy(), scores.numpy(), MAX_OVERLAP)
     return [
         Face(tuple(row[1:5].tolist()), score, row[5:].reshape(5, 2).numpy())
         for row, score in zip(rows[kept], scores[kept].tolist(), strict=True)

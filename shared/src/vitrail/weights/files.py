@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import InputError
 from vitrail.output import atomic_file
-from vitrail.sources import require_file
+from vitrail.sources import require_file, sha256
 from vitrail.weights.header import METADATA_KEY, is_safetensors, read_metadata
 
 WRAPPERS = ("state_dict", "model")  # under which training code keeps the tensors
@@ -59,6 +59,23 @@ def read_checkpoint(path: Path | str, key: str) -> tuple[dict[str, Tensor], dict
             )
         _check_tensors(path, state)
     return dict(state), content
+
+
+def read_known(path: Path | str, digest: str) -> dict[str, Tensor]:
+    """The tensors of a file of the format before PyTorch 1.6, a bare pickle, whose SHA-256 is known
+    to be ``digest``.
+
+    Raises InputError for any other file.
+    """
+    path = require_file(Path(path))
+    if sha256(path) != digest:
+        raise InputError(path, "is not the file that was released", "install or download it again")
+    with _plain_errors(path):
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not all(map(_is_plain, content.items())):
+            raise InputError(path, "holds no state dict of tensors")
+        _check_tensors(path, content)
+    return dict(content)
 
 
 def load_into(
