@@ -15,7 +15,7 @@ command longer than a small scan. A job uses them so::
         for number, row in zip(numbers, rows, strict=True):
             canvas.add(number, row)
         for top, logits in canvas.strips():      # a large scene: written, and kept no longer
-            writer.write(logits.argmax(0), top)
+            writer.write(logits.argmax(0))
     return canvas.logits()                       # or, where it fits in memory, the whole at the end
 
 A window for which no network is needed gets its logits at once: ``canvas.add(number, background)``
