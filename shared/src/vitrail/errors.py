@@ -31,6 +31,9 @@ class VitrailError(Exception):
         self.subject, self.problem, self.remedy = str(subject), problem, remedy
         super().__init__(str(self))
 
+    def __reduce__(self) -> tuple:
+        return type(self), (self.subject, self.problem, self.remedy)  # it may come from a worker
+
     @property
     def reason(self) -> str:
         """The line without its subject."""
