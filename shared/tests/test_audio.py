@@ -1,6 +1,5 @@
 """Reading sound: right samples from any format in any blocks, and one sentence on what is wrong."""
 
-import os
 import struct
 from pathlib import Path
 
@@ -16,10 +15,8 @@ from vitrail.errors import InputError
 from vitrail.preprocess import audio
 from vitrail.preprocess.audio import open_audio, read_audio
 from vitrail.preprocess.filterbank import SILENCE, filterbank, mel_triangles
+from vitrail.testing.beside import DATA, PARITY, needs
 from vitrail.testing.media import mutate_bytes, write_clip
-
-PARITY = Path(__file__).parents[3] / "shared" / "parity" / "audio"
-DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def chirp(seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
@@ -201,9 +198,9 @@ def test_ten_times_as_loud_is_higher_by_two_logarithms_of_ten():
     assert torch.allclose(difference, torch.tensor(2 * np.log(10)).float(), atol=1e-3)
 
 
-@pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
+@needs(PARITY / "audio")
 def test_the_filterbank_equals_kaldis():
-    tensors = load_file(PARITY / "preproc.safetensors")
+    tensors = load_file(PARITY / "audio" / "preproc.safetensors")
     names = [
         key.removeprefix("output.fbank.") for key in tensors if key.startswith("output.fbank.")
     ]
@@ -216,7 +213,7 @@ def test_the_filterbank_equals_kaldis():
         ).abs().max() < 1e-3
 
 
-@pytest.mark.skipif(not (DATA / "audio").is_dir(), reason="the data sets are not here")
+@needs(DATA / "audio")
 def test_real_clips(tmp_path):
     clip = next((DATA / "audio" / "esc10" / "rain").iterdir())
     assert abs(len(read_audio(clip, 16000)) / 16000 - 5) < 0.1

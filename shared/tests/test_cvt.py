@@ -2,7 +2,6 @@
 they are there."""
 
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +10,10 @@ from vitrail.backbones import create_backbone
 from vitrail.backbones import cvt_official as official
 from vitrail.errors import InputError, UsageError
 from vitrail.parity import check
+from vitrail.testing.beside import PARITY, needs
 from vitrail.weights.files import load_into
 
-GOLDENS = Path(__file__).parents[3] / "shared" / "parity" / "cvt"
+GOLDENS = PARITY / "cvt"
 TINY = {"dims": (8, 16, 24), "num_heads": (1, 2, 3), "depths": (1, 1, 2)}
 
 
@@ -22,7 +22,7 @@ def tiny(**options) -> torch.nn.Module:
     return create_backbone("cvt", **TINY, **options).eval()
 
 
-@pytest.mark.skipif(not GOLDENS.is_dir(), reason="the goldens are not beside the checkout")
+@needs(GOLDENS)
 def test_equals_the_official_networks():
     failed = [str(comparison) for comparison in check(GOLDENS) if not comparison.passed]
     assert not failed, failed

@@ -3,20 +3,15 @@ nothing."""
 
 import json
 import math
-import os
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from vitrail.errors import InputError
+from vitrail.testing.beside import PARITY, needs
 from vitrail.testing.parity import Comparison, compare, formula_tensor, main, read_pack, same
 
-PARITY = (
-    Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[2] / "../shared/data")).parent
-    / "parity"
-)
 # The first values of full-size tensors as the official goldens state them.
 CHECK_VALUES = {
     ("fc.weight", (500, 2000)): [-0.011543208733201027, 0.01326586864888668, 0.0055266148410737514],
@@ -143,7 +138,7 @@ def test_a_line_tells_name_error_and_bound():
     assert str(Comparison("logits", 0.5, 0.25)) == "FAILED  logits  error 0.5  allowed 0.25"
 
 
-@pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
+@needs(PARITY)
 def test_formula_gives_the_check_values_of_every_pack():
     shapes = dict(CHECK_VALUES.keys())
     for name in ("full_ed", "full_vae"):

@@ -2,7 +2,6 @@
 missing."""
 
 import json
-import os
 import struct
 from fractions import Fraction
 from itertools import chain
@@ -15,10 +14,9 @@ import pytest
 from vitrail.errors import InputError, UsageError
 from vitrail.preprocess import decoding
 from vitrail.preprocess.video import open_video, sample_indices
+from vitrail.testing.beside import DATA, PARITY, needs
 from vitrail.testing.media import moving_pattern, mutate_bytes, pattern, write_clip, write_picture
 
-PARITY = Path(__file__).parents[3] / "shared" / "parity"
-DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 GOPS = {
     "b-frames": {"g": "12", "bf": "3"},
     "long": {"g": "250", "bf": "2"},
@@ -429,18 +427,17 @@ def test_sampling_by_number_rate_and_all():
     assert sample_indices(0, number=15) == []
 
 
+@needs(PARITY / "deepfake")
 def test_sampling_matches_the_official_goldens():
     golden = PARITY / "deepfake" / "preproc.json"
-    if not golden.is_file():
-        pytest.skip("the parity pack is not beside the checkout")
     for case in json.loads(golden.read_text())["frame_sampling"]:
         assert sample_indices(case["total_frames"], number=case["num_frames"]) == case["indices"]
 
 
+@needs(DATA / "deepfake")
 def test_real_clips_are_read_whole():
     clips = sorted((DATA / "deepfake" / "videos").glob("*/*.mp4"))
-    if not clips:
-        pytest.skip("the real clips are not at VITRAIL_DATA")
+    assert clips
     for clip in clips:
         reader = open_video(clip)
         wanted = sample_indices(reader.frame_count, number=5)
