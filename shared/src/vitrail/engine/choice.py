@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitrail.engine.backends import EXPORTED, Backends
+from vitrail.engine.devices import has_bfloat16
 from vitrail.engine.output import Arrays, Output, Run, largest_error
 from vitrail.engine.store import version
 from vitrail.errors import InputError, MissingError, VitrailError, one_line
@@ -17,6 +18,11 @@ REPEATS = 2
 WORTHWHILE = 0.9  # of the time: what saves less is not worth other numbers
 TORCH_START = 4.4  # CPU seconds that importing PyTorch takes, which a converted network saves
 USUAL_ROWS = 200  # of a call, over which those seconds are spread
+START = TORCH_START / USUAL_ROWS
+CANDIDATES = {  # beside eager; bfloat16 after those that may show that it cannot win
+    "cpu": ("openvino", "openvino-bfloat16", "bfloat16", "onnx"),
+    "cuda": ("bfloat16",),
+}
 CHOICE_FILE = "choice.json"
 
 
@@ -54,12 +60,11 @@ def choose(backends: Backends, batch: Arrays, tolerance: float) -> tuple[str, Ru
     reference, seconds = measure(eager, rows)
     trials = [Trial(name="eager", seconds=seconds, error=0.0, accepted=True)]
     runs: dict[str, Run | None] = {"eager": eager}
-    for name, reason in _candidates(backends.device).items():
-        trial, runs[name] = (
-            (Trial(name=name, note=reason), None)
-            if reason
-            else _try(backends, name, rows, reference)
-        )
+    for name in CANDIDATES[backends.device]:
+        if reason := _pointless(name, backends.device, trials):
+            trials.append(Trial(name=name, note=reason))
+            continue
+        trial, runs[name] = _try(backends, name, rows, reference)
         accepted = trial.error is not None and trial.error <= tolerance
         trials.append(trial.model_copy(update={"accepted": accepted}))
     name = _best(trials, counts_start=backends.device == "cpu")
@@ -79,24 +84,35 @@ def measure(run: Run, rows: Arrays) -> tuple[Output, float]:
 
 
 def _best(trials: list[Trial], *, counts_start: bool) -> str:
-    """The cheapest that agrees, or one that is hardly dearer and nearer to eager's numbers."""
-    start = TORCH_START / USUAL_ROWS if counts_start else 0.0
+    """The cheapest that agrees. Of those that are hardly dearer, one that does without PyTorch
+    where its start counts, and among these the nearest to eager's numbers."""
     accepted = [trial for trial in trials if trial.accepted]
-    costs = [trial.seconds + (0 if trial.name in EXPORTED else start) for trial in accepted]
+    costs = [_cost(trial, counts_start=counts_start) for trial in accepted]
     near = [
         trial
         for trial, cost in zip(accepted, costs, strict=True)
         if WORTHWHILE * cost <= min(costs)
     ]
-    return min(near, key=lambda trial: trial.error).name
+    return min(near, key=lambda t: (counts_start and t.name not in EXPORTED, t.error)).name
 
 
-def _candidates(device: str) -> dict[str, str]:
-    """The ways beside eager, each with the reason not to try it (empty: try it)."""
+def _cost(trial: Trial, *, counts_start: bool) -> float:
+    """Seconds per row, PyTorch's start spread over the rows of a usual call."""
+    return trial.seconds + (START if counts_start and trial.name not in EXPORTED else 0.0)
+
+
+def _pointless(name: str, device: str, trials: list[Trial]) -> str:
+    """Why not to try it on this machine, after these trials; empty: try it."""
     if device == "cuda":
-        return {"bfloat16": ""}
-    second = "OpenVINO does the same" if version("openvino") else ""
-    return {"bfloat16": "", "openvino": "", "openvino-bfloat16": "", "onnx": second}
+        return ""
+    if name in ("bfloat16", "openvino-bfloat16") and not has_bfloat16():
+        return "this processor does not compute in bfloat16"
+    if name == "onnx" and version("openvino"):
+        return "OpenVINO does the same"
+    others = [t.seconds for t in trials if t.accepted and t.name in EXPORTED]
+    if name == "bfloat16" and others and min(others) <= START:
+        return "PyTorch's start alone takes longer"
+    return ""
 
 
 def _try(
