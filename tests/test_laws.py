@@ -125,6 +125,23 @@ def test_architectures_are_pure(path):
             assert ast.unparse(node.func) not in {"open", "print", "input"}, f"line {node.lineno}"
 
 
+def test_architectures_load_no_library_of_training():
+    """timm and torchvision load dynamo and sympy with them: seconds, for nothing that inference
+    needs."""
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).partition(".src.")[2]
+        for path in ARCHITECTURES
+    ]
+    heavy = {"timm", "torchvision", "sympy", "torch._dynamo", "torch._inductor", "lightning"}
+    code = (
+        "import sys\n"
+        + "".join(f"import {module}\n" for module in modules)
+        + f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]", ran.stdout + ran.stderr
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_dangerous_calls_stay_in_one_audited_module(path):
     here = path.relative_to(ROOT).as_posix()

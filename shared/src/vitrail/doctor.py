@@ -6,6 +6,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
+from importlib.util import find_spec
 
 from vitrail.system import broken, systems
 
@@ -62,13 +63,15 @@ def _torch() -> list[Finding]:
 def _torchvision(torch_version: str) -> Finding:
     """The classic: wheels of two sources or releases, whose compiled operators do not find each
     other."""
+    if find_spec("torchvision") is None:
+        return Finding("torchvision", "absent", "training")
     try:
         import torchvision
 
         return Finding("torchvision", "ok", torchvision.__version__)
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         sys.modules.pop("torchvision", None)
-        found = _version("torchvision") or "absent"
+        found = _version("torchvision") or "of no known version"
         return Finding(
             "torchvision",
             "broken",
