@@ -6,13 +6,16 @@ import os
 import re
 import subprocess
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from vitrail.engine import Network
 from vitrail.errors import MAX_LINE
-from vitrail.system import System
+from vitrail import system as system_module
+from vitrail.system import System, broken, systems
 from vitrail.testing.commands import call
 from vitrail.weights.catalogue import catalogue, resolve
 
@@ -36,6 +39,8 @@ def test_manifest(system: System):
     assert system.folder.is_dir()
     for room in ("training", "evaluation", "networks"):
         assert system.room(room).__doc__
+    networks = system.room("networks").load_networks(())
+    assert networks and all(isinstance(network, Network) for network in networks)
 
 
 def test_importing_a_package_is_free(system: System):
@@ -57,6 +62,13 @@ def test_help(command: System):
 
 
 OPTIONAL = (
+    "timm",
+    "torchvision",
+    "matplotlib",
+    "librosa",
+    "monai",
+    "rasterio",
+    "ray",
     "scipy",
     "sklearn",
     "lightning",
@@ -215,13 +227,20 @@ def test_one_bad_input_among_many(command: System, example, batch_outcomes, tmp_
     ]
 
 
+ROW = ["source", "sha256", "status", "model", "version", "weights", "engine", "device", "damage", "seconds"]
+
+
 def test_a_row_says_where_it_came_from(command: System, example, batch_outcomes, tmp_path_factory):
     outcome, _ = good_and_bad(command, example, batch_outcomes, tmp_path_factory)
-    row = json.loads(outcome.stdout.splitlines()[-1])
+    _, failed, row = (json.loads(line) for line in outcome.stdout.splitlines())
+    assert list(row)[: len(ROW)] == ROW and list(row)[-1] == "options"
+    assert list(failed) == [*ROW, "reason"]
     assert row["source"] == str(example) and len(row["sha256"]) == 64 and row["seconds"] >= 0
-    assert row["settings"]["version"] == command.version
-    assert all(len(sha256) == 64 for sha256 in row["settings"]["weights"].values())
-    assert row["device"] and row["engine"]
+    assert row["version"] == command.version and row["device"] in ("cpu", "cuda")
+    assert row["weights"] and row["weights"].keys() == row["engine"].keys()
+    assert all(len(sha256) == 64 for sha256 in row["weights"].values())
+    assert not {"auto", ""} & set(row["engine"].values())
+    assert row["damage"] == []
 
 
 def test_resume_skips_what_is_done(command: System, example, tmp_path):
@@ -243,6 +262,40 @@ def test_weights_are_what_the_catalogue_says(system: System):
             assert weights.path.stat().st_size <= 12_000_000
             assert weights.metadata["architecture"] == entry.architecture
             assert entry.metrics and entry.measured_by and entry.licence and entry.trained_on
+
+
+ROOMS = ("cli", "job", "networks", "checkpoint", "official", "parity", "result", "writing", "data")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_command_has_every_room(command: System, room):
+    assert (command.folder / f"{room}.py").exists()
+
+
+def test_load_gives_a_job(command: System):
+    job = import_module(command.package).load()
+    assert job.networks and callable(job.process) and callable(job.predict)
+    assert job.version == command.version and json.dumps(dict(job.options))
+
+
+def test_a_broken_system_leaves_the_others_alone(monkeypatch):
+    class Point:
+        name, value = "broken", "nowhere:system"
+
+        def load(self):
+            raise ImportError("no such module")
+
+    real = list(entry_points(group=system_module.GROUP))
+    monkeypatch.setattr(system_module, "entry_points", lambda group: [*real, Point()])
+    system_module._found.cache_clear()
+    try:
+        assert set(systems()) == {point.name for point in real}
+        assert "nowhere:system does not import" in broken()["broken"]
+        outcome = call("vitrail", "list")
+        assert outcome.status == 0 and "broken" in outcome.stderr
+        assert call("vitrail", "weights", "list", "broken").status == 3
+    finally:
+        system_module._found.cache_clear()
 
 
 def test_export_gives_the_same_numbers(system: System, tmp_path):
