@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from vitrail import system as system_module
 from vitrail.engine import Network
 from vitrail.errors import MAX_LINE
-from vitrail import system as system_module
 from vitrail.system import System, broken, systems
 from vitrail.testing.commands import call
 from vitrail.weights.catalogue import catalogue, resolve
@@ -227,7 +227,18 @@ def test_one_bad_input_among_many(command: System, example, batch_outcomes, tmp_
     ]
 
 
-ROW = ["source", "sha256", "status", "model", "version", "weights", "engine", "device", "damage", "seconds"]
+ROW = [
+    "source",
+    "sha256",
+    "status",
+    "model",
+    "version",
+    "weights",
+    "engine",
+    "device",
+    "damage",
+    "seconds",
+]
 
 
 def test_a_row_says_where_it_came_from(command: System, example, batch_outcomes, tmp_path_factory):

@@ -15,7 +15,10 @@ from uv import find_uv_bin
 from vitrail.system import System, systems
 
 ROOT = Path(__file__).parents[1]
-PROJECTS = [ROOT / "shared", *sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))]
+PROJECTS = [
+    ROOT / "shared",
+    *sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")),
+]
 COMMANDS = [system for system in systems().values() if system.command]
 
 
