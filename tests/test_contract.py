@@ -46,7 +46,8 @@ def test_manifest(system: System):
 def test_importing_a_package_is_free(system: System):
     """``import <package>`` and a command's ``--help`` load nothing heavy."""
     modules = [system.package, *([f"{system.package}.cli"] if system.command else [])]
-    code = f"import sys, {', '.join(modules)}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    names = "{name.split('.')[0] for name in sys.modules}"
+    code = f"import sys, {', '.join(modules)}; print(*sorted({names}))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -325,7 +326,8 @@ def test_generic_verbs_speak_json_to_a_pipe(verb):
 def test_doctor_names_a_torchvision_that_does_not_match(monkeypatch, tmp_path):
     broken = tmp_path / "torchvision.py"
     broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-    code = "from vitrail.doctor import examine; print(*(f.detail for f in examine() if f.state == 'broken'))"
+    details = "(f.detail for f in examine() if f.state == 'broken')"
+    code = f"from vitrail.doctor import examine; print(*{details})"
     said = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

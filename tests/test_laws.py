@@ -48,7 +48,8 @@ NETWORK = {
 }
 PURE = {
     "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "torch",
-    "typing", "vitrail.architectures", "vitrail.backbones", "vitrail.errors", "vitrail.preprocess.cwt",
+    "typing", "vitrail.architectures", "vitrail.backbones", "vitrail.errors",
+    "vitrail.preprocess.cwt",
 }  # fmt: skip
 
 
@@ -155,8 +156,8 @@ def test_dangerous_calls_stay_in_one_audited_module(path):
 
 @pytest.mark.parametrize(
     "code",
-    ["torch.load(f)", "import pickle", "from joblib import load", "np.load(f, allow_pickle=True)", "yaml.load(s)",
-     "eval(s)", "exec(s)", "z.extractall(p)", "try:\n    pass\nexcept:\n    pass", "import socket",
+    ["torch.load(f)", "import pickle", "from joblib import load", "np.load(f, allow_pickle=True)",
+     "yaml.load(s)", "eval(s)", "exec(s)", "z.extractall(p)", "try:\n    pass\nexcept:\n    pass", "import socket",
      "from urllib.request import urlopen"],
 )  # fmt: skip
 def test_the_check_itself_sees_each_danger(code):

@@ -19,7 +19,6 @@ PROJECTS = [
     ROOT / "shared",
     *sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml")),
 ]
-COMMANDS = [system for system in systems().values() if system.command]
 
 
 def uv(*arguments: object) -> None:
@@ -89,22 +88,17 @@ def test_the_generic_command_lists_every_system(environment):
     assert said.stderr == "" and listed == set(systems())
 
 
-@pytest.mark.parametrize("system", COMMANDS, ids=lambda system: system.name)
-def test_help_and_the_job_of_the_readme(system: System, environment, tmp_path_factory):
-    command = environment / system.command
-    said = subprocess.run([command, *system.job, "--help"], capture_output=True, text=True)
-    assert said.returncode == 0 and system.command in said.stdout
-    examples = ROOT / "packages" / system.command / "examples"
-    source = next(
-        file for file in sorted(examples.iterdir()) if file.suffix not in {".py", ".txt", ".md"}
-    )
-    home = {**os.environ, "VITRAIL_CACHE": str(tmp_path_factory.mktemp("cache"))}
+def test_help_and_the_job_of_the_readme(command: System, example, environment, tmp_path_factory):
+    program = environment / command.command
+    said = subprocess.run([program, *command.job, "--help"], capture_output=True, text=True)
+    assert said.returncode == 0 and command.command in said.stdout
+    folder = tmp_path_factory.mktemp("cache")
     done = subprocess.run(
-        [command, *system.job, source, "--json", "--quiet"],
+        [program, *command.job, example, "--json", "--quiet"],
         capture_output=True,
         text=True,
-        env=home,
-        cwd=home["VITRAIL_CACHE"],
+        env={**os.environ, "VITRAIL_CACHE": str(folder)},
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "done"
