@@ -17,8 +17,8 @@ from PIL import Image
 from rich.console import Console
 
 from vitrail.errors import InputError
-from vitrail.report import Chart, Page, Series, Table
-from vitrail.report.chart import _time_ticks
+from vitrail.report import Bars, Chart, Page, Series, Table
+from vitrail.report.axes import time_ticks
 from vitrail.testing.media import pattern
 
 HOSTILE = [
@@ -73,6 +73,7 @@ def full_page(name="clip.mp4"):
     page.chart(
         Chart(name, [series], y_label=name, threshold=0.5, shaded=[(0, 1)], shaded_label=name)
     )
+    page.chart(Bars(name, [name, "other"], [0.5, -1], x_label=name))
     page.picture(pattern(), name)
     page.gallery([(pattern(seed=1), name), (pattern(seed=2), "")])
     return page
@@ -114,6 +115,25 @@ def test_the_policy_admits_this_style_sheet_only():
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert "prefers-color-scheme: dark" in style
     assert "@media print" in style
+
+
+def test_the_policy_admits_the_given_scripts_only():
+    page = full_page()
+    assert "script-src 'none'" in page.html() and "<script" not in page.html()
+    codes = ["document.title = '$title &amp; <b>';", "let a = 1 < 2;"]
+    for code in codes:
+        page.script(code)
+    html = page.html()
+    policy = re.search('Content-Security-Policy" content="(.*?)"', html)[1]
+    found = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(sha256(code.encode()).digest()).decode() for code in found]
+    admitted = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    assert found == codes
+    assert f"script-src {admitted};" in policy
+    assert "unsafe" not in policy
+    for code in ("'</script>'", "'<!-- '", "'</SCRIPT '"):
+        with pytest.raises(ValueError, match="a script may not hold"):
+            page.script(code)
 
 
 def pictures(page):
@@ -245,9 +265,30 @@ def test_a_long_series_keeps_its_peaks_and_gaps():
     assert len(runs) == 2
 
 
+def test_dots_come_in_any_order_and_without_a_line():
+    chart = Chart("c", [Series("a", [3, -1, 2], [0, 1, math.nan], dots=True)], x_label="x")
+    assert parts(chart, "path", "s0") == []
+    last, first = (float(dot.get("cx")) for dot in parts(chart, "circle", "s0"))
+    assert first < last and ">-1<" in chart.to_svg() and "M0 6" not in chart.to_html()
+
+
+def test_bars_start_at_zero():
+    bars = Bars("b", ["a", "b", "c", "d"], [2, -1, math.nan, 0], x_label="share")
+    places = [(float(bar.get("x")), float(bar.get("width"))) for bar in parts(bars, "rect", "bar")]
+    (zero, long), (start, short), (nothing, none) = places
+    assert start + short == pytest.approx(zero, abs=0.11) and nothing == zero and none == 0
+    assert long == pytest.approx(2 * short, abs=0.21)
+    with pytest.raises(ValueError, match="1 names for 2 values"):
+        Bars("b", ["a"], [1, 2])
+
+
 @pytest.mark.parametrize(
     "chart",
     [
+        Bars("nothing", [], []),
+        Bars("one", ["a" * 300], [math.inf]),
+        Bars("beyond", ["a", "b"], [-5, 70], x_range=(0, 1)),
+        Chart("dots", [Series("a", [1, math.nan, -3], [1, 2, math.inf], dots=True)]),
         Chart("nothing", []),
         Chart("no values", [Series("a", [], [])]),
         Chart("unknown", [Series("a", [0, 1], [math.nan, math.nan])]),
@@ -274,7 +315,7 @@ def test_odd_charts_stay_inside_the_picture(chart):
 
 @pytest.mark.parametrize("span", [0.5, 7, 89, 91, 1000, 5000, 40_000, 200_000])
 def test_time_ticks_are_few_and_inside(span):
-    ticks = _time_ticks(3, 3 + span)
+    ticks = time_ticks(3, 3 + span)
     assert 3 <= len(ticks) <= 12
     assert all(3 - 1e-6 <= tick <= 3 + span + 1e-6 for tick in ticks)
 

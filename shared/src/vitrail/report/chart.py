@@ -1,29 +1,29 @@
-"""A line chart over time or over any other number, as an SVG picture without scripts."""
+"""A line chart over time or over any other number, as an SVG image without scripts."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from vitrail.report.axes import clock, finite_range, ticks, time_label, time_ticks
 from vitrail.report.markup import escape
 
 _WIDTH, _HEIGHT = 760, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 28, 38
 _COLOURS = 6
-_MOST_POINTS = 1500  # about two for every horizontal unit; more cannot be seen
-_MOST_DOTS = 120
-_CLOCK_FROM = 90  # seconds; longer spans read better in minutes
+MAX_POINTS = 1500  # about two for every horizontal unit; more cannot be seen
+MAX_DOTS = 120
 
 
 @dataclass(frozen=True)
 class Series:
     """A named line: ``x`` ascending and ``y`` of the same length; a NaN in ``y`` interrupts the
-    line."""
+    line. As ``dots`` only points are drawn, and ``x`` is in any order."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
+    dots: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,16 @@ class Chart:
     shaded_label: str = "marked"
 
     def to_html(self) -> str:
-        """A figure: the SVG picture, which scrolls sideways where the window is narrow, and a
+        """A figure: the SVG image, which scrolls sideways where the window is narrow, and a
         legend under it."""
         return (
             f'<figure class="chart"><figcaption>{escape(self.title)}</figcaption>'
-            f'<div class="scroll">{self.to_svg()}</div><p class="legend">{self._legend()}</p></figure>'
+            f'<div class="scroll">{self.to_svg()}</div>'
+            f'<p class="legend">{self._legend()}</p></figure>'
         )
 
     def to_svg(self) -> str:
-        """The picture alone; its colours come from the page's style sheet."""
+        """The image alone; its colours come from the page's style sheet."""
         scale = _Scale(self._x_range(), self._y_range())
         parts = [
             f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(self.title)}">',
@@ -65,7 +66,8 @@ class Chart:
         if self.threshold is not None:
             y = scale.y(self.threshold)
             parts.append(
-                f'<line class="threshold" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                f'<line class="threshold" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}"'
+                f' y1="{y:.1f}" y2="{y:.1f}"/>'
             )
         parts += [
             _line(scale, series, f"s{n % _COLOURS}", self._unit)
@@ -79,35 +81,35 @@ class Chart:
 
     def _legend(self) -> str:
         entries = [
-            (f"s{number % _COLOURS}", series.name) for number, series in enumerate(self.series)
+            (f"s{number % _COLOURS}", series.name, series.dots)
+            for number, series in enumerate(self.series)
         ]
         if self.threshold is not None:
-            entries.append(("threshold", f"threshold {self.threshold:.3g}"))
+            entries.append(("threshold", f"threshold {self.threshold:.3g}", False))
         if self.shaded:
-            entries.append(("shade", self.shaded_label))
-        return "".join(f"<span>{_swatch(kind)}{escape(name)}</span>" for kind, name in entries)
+            entries.append(("shade", self.shaded_label, False))
+        return "".join(
+            f"<span>{_swatch(kind, dots)}{escape(name)}</span>" for kind, name, dots in entries
+        )
 
     def _x_range(self) -> tuple[float, float]:
-        ends = [x for series in self.series for x in (series.x[:1], series.x[-1:])]
-        return _range(
-            [
-                *(float(x[0]) for x in ends if len(x)),
-                *(end for interval in self.shaded for end in interval),
-            ]
-        )
+        ends = [end for interval in self.shaded for end in interval]
+        for series in self.series:
+            ends += map(float, series.x if series.dots else [*series.x[:1], *series.x[-1:]])
+        return finite_range(ends)
 
     def _y_range(self) -> tuple[float, float]:
         if self.y_range is not None:
             return self.y_range
         values = [float(y) for series in self.series for y in series.y]
-        low, high = _range(values if self.threshold is None else [*values, self.threshold])
+        low, high = finite_range(values if self.threshold is None else [*values, self.threshold])
         margin = 0.05 * (high - low)
         return low - margin, high + margin
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Data coordinates to those of the picture."""
+    """Data coordinates to those of the image."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
@@ -125,70 +127,24 @@ class _Scale:
         )
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return 0.0, 1.0
-    low, high = min(finite), max(finite)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers within [low, high], at most about ``most``, in steps of 1, 2 or 5 times a power
-    of ten."""
-    rough = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    return _multiples(
-        low,
-        high,
-        next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999),
-    )
-
-
-def _time_ticks(low: float, high: float) -> list[float]:
-    if high - low < _CLOCK_FROM:
-        return _ticks(low, high, 10)
-    steps = (10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
-    return _multiples(
-        low, high, next((step for step in steps if step * 10 >= high - low), (high - low) / 10)
-    )
-
-
-def _multiples(low: float, high: float, step: float) -> list[float]:
-    return [
-        step * number
-        for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    ]
-
-
-def _clock(seconds: float, span: float) -> str:
-    if span < _CLOCK_FROM:
-        return f"{seconds:.4g}"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
 def _grid(scale: _Scale, x_label: str, y_label: str) -> list[str]:
     low, high = scale.x_range
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     parts = []
-    for value in _ticks(*scale.y_range, 5):
+    for value in ticks(*scale.y_range, 5):
         y = scale.y(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
-    ticks = _ticks(low, high, 10) if x_label else _time_ticks(low, high)
-    for value in ticks:
+    for value in ticks(low, high, 10) if x_label else time_ticks(low, high):
         x = scale.x(value)
-        shown = f"{value:.4g}" if x_label else _clock(value, high - low)
+        shown = f"{value:.4g}" if x_label else clock(value, high - low)
         parts.append(
             f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
         )
         parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{shown}</text>')
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    time = "time in seconds" if high - low < _CLOCK_FROM else "time (minutes:seconds)"
-    parts.append(
-        f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end">{escape(x_label or time)}</text>'
-    )
+    named = x_label or time_label(high - low)
+    parts.append(f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end">{escape(named)}</text>')
     parts.append(f'<text x="{_LEFT}" y="{_TOP - 14}">{escape(y_label)}</text>')
     return parts
 
@@ -204,34 +160,36 @@ def _interval(scale: _Scale, start: float, end: float, label: str, unit: str) ->
 
 def _line(scale: _Scale, series: Series, kind: str, unit: str) -> str:
     x, y = np.asarray(series.x, float), np.asarray(series.y, float)
-    kept = _extremes(y)
+    kept = np.arange(len(y)) if series.dots else _extremes(y)
     x, y = x[kept], y[kept]
-    known = np.isfinite(y)
+    known = np.isfinite(y) & np.isfinite(x)
     path, pen = [], "M"
     for left, top, seen in zip(scale.x(x), scale.y(y), known, strict=True):
         if seen:
             path.append(f"{pen}{left:.1f} {top:.1f}")
         pen = "L" if seen else "M"
     dots = ""
-    if (
-        known.sum() <= _MOST_DOTS
-    ):  # each tells its values when pointed at; a lone value between gaps is seen at all
+    if series.dots or known.sum() <= MAX_DOTS:
+        # Each tells its values when pointed at; a lone value between gaps is seen at all.
+        name = escape(series.name)
         dots = "".join(
-            f'<circle class="{kind}" cx="{left:.1f}" cy="{top:.1f}" r="2.3"><title>{escape(series.name)}'
+            f'<circle class="{kind}" cx="{left:.1f}" cy="{top:.1f}" r="2.3"><title>{name}'
             f" at {place:.2f}{unit}: {value:.4g}</title></circle>"
             for left, top, place, value in zip(
                 scale.x(x)[known], scale.y(y)[known], x[known], y[known], strict=True
             )
         )
+    if series.dots:
+        return dots
     return f'<path class="{kind}" d="{" ".join(path)}"/>{dots}' if path else ""
 
 
 def _extremes(y: np.ndarray) -> np.ndarray:
     """Which points to draw: all of them, or the lowest and highest (NaN counts as lowest) of each
     small stretch."""
-    if len(y) <= _MOST_POINTS:
+    if len(y) <= MAX_POINTS:
         return np.arange(len(y))
-    stretches = np.array_split(np.arange(len(y)), _MOST_POINTS // 2)
+    stretches = np.array_split(np.arange(len(y)), MAX_POINTS // 2)
     height = np.where(np.isnan(y), -np.inf, y)
     return np.unique(
         [
@@ -242,7 +200,10 @@ def _extremes(y: np.ndarray) -> np.ndarray:
     )
 
 
-def _swatch(kind: str) -> str:
+def _swatch(kind: str, dots: bool = False) -> str:
+    shape = f'<path class="{kind}" d="M0 6H22"/>'
     if kind == "shade":
-        return '<svg class="swatch" viewBox="0 0 22 12"><rect class="shade" width="22" height="12"/></svg>'
-    return f'<svg class="swatch" viewBox="0 0 22 12"><path class="{kind}" d="M0 6H22"/></svg>'
+        shape = '<rect class="shade" width="22" height="12"/>'
+    elif dots:
+        shape = f'<circle class="{kind}" cx="11" cy="6" r="3"/>'
+    return f'<svg class="swatch" viewBox="0 0 22 12">{shape}</svg>'

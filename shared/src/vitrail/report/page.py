@@ -1,5 +1,5 @@
-"""A report as one HTML file that needs nothing but a browser: no script, no request, nothing
-unescaped."""
+"""A report as one HTML file that needs nothing but a browser: no request, nothing unescaped, and
+no script but those that the page itself was given."""
 
 import base64
 import hashlib
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vitrail.output import atomic_file
+from vitrail.report.bars import Bars
 from vitrail.report.chart import Chart
 from vitrail.report.markup import escape
 from vitrail.report.table import Table
@@ -29,11 +30,13 @@ class Page:
     def __init__(self, title: str):
         self.title = title
         self._parts: list[str] = []
+        self._scripts: list[str] = []
 
     def verdict(self, word: str, reason: str, tone: Literal["good", "bad", "open"]) -> None:
         """The answer in one word, and why, in a box whose colour is the tone's."""
         self._add(
-            f'<p class="verdict {escape(tone)}"><strong>{escape(word)}</strong><span>{escape(reason)}</span></p>'
+            f'<p class="verdict {escape(tone)}"><strong>{escape(word)}</strong>'
+            f"<span>{escape(reason)}</span></p>"
         )
 
     def facts(self, facts: Mapping[str, object]) -> None:
@@ -54,27 +57,50 @@ class Page:
     def table(self, table: Table) -> None:
         self._add(table.to_html())
 
-    def chart(self, chart: Chart) -> None:
+    def chart(self, chart: Chart | Bars) -> None:
         self._add(chart.to_html())
 
     def picture(self, image: np.ndarray, caption: str = "", *, lossless: bool = False) -> None:
-        """A picture: uint8 (H, W), (H, W, 3) or (H, W, 4). ``lossless`` is for label maps and
+        """An image: uint8 (H, W), (H, W, 3) or (H, W, 4). ``lossless`` is for label maps and
         drawings."""
         self._add(_figure(image, caption, lossless))
 
     def gallery(self, pictures: Iterable[tuple[np.ndarray, str]]) -> None:
-        """Small pictures in rows, each with its caption."""
-        self._add(
-            f'<div class="gallery">{"".join(_figure(image, caption) for image, caption in pictures)}</div>'
-        )
+        """Small images in rows, each with its caption."""
+        figures = "".join(_figure(image, caption) for image, caption in pictures)
+        self._add(f'<div class="gallery">{figures}</div>')
+
+    def markup(self, markup: str) -> None:
+        """HTML of the caller's own, for a script to work with; whoever writes it escapes what goes
+        into it (``report.markup.escape``)."""
+        self._add(markup)
+
+    def script(self, code: str) -> None:
+        """JavaScript that runs when the page is there. The policy admits it by its hash, so that
+        nothing else runs. Raises ValueError where the code would end its own element."""
+        if any(sign in code.lower() for sign in ("</script", "<script", "<!--")):
+            raise ValueError("a script may not hold <script, </script or <!--")
+        self._scripts.append(code)
 
     def html(self) -> str:
-        """The whole page. Its content security policy admits this style sheet and inline pictures,
-        nothing else."""
-        digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-        policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        """The whole page. Its content security policy admits this style sheet, inline images and
+        the scripts given to ``script``, nothing else."""
+        scripts = " ".join(map(_hash, self._scripts)) or "'none'"
+        policy = "; ".join(
+            [
+                "default-src 'none'",
+                "img-src data:",
+                f"style-src {_hash(_STYLE)}",
+                f"script-src {scripts}",
+                "base-uri 'none'",
+                "form-action 'none'",
+            ]
+        )
         title, body = escape(self.title), "\n".join(self._parts)
-        return _TEMPLATE.substitute(policy=policy, title=title, style=_STYLE, body=body)
+        scripts = "".join(f"<script>{code}</script>\n" for code in self._scripts)
+        return _TEMPLATE.substitute(
+            policy=policy, title=title, style=_STYLE, body=body, scripts=scripts
+        )
 
     def write(self, path: Path) -> None:
         """Writes the file whole or not at all; InputError where it cannot be written."""
@@ -83,6 +109,11 @@ class Page:
 
     def _add(self, part: str) -> None:
         self._parts.append(part)
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names an inline element."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _figure(image: np.ndarray, caption: str, lossless: bool = False) -> str:
