@@ -64,28 +64,20 @@ def create_backbone(
     """
     if pretrained and name not in PRETRAINED:
         raise UsageError(name, "has no option pretrained", f"only {', '.join(PRETRAINED)} have")
-    if name in OURS:
-        options = inspect.signature(OURS[name]).parameters
-        build = partial(_build, OURS[name])
-    else:
-        networks = _timm(name)
-        if not networks.has(name):
-            known = [*OURS, *networks.names()]
-            raise UsageError(name, "no backbone has this name", _nearest(name, known))
-        options = None
-        build = partial(networks.build, name, pretrained=pretrained)
     chosen = features if isinstance(features, bool) else tuple(features)
+    sizes = {"num_classes": num_classes, "in_chans": in_chans, "features": chosen}
     try:
-        return build(num_classes=num_classes, in_chans=in_chans, features=chosen, **config)
-    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, TypeError):
-            options = networks.options(name) if options is None else options
-            for option in config.keys() - set(options):
-                problem = f"has no option {option}"
-                raise UsageError(name, problem, _nearest(option, options)) from error
-        raise UsageError(
-            name, f"cannot be built: {error}", "check the values of its options"
-        ) from error
+        if name in OURS:
+            return _build(OURS[name], **sizes, **config)
+        return _timm(name).build(name, pretrained=pretrained, **sizes, **config)
+    except TypeError as error:
+        known = _options(name)
+        for option in config.keys() - known:
+            problem = f"has no option {option}"
+            raise UsageError(name, problem, _nearest(option, known)) from error
+        raise _refusal(name, error) from error
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        raise _refusal(name, error) from error
 
 
 def _build(
@@ -97,13 +89,26 @@ def _build(
     return FeatureMaps(model, None if features is True else features)
 
 
+def _options(name: str) -> set[str]:
+    if name in OURS:
+        return set(inspect.signature(OURS[name]).parameters)
+    return _timm(name).options(name)
+
+
+def _refusal(name: str, error: Exception) -> UsageError:
+    return UsageError(name, f"cannot be built: {error}", "check the values of its options")
+
+
 def _timm(name: str) -> ModuleType:
-    """timm's networks, imported when the first of them is asked for."""
+    """timm's networks, among which ``name`` is; imported when the first of them is asked for."""
     try:
         from vitrail.backbones import timm_networks
     except ModuleNotFoundError as error:
         problem = f"is not one of our backbones ({', '.join(OURS)}), and timm is not installed"
         raise MissingError(name, problem, "install vitrail[train]") from error
+    if not timm_networks.has(name):
+        known = [*OURS, *timm_networks.names()]
+        raise UsageError(name, "no backbone has this name", _nearest(name, known))
     return timm_networks
 
 

@@ -27,10 +27,10 @@ def has(name: str) -> bool:
     return timm.is_model(name)
 
 
-def options(name: str) -> list[str]:
+def options(name: str) -> set[str]:
     """The options of the network's own class."""
     with torch.device("meta"):
-        return list(inspect.signature(type(timm.create_model(name))).parameters)
+        return set(inspect.signature(type(timm.create_model(name))).parameters)
 
 
 def build(
