@@ -17,18 +17,19 @@ import numpy as np
 import pywt
 import torch
 
-from ppg_auth.enrolment import Registry
-from ppg_auth.gallery import Gallery, protected_cosine
-from ppg_auth.people import Person
-from ppg_auth.pipeline import load
-from ppg_auth.record import Record
-from ppg_auth.recording import read_recording
-from ppg_auth.store import open_store
-from ppg_auth.template import expand_key
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.gallery import Gallery, protected_cosine
+from ppg_auth.store.people import Person
+from ppg_auth.job import load
+from ppg_auth.store.record import Record
+from ppg_auth.signal.reading import read_recording
+from ppg_auth.store.session import open_store
+from ppg_auth.store.template import expand_key
 from ppg_auth.testing import capture, fake_model
-from ppg_auth.throttle import Attempts
-from ppg_auth.verification import Model, Verifier
-from vitrail.preprocess.cwt import Wavelet, cwt
+from ppg_auth.store.record import Attempts
+from ppg_auth.decide.verification import Model, Verifier
+from vitrail.preprocess.cwt import cwt
+from vitrail.preprocess.wavelets import Wavelet
 
 EXAMPLES = Path(__file__).parents[1] / "packages" / "ppg-auth" / "examples"
 ENROLLED = (1_000, 10_000, 100_000)

@@ -49,7 +49,7 @@ NETWORK = {
 PURE = {
     "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "torch",
     "typing", "vitrail.architectures", "vitrail.backbones", "vitrail.errors",
-    "vitrail.preprocess.cwt",
+    "vitrail.preprocess.cwt", "vitrail.preprocess.wavelets",
 }  # fmt: skip
 
 

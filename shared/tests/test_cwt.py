@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from vitrail.errors import UsageError
-from vitrail.preprocess.cwt import Wavelet, cwt, cwt_parts, filter_bank
+from vitrail.preprocess.cwt import cwt, cwt_parts, filter_bank
+from vitrail.preprocess.wavelets import Wavelet, apply_spectra, filter_spectra, geometric_bands
 
 pywt = pytest.importorskip("pywt")
 
@@ -87,3 +88,15 @@ def test_scales_must_be_positive(scales):
 def test_whole_numbers_are_refused():
     with pytest.raises(UsageError, match="float32 and float64"):
         cwt(torch.zeros(8, dtype=torch.int64), (1.0,))
+
+
+def test_filters_in_numpy_are_the_same():
+    signals = np.random.default_rng(0).normal(size=(2, 250))
+    parts = apply_spectra(signals, filter_spectra("cmor1.5-1.0", SCALES, 250))
+    oracle = pywt.cwt(signals, SCALES, "cmor1.5-1.0")[0].swapaxes(0, 1)
+    assert np.allclose(parts[:, : len(SCALES)] + 1j * parts[:, len(SCALES) :], oracle, atol=1e-10)
+
+
+def test_bands_are_spaced_geometrically():
+    assert np.allclose(geometric_bands(0.5, 8.0, 64), np.geomspace(0.5, 8, 64))
+    assert geometric_bands(0.5, 8.0, 1) == [0.5]

@@ -4,6 +4,7 @@ run."""
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ppg_auth import store as store_module
-from ppg_auth.store import Store, open_store
-from ppg_auth.testing import write_recording
+sys.path.insert(0, str(Path(__file__).parent))  # for made_people, which several tests share
+from made_people import write_recording
+
+from ppg_auth.store import session
+from ppg_auth.store.session import Store, open_store
 
 PASSPHRASE = b"correct horse battery staple"
 
@@ -77,7 +80,7 @@ def _new_database(server: str) -> str:
 
 @pytest.fixture(autouse=True)
 def cheap_passphrases(monkeypatch):
-    monkeypatch.setattr(store_module, "SCRYPT_COST", 2**8)
+    monkeypatch.setattr(session, "SCRYPT_COST", 2**8)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -106,11 +109,12 @@ def weights(tmp_path_factory) -> Path:
     import numpy as np
     import torch
 
-    from ppg_auth.beats import SHAPE_POINTS
-    from ppg_auth.model import ARCHITECTURE, EMBED_DIM, build_model
-    from ppg_auth.preprocess import Preprocess, SignalConfig
-    from ppg_auth.recording import read_recording
-    from ppg_auth.scoring import fisher, placement_mean
+    from ppg_auth.checkpoint import ARCHITECTURE
+    from ppg_auth.decide.decision import fisher, placement_mean
+    from ppg_auth.model import EMBED_DIM, build_model
+    from ppg_auth.signal.beats import SHAPE_POINTS
+    from ppg_auth.signal.reading import read_recording
+    from ppg_auth.signal.windows import Preprocess, SignalConfig
     from vitrail.weights.files import save
 
     folder, signal = tmp_path_factory.mktemp("weights"), SignalConfig()

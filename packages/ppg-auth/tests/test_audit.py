@@ -3,14 +3,14 @@
 import json
 
 import pytest
+from made_people import capture, fake_model
 from sqlalchemy import delete, update
 
-from ppg_auth.audit import require_entry
-from ppg_auth.database import entries, header
-from ppg_auth.enrolment import Registry
-from ppg_auth.roster import Roster
-from ppg_auth.testing import capture, fake_model
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.roster import Roster
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.database import entries, header
+from ppg_auth.store.history import require_entry
 from vitrail.errors import InputError
 
 

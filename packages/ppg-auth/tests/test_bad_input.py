@@ -2,42 +2,55 @@
 a stray file."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_people import RATE, pulse
 
-from ppg_auth.beats import SHAPE_POINTS
+from ppg_auth.checkpoint import Checkpoint
+from ppg_auth.decide.decision import Impostors
+from ppg_auth.job import PulseJob
 from ppg_auth.model import build_model
-from ppg_auth.networks import PulseNetwork, load_networks
-from ppg_auth.pipeline import PulsePipeline
-from ppg_auth.preprocess import SignalConfig
-from ppg_auth.scoring import Impostors
-from ppg_auth.testing import RATE, pulse
-from vitrail.answers import Batch
+from ppg_auth.networks import PulseNetwork, example_of, load_networks
+from ppg_auth.signal.windows import SignalConfig
+from ppg_auth.writing import write
+from vitrail.answers import Answers
+from vitrail.engine import prepare
 from vitrail.errors import InputError
+from vitrail.options import Answering
+from vitrail.sources import Source
 from vitrail.testing.media import mutate_bytes, write_clip
 from vitrail.weights.catalogue import Weights
 from vitrail.weights.files import save
 
 VARIANTS = 200
-CONFIG = {"branches": ["lstm"], "beats": True, "samples": 250, "rate": RATE, "hidden": 4}
+SMALL = {"branches": ["lstm"], "beats": True, "samples": 250, "rate": RATE, "hidden": 4}
+CONFIG = asdict(build_model(SMALL).config)
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> PulsePipeline:
+def network() -> PulseNetwork:
     torch.manual_seed(0)
-    network = PulseNetwork(
+    signal = SignalConfig(rate=RATE)
+    return PulseNetwork(
         name="tiny",
-        module=build_model(CONFIG).eval(),
-        example=torch.randn(2, 250 + SHAPE_POINTS),
+        build=lambda: build_model(CONFIG),
+        example=example_of(signal),
         weights=Weights("tiny", Path("tiny"), "0" * 64),
-        impostors=Impostors(0.0, 0.1),
-        signal=SignalConfig(rate=RATE),
-        people={},
+        checkpoint=Checkpoint(CONFIG, signal, Impostors(0.0, 0.1), {}),
     )
-    return PulsePipeline(network, engine="eager", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def job(network) -> PulseJob:
+    return job_of(network)
+
+
+def job_of(network: PulseNetwork, **options) -> PulseJob:
+    return PulseJob(network, prepare(network, engine="eager", device="cpu"), **options)
 
 
 def small_input(folder: Path, suffix: str) -> Path:
@@ -61,11 +74,11 @@ def small_input(folder: Path, suffix: str) -> Path:
             (folder / "good.dat").write_bytes(wave.astype("<i2").tobytes())
             path.write_text(f"good 1 50 {len(wave)}\ngood.dat 16 200 16 0 0 0 0 PLETH\n")
         case ".mp4":
-            pictures = (
+            images = (
                 np.full((32, 32, 3), (level, 60, 20), np.uint8)
                 for level in (wave[::3] / 5 + 80).astype(int)
             )
-            write_clip(path, pictures, fps=17)
+            write_clip(path, images, fps=17)
         case ".gif":
             from PIL import Image
 
@@ -77,15 +90,16 @@ def small_input(folder: Path, suffix: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npy", ".parquet", ".hea", ".mp4", ".gif"])
-def test_damaged_variants(pipeline, suffix, tmp_path, capfd, monkeypatch):
+def test_damaged_variants(network, suffix, tmp_path, capfd):
     good = small_input(tmp_path, suffix).read_bytes()
-    monkeypatch.setattr(pipeline, "sample_rate", RATE if suffix == ".npy" else None)
+    job = job_of(network, sample_rate=RATE if suffix == ".npy" else None)
     sources = []
     for number, data in enumerate(mutate_bytes(good, seed=7, count=VARIANTS)):
         sources.append(tmp_path / f"{number}{suffix}")
         sources[-1].write_bytes(data)
     before = set(tmp_path.rglob("*"))
-    status = Batch("ppg-auth", pipeline, batch_size=16, json=True).run(sources)
+    answers = Answers("ppg-auth", job, Answering(json=True), write)
+    status = answers.run([Source.of(path) for path in sources])
     printed = capfd.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     failed = [row for row in rows if row["status"] == "failed"]
@@ -96,19 +110,19 @@ def test_damaged_variants(pipeline, suffix, tmp_path, capfd, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".hea", ".parquet"])
-def test_the_undamaged_input_is_usable(pipeline, suffix, tmp_path):
-    capture = pipeline.capture(small_input(tmp_path, suffix))
+def test_the_undamaged_input_is_usable(job, suffix, tmp_path):
+    capture = job.predict(small_input(tmp_path, suffix))
     assert capture.usable and capture.to_dict()["good_windows"] >= 3
     assert "heart_rate" not in capture.to_dict()
     assert capture.scalogram.shape == (64, 128)
 
 
-def test_a_recording_in_memory_gives_the_same(pipeline, tmp_path):
-    from ppg_auth.recording import read_recording
+def test_a_recording_in_memory_gives_the_same(job, tmp_path):
+    from ppg_auth.signal.reading import read_recording
 
     path = small_input(tmp_path, ".csv")
     assert np.array_equal(
-        pipeline.capture(path).embeddings, pipeline.capture(read_recording(path)).embeddings
+        job.predict(path).embeddings, job.predict(read_recording(path)).embeddings
     )
 
 
@@ -131,7 +145,9 @@ def good_weights(folder: Path, **changes) -> Path:
 
 def test_a_weight_file_is_read_whole(tmp_path):
     (network,) = load_networks([str(good_weights(tmp_path))])
-    assert network.signal.samples == 250 and network.impostors == Impostors(0.5, 0.2)
+    assert network.checkpoint.signal.samples == 250
+    assert network.checkpoint.impostors == Impostors(0.5, 0.2)
+    assert network.module(torch.from_numpy(network.example)).shape == (2, 128)
 
 
 @pytest.mark.parametrize(
@@ -150,4 +166,4 @@ def test_a_weight_file_is_read_whole(tmp_path):
 )
 def test_weight_files_of_something_else(tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
-        load_networks([str(good_weights(tmp_path, **changes))])
+        _ = load_networks([str(good_weights(tmp_path, **changes))])[0].module

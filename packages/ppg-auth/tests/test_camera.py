@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ppg_auth import camera
+from ppg_auth.signal import reading
 from vitrail.errors import InputError, MissingError
 
 
@@ -40,13 +40,13 @@ def connect(monkeypatch, device: FakeCamera) -> FakeCamera:
         utils=SimpleNamespace(logging=logging), VideoCapture=lambda number: device
     )
     monkeypatch.setitem(sys.modules, "cv2", library)
-    monkeypatch.setattr(camera.time, "monotonic", lambda: device.now)
+    monkeypatch.setattr(reading.time, "monotonic", lambda: device.now)
     return device
 
 
 def test_a_finger_is_recorded(monkeypatch):
     device = connect(monkeypatch, FakeCamera(None))
-    recording = camera.record(0, seconds=6.0)
+    recording = reading.record(0, seconds=6.0)
     assert device.released and recording.origin == "camera"
     assert recording.seconds[-1] - recording.seconds[0] == pytest.approx(6.0, abs=0.2)
     red = recording.values[:, 0]
@@ -56,17 +56,17 @@ def test_a_finger_is_recorded(monkeypatch):
 def test_no_camera(monkeypatch):
     connect(monkeypatch, FakeCamera(0, opened=False))
     with pytest.raises(MissingError, match="no such camera"):
-        camera.record(7)
+        reading.record(7)
 
 
 def test_a_camera_that_stops(monkeypatch):
     device = connect(monkeypatch, FakeCamera(60))
-    with pytest.raises(InputError, match="gave no picture after 2"):
-        camera.record(0)
+    with pytest.raises(InputError, match="gave no image after 2"):
+        reading.record(0)
     assert device.released
 
 
 def test_no_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingError, match=r"ppg-auth\[camera\]"):
-        camera.record(0)
+        reading.record(0)

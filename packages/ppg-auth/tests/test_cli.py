@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from made_people import write_recording
 
-from ppg_auth.scoring import threshold
-from ppg_auth.testing import write_recording
+from ppg_auth.decide.decision import threshold
 from vitrail.testing.commands import Outcome, call
 from vitrail.testing.media import mutate_bytes
 

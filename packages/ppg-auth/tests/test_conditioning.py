@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from made_people import RATE, pulse
 
-from ppg_auth import conditioning
-from ppg_auth.testing import RATE, pulse
+from ppg_auth.signal import conditioning
 
 
 @pytest.fixture(scope="module")

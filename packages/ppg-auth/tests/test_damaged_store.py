@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_people import capture, fake_model
 
-from ppg_auth.decision import Outcome
-from ppg_auth.enrolment import Registry
-from ppg_auth.passphrase import find_passphrase
-from ppg_auth.store import open_store
-from ppg_auth.testing import capture, fake_model
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.decision import Outcome
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.passphrase import find_passphrase
+from ppg_auth.store.session import open_store
 from vitrail.errors import MAX_LINE, InputError, UsageError, VitrailError
 
 PASSPHRASE = b"a long enough passphrase"
@@ -25,7 +25,7 @@ def good(tmp_path_factory) -> dict[str, bytes]:
     """The two files of a store in which alice is enrolled."""
     folder = tmp_path_factory.mktemp("good")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ppg_auth.store.SCRYPT_COST", 2**8)
+        patch.setattr("ppg_auth.store.session.SCRYPT_COST", 2**8)
         store = open_store(str(folder / "people.db"), None, PASSPHRASE, create=True)
     Registry(Verifier(store, fake_model())).enroll("alice", [capture(1, take) for take in range(3)])
     for database in (store.database, store.vault.database):

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppg_auth.conditioning import choose_channel, spectral_rate
-from ppg_auth.fingertip import find_region, from_frames
-from ppg_auth.preprocess import Preprocess
-from ppg_auth.recording import read_recording
+from ppg_auth.signal.conditioning import choose_channel, spectral_rate
+from ppg_auth.signal.fingertip import find_region, from_frames
+from ppg_auth.signal.reading import read_recording
+from ppg_auth.signal.windows import Preprocess
 from vitrail.errors import InputError
 from vitrail.testing.media import write_clip
 

@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
+from made_people import capture, fake_model, units
 
-from ppg_auth.decision import Outcome
-from ppg_auth.enrolment import Registry
-from ppg_auth.gallery import Gallery
-from ppg_auth.people import Person
-from ppg_auth.record import Record
-from ppg_auth.roster import Roster
-from ppg_auth.scoring import placement_mean, threshold
-from ppg_auth.store import open_store
-from ppg_auth.template import expand_key, protect
-from ppg_auth.testing import capture, fake_model, units
-from ppg_auth.throttle import Attempts
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.decision import Outcome, placement_mean, threshold
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.gallery import Gallery
+from ppg_auth.decide.roster import Roster
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.people import Person
+from ppg_auth.store.record import Attempts, Record
+from ppg_auth.store.session import open_store
+from ppg_auth.store.template import expand_key, protect
 
 MODEL = fake_model()
 

@@ -1,9 +1,9 @@
 """The system's key store as the holder of the passphrase, with a key store that lives in memory."""
 
 import pytest
+from made_people import write_recording
 
-from ppg_auth.passphrase import find_passphrase
-from ppg_auth.testing import write_recording
+from ppg_auth.store.passphrase import find_passphrase
 from vitrail.errors import InputError, MissingError
 from vitrail.testing.commands import call
 

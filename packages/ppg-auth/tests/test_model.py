@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from ppg_auth.beats import SHAPE_POINTS
 from ppg_auth.model import (
     EMBED_DIM,
     EXPERT_DIM,
@@ -14,6 +13,7 @@ from ppg_auth.model import (
     Scalogram,
     build_model,
 )
+from ppg_auth.signal.beats import SHAPE_POINTS
 from vitrail.errors import UsageError
 
 SMALL = {

@@ -4,18 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from made_people import RATE, FakeCapture, capture, fake_model, pulse
 
-from ppg_auth.attacks import ATTACKS
-from ppg_auth.decision import Outcome
-from ppg_auth.enrolment import Registry
-from ppg_auth.pad_evaluation import evaluate_folder
-from ppg_auth.preprocess import Preprocess, SignalConfig
-from ppg_auth.presentation import SIGNS, attack_signs, polarity
-from ppg_auth.recording import Recording
-from ppg_auth.replay import is_replay, sketch
-from ppg_auth.store import open_store
-from ppg_auth.testing import RATE, FakeCapture, capture, fake_model, pulse
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.decision import Outcome
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.presentation import SIGNS, attack_signs, is_replay, polarity, sketch
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.measure.attacks import ATTACKS
+from ppg_auth.measure.pad import evaluate_folder
+from ppg_auth.signal.recording import Recording
+from ppg_auth.signal.windows import Preprocess, SignalConfig
+from ppg_auth.store.session import open_store
 from vitrail.errors import InputError
 
 KEY = b"k" * 32
@@ -25,7 +24,7 @@ KEY = b"k" * 32
 class SignalOnly:
     """Stands in for the pipeline: the signal chain without a network."""
 
-    def capture(self, recording: Recording) -> FakeCapture:
+    def predict(self, recording: Recording) -> FakeCapture:
         windows = Preprocess(SignalConfig())(recording)
         return FakeCapture(
             np.zeros((0, 128)), windows.pulse, raw=windows.raw, sample_rate=windows.rate
@@ -40,7 +39,7 @@ def living(number: int) -> Recording:
 
 @pytest.mark.parametrize("number", range(6))
 def test_a_living_pulse_shows_no_sign(number):
-    assert attack_signs(SignalOnly().capture(living(number))) == ()
+    assert attack_signs(SignalOnly().predict(living(number))) == ()
 
 
 @pytest.mark.parametrize(
@@ -49,19 +48,19 @@ def test_a_living_pulse_shows_no_sign(number):
      ("even amplitude", "even_amplitude")],
 )  # fmt: skip
 def test_an_attack_shows_its_sign(attack, sign):
-    assert sign in SIGNS and sign in attack_signs(SignalOnly().capture(ATTACKS[attack](living(0))))
+    assert sign in SIGNS and sign in attack_signs(SignalOnly().predict(ATTACKS[attack](living(0))))
 
 
 @pytest.mark.parametrize("attack", ["reversed", "turned over"])
 def test_a_turned_pulse_shows_the_other_polarity(attack):
-    live = SignalOnly().capture(living(0))
-    assert polarity(SignalOnly().capture(ATTACKS[attack](living(0)))) == -polarity(live)
+    live = SignalOnly().predict(living(0))
+    assert polarity(SignalOnly().predict(ATTACKS[attack](living(0)))) == -polarity(live)
 
 
 def test_a_copy_cut_and_amplified_is_known_and_another_take_is_not():
-    known = sketch(SignalOnly().capture(living(0)), KEY)
-    assert is_replay(sketch(SignalOnly().capture(ATTACKS["replayed"](living(0))), KEY), known)
-    assert not is_replay(sketch(SignalOnly().capture(living(1)), KEY), known)
+    known = sketch(SignalOnly().predict(living(0)), KEY)
+    assert is_replay(sketch(SignalOnly().predict(ATTACKS["replayed"](living(0))), KEY), known)
+    assert not is_replay(sketch(SignalOnly().predict(living(1)), KEY), known)
     assert not is_replay(known[:0], known) and not is_replay(known, known[:0])
 
 
@@ -74,7 +73,7 @@ def test_the_rates_of_a_labelled_folder(tmp_path, monkeypatch):
         recordings[tmp_path / "lamp" / f"{number}.csv"] = ATTACKS["flicker"](living(number))
     for path in recordings:
         path.touch()
-    monkeypatch.setattr("ppg_auth.pad_evaluation.read_recording", recordings.__getitem__)
+    monkeypatch.setattr("ppg_auth.measure.pad.read_recording", recordings.__getitem__)
     rows = {row[0]: row[1:3] for row in evaluate_folder(tmp_path, SignalOnly(), make=True).rows}
     assert rows["live (BPCER)"] == (3, 0.0) and rows["lamp (APCER)"] == (3, 0.0)
     assert len(rows) == 2 + len(ATTACKS)

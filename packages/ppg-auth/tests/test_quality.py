@@ -2,12 +2,19 @@
 
 import numpy as np
 import pytest
+from made_people import RATE, pulse
 
-from ppg_auth.beats import SHAPE_POINTS, beat_shape, cut_beats, mean_beat, systolic_peaks
-from ppg_auth.preprocess import Preprocess, SignalConfig, normalise, stuck
-from ppg_auth.quality import REASONS, judge
-from ppg_auth.recording import as_recording
-from ppg_auth.testing import RATE, pulse
+from ppg_auth.signal.beats import (
+    REASONS,
+    SHAPE_POINTS,
+    beat_shape,
+    cut_beats,
+    judge,
+    mean_beat,
+    systolic_peaks,
+)
+from ppg_auth.signal.recording import as_recording
+from ppg_auth.signal.windows import Preprocess, SignalConfig, normalise, stuck
 from vitrail.errors import InputError
 
 
@@ -89,7 +96,7 @@ def test_windows_do_not_depend_on_polarity_or_scale(wave):
 
 def test_the_papers_settings_pad_the_last_window():
     wave = pulse(np.random.default_rng(3), 31.0)
-    from ppg_auth.preprocess import PAPER
+    from ppg_auth.signal.windows import PAPER
 
     windows = Preprocess(PAPER)(as_recording(wave, RATE))
     assert windows.waves.shape == (12, 350)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppg_auth.conditioning import choose_channel
-from ppg_auth.preprocess import Preprocess
-from ppg_auth.recording import read_recording
-from ppg_auth.timeline import measured_rate, regularise
+from ppg_auth.signal.conditioning import choose_channel
+from ppg_auth.signal.reading import read_recording
+from ppg_auth.signal.timeline import measured_rate, regularise
+from ppg_auth.signal.windows import Preprocess
 
 DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
 pytestmark = pytest.mark.skipif(

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppg_auth.recording import as_recording, read_recording, to_csv
+from ppg_auth.signal.reading import read_recording
+from ppg_auth.signal.recording import as_recording, to_csv
 from vitrail.errors import InputError
 
 SECONDS = np.arange(200) / 50

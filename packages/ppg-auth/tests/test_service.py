@@ -2,31 +2,36 @@
 
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 pytest.importorskip("fastapi", reason="needs vitrail-ppg-auth[serve]")
+from made_people import capture, fake_model
 from starlette.testclient import TestClient
 
-from ppg_auth import service_limits
-from ppg_auth.api_document import describe
-from ppg_auth.service import make_app, schema
-from ppg_auth.store import open_store
-from ppg_auth.testing import capture, fake_model
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.service import PREFACE, pulse_app, schema
+from ppg_auth.store.session import open_store
 from vitrail.errors import InputError
+from vitrail.serve import Desk, Limits
+from vitrail.serve.document import describe
+from vitrail.sources import Source
 
 ROOT = Path(__file__).parents[3]
 
 
 class NamedTakes:
-    """Stands in for the pipeline: a file that holds "person take" becomes that fake capture."""
+    """A job without a network: a file that holds "person take" becomes that fake capture."""
 
-    def capture(self, path: Path):
+    networks: ClassVar = {}
+
+    def process(self, source: Source):
         try:
-            person, take = map(int, path.read_text().split())
+            person, take = map(int, source.path.read_text().split())
         except ValueError:
-            raise InputError(path, "is no recording", "send another") from None
+            raise InputError(source.path, "is no recording", "send another") from None
+        yield from ()
         return capture(person, take, usable=take != 999, reasons=("noisy",) if take == 999 else ())
 
 
@@ -37,13 +42,23 @@ def verifier(tmp_path) -> Verifier:
     )
 
 
-def client_of(verifier: Verifier, token: str | None = None) -> TestClient:
-    return TestClient(make_app(verifier, NamedTakes(), hosts=["testserver"], token=token))
+def client_of(verifier: Verifier, token: str | None = None, **limits) -> TestClient:
+    app = pulse_app(
+        verifier,
+        Desk(NamedTakes()),
+        hosts=["testserver"],
+        token=token,
+        limits=Limits(**limits),
+    )
+    return TestClient(app)
 
 
 @pytest.fixture
 def client(verifier) -> TestClient:
-    client = client_of(verifier)
+    return with_alice(client_of(verifier))
+
+
+def with_alice(client: TestClient) -> TestClient:
     files = [("captures", (f"{take}.csv", f"1 {take}")) for take in range(3)]
     answer = client.post("/enroll", data={"name": "alice", "consent": "true"}, files=files)
     assert answer.status_code == 201, answer.text
@@ -108,8 +123,8 @@ def test_files_that_are_refused_leave_nothing(client, tmp_path, monkeypatch):
     assert list(folder.iterdir()) == [] and not list(tmp_path.glob("**/escape*"))
 
 
-def test_a_request_that_is_too_large_is_not_read(client, monkeypatch):
-    monkeypatch.setattr(service_limits, "MOST_BYTES", 1000)
+def test_a_request_that_is_too_large_is_not_read(verifier):
+    client = client_of(verifier, max_bytes=1000)
     answer = client.post(
         "/verify", data={"name": "alice"}, files={"capture": ("x.csv", b"1" * 2000)}
     )
@@ -126,8 +141,8 @@ def test_a_request_that_is_too_large_is_not_read(client, monkeypatch):
     )
 
 
-def test_a_client_that_asks_too_often(client, monkeypatch):
-    monkeypatch.setattr(service_limits, "MOST_REQUESTS", 3)
+def test_a_client_that_asks_too_often(verifier):
+    client = client_of(verifier, max_requests=3)
     statuses = [client.get("/health").status_code for _ in range(6)]
     assert statuses.count(429) >= 2
 
@@ -147,4 +162,4 @@ def test_another_host_name_is_refused(client):
 
 
 def test_the_page_about_the_service_is_made_from_its_schema():
-    assert (ROOT / "docs" / "ppg-auth-api.md").read_text() == describe(schema())
+    assert (ROOT / "docs" / "ppg-auth-api.md").read_text() == describe(schema(), PREFACE)

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from made_people import capture, fake_model
 from sqlalchemy import event, select, update
 
-from ppg_auth.database import people
-from ppg_auth.decision import Outcome
-from ppg_auth.enrolment import Registry
-from ppg_auth.roster import Roster
-from ppg_auth.store import Store, open_store
-from ppg_auth.testing import capture, fake_model
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.decision import Outcome
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.roster import Roster
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.database import people
+from ppg_auth.store.session import Store, open_store
 from vitrail.errors import InputError, UsageError
 
 FORK = multiprocessing.get_context("fork")
@@ -258,7 +258,7 @@ def test_a_process_that_died_leaves_no_key_for_long(opened, monkeypatch):
     orphan, _ = store.vault.new()
     registry(store).enroll("alice", takes(1))
     assert store.vault.get(orphan) is not None  # it may belong to an enrolment that is under way
-    monkeypatch.setattr("ppg_auth.vault.UNCLAIMED", -1.0)
+    monkeypatch.setattr("ppg_auth.store.vault.UNCLAIMED", -1.0)
     registry(store).enroll("bob", takes(2))
     assert store.vault.get(orphan) is None
     assert verify(store, "alice", 1) is Outcome.ACCEPTED

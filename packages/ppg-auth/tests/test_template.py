@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from made_people import units
 
-from ppg_auth.template import BITS, KEY_BYTES, cosine, expand_key, protect
-from ppg_auth.testing import units
-from ppg_auth.unlinkability import system_unlinkability
+from ppg_auth.measure.figures import system_unlinkability
+from ppg_auth.store.template import BITS, KEY_BYTES, cosine, expand_key, protect
 
 
 def keys(number: int, seed: int = 0) -> np.ndarray:

@@ -3,13 +3,13 @@
 import math
 
 import pytest
+from made_people import capture, fake_model
 
-from ppg_auth.decision import Outcome
-from ppg_auth.enrolment import Registry
-from ppg_auth.roster import Roster
-from ppg_auth.testing import capture, fake_model
-from ppg_auth.throttle import Attempts, Policy
-from ppg_auth.verification import Verifier
+from ppg_auth.decide.decision import Outcome
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.roster import Roster
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.record import Attempts, Policy
 
 POLICY = Policy()
 
@@ -26,14 +26,14 @@ def after(failures: int, clock: float = 1000.0, policy: Policy = POLICY) -> Atte
     [(0, 0), (4, 0), (5, 30), (6, 60), (8, 240), (19, 30 * 2**14), (20, math.inf)],
 )
 def test_delays_double_until_the_lock(failures, wait):
-    assert after(failures).wait(1000.0, POLICY) == min(wait, POLICY.longest) or wait == math.inf
+    assert after(failures).wait(1000.0, POLICY) == min(wait, POLICY.max_delay) or wait == math.inf
 
 
 def test_the_lock_holds_for_ever_and_can_be_moved():
     assert after(20).wait(1e12, POLICY) == math.inf
     assert after(19).wait(1e12, POLICY) == 0
     assert after(3, policy=Policy(lock=3)).wait(1e12, Policy(lock=3)) == math.inf
-    assert after(500, policy=Policy(lock=None)).wait(1000.0, Policy(lock=None)) == POLICY.longest
+    assert after(500, policy=Policy(lock=None)).wait(1000.0, Policy(lock=None)) == POLICY.max_delay
 
 
 def test_waiting_ends_when_the_time_is_up():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ppg_auth.recording import Recording
-from ppg_auth.timeline import measured_rate, regularise
+from ppg_auth.signal.recording import Recording
+from ppg_auth.signal.timeline import measured_rate, regularise
 from vitrail.errors import InputError
 
 RATE = 64.0

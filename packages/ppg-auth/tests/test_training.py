@@ -9,20 +9,20 @@ import torch
 
 pytest.importorskip("lightning")
 
-from ppg_auth.augment import disturb, mask_scalogram, warp
-from ppg_auth.comparison import Attempts, Placement, compare, plain, protected
-from ppg_auth.data import Take, TrainingWindows, load_takes
-from ppg_auth.evaluation import trial_of
-from ppg_auth.figures import errors_at, false_non_matches, verification
-from ppg_auth.folds import cross_validate, deal
+from made_people import units
+
+from ppg_auth import load
+from ppg_auth.data import Take, load_takes
+from ppg_auth.evaluation import cross_validate, deal, evaluate, trial_of
+from ppg_auth.measure.comparison import Attempts, Placement, compare, plain, protected
+from ppg_auth.measure.figures import errors_at, false_non_matches, verification
+from ppg_auth.measure.protocols import Captures, cut, protocols, usable
 from ppg_auth.networks import load_networks
-from ppg_auth.paper import ClosedSetTask
-from ppg_auth.pipeline import load
-from ppg_auth.preprocess import SignalConfig
-from ppg_auth.protocols import Captures, cut, protocols, usable
-from ppg_auth.recording import read_recording
-from ppg_auth.testing import units
+from ppg_auth.signal.reading import read_recording
+from ppg_auth.signal.windows import SignalConfig
 from ppg_auth.training import Task, angular_margin
+from ppg_auth.training.augment import TrainingWindows, disturb, mask_scalogram, warp
+from ppg_auth.training.paper import ClosedSetTask
 from vitrail.errors import InputError, UsageError
 from vitrail.report import Chart, Table
 from vitrail.training.loop import train
@@ -84,10 +84,13 @@ def weights(folder, tmp_path_factory) -> Path:
 
 def test_the_command_loads_what_training_writes(weights, folder):
     (network,) = load_networks([str(weights)])
-    assert network.people == {"train": [f"p{n:02}" for n in range(6)], "val": ["p09", "p10", "p11"]}
-    assert network.impostors.deviation > 0
-    assert network.module(network.example).shape == (2, 128)
-    capture = load(str(weights), engine="eager").capture(folder / "p07" / "0.csv")
+    assert network.checkpoint.people == {
+        "train": [f"p{n:02}" for n in range(6)],
+        "val": ["p09", "p10", "p11"],
+    }
+    assert network.checkpoint.impostors.deviation > 0
+    assert network.module(torch.from_numpy(network.example)).shape == (2, 128)
+    capture = load(str(weights), engine="eager").predict(folder / "p07" / "0.csv")
     assert capture.usable and capture.embeddings.shape == (
         len(capture.windows.good.nonzero()[0]),
         128,
@@ -96,8 +99,8 @@ def test_the_command_loads_what_training_writes(weights, folder):
 
 
 def test_evaluation_tells_people_apart_and_refuses_those_it_knows(weights, folder):
-    from ppg_auth.baseline import TEMPLATE
-    from ppg_auth.evaluation import SHIPPED, evaluate
+    from ppg_auth.measure.tables import SHIPPED
+    from ppg_auth.measure.trials import TEMPLATE
 
     tables = evaluate(small_recipe(folder), str(weights))
     rows = {row[1]: row for row in tables[0].rows}
@@ -111,7 +114,8 @@ def test_evaluation_tells_people_apart_and_refuses_those_it_knows(weights, folde
 def test_a_run_begun_again_is_the_same(folder, tmp_path):
     recipe = small_recipe(folder, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}")
     networks = [load_networks([str(train(recipe, tmp_path / name))])[0] for name in "ab"]
-    first, second = (network.module(networks[0].example) for network in networks)
+    example = torch.from_numpy(networks[0].example)
+    first, second = (network.module(example) for network in networks)
     assert torch.equal(first, second)
 
 
@@ -143,7 +147,7 @@ def test_changes_keep_length_and_person():
     assert len(warp(wave[:400], 400, rng)) == 400
 
 
-def test_masks_cover_a_part_of_each_picture():
+def test_masks_cover_a_part_of_each_image():
     images = torch.rand(6, 1, 32, 64)
     masked = mask_scalogram(images.clone(), np.random.default_rng(1))
     changed = (masked != images).flatten(1).float().mean(dim=1)
@@ -282,7 +286,7 @@ def test_folds_are_trained_once(folder, tmp_path, monkeypatch):
         folder, data, f"model={MODEL.replace('{beats', '{branches: [lstm], beats')}"
     )
     runs = tmp_path / "runs"
-    monkeypatch.setattr("ppg_auth.folds.report", lambda trials: trials)
+    monkeypatch.setattr("ppg_auth.evaluation.report", lambda trials: trials)
     trials = cross_validate(recipe, 3, runs)
     assert sorted({take.person for trial in trials for take in trial.takes}) == people
     written = {path: path.stat().st_mtime_ns for path in runs.glob("fold-*/weights.safetensors")}

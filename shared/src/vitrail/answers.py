@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,24 +84,12 @@ class Answers:
             return None
         try:
             row = json.loads((self.options.output / names[source] / RESULT_FILE).read_text())
-            wanted = json.loads(json.dumps(self._origin()))
+            wanted = json.loads(json.dumps(_origin(self.job)))
             same = all(row[key] == wanted[key] for key in SAME)
             same = same and row["sha256"] == source.fingerprint and row["status"] == "done"
             return row if same else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, VitrailError):
             return None
-
-    def _origin(self) -> dict[str, Any]:
-        """What made a row: all that two runs must share to give the same numbers, and where."""
-        engines = self.job.networks
-        return {
-            "model": self.job.model,
-            "version": self.job.version,
-            "weights": {name: engine.weights for name, engine in engines.items()},
-            "engine": {name: engine.name for name, engine in engines.items()},
-            "device": "+".join(dict.fromkeys(engine.device for engine in engines.values())),
-            "options": dict(self.job.options),
-        }
 
     def _outcomes(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Any, float]]:
         bar = _bar(hidden=self.options.quiet)
@@ -128,7 +116,7 @@ class Answers:
 
             address = self.options.ray
             return scale.run(self.job, sources, batch_size=size, on_progress=show, ray=address)
-        return run(self.job, _fingerprinted(sources), batch_size=size, on_progress=show)
+        return run(self.job, fingerprinted(sources), batch_size=size, on_progress=show)
 
     def _finish(
         self, source: Source, name: str, outcome: Any, seconds: float
@@ -145,14 +133,11 @@ class Answers:
         return self._failed_row(source, outcome, seconds), outcome
 
     def _row(self, source: Source, result: Result, seconds: float) -> dict[str, Any]:
-        origin = self._origin()
-        options = origin.pop("options")
-        row = {"source": source.name, "sha256": source.fingerprint, "status": "done", **origin}
-        row |= {"damage": list(result.damage), "seconds": round(seconds, 3)}
-        return row | result.to_dict() | {"options": options}
+        named = {"source": source.name, "sha256": source.fingerprint}
+        return row_of(self.job, named, result.damage, seconds, result.to_dict())
 
     def _failed_row(self, source: Source, outcome: Failure, seconds: float) -> dict[str, Any]:
-        origin = self._origin()
+        origin = _origin(self.job)
         del origin["options"]
         row = {"source": source.name, "sha256": None, "status": "failed", **origin}
         with suppress(VitrailError, OSError):
@@ -170,7 +155,38 @@ class Answers:
             temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 
-def _fingerprinted(sources: Sequence[Source]) -> Iterator[Source]:
+def row_of(
+    job: Job,
+    named: Mapping[str, Any],
+    damage: Sequence[str],
+    seconds: float,
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The row of what is done, as every command has it.
+
+    ``named`` says of which sources it is: source and sha256, or lists of them; ``facts`` are the
+    domain's own.
+    """
+    origin = _origin(job)
+    options = origin.pop("options")
+    row = {**named, "status": "done", **origin}
+    row |= {"damage": list(damage), "seconds": round(seconds, 3)}
+    return row | facts | {"options": options}
+
+
+def _origin(job: Job) -> dict[str, Any]:
+    """What made a row: all that two runs must share to give the same numbers, and where."""
+    return {
+        "model": job.model,
+        "version": job.version,
+        "weights": {name: engine.weights for name, engine in job.networks.items()},
+        "engine": {name: engine.name for name, engine in job.networks.items()},
+        "device": "+".join(dict.fromkeys(engine.device for engine in job.networks.values())),
+        "options": dict(job.options),
+    }
+
+
+def fingerprinted(sources: Sequence[Source]) -> Iterator[Source]:
     """Each source with its sha256 taken just before it is read, so that the row tells what was."""
     for source in sources:
         with suppress(VitrailError, OSError):  # the job's own reader says it better

@@ -2,17 +2,15 @@
 what it needs."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from vitrail import command
 from vitrail.errors import UsageError
 from vitrail.options import BatchSize, Debug, Device, DeviceOption, Json
+from vitrail.say import say_rows, say_tables, warn
 from vitrail.system import broken, find, systems
 
 app = typer.Typer(
@@ -56,9 +54,9 @@ def list_systems(json_: Json = False, debug: Debug = False) -> None:
         }
         for s in systems().values()
     ]
-    _show(facts, ["name", "title", "summary", "version"], as_json=json_)
+    say_rows(facts, ["name", "title", "summary", "version"], json=json_)
     for name, reason in broken().items():
-        print(f"vitrail: {name}: {reason}; install it again", file=sys.stderr)
+        warn("vitrail", f"{name}: {reason}; install it again")
 
 
 @app.command()
@@ -67,7 +65,7 @@ def doctor(json_: Json = False, debug: Debug = False) -> int:
     from vitrail.doctor import examine
 
     findings = examine()
-    _show([vars(finding) for finding in findings], ["part", "state", "detail"], as_json=json_)
+    say_rows([vars(finding) for finding in findings], ["part", "state", "detail"], json=json_)
     return 3 if any(finding.state == "broken" for finding in findings) else 0
 
 
@@ -86,7 +84,7 @@ def list_weights(
         for s in chosen
         for entry in catalogue(s)
     ]
-    _show(facts, ["system", "name", "architecture", "trained_on", "licence"], as_json=json_)
+    say_rows(facts, ["system", "name", "architecture", "trained_on", "licence"], json=json_)
 
 
 @weights_app.command("show")
@@ -139,7 +137,7 @@ def verify_weights(json_: Json = False, debug: Debug = False) -> None:
         for entry in catalogue(s)
         if entry.file
     ]
-    _show(facts, ["system", "name", "sha256", "state"], as_json=json_)
+    say_rows(facts, ["system", "name", "sha256", "state"], json=json_)
 
 
 @app.command()
@@ -185,13 +183,7 @@ def evaluate(
 
     loaded = load_recipe(recipe, overrides or ())
     found = find(loaded.system).room("evaluation").evaluate(loaded, weights[0] if weights else None)
-    for part in found:
-        if isinstance(part, Chart):
-            continue
-        if json_ or not sys.stdout.isatty():
-            print(json.dumps(part.to_dict(), allow_nan=False))
-        else:
-            Console().print(part.to_rich())
+    say_tables([part for part in found if not isinstance(part, Chart)], json=json_)
     if output and output.suffix == ".csv":
         from vitrail.output import atomic_file
 
@@ -251,20 +243,7 @@ def bench(
     facts = [
         row for network in networks for row in compare_engines(network, device.value, batch_size)
     ]
-    _show(facts, ["network", "engine", "ms_per_item", "speedup", "error", "note"], as_json=json_)
-
-
-def _show(facts: list[dict], columns: list[str], *, as_json: bool) -> None:
-    if as_json or not sys.stdout.isatty():
-        for fact in facts:
-            print(json.dumps(fact))
-        return
-    table = RichTable(*columns, box=None, pad_edge=False)
-    for fact in facts:
-        table.add_row(
-            *(str(fact[column] if fact[column] is not None else "") for column in columns)
-        )
-    Console().print(table)
+    say_rows(facts, ["network", "engine", "ms_per_item", "speedup", "error", "note"], json=json_)
 
 
 def main() -> None:

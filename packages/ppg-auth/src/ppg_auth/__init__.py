@@ -5,24 +5,39 @@ from typing import TYPE_CHECKING
 from vitrail.system import System
 
 if TYPE_CHECKING:
-    from ppg_auth.pipeline import PulsePipeline
+    from ppg_auth.job import PulseJob
 
 system = System(
     name="ppg-auth",
     title="CVT-ConvMixer-LSTM",
-    summary="Enrols people by their fingertip pulse (PPG) and verifies that they are who they claim to be",
+    summary="Enrols people by their fingertip pulse (PPG) and verifies that they are who they are",
     package="ppg_auth",
     distribution="vitrail-ppg-auth",
     command="ppg-auth",
     job=("quality",),
-    paper="Rahman and Banavar, A Hybrid Deep Learning Model for Robust Biometric Authentication from "
-    "Low-Frame-Rate PPG Signals, 2025",
+    paper="Rahman and Banavar, A Hybrid Deep Learning Model for Robust Biometric Authentication "
+    "from Low-Frame-Rate PPG Signals, 2025",
 )
 
 
-def load(weights: str | None = None, **options) -> "PulsePipeline":
-    """The way from a recording to embeddings: ``load().capture("finger.mp4").usable``; options as
-    in PulsePipeline."""
-    from ppg_auth.pipeline import load as load_pipeline
+def load(
+    weights: str | None = None,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    sample_rate: float | None = None,
+    health: bool = False,
+    patience: float | None = None,
+) -> "PulseJob":
+    """The way from a recording to embeddings: ``load().predict("finger.mp4").usable``.
 
-    return load_pipeline(weights, **options)
+    ``weights`` names others than the bundled ones, or a file; ``engine`` and ``device`` are those
+    of ``vitrail.engine.prepare``, the others those of ``ppg_auth.job.PulseJob``.
+    """
+    from ppg_auth.job import PulseJob
+    from ppg_auth.networks import TOLERANCE, load_networks
+    from vitrail.engine import prepare
+
+    (network,) = load_networks([weights] if weights else [])
+    prepared = prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
+    return PulseJob(network, prepared, sample_rate=sample_rate, health=health, patience=patience)

@@ -3,7 +3,7 @@ what it needs."""
 
 import typer
 
-from ppg_auth.commands import log, measure, people, serve, signals
+from ppg_auth.commands import measure, people, roster, serve, signals
 from vitrail import command
 
 app = typer.Typer(
@@ -20,17 +20,17 @@ for verb in (
     people.verify,
     people.identify,
     people.renew,
-    people.revoke,
-    people.unlock,
-    people.delete,
+    roster.revoke,
+    roster.unlock,
+    roster.delete,
 ):
     app.command()(verb)
-app.command("list")(people.list_people)
+app.command("list")(roster.list_people)
 for verb in (signals.quality, signals.extract, measure.evaluate, measure.pad_eval, serve.serve):
     app.command()(verb)
 app.add_typer(audit, name="audit")
-audit.command("verify")(log.verify_log)
-audit.command("export")(log.export_log)
+audit.command("verify")(roster.verify_log)
+audit.command("export")(roster.export_log)
 
 
 def main() -> None:

@@ -2,31 +2,19 @@
 training."""
 
 import csv
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from ppg_auth.augment import disturb, warp
-from ppg_auth.beats import beat_shape
-from ppg_auth.preprocess import Preprocess, SignalConfig, Windows, normalise
-from ppg_auth.recording import read_recording
+from ppg_auth.signal.reading import read_recording
+from ppg_auth.signal.windows import Preprocess, SignalConfig, Windows
 from vitrail.errors import InputError, UsageError
 from vitrail.sources import natural_sorted
 from vitrail.training.recipe import Section
 
-TAKES_A_PERSON = (
-    4  # windows of each person in a batch, from different recordings where there are any
-)
-TRIES = 10
 USC_RATE = 100.0
 
 
@@ -148,58 +136,6 @@ def read_takes(takes: Iterable[Take], signal: SignalConfig) -> dict[Take, Window
         except InputError as error:
             raise InputError(take.path, error.problem, error.remedy) from error
     return loaded
-
-
-class TrainingWindows(Dataset):
-    """Windows drawn anew each time; sample ``number`` follows from the seed and that number alone.
-
-    A sample is (item (samples + 120,), person's number). Four in a row are of one person, and
-    people take turns.
-    """
-
-    def __init__(self, takes: dict[Take, Windows], signal: SignalConfig, seed: int):
-        self.signal, self.seed = signal, seed
-        self.stretches: dict[str, list[NDArray]] = defaultdict(list)
-        needed = round(max(signal.window, signal.context) * signal.rate)
-        for take, windows in takes.items():
-            if windows.good.any() and len(windows.pulse) >= needed:
-                self.stretches[take.person].append(windows.pulse)
-        self.people = sorted(self.stretches)
-        if len(self.people) < 2:
-            raise UsageError(
-                "data.train", "has fewer than two people with good recordings", "give more"
-            )
-
-    def __getitem__(self, number: int) -> tuple[Tensor, int]:
-        turn, take = divmod(number, TAKES_A_PERSON)
-        order = np.random.default_rng((self.seed, turn // len(self.people))).permutation(
-            len(self.people)
-        )
-        person = int(order[turn % len(self.people)])
-        stretches = self.stretches[self.people[person]]
-        rng = np.random.default_rng((self.seed, 1, number))
-        pulse = stretches[(take + int(rng.integers(len(stretches)))) % len(stretches)]
-        for _ in range(TRIES):
-            item = self._draw(pulse, rng)
-            if item[-1]:  # with a mean beat
-                break
-        return torch.from_numpy(item), person
-
-    def _draw(self, pulse: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
-        signal = self.signal
-        context = disturb(
-            warp(pulse, round(max(signal.window, signal.context) * signal.rate), rng),
-            signal.rate,
-            rng,
-        )
-        first = rng.integers(0, len(context) - signal.samples + 1)
-        wave = normalise(context[first : first + signal.samples], signal.normalise)
-        return np.concatenate([wave, beat_shape(context, signal.rate)]).astype(np.float32)
-
-
-def good_items(takes: Iterable[Windows]) -> Tensor:
-    """The good windows (n, samples + 120) of several recordings."""
-    return torch.from_numpy(np.concatenate([windows.items[windows.good] for windows in takes]))
 
 
 def _nr2_takes(folder: Path) -> list[Take]:

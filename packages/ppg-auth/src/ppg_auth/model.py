@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from vitrail.backbones import create_backbone
 from vitrail.errors import UsageError
-from vitrail.preprocess.cwt import Wavelet, apply_bank, filter_bank
+from vitrail.preprocess.cwt import apply_bank, filter_bank
+from vitrail.preprocess.wavelets import Wavelet, geometric_bands
 
-ARCHITECTURE = "cvt-convmixer-lstm"
 EMBED_DIM = 128
 EXPERT_DIM = 64  # of the embedding, where a beat expert stands beside the branches
 WAVELET = "cmor1.5-1.0"
@@ -70,11 +70,8 @@ class Scalogram(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        ratio = min(config.high, 0.45 * config.rate) / config.low
-        steps = max(1, config.frequencies - 1)
-        frequencies = [
-            config.low * ratio ** (number / steps) for number in range(config.frequencies)
-        ]
+        high = min(config.high, 0.45 * config.rate)
+        frequencies = geometric_bands(config.low, high, config.frequencies)
         scales = Wavelet.of(WAVELET).scales(frequencies, config.rate).tolist()
         bank = filter_bank(WAVELET, tuple(scales), config.samples, torch.float32)
         self.register_buffer("bank", bank, persistent=False)

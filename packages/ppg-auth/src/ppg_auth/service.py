@@ -2,34 +2,45 @@
 forgotten."""
 
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from threading import BoundedSemaphore
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import FastAPI, File, Form, HTTPException, UploadFile
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi import FastAPI, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from ppg_auth import system
-from ppg_auth.decision import Decision, Outcome
-from ppg_auth.enrolment import Registry
-from ppg_auth.names import NameTakenError, check_name
-from ppg_auth.service_limits import Limits
-from ppg_auth.verification import Verifier
-from vitrail.errors import VitrailError
+from ppg_auth.decide.decision import Decision, Outcome
+from ppg_auth.decide.enrolment import Registry
+from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.record import NameTakenError, check_name
+from vitrail.serve import Desk, Limits, make_app, received, serve
 
 if TYPE_CHECKING:
-    from ppg_auth.capture import Capture
-    from ppg_auth.pipeline import PulsePipeline
+    from ppg_auth.job import PulseJob
+    from ppg_auth.result import Capture
 
 TOKEN_VARIABLE = "PPG_AUTH_TOKEN"
 SUFFIXES = {".csv", ".gif", ".mkv", ".mov", ".mp4", ".parquet", ".webm"}
-MOST_CAPTURES = 10
-AT_ONCE = 4
+MAX_CAPTURES = 10
+
+PREFACE = """# The HTTP service of ppg-auth
+
+`ppg-auth serve` answers on `http://127.0.0.1:8417`; it needs `vitrail-ppg-auth[serve]`. The passphrase comes as for every verb.
+Where `PPG_AUTH_TOKEN` is set, each request must carry `Authorization: Bearer TOKEN`. Beyond one machine, put a proxy
+with TLS in front.
+
+```
+curl -F name=ann -F consent=true -F captures=@1.csv -F captures=@2.csv -F captures=@3.csv http://127.0.0.1:8417/enroll
+curl -F name=ann -F capture=@now.csv http://127.0.0.1:8417/verify
+```
+
+Limits: 64 MiB a request, 30 s for it to arrive, 20 s to decode a video, 60 requests a minute from one client, 10
+captures an enrolment, four captures worked on at once. Captures are measured in a temporary folder and forgotten.
+Errors are JSON, `{"detail": "…"}`: 400 the capture cannot be used, 401 no or a wrong token, 403 no consent, 408 too
+slow, 409 the name is taken, 413 too large, 415 not a known kind of file, 422 a field is missing or wrong, 429 too many
+requests or failures, 503 too busy. `/openapi.json` holds the schema that this page is made from.
+"""
 
 Name = Annotated[str, Form(description="Under which the person is enrolled", max_length=200)]
 CaptureFile = Annotated[
@@ -61,43 +72,28 @@ class Enrolled(BaseModel):
     lookalikes: list[str] = Field(description="People enrolled before whom the new one matches")
 
 
-class Health(BaseModel):
-    """That the service works, and with what."""
-
-    status: str = Field(description="ok")
-    version: str = Field(description="Of ppg-auth")
-    weights: str = Field(description="sha256 of the network's weights")
-
-
 _THROTTLED = {429: {"model": Verdict, "description": "Too many failures, or too many requests"}}
 
 
-def make_app(
+def pulse_app(
     verifier: Verifier | None,
-    pipeline: "PulsePipeline | None",
+    desk: Desk | None,
     *,
     hosts: Sequence[str],
     token: str | None,
+    limits: Limits = Limits(),
 ) -> FastAPI:
     """The application; ``hosts`` are the names under which it may be called."""
-    app = FastAPI(
-        title="ppg-auth",
-        version=system.version,
-        description="Enrol people by their fingertip pulse and verify them. One factor of several, never alone.",
-        docs_url=None,  # they would load scripts from elsewhere
-        redoc_url=None,
+    description = (
+        "Enrol people by their fingertip pulse and verify them. One factor of several, never alone."
     )
-    busy = BoundedSemaphore(AT_ONCE)
+    app = make_app(
+        "ppg-auth", system.version, description, desk, hosts=hosts, token=token, limits=limits
+    )
 
-    @app.exception_handler(VitrailError)
-    def refuse(_, error: VitrailError) -> JSONResponse:
-        return JSONResponse(
-            {"detail": error.reason}, 409 if isinstance(error, NameTakenError) else 400
-        )
-
-    @app.get("/health", summary="Whether the service works")
-    def health() -> Health:
-        return Health(status="ok", version=system.version, weights=verifier.model.sha256)
+    @app.exception_handler(NameTakenError)
+    def taken(_: Request, error: NameTakenError) -> JSONResponse:
+        return JSONResponse({"detail": error.reason}, 409)
 
     @app.post("/enroll", status_code=201, summary="Enrol a person who agreed")
     def enroll(
@@ -110,43 +106,36 @@ def make_app(
         check_name(name)
         if not consent:
             raise HTTPException(403, "nobody is enrolled who has not agreed")
-        if len(captures) > MOST_CAPTURES:
-            raise HTTPException(413, f"more than {MOST_CAPTURES} captures")
-        with _slot(busy):
-            enrolment = Registry(verifier).enroll(
-                name, [_capture(pipeline, file) for file in captures]
-            )
-        return Enrolled(**enrolment.to_dict())
+        if len(captures) > MAX_CAPTURES:
+            raise HTTPException(413, f"more than {MAX_CAPTURES} captures")
+        with desk.place():
+            taken = [_capture(desk, file) for file in captures]
+            return Enrolled(**Registry(verifier).enroll(name, taken).to_dict())
 
     @app.post("/verify", summary="Whether a capture is of the person", responses=_THROTTLED)
     def verify(name: Name, capture: CaptureFile) -> Verdict:
-        with _slot(busy):
-            return _answer(verifier.verify(name, _capture(pipeline, capture)))
+        with desk.place():
+            return _answer(verifier.verify(name, _capture(desk, capture)))
 
     @app.post("/identify", summary="Whose capture it is", responses=_THROTTLED)
     def identify(capture: CaptureFile) -> Verdict:
-        with _slot(busy):
-            return _answer(verifier.identify(_capture(pipeline, capture)))
+        with desk.place():
+            return _answer(verifier.identify(_capture(desk, capture)))
 
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.add_middleware(Limits, token=token)
     return app
 
 
 def schema() -> dict:
     """The OpenAPI schema of the service, without a store or a network behind it."""
-    return make_app(None, None, hosts=["localhost"], token=None).openapi()
+    return pulse_app(None, None, hosts=["localhost"], token=None).openapi()
 
 
-def run(verifier: Verifier, pipeline: "PulsePipeline", *, host: str, port: int) -> None:
+def run(verifier: Verifier, job: "PulseJob", *, host: str, port: int) -> None:
     """Serves until interrupted; a token in ``PPG_AUTH_TOKEN`` is asked of every caller."""
-    import uvicorn
-
-    hosts = {host, "127.0.0.1", "localhost"}
-    app = make_app(verifier, pipeline, hosts=sorted(hosts), token=os.environ.get(TOKEN_VARIABLE))
-    uvicorn.run(
-        app, host=host, port=port, timeout_keep_alive=5, limit_concurrency=16, server_header=False
-    )
+    desk = Desk(job)
+    hosts = sorted({host, "127.0.0.1", "localhost"})
+    app = pulse_app(verifier, desk, hosts=hosts, token=os.environ.get(TOKEN_VARIABLE))
+    serve(app, desk, host=host, port=port)
 
 
 def _answer(decision: Decision) -> Verdict | JSONResponse:
@@ -157,23 +146,6 @@ def _answer(decision: Decision) -> Verdict | JSONResponse:
     return JSONResponse(verdict.model_dump(mode="json"), 429, later)
 
 
-@contextmanager
-def _slot(busy: BoundedSemaphore) -> Iterator[None]:
-    """One of the few captures that are worked on at once; 503 where all are taken for long."""
-    if not busy.acquire(timeout=20):
-        raise HTTPException(503, "too many captures at once, try again", {"Retry-After": "5"})
-    try:
-        yield
-    finally:
-        busy.release()
-
-
-def _capture(pipeline: "PulsePipeline", file: UploadFile) -> "Capture":
-    """Measures an upload, of whose name nothing but a known ending is used."""
-    suffix = Path(file.filename or "").suffix.lower()
-    if suffix not in SUFFIXES:
-        raise HTTPException(415, f"send one of {', '.join(sorted(SUFFIXES))}")
-    with tempfile.TemporaryDirectory(prefix="ppg-auth-") as folder:
-        path = Path(folder) / f"capture{suffix}"
-        path.write_bytes(file.file.read())
-        return pipeline.capture(path)
+def _capture(desk: Desk, file: UploadFile) -> "Capture":
+    with received(file, SUFFIXES) as source:
+        return desk.run(source)

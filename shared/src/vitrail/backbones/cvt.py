@@ -109,7 +109,7 @@ class Attention(nn.Module):
         extra = x.shape[1] - size[0] * size[1]
         token, x = (
             x[:, :extra],
-            x[:, extra:].mT.unflatten(2, size),
+            x[:, extra:].transpose(1, 2).unflatten(2, size),
         )  # (B, 0 or 1, dim), (B, dim, H, W)
         q = self._heads(self.proj_q, self.conv_proj_q(x), token)
         k = self._heads(self.proj_k, self.conv_proj_k(x), token)
@@ -118,7 +118,7 @@ class Attention(nn.Module):
         return self.proj(x.transpose(1, 2).flatten(2))
 
     def _heads(self, linear: nn.Linear, image: Tensor, token: Tensor) -> Tensor:
-        tokens = torch.cat([token, image.flatten(2).mT], dim=1)
+        tokens = torch.cat([token, image.flatten(2).transpose(1, 2)], dim=1)
         return (
             linear(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
         )  # (B, heads, N, dim / heads)
@@ -152,7 +152,7 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         x = self.patch_embed(x)
         size = x.shape[-2:]
-        tokens = x.flatten(2).mT  # (B, H * W, dim)
+        tokens = x.flatten(2).transpose(1, 2)  # (B, H * W, dim)
         if self.cls_token is not None:
             tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
         for block in self.blocks:
@@ -160,7 +160,9 @@ class Stage(nn.Module):
         token, tokens = tokens.split(
             [tokens.shape[1] - size[0] * size[1], size[0] * size[1]], dim=1
         )
-        return tokens.mT.unflatten(2, size), token if self.cls_token is not None else None
+        return tokens.transpose(1, 2).unflatten(
+            2, size
+        ), token if self.cls_token is not None else None
 
 
 class CvT(Backbone):
@@ -269,7 +271,7 @@ class CvT(Backbone):
     def _pool(self, x: Tensor, token: Tensor | None) -> Tensor:
         if token is not None:
             return self.norm(token)[:, 0]
-        return self.norm(x.flatten(2).mT).mean(dim=1)
+        return self.norm(x.flatten(2).transpose(1, 2)).mean(dim=1)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from ppg_auth.commands.answers import say_tables
-from ppg_auth.commands.bundles import ModelOptions, bundled
+from ppg_auth import system
+from ppg_auth.commands.options import ModelOptions
 from vitrail.errors import UsageError
-from vitrail.options import Debug, Json
+from vitrail.options import Debug, Json, bundled
+from vitrail.say import say_tables
 
 
 @bundled
@@ -35,7 +36,7 @@ def pad_eval(
 
     APCER for each kind of attack and BPCER of live fingers (ISO/IEC 30107-3).
     """
-    from ppg_auth.pad_evaluation import evaluate_folder
+    from ppg_auth.measure.pad import evaluate_folder
 
     say_tables([evaluate_folder(folder, model.load(), make=make)], json=json)
 
@@ -80,13 +81,14 @@ def evaluate(
     """
     if folds and weights:
         raise UsageError("--folds", "trains networks of its own", "leave out --weights")
-    from ppg_auth.evaluation import evaluate as measure
-    from ppg_auth.folds import cross_validate
     from vitrail.report import Page, Table
-    from vitrail.training.recipe import load_recipe
 
-    loaded = load_recipe(recipe, overrides or ())
-    parts = cross_validate(loaded, folds, runs) if folds else measure(loaded, weights)
+    room = system.room("evaluation")  # by name: what looks at one capture never imports it
+    loaded = room.load_recipe(recipe, overrides or ())
+    if folds:
+        parts = room.cross_validate(loaded, folds, runs)
+    else:
+        parts = room.evaluate(loaded, weights)
     say_tables([part for part in parts if isinstance(part, Table)], json=json)
     if output:
         page = Page(f"ppg-auth: {loaded.name}")

@@ -1,21 +1,74 @@
-"""The verbs about people: enroll, verify, identify, renew; list, revoke, unlock, delete."""
+"""The verbs that look at a person's captures: enroll, verify, identify, renew."""
 
 import time
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ppg_auth.commands.answers import COLOURS, say, say_rows, warn
-from ppg_auth.commands.attempts import Attempt
-from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
-from ppg_auth.names import check_name
+from ppg_auth.commands.options import DecisionOptions, ModelOptions, Name, StoreOptions
 from vitrail.errors import UsageError
-from vitrail.options import Debug, Json, Quiet, Sources
+from vitrail.options import Debug, Json, Quiet, Sources, bundled
+from vitrail.say import say, warn
 
-Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="Under which the person is enrolled.", show_default=False),
-]
+if TYPE_CHECKING:
+    from ppg_auth.decide.decision import Decision
+    from ppg_auth.decide.verification import Verifier
+    from ppg_auth.job import PulseJob
+    from ppg_auth.result import Capture
+    from vitrail.sources import Source
+
+STYLES = {"accepted": "bold green", "rejected": "bold red"}
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What ``verify`` and ``identify`` are asked for."""
+
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A recording, a fingertip video, or camera:0.",
+            show_default=False,
+        ),
+    ]
+    store: StoreOptions
+    model: ModelOptions
+    decision: DecisionOptions
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html", help="Also write a page about it.", show_default=False
+        ),
+    ] = None
+    json: Json = False
+    quiet: Quiet = False
+
+    def answer(self, judge: Callable[["Verifier", "Capture"], "Decision"]) -> int:
+        """Captures, decides, prints the decision and writes the report; the exit status."""
+        from ppg_auth.decide.decision import EXIT_STATUS
+        from ppg_auth.signal.reading import source_of
+
+        store, job = self.store.open(), self.model.load()
+        verifier = self.decision.verifier(store, job)
+        started = time.perf_counter()
+        source = source_of(self.source)
+        (capture,) = _captures(job, [source])
+        decision = judge(verifier, capture)
+        if self.report:
+            from ppg_auth.writing import write_decision_page
+
+            write_decision_page(capture, decision, self.report)
+        facts = decision.to_dict() | {"quality": round(capture.quality, 2)}
+        named = {"source": source.name, "sha256": _sha256(source)}
+        row = _row(job, named, [capture], started, facts, fmr=self.decision.fmr)
+        style = STYLES.get(decision.outcome.value, "bold yellow")
+        say(row, decision.sentence(), json=self.json, quiet=self.quiet, style=style)
+        return EXIT_STATUS[decision.outcome]
 
 
 @bundled
@@ -39,36 +92,30 @@ def enroll(
 
     From captures of together 20 s at least: best three SOURCEs, the finger laid on anew for each.
     """
+    from ppg_auth.store.record import check_name
+
     check_name(name)
     if not consent:
         raise UsageError(
             name, "biometric data is kept only of people who agreed", "say so with --consent"
         )
-    from ppg_auth.enrolment import Registry, require_quality
-    from ppg_auth.taking import take_all
+    from ppg_auth.decide.enrolment import Registry, require_quality
+    from ppg_auth.signal.reading import sources_of
 
-    pipeline = model.load()
+    job = model.load()
     started = time.perf_counter()
-    captures = take_all(pipeline, sources)
+    found = sources_of(sources)
+    captures = _captures(job, found)
     require_quality(captures)  # before a store is made
-    enrolment = Registry(decision.verifier(store.open(create=True), pipeline)).enroll(
-        name, captures
-    )
-    row = {
-        "status": "done",
-        **enrolment.to_dict(),
-        "sources": [str(capture.source) for capture in captures],
-    }
-    row |= {
-        "settings": pipeline.settings(),
-        **pipeline.runtime(),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    verifier = decision.verifier(store.open(create=True), job)
+    enrolment = Registry(verifier).enroll(name, captures)
+    row = _row(job, _named(found), captures, started, enrolment.to_dict())
     say(row, f"{name} is enrolled on {enrolment.placements} captures", json=json, quiet=quiet)
     if enrolment.lookalikes:
-        warn(f"{name} looks like {', '.join(enrolment.lookalikes)}: is it the same person?")
+        likes = ", ".join(enrolment.lookalikes)
+        warn("ppg-auth", f"{name} looks like {likes}: is it the same person?")
     if len(captures) < 3:
-        warn("three captures with the finger laid on anew would be recognised better")
+        warn("ppg-auth", "three captures with the finger laid on anew would be recognised better")
 
 
 @bundled
@@ -106,83 +153,58 @@ def renew(
     Needs new captures that pass as NAME's, unless the template is revoked. Exit statuses as for
     verify.
     """
-    from ppg_auth.decision import EXIT_STATUS
-    from ppg_auth.enrolment import Registry
-    from ppg_auth.taking import take_all
+    from ppg_auth.decide.decision import EXIT_STATUS
+    from ppg_auth.decide.enrolment import Registry
+    from ppg_auth.signal.reading import sources_of
 
-    opened, pipeline = store.open(), model.load()
-    outcome = Registry(decision.verifier(opened, pipeline)).renew(name, take_all(pipeline, sources))
-    row = {
-        "status": "done",
-        **outcome.to_dict(),
-        "settings": pipeline.settings(),
-        **pipeline.runtime(),
-    }
-    say(
-        row,
-        outcome.sentence(),
-        json=json,
-        quiet=quiet,
-        style=COLOURS.get(outcome.outcome.value, ""),
-    )
+    opened, job = store.open(), model.load()
+    started = time.perf_counter()
+    found = sources_of(sources)
+    captures = _captures(job, found)
+    outcome = Registry(decision.verifier(opened, job)).renew(name, captures)
+    row = _row(job, _named(found), captures, started, outcome.to_dict(), fmr=decision.fmr)
+    style = STYLES.get(outcome.outcome.value, "")
+    say(row, outcome.sentence(), json=json, quiet=quiet, style=style)
     return EXIT_STATUS[outcome.outcome]
 
 
-@bundled
-def list_people(store: StoreOptions, json: Json = False, debug: Debug = False) -> None:
-    """Show who is enrolled."""
-    from ppg_auth.roster import Roster, describe
+def _captures(job: "PulseJob", sources: Sequence["Source"]) -> list["Capture"]:
+    """The captures of all sources; the first that cannot be used ends the call."""
+    from vitrail.answers import fingerprinted
+    from vitrail.job import Failure
+    from vitrail.runner import run
 
-    rows = [describe(person) for person in Roster(store.open()).people()]
-    say_rows(rows, ["name", "state", "enrolled", "placements", "failures"], json=json)
-
-
-@bundled
-def revoke(
-    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
-    """Destroy a template and its key.
-
-    As after a theft: the name stays, for 'renew'.
-    """
-    from ppg_auth.roster import Roster
-
-    Roster(store.open()).revoke(name)
-    say(
-        {"status": "done", "name": name, "state": "revoked"},
-        f"{name} is revoked",
-        json=json,
-        quiet=quiet,
-    )
+    captures = []
+    for source, outcome in run(job, fingerprinted(sources), batch_size=BATCH_SIZE):
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        source.require_unchanged()
+        captures.append(outcome)
+    return captures
 
 
-@bundled
-def unlock(
-    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
-    """Forget a person's failed attempts."""
-    from ppg_auth.roster import Roster
-
-    Roster(store.open()).unlock(name)
-    say(
-        {"status": "done", "name": name, "state": "unlocked"},
-        f"{name} may try again",
-        json=json,
-        quiet=quiet,
-    )
+def _named(sources: Sequence["Source"]) -> dict[str, list]:
+    return {
+        "sources": [source.name for source in sources],
+        "sha256": [_sha256(source) for source in sources],
+    }
 
 
-@bundled
-def delete(
-    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
-    """Erase all of a person."""
-    from ppg_auth.roster import Roster
+def _sha256(source: "Source") -> str | None:
+    """None for the camera, of which nothing is left."""
+    return source.fingerprint if source.paths else None
 
-    Roster(store.open()).delete(name)
-    say(
-        {"status": "done", "name": name, "state": "deleted"},
-        f"{name} is deleted",
-        json=json,
-        quiet=quiet,
-    )
+
+def _row(
+    job: "PulseJob",
+    named: dict[str, Any],
+    captures: Sequence["Capture"],
+    started: float,
+    facts: dict[str, Any],
+    **options: Any,
+) -> dict[str, Any]:
+    from vitrail.answers import row_of
+
+    damage = [sentence for capture in captures for sentence in capture.damage]
+    row = row_of(job, named, damage, time.perf_counter() - started, facts)
+    return row | {"options": row["options"] | options}

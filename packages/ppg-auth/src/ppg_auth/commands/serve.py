@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ppg_auth.commands.bundles import DecisionOptions, ModelOptions, StoreOptions, bundled
-from vitrail.options import Debug
+from ppg_auth.commands.options import DecisionOptions, ModelOptions, StoreOptions
+from vitrail.options import Debug, bundled
 
 DECODING = 20.0  # seconds of one upload
 
@@ -29,5 +29,5 @@ def serve(
     """
     from ppg_auth.service import run
 
-    opened, pipeline = store.open(create=True), model.load(patience=DECODING)
-    run(decision.verifier(opened, pipeline), pipeline, host=host, port=port)
+    opened, job = store.open(create=True), model.load(patience=DECODING)
+    run(decision.verifier(opened, job), job, host=host, port=port)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ppg_auth.commands.bundles import ModelOptions, bundled
-from vitrail.options import BatchSize, Debug, Json, Output, Quiet, Resume, Sources
+from ppg_auth.commands.options import ModelOptions
+from vitrail.options import Answering, Debug, Sources, bundled
 
 Health = Annotated[
     bool,
@@ -16,27 +16,19 @@ Health = Annotated[
 
 @bundled
 def quality(
-    sources: Sources,
-    model: ModelOptions,
-    output: Output = None,
-    health: Health = False,
-    batch_size: BatchSize = 16,
-    resume: Resume = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    sources: Sources, model: ModelOptions, answering: Answering, health: Health = False
 ) -> int:
     """Are these recordings good enough?
 
     For each SOURCE whether it can be enrolled or verified on, and if not why; with -o also a report
     page.
     """
-    from vitrail.answers import Batch
-    from vitrail.sources import expand_sources
+    from ppg_auth.writing import write
+    from vitrail.answers import Answers
+    from vitrail.sources import Source, expand_sources
 
-    paths = expand_sources(sources)
-    pipeline = model.load(health=health)
-    return Batch("ppg-auth", pipeline, batch_size, output, resume, json, quiet).run(paths)
+    found = [Source.of(path) for path in expand_sources(sources)]
+    return Answers("ppg-auth", model.load(health=health), answering, write).run(found)
 
 
 @bundled
@@ -54,8 +46,8 @@ def extract(
 
     Of seconds and the mean of each colour, as the other verbs take it in the place of the video.
     """
-    from ppg_auth.fingertip import read_fingertip
-    from ppg_auth.recording import to_csv
+    from ppg_auth.signal.fingertip import read_fingertip
+    from ppg_auth.signal.recording import to_csv
 
     text = to_csv(read_fingertip(video))
     if output is None:

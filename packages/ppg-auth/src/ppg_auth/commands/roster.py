@@ -1,0 +1,93 @@
+"""The verbs that need no network: list, revoke, unlock, delete, and the audit log."""
+
+import json as json_module
+from typing import Annotated
+
+import typer
+
+from ppg_auth.commands.options import Name, StoreOptions
+from vitrail.options import Debug, Json, Quiet, bundled
+from vitrail.say import say, say_rows
+
+
+@bundled
+def list_people(store: StoreOptions, json: Json = False, debug: Debug = False) -> None:
+    """Show who is enrolled."""
+    from ppg_auth.decide.roster import Roster, describe
+
+    rows = [describe(person) for person in Roster(store.open()).people()]
+    say_rows(rows, ["name", "state", "enrolled", "placements", "failures"], json=json)
+
+
+@bundled
+def revoke(
+    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
+    """Destroy a template and its key.
+
+    As after a theft: the name stays, for 'renew'.
+    """
+    from ppg_auth.decide.roster import Roster
+
+    Roster(store.open()).revoke(name)
+    _say(name, "revoked", f"{name} is revoked", json, quiet)
+
+
+@bundled
+def unlock(
+    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
+    """Forget a person's failed attempts."""
+    from ppg_auth.decide.roster import Roster
+
+    Roster(store.open()).unlock(name)
+    _say(name, "unlocked", f"{name} may try again", json, quiet)
+
+
+@bundled
+def delete(
+    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
+    """Erase all of a person."""
+    from ppg_auth.decide.roster import Roster
+
+    Roster(store.open()).delete(name)
+    _say(name, "deleted", f"{name} is deleted", json, quiet)
+
+
+@bundled
+def verify_log(
+    store: StoreOptions,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HASH",
+            help="Of an entry noted elsewhere: it must still be there.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check that no entry of the log was changed, removed or cut off."""
+    from ppg_auth.store.history import require_entry
+
+    with store.open().session() as session:
+        number, last = session.audit.verify()
+        if head:
+            require_entry(session.audit, head)
+    sentence = f"{number} entries are as they were written; the last one's hash is {last}"
+    say({"status": "done", "entries": number, "head": last}, sentence, json=json, quiet=quiet)
+
+
+@bundled
+def export_log(store: StoreOptions, debug: Debug = False) -> None:
+    """Print the log as JSON lines, the oldest first."""
+    with store.open().session() as session:
+        for entry in session.audit.lines():
+            print(json_module.dumps(entry))
+
+
+def _say(name: str, state: str, sentence: str, json: bool, quiet: bool) -> None:
+    say({"status": "done", "name": name, "state": state}, sentence, json=json, quiet=quiet)

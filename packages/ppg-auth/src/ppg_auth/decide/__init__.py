@@ -1,0 +1,1 @@
+"""From a capture to a decision, and who is enrolled."""

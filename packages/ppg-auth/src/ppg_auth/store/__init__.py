@@ -1,0 +1,1 @@
+"""What is kept of people: sealed, in two databases, with the log of all decisions."""

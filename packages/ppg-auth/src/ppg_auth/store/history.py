@@ -1,0 +1,142 @@
+"""What is remembered of decisions: sketches of the last captures, so that none can be shown
+again, and the log, whose lines are chained by keyed hashes and whose head is sealed."""
+
+import hmac
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, insert, select, update
+
+from ppg_auth.store.database import captures, entries, header
+from ppg_auth.store.people import Person
+from ppg_auth.store.template import BITS
+from ppg_auth.store.vault import derive, seal, unseal
+from vitrail.errors import InputError
+
+REMEMBERED = 20
+
+
+class Captures:
+    """The rows of one transaction. Sketches are sealed under the secret of the person whom the
+    capture claimed."""
+
+    def __init__(self, connection: Connection, key: bytes):
+        self._connection, self._key = connection, key
+
+    def seen(self, samples: NDArray) -> bool:
+        """Whether these very samples came before, for whomever."""
+        found = select(captures.c.number).where(captures.c.digest == self._digest(samples)).limit(1)
+        return self._connection.scalar(found) is not None
+
+    def sketches(self, person: Person) -> NDArray[np.uint8]:
+        """All sketches (n, 64) of the person's remembered captures."""
+        sealed = self._connection.scalars(
+            select(captures.c.sketch).where(captures.c.person == person.id)
+        )
+        key = derive(person.secret, "sketch")
+        opened = [
+            np.frombuffer(unseal(key, row, f"sketch {person.id}"), np.uint8) for row in sealed
+        ]
+        return np.concatenate([np.empty(0, np.uint8), *opened]).reshape(-1, BITS // 8)
+
+    def remember(self, person: Person, samples: NDArray, sketches: NDArray[np.uint8]) -> None:
+        """Keeps a capture and forgets the person's oldest."""
+        sealed = seal(derive(person.secret, "sketch"), sketches.tobytes(), f"sketch {person.id}")
+        row = {"person": person.id, "digest": self._digest(samples), "sketch": sealed}
+        self._connection.execute(insert(captures).values(row))
+        numbers = (
+            select(captures.c.number)
+            .where(captures.c.person == person.id)
+            .order_by(captures.c.number.desc())
+        )
+        for number in self._connection.scalars(numbers).all()[REMEMBERED:]:
+            self._connection.execute(delete(captures).where(captures.c.number == number))
+
+    def forget(self, person: Person) -> None:
+        self._connection.execute(delete(captures).where(captures.c.person == person.id))
+
+    def _digest(self, samples: NDArray) -> str:
+        data = np.ascontiguousarray(samples, np.float32).tobytes()
+        return hmac.digest(self._key, data, "sha256").hex()
+
+
+HEAD = "head"
+_START = "0" * 64
+
+
+class Audit:
+    """The log within one transaction. No entry holds biometric data, a name, or a score finer than
+    0.01."""
+
+    def __init__(self, connection: Connection, master: bytes):
+        self._connection = connection
+        self._chain_key, self._head_key = (
+            derive(master, "audit chain"),
+            derive(master, "audit head"),
+        )
+
+    def begin(self) -> None:
+        """Seals the head of an empty log, in a new store."""
+        self._connection.execute(insert(header).values(name=HEAD, value=self._sealed(0, _START)))
+
+    def append(self, event: str, person: str | None, clock: float, **facts: object) -> None:
+        """Adds a line: what happened, to whom (an id, not a name), when, and JSON values about
+        it."""
+        number, before = self._head()
+        moment = datetime.fromtimestamp(clock, UTC).isoformat(timespec="seconds")
+        line = json.dumps(
+            {"number": number + 1, "time": moment, "event": event, "person": person, **facts}
+        )
+        after = self._next(before, line)
+        self._connection.execute(insert(entries).values(number=number + 1, line=line, hash=after))
+        head = self._sealed(number + 1, after)
+        self._connection.execute(update(header).where(header.c.name == HEAD).values(value=head))
+
+    def lines(self) -> Iterator[dict]:
+        """Each entry with its hash, the oldest first."""
+        for line, hash_ in self._connection.execute(
+            select(entries.c.line, entries.c.hash).order_by(entries.c.number)
+        ):
+            yield {**json.loads(line), "hash": hash_}
+
+    def verify(self) -> tuple[int, str]:
+        """The number of entries and the last one's hash; InputError names the first entry that is
+        not as written."""
+        number, before = 0, _START
+        for row in self._connection.execute(select(entries).order_by(entries.c.number)):
+            number += 1
+            before = self._next(before, row.line)
+            if row.number != number or not hmac.compare_digest(row.hash, before):
+                raise InputError(
+                    "audit log", f"entry {number} was changed or removed", "compare with an export"
+                )
+        if (number, before) != self._head():
+            raise InputError(
+                "audit log", f"ends at entry {number}, and {self._head()[0]} were written"
+            )
+        return number, before
+
+    def _head(self) -> tuple[int, str]:
+        sealed = self._connection.scalar(select(header.c.value).where(header.c.name == HEAD))
+        number, last = json.loads(unseal(self._head_key, sealed or b"", HEAD))
+        return number, last
+
+    def _sealed(self, number: int, last: str) -> bytes:
+        return seal(self._head_key, json.dumps([number, last]).encode(), HEAD)
+
+    def _next(self, before: str, line: str) -> str:
+        return hmac.digest(self._chain_key, f"{before} {line}".encode(), "sha256").hex()
+
+
+def require_entry(audit: Audit, hash_: str) -> None:
+    """InputError where no entry has this hash: the store was set back to an earlier state, or it is
+    another one."""
+    if not any(line["hash"] == hash_ for line in audit.lines()):
+        raise InputError(
+            "audit log",
+            "has no entry of this hash",
+            "the store may have been set back to an old copy",
+        )

@@ -1,0 +1,55 @@
+"""How a command says something that is not a result of a job: a sentence for people, JSON lines for
+machines."""
+
+import json as json_module
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vitrail.errors import MAX_LINE, one_line
+
+if TYPE_CHECKING:
+    from vitrail.report import Table as ReportTable
+
+
+def say(row: dict[str, Any], sentence: str, *, json: bool, quiet: bool, style: str = "") -> None:
+    """Prints the row in a pipe or where ``json`` asks for it, the sentence in a terminal."""
+    if _for_machines(json):
+        print(json_module.dumps(row, allow_nan=False), flush=True)
+    elif not quiet:
+        Console().print(Text(one_line(sentence, MAX_LINE), style=style))
+
+
+def say_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json: bool) -> None:
+    """Prints a JSON line per row, or a table of some of its columns; None is an empty cell."""
+    if _for_machines(json):
+        for row in rows:
+            print(json_module.dumps(row, allow_nan=False))
+        return
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        cells = ("" if row[column] is None else row[column] for column in columns)
+        table.add_row(*(Text(one_line(str(cell), MAX_LINE)) for cell in cells))
+    Console().print(table)
+
+
+def say_tables(tables: Sequence["ReportTable"], *, json: bool) -> None:
+    """Prints each table as a JSON line, or as people read it."""
+    for table in tables:
+        if _for_machines(json):
+            print(json_module.dumps(table.to_dict(), allow_nan=False))
+        else:
+            Console().print(table.to_rich())
+
+
+def warn(command: str, sentence: str) -> None:
+    """Prints one line on standard error; what it says stops nothing."""
+    print(one_line(f"{command}: {sentence}", MAX_LINE), file=sys.stderr)
+
+
+def _for_machines(json: bool) -> bool:
+    return json or not sys.stdout.isatty()
