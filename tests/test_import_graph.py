@@ -76,8 +76,10 @@ def test_no_imports_go_in_a_circle(package):
 
 def test_a_room_that_is_checked_is_there():
     """A law over names that nobody has would always hold."""
-    for room in ("job", "networks", "result", "writing", "checkpoint", "official", "parity"):
+    for room in ("job", "networks", "result", "writing", "checkpoint"):
         assert all(f"{package}.{room}" in graph().modules for package in PACKAGES), room
+    for room in ("official", "parity"):  # a paper that nothing was released of has neither
+        assert any(f"{package}.{room}" in graph().modules for package in PACKAGES), room
 
 
 @pytest.mark.parametrize("package", PACKAGES)

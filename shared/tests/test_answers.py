@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vitrail.answers import Answers
+from vitrail.answers import Answers, row_of
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Steps
 from vitrail.options import Answering
@@ -193,3 +193,15 @@ def test_several_files_of_one_source_have_one_fingerprint(sources):
     assert len(both.fingerprint) == 64
     assert both.fingerprint not in {Source.of(path).fingerprint for path in sources}
     assert both.fingerprint != Source("both", (sources[2], sources[0])).fingerprint
+
+
+def test_a_row_of_several_sources_has_the_same_columns(sources, capsys):
+    answer(sources[:1], json=True)
+    (usual,) = rows(capsys)
+    named = {"sources": ["a", "b"], "sha256": ["0", "1"]}
+    made = row_of(Summing(), named, ["short"], 0.12345, {"sum": 3.0})
+    assert list(made)[1:] == list(usual)[1:] and list(made)[0] == "sources"
+    assert made["damage"] == ["short"] and made["seconds"] == 0.123
+    assert {k: made[k] for k in ("model", "weights", "options")} == {
+        k: usual[k] for k in ("model", "weights", "options")
+    }

@@ -34,10 +34,11 @@ def load(
     ``weights`` names others than the bundled ones, or a file; ``engine`` and ``device`` are those
     of ``vitrail.engine.prepare``, the others those of ``ppg_auth.job.PulseJob``.
     """
-    from ppg_auth.job import PulseJob
-    from ppg_auth.networks import TOLERANCE, load_networks
     from vitrail.engine import prepare
 
-    (network,) = load_networks([weights] if weights else [])
-    prepared = prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
-    return PulseJob(network, prepared, sample_rate=sample_rate, health=health, patience=patience)
+    # The rooms know the manifest, so it opens them by name: an import would go in a circle.
+    networks = system.room("networks")
+    (network,) = networks.load_networks([weights] if weights else [])
+    prepared = prepare(network, engine=engine, device=device, tolerance=networks.TOLERANCE)
+    options = {"sample_rate": sample_rate, "health": health, "patience": patience}
+    return system.room("job").PulseJob(network, prepared, **options)

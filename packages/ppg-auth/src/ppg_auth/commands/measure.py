@@ -36,9 +36,8 @@ def pad_eval(
 
     APCER for each kind of attack and BPCER of live fingers (ISO/IEC 30107-3).
     """
-    from ppg_auth.measure.pad import evaluate_folder
-
-    say_tables([evaluate_folder(folder, model.load(), make=make)], json=json)
+    room = system.room("measure.pad")  # by name, as below
+    say_tables([room.evaluate_folder(folder, model.load(), make=make)], json=json)
 
 
 def evaluate(
