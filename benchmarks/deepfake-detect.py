@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepfake_detect.crops import CropRule
+from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, GenConViTED, GenConViTVAE, build_model
 from deepfake_detect.networks import FakeNetwork, load_networks
 from deepfake_detect.pipeline import DeepfakePipeline, Options

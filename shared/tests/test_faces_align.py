@@ -10,7 +10,7 @@ import pytest
 from vitrail.errors import InputError
 from vitrail.faces.align import TEMPLATE, align, alignment, crop, crop_box
 from vitrail.faces.face import Face
-from vitrail.faces.official_box import detector_box, official_box
+from vitrail.faces.others import detector_box, official_box
 from vitrail.preprocess.image import read_image
 
 RAW = Path(os.environ.get("VITRAIL_DATA", "../shared/data")) / "face-quality"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from vitrail.faces.align import move_landmarks
 from vitrail.faces.training.augment import degrade
-from vitrail.faces.training.canvas import Canvas, covered
+from vitrail.faces.training.canvas import Canvas, covered, move_boxes, similarity
 from vitrail.faces.training.compose import Composer
 from vitrail.faces.training.data import Photographs, Scene
 from vitrail.faces.training.samples import Batches
-from vitrail.faces.warp import move_boxes, move_landmarks, similarity
 
 NO_BOX = np.zeros((0, 4), np.float32)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from vitrail.faces.detector import fold_norms
+from vitrail.faces.detector import COARSEST
 from vitrail.faces.landmarker import FaceModel
-from vitrail.faces.model import STRIDES, Config, FaceNet, decode, grid
+from vitrail.faces.model import STRIDES, Config, FaceNet, decode, fold_norms, grid
 
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
@@ -19,6 +19,7 @@ def test_both_networks_have_at_most_half_a_million_parameters():
 @pytest.mark.parametrize("height, width", [(64, 64), (128, 320)])
 def test_one_row_for_each_point_of_each_stride(height, width):
     rows = FaceNet(TINY).eval()(torch.rand(2, 3, height, width) * 255)
+    assert max(STRIDES) == COARSEST
     assert rows.shape == (2, sum(height // stride * width // stride for stride in STRIDES), 15)
     assert (rows[..., 3:5] > rows[..., 1:3]).all(), "a box must have an extent"
 

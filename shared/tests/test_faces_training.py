@@ -12,12 +12,10 @@ from PIL import Image
 pytest.importorskip("lightning")
 
 from vitrail.errors import InputError
-from vitrail.faces import data
-from vitrail.faces.base import Detector
-from vitrail.faces.detector import load_detector
-from vitrail.faces.face import Face
 from vitrail.faces.model import grid
-from vitrail.faces.training import Recipe, Task
+from vitrail.faces.networks import load_networks
+from vitrail.faces.others import YuNet
+from vitrail.faces.training import Recipe, Task, data
 from vitrail.faces.training.data import (
     SURE,
     UNSURE,
@@ -29,26 +27,27 @@ from vitrail.faces.training.data import (
     teach,
 )
 from vitrail.faces.training.loss import detection_losses
-from vitrail.faces.yunet import YuNet
 from vitrail.training.recipe import load_recipe
 from vitrail.weights.files import save
 
 RECIPE = Path(__file__).parents[2] / "pipelines/faces/detector.yaml"
 
 
-class OneFace(Detector):
-    """Finds the same face in each picture of at least 40 pixels, and notes how many pictures it was
+class OneFace:
+    """Finds the same face in each image of at least 40 pixels, and notes how many images it was
     asked for."""
+
+    name, device, weights = "toy", "cpu", ""
 
     asked: ClassVar[list[int]] = []
 
     def __init__(self, *_):
         pass
 
-    def search(self, images):
+    def __call__(self, images):
         self.asked.append(len(images))
-        face = Face((10.0, 10.0, 30.0, 35.0), 0.9, np.zeros((5, 2), np.float32))
-        return [[face] if min(image.shape[:2]) >= 40 else [] for image in images]
+        face = np.array([[0.9, 10, 10, 30, 35, *[0] * 10]])
+        return [face if min(image.shape[:2]) >= 40 else face[:0] for image in images]
 
 
 def write_picture(path, size=(48, 48), seed=0):
@@ -124,7 +123,7 @@ def test_the_teacher_is_asked_once(tmp_path, monkeypatch):
     teacher, cache = tmp_path / "teacher.onnx", tmp_path / "cache.npz"
     first = teach(teacher, paths[:2], cache)
     again = teach(teacher, paths, cache)
-    assert OneFace.asked == [2, 2, 2], "each picture once, at two sizes"
+    assert OneFace.asked == [1] * 6, "each image once, at two sizes"
     np.testing.assert_array_equal(again[paths[0]], first[paths[0]])
     assert again[paths[2]].shape[1] == 5
     monkeypatch.setattr(data, "YuNet", YuNet)
@@ -196,7 +195,8 @@ def test_a_task_trains_validates_and_gives_weights_that_load(recipe, tmp_path):
     assert 0 <= logged[recipe.monitor.metric] <= 1
     state, metadata = task.weights()
     save(tmp_path / "w.safetensors", state, metadata)
-    assert load_detector(str(tmp_path / "w.safetensors")).model.finder.head[-1].out_channels == 15
+    finder, _ = load_networks([str(tmp_path / "w.safetensors")])
+    assert finder.module.head[-1].out_channels == 15
     again = Task(
         recipe.model_copy(
             update={

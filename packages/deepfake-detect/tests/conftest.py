@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from deepfake_detect.crops import CropRule
+from deepfake_detect.decide.crops import CropRule
+from deepfake_detect.decide.verdict import Thresholds
 from deepfake_detect.model import build_model
 from deepfake_detect.networks import FakeNetwork
-from deepfake_detect.verdict import Thresholds
-from vitrail.faces.base import Detector
-from vitrail.faces.face import Face
+from vitrail.faces.detector import load_finder
+from vitrail.faces.find import DETECTOR, Finder
 from vitrail.weights.catalogue import Weights
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.mp4"
@@ -39,12 +39,14 @@ def small_config(name: str) -> dict:
 
 
 def small_network(name: str, seed: int = 0) -> FakeNetwork:
-    torch.manual_seed(seed)
-    module = build_model(f"genconvit-{name}", small_config(name)).eval()
+    def build():
+        torch.manual_seed(seed)
+        return build_model(f"genconvit-{name}", small_config(name)).eval()
+
     return FakeNetwork(
         name=name,
-        module=module,
-        example=torch.zeros(2, 3, 64, 64),
+        build=build,
+        example=np.zeros((2, 3, 64, 64), np.float32),
         weights=Weights(
             name=name, path=Path(f"{name}.safetensors"), sha256=name.ljust(64, "0"), metadata={}
         ),
@@ -57,6 +59,12 @@ def small_network(name: str, seed: int = 0) -> FakeNetwork:
 @pytest.fixture
 def networks() -> list[FakeNetwork]:
     return [small_network("ed"), small_network("vae", seed=1)]
+
+
+@pytest.fixture(scope="session")
+def finder() -> Finder:
+    """The bundled face detector in plain PyTorch."""
+    return load_finder(engine="eager", device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +88,7 @@ def astronaut():
 def region(astronaut):
     """The astronaut's face with its surroundings, its points guessed from the five."""
     from deepfake_detect.data import cut_region
-    from deepfake_detect.face_points import points_from_landmarks
+    from deepfake_detect.data.points import points_from_landmarks
 
     image, landmarks = astronaut
     return cut_region(image, points_from_landmarks(landmarks))
@@ -117,31 +125,25 @@ def faces(tmp_path, region):
     return tmp_path
 
 
-class MiddleFace(Detector):
-    """Finds two faces in each picture of at least 40 pixels: a small one, and a large one in its
-    middle."""
+class MiddleFace:
+    """An engine that finds two faces in each image of at least 40 pixels: a small one, and a large
+    one in its middle."""
 
-    sha256 = "0" * 64
+    name, device, weights = "toy", "cpu", "0" * 64
 
-    def search(self, images):
+    def __call__(self, images):
         return [
-            self._faces(*image.shape[:2]) if min(image.shape[:2]) >= 40 else [] for image in images
+            self._rows(*image.shape[:2]) if min(image.shape[:2]) >= 40 else np.zeros((0, 15))
+            for image in images
         ]
 
-    def _faces(self, height, width):
+    def _rows(self, height, width):
         x, y, unit = width / 2, height / 2, min(height, width) / 10
-        landmarks = np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]], np.float32) * unit + (
-            x,
-            y,
-        )
-        large = Face(
-            (x - 2 * unit, y - 3 * unit, x + 2 * unit, y + 3 * unit),
-            0.8,
-            landmarks.astype(np.float32),
-        )
-        return [Face((0, 0, unit, unit), 0.9, landmarks.astype(np.float32)), large]
+        landmarks = np.array([[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]]) * unit + (x, y)
+        large = (0.8, x - 2 * unit, y - 3 * unit, x + 2 * unit, y + 3 * unit, *landmarks.ravel())
+        return np.array([(0.9, 0, 0, unit, unit, *landmarks.ravel()), large])
 
 
 @pytest.fixture
-def middle_face() -> Detector:
-    return MiddleFace()
+def middle_face() -> Finder:
+    return Finder({DETECTOR: MiddleFace()})

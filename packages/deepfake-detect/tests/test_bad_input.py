@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from deepfake_detect.pipeline import DeepfakePipeline, Options
-from vitrail.answers import Batch
+from deepfake_detect.job import DeepfakeJob, Options
+from deepfake_detect.writing import write
+from vitrail.answers import Answers
+from vitrail.options import Answering
+from vitrail.sources import Source
 from vitrail.testing.commands import call
 from vitrail.testing.media import mutate_bytes, write_clip, write_picture
 
@@ -23,15 +26,16 @@ def small_inputs(tmp_path_factory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".jpg", ".png", ".webp"])
-def test_damaged_variants(networks, small_inputs, suffix, tmp_path, capfd, monkeypatch):
+def test_damaged_variants(networks, finder, small_inputs, suffix, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("sys.argv", ["deepfake-detect"])
     sources = []
     for number, data in enumerate(mutate_bytes(small_inputs[suffix], seed=7, count=VARIANTS)):
         sources.append(tmp_path / f"{number}{suffix}")
         sources[-1].write_bytes(data)
     before = set(tmp_path.rglob("*"))
-    pipeline = DeepfakePipeline(networks, Options(frames=3), engine="eager", device="cpu")
-    status = Batch("deepfake-detect", pipeline, batch_size=16, json=True).run(sources)
+    job = DeepfakeJob(networks, finder, Options(frames=3), engine="eager", device="cpu")
+    answers = Answers("deepfake-detect", job, Answering(json=True), write)
+    status = answers.run([Source.of(path) for path in sources])
     printed = capfd.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     failed = [row for row in rows if row["status"] == "failed"]
@@ -53,7 +57,7 @@ def test_damaged_variants(networks, small_inputs, suffix, tmp_path, capfd, monke
         (["--net", "cascade", "--weights", "ed"], "needs ed and vae"),
         (["--net", "cascade", "--scoring", "official"], "official scoring needs"),
         (["--net", "vae", "--weights", "ed"], "holds ed"),
-        (["--weights", "ed", "--weights", "ed"], "two weight files"),
+        (["--weights", "ed", "--weights", "ed"], "two weights files"),
     ],
 )
 def test_unusable_calls(portrait, arguments, problem):

@@ -46,8 +46,10 @@ def test_a_file_address(portrait):
 def test_every_choice_of_network(portrait, net):
     outcome = call("deepfake_detect", portrait, "--net", net, "--frames", "2", "--engine", "eager")
     assert outcome.status == 0, outcome.stderr
-    weights = json.loads(outcome.stdout)["settings"]["weights"]
-    assert list(weights) == ([net] if net in {"ed", "vae"} else ["ed", "vae"])
+    row = json.loads(outcome.stdout)
+    names = ["face_detector", "face_landmarker"]
+    names += [net] if net in {"ed", "vae"} else ["ed", "vae"]
+    assert list(row["weights"]) == list(row["engine"]) == names
 
 
 def test_frames_by_rate_and_all(portrait):
@@ -84,4 +86,4 @@ def test_official_scoring_is_a_setting_of_the_result(portrait):
     row = json.loads(
         call("deepfake_detect", portrait, "--scoring", "official", "--frames", "3").stdout
     )
-    assert row["settings"]["scoring"] == "official" and row["verdict"] in {"REAL", "FAKE"}
+    assert row["options"]["scoring"] == "official" and row["verdict"] in {"REAL", "FAKE"}

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepfake_detect.crops import CropRule, cut_square
+from deepfake_detect.decide.crops import CropRule, cut_square
 from vitrail.faces.face import Face
 from vitrail.testing.media import pattern
 

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deepfake_detect import baseline, pipeline
-from deepfake_detect.crops import CropRule
 from deepfake_detect.data import Pairs
+from deepfake_detect.data.labelled import Labelled
+from deepfake_detect.decide.crops import CropRule
+from deepfake_detect.decide.verdict import Thresholds
 from deepfake_detect.evaluation import face_parts
-from deepfake_detect.figures import MEASURES, auc, measures, verdicts
-from deepfake_detect.held_out import pseudo_faces, score
-from deepfake_detect.labelled import Labelled
+from deepfake_detect.job import DeepfakeJob, Options
+from deepfake_detect.measure import baseline
+from deepfake_detect.measure.figures import MEASURES, auc, measures, verdicts
+from deepfake_detect.measure.held_out import pseudo_faces, score
+from deepfake_detect.measure.judged import Judged, judge_sources, source_tables
+from deepfake_detect.measure.recompression import recompressed, recompression_table
+from deepfake_detect.measure.reliability import calibration_parts
+from deepfake_detect.measure.robustness import CHANGES
 from deepfake_detect.model import FAKE, REAL
-from deepfake_detect.pipeline import DeepfakePipeline, Options
-from deepfake_detect.recompression import recompressed, recompression_table
-from deepfake_detect.reliability import calibration_parts
-from deepfake_detect.robustness import CHANGES
-from deepfake_detect.sources import Judged, judge_sources, source_tables
-from deepfake_detect.verdict import Thresholds
-from vitrail.pipeline import Failure
+from vitrail.job import Failure
 from vitrail.preprocess.video import open_video
 from vitrail.testing.media import write_clip, write_picture
 
@@ -131,16 +131,19 @@ def test_scores_are_probabilities_of_fake(region, networks):
     assert faces.labels.tolist() == [FAKE, REAL] * 3 and faces.groups.tolist() == [0] * 6
 
 
+def small_job(networks, finder) -> DeepfakeJob:
+    return DeepfakeJob([networks[0]], finder, Options(frames=4), engine="eager", device="cpu")
+
+
 @pytest.fixture
-def judged(tmp_path, networks, middle_face, monkeypatch):
+def judged(tmp_path, networks, middle_face):
     """A clip of each label, a picture too small for a face, and a file that is no video."""
-    monkeypatch.setattr(pipeline, "load_detector", lambda spec: middle_face)
     for kind, name in (("real", "a"), ("fake", "b")):
         (tmp_path / kind).mkdir()
         write_clip(tmp_path / kind / f"{name}.mp4")
     write_picture(tmp_path / "fake" / "small.png", np.zeros((20, 20, 3), np.uint8))
     (tmp_path / "real" / "broken.mp4").write_bytes(b"no video")
-    job = DeepfakePipeline([networks[0]], Options(frames=4), engine="eager", device="cpu")
+    job = small_job(networks, middle_face)
     return judge_sources(job, tmp_path)
 
 
@@ -169,8 +172,7 @@ def test_each_manipulation_is_measured_against_all_real_sources(judged):
     assert sum(swap[5:]) == 1 and 0 <= swap[4] <= 1
 
 
-def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face, monkeypatch):
-    monkeypatch.setattr(pipeline, "load_detector", lambda spec: middle_face)
+def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face):
     clip = write_clip(tmp_path / "a.mp4", options={"crf": "10"})
     again = {factor: recompressed(clip, factor, tmp_path / f"{factor}.mp4") for factor in (23, 40)}
     assert again[40].stat().st_size < again[23].stat().st_size
@@ -178,7 +180,7 @@ def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face, m
         assert video.frame_count == 20 and (video.width, video.height) == (64, 64)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    job = DeepfakePipeline([networks[0]], Options(frames=4), engine="eager", device="cpu")
+    job = small_job(networks, middle_face)
     (tmp_path / "list.csv").write_text("path,label\na.mp4,real\nbroken.mp4,real\n23.mp4,fake\n")
     judged = judge_sources(job, tmp_path / "list.csv")
     table = recompression_table("set", {"ed": job}, judged)

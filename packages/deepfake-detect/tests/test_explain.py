@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepfake_detect.explain import grad_cam, heat_maps, overlay, reconstruction_error
+from deepfake_detect.decide.explain import grad_cam, heat_maps, overlay, reconstruction_error
 from deepfake_detect.model import build_model
 
 SWIN = {"img_size": 64, "window_size": 4, "embed_dim": 8, "depths": [2, 2], "num_heads": [2, 4]}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepfake_detect.frames import Arrays, find_sources, open_frames
+from deepfake_detect.decide.frames import Arrays, find_sources, open_frames
 from vitrail.errors import InputError
 from vitrail.testing.media import pattern, write_clip, write_picture
 
@@ -39,7 +39,7 @@ def test_a_source_named_twice_counts_once(tmp_path):
 
 def test_an_empty_folder_is_named(tmp_path):
     assert find_sources([tmp_path]) == [tmp_path]
-    with pytest.raises(InputError, match="no picture and no video"):
+    with pytest.raises(InputError, match="no image and no video"):
         open_frames(tmp_path)
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_picture_of_a_sequence_is_skipped_and_told(tmp_path):
 def test_a_sequence_without_one_readable_picture_fails(tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="none of its 3 pictures"):
+    with pytest.raises(InputError, match="none of its 3 images"):
         list(open_frames(tmp_path).frames([0, 1, 2]))
 
 

@@ -6,9 +6,8 @@ import pytest
 from numpy.random import default_rng
 
 from deepfake_detect import augment
-from deepfake_detect.augment import augment_alike, recompress
-from deepfake_detect.crops import CropRule
-from deepfake_detect.face_points import (
+from deepfake_detect.data.augment import augment_alike, recompress
+from deepfake_detect.data.points import (
     BROWS,
     EYES,
     FOREHEAD,
@@ -17,7 +16,7 @@ from deepfake_detect.face_points import (
     landmarks_from_points,
     points_from_landmarks,
 )
-from deepfake_detect.pseudo_fakes import (
+from deepfake_detect.data.pseudo_fakes import (
     _halves,
     _parts,
     _raised_brows,
@@ -27,6 +26,7 @@ from deepfake_detect.pseudo_fakes import (
     self_blend,
     soften,
 )
+from deepfake_detect.decide.crops import CropRule
 
 SEEDS = range(12)
 

@@ -13,11 +13,11 @@ from torch.utils.data import default_collate
 pytest.importorskip("lightning")
 
 from deepfake_detect import training
-from deepfake_detect.calibration import WRONG, calibrate
-from deepfake_detect.crops import CropRule
+from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, REAL, build_model
 from deepfake_detect.networks import choose_networks
 from deepfake_detect.training import Task
+from deepfake_detect.training.calibration import WRONG, calibrate
 from vitrail.errors import InputError, UsageError
 from vitrail.testing.media import write_clip
 from vitrail.training.loop import train
@@ -39,7 +39,8 @@ def small_recipe(name: str, faces: Path, *overrides: str):
     return load_recipe(
         PIPELINES / f"{name}.yaml",
         [
-            f"data={{format: pseudo-fakes, train: {faces}/train, test: {faces}/train, mesh: {faces}/mesh.json}}",
+            f"data={{format: pseudo-fakes, train: {faces}/train, test: {faces}/train, "
+            f"mesh: {faces}/mesh.json}}",
             f"model={{architecture: genconvit-{name}, config: {config}}}",
             "budget={steps: 2}",
             "optim.batch_size=4",
@@ -75,7 +76,7 @@ def test_the_command_loads_what_training_writes(name, faces, tmp_path):
     assert network.name == name
     assert network.crop == CropRule(img_size=32, box="detector", margin=recipe.margin)
     assert network.thresholds.real_below <= network.thresholds.fake_above
-    assert network.module(network.example).shape == (2, 2)
+    assert network.module(torch.from_numpy(network.example)).shape == (2, 2)
 
 
 def test_training_sees_each_pair_as_the_command_sees_a_face(faces):
@@ -84,7 +85,8 @@ def test_training_sees_each_pair_as_the_command_sees_a_face(faces):
     raw = task.datasets[1][0]["images"].permute(0, 2, 3, 1).numpy()
     from vitrail.preprocess.image import normalise
 
-    assert torch.allclose(images[:2], normalise(raw, task.rule.mean, task.rule.std), atol=1e-5)
+    seen = torch.from_numpy(normalise(raw, task.rule.mean, task.rule.std))
+    assert torch.allclose(images[:2], seen, atol=1e-5)
     assert labels[:4].tolist() == [FAKE, REAL, FAKE, REAL]
 
 
@@ -132,7 +134,8 @@ def test_a_file_of_the_same_architecture_brings_its_crops_along(faces, tmp_path)
     task = Task(small_recipe("ed", faces, f"model={{architecture: genconvit-ed, init: {file}}}"))
     (network,) = choose_networks(None, [file])
     assert task.rule.margin == 0.31
-    assert torch.equal(task.model.eval()(network.example), network.module(network.example))
+    example = torch.from_numpy(network.example)
+    assert torch.equal(task.model.eval()(example), network.module(example))
 
 
 def test_options_cannot_contradict_the_file_that_is_started_from(faces, tmp_path):
@@ -158,7 +161,7 @@ def test_the_other_network_gives_its_backbone_with_its_statistics(faces, tmp_pat
 
 def test_own_videos_are_cut_and_learned(tmp_path, middle_face, monkeypatch):
     """Dark faces are real and bright ones fake, so a few steps must tell them apart."""
-    monkeypatch.setattr(training, "load_detector", lambda spec: middle_face)
+    monkeypatch.setattr(training, "load_finder", lambda spec: middle_face)
     for kind, shade in (("real", 50), ("fake", 200)):
         (tmp_path / "videos" / kind).mkdir(parents=True)
         for number in range(4):
@@ -169,7 +172,8 @@ def test_own_videos_are_cut_and_learned(tmp_path, middle_face, monkeypatch):
     recipe = load_recipe(
         PIPELINES / "finetune.yaml",
         [
-            f"data={{format: folders, path: {tmp_path}/videos, crops: {tmp_path}/crops, frames: 3, val_share: 0.3}}",
+            f"data={{format: folders, path: {tmp_path}/videos, crops: {tmp_path}/crops, "
+            "frames: 3, val_share: 0.3}",
             f"model.init={start}",
             "budget={steps: 30}",
             "optim={lr: 3.0e-3, batch_size: 8}",
@@ -179,7 +183,7 @@ def test_own_videos_are_cut_and_learned(tmp_path, middle_face, monkeypatch):
     (network,) = choose_networks(None, [str(train(recipe, tmp_path / "run"))])
     assert network.crop.margin == 0.31
     faces = torch.stack([torch.full((3, 32, 32), value) for value in (-1.2, 1.4)])
-    real, fake = network.probability(network.module(faces)).tolist()
+    real, fake = network.probability(network.module(faces).detach().numpy()).tolist()
     assert fake > real + 0.2
     assert len(list((tmp_path / "crops").rglob("*.png"))) == 24
 

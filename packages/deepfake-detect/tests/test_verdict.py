@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deepfake_detect.verdict import Label, Observation, Thresholds, judge
+from deepfake_detect.decide.verdict import Label, Observation, Thresholds, judge
 from vitrail.faces.face import Face
 
 LIMITS = Thresholds(real_below=0.4, fake_above=0.6)

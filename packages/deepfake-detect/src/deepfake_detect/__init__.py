@@ -1,26 +1,29 @@
 """GenConViT: is the face in this video real or fake?"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitrail.system import System
 
 if TYPE_CHECKING:
-    from deepfake_detect.pipeline import DeepfakePipeline
+    from collections.abc import Sequence
+
+    from deepfake_detect.job import DeepfakeJob
 
 system = System(
     name="deepfake-detect",
     title="GenConViT",
-    summary="Tells real from manipulated faces in videos and pictures",
+    summary="Tells real from manipulated faces in videos and images",
     package="deepfake_detect",
     distribution="vitrail-deepfake-detect",
     command="deepfake-detect",
-    paper="Wodajo Deressa et al., Deepfake Video Detection Using Generative Convolutional Vision Transformer, 2023",
+    paper="Wodajo Deressa et al., Deepfake Video Detection Using Generative Convolutional Vision "
+    "Transformer, 2023",
 )
 
 
-def load(net: str | None = None, **options) -> "DeepfakePipeline":
-    """The whole system in one call: ``load().predict("video.mp4").verdict``; options as in
-    ``pipeline.load``."""
-    from deepfake_detect.pipeline import load as load_pipeline
+def load(weights: "str | Sequence[str] | None" = None, **options: Any) -> "DeepfakeJob":
+    """The whole system in one call: ``load().predict("video.mp4").verdict``; the options are those
+    of ``job.load``."""
+    from deepfake_detect.job import load as load_job
 
-    return load_pipeline(net, **options)
+    return load_job(weights, **options)

@@ -7,19 +7,7 @@ import typer
 
 from vitrail import command
 from vitrail.errors import UsageError
-from vitrail.options import (
-    BatchSize,
-    Debug,
-    Device,
-    DeviceOption,
-    EngineName,
-    EngineOption,
-    Json,
-    Output,
-    Quiet,
-    Resume,
-    Sources,
-)
+from vitrail.options import Answering, Computing, Sources, bundled
 
 MOMENTS = 6
 
@@ -42,9 +30,11 @@ class Noise(StrEnum):
     official = "official"
 
 
+@bundled
 def detect(
     sources: Sources,
-    output: Output = None,
+    answering: Answering,
+    computing: Computing,
     net: Annotated[
         Net | None,
         typer.Option(
@@ -56,7 +46,7 @@ def detect(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Other weights than the bundled ones; once a network.",
+            help="Other weights than the bundled ones; once per network.",
             show_default=False,
         ),
     ] = None,
@@ -66,12 +56,14 @@ def detect(
     ] = "15",
     rate: Annotated[
         float | None,
-        typer.Option(metavar="FPS", min=0.001, help="Frames a second instead.", show_default=False),
+        typer.Option(
+            metavar="FPS", min=0.001, help="So many per second instead.", show_default=False
+        ),
     ] = None,
     scoring: Annotated[
         Scoring,
         typer.Option(
-            help="One score a person, or the official pooled mean that knows only REAL and FAKE."
+            help="One score per person, or the official pooled mean that knows only REAL and FAKE."
         ),
     ] = Scoring.person,
     threshold: Annotated[
@@ -93,40 +85,36 @@ def detect(
             metavar="bundled|dlib|FILE", help="Who finds the faces; FILE is a YuNet model (.onnx)."
         ),
     ] = "bundled",
-    device: DeviceOption = Device.auto,
-    engine: EngineOption = EngineName.auto,
-    batch_size: BatchSize = 16,
-    resume: Resume = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> int:
     """Is the face in this video REAL or FAKE?
 
-    Looks at the faces of each SOURCE (a video, a picture, or a folder of them) and gives one
+    Looks at the faces of each SOURCE (a video, an image, or a folder of them) and gives one
     verdict: REAL, FAKE, or UNDECIDED with the reason. With -o it also writes a report page, a table
     of all faces, and the result as JSON.
     """
     number = _frame_number(frames)
-    from deepfake_detect.frames import find_sources
-    from vitrail.sources import expand_sources
+    from deepfake_detect.decide.frames import find_sources
+    from vitrail.sources import Source, expand_sources
 
-    found = find_sources(expand_sources(sources))
-    from deepfake_detect.networks import choose_networks
-    from deepfake_detect.pipeline import DeepfakePipeline, Options
-    from vitrail.answers import Batch
+    found = [Source.of(path) for path in find_sources(expand_sources(sources))]
+    from deepfake_detect.job import load
+    from deepfake_detect.writing import write
+    from vitrail.answers import Answers
 
-    options = Options(number, rate, scoring.value, net is Net.cascade, noise.value, seed, threshold)
-    pipeline = DeepfakePipeline(
-        choose_networks(net and net.value, weights or ()),
-        options,
+    job = load(
+        weights,
+        net=net and net.value,
+        frames=number,
+        rate=rate,
+        scoring=scoring.value,
+        threshold=threshold,
+        noise=noise.value,
+        seed=seed,
         face_detector=face_detector,
-        engine=engine.value,
-        device=device.value,
-        moments=MOMENTS if output else 0,
+        moments=MOMENTS if answering.output else 0,
+        **computing.to_dict(),
     )
-    batch = Batch("deepfake-detect", pipeline, batch_size, output, resume, json, quiet)
-    return batch.run(found)
+    return Answers("deepfake-detect", job, answering, write).run(found)
 
 
 def _frame_number(text: str) -> int | None:

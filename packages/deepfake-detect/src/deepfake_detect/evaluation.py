@@ -1,20 +1,21 @@
-"""A network measured: on faces of unseen people, and on labelled videos and pictures, beside the
+"""A network measured: on faces of unseen people, and on labelled videos and images, beside the
 baselines."""
 
 from collections.abc import Mapping
 
-from deepfake_detect import baseline
 from deepfake_detect.data import Pairs
-from deepfake_detect.figures import MEASURES, VERDICTS, measures, verdicts
-from deepfake_detect.held_out import Faces, crop_faces, pseudo_faces, score
+from deepfake_detect.job import DeepfakeJob, Options
+from deepfake_detect.measure import baseline
+from deepfake_detect.measure.figures import MEASURES, VERDICTS, measures, verdicts
+from deepfake_detect.measure.held_out import Faces, crop_faces, pseudo_faces, score
+from deepfake_detect.measure.judged import judge_sources, source_tables
+from deepfake_detect.measure.recompression import recompression_table
+from deepfake_detect.measure.reliability import calibration_parts, undecided_table
+from deepfake_detect.measure.robustness import robustness
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork, choose_networks
-from deepfake_detect.pipeline import DeepfakePipeline, Options
-from deepfake_detect.recompression import recompression_table
-from deepfake_detect.reliability import calibration_parts, undecided_table
-from deepfake_detect.robustness import robustness
-from deepfake_detect.sources import judge_sources, source_tables
 from deepfake_detect.training import PseudoFakes, Recipe, make_datasets, read_faces
+from vitrail.faces.detector import load_finder
 from vitrail.report import Chart, Table
 
 FRAMES = 16  # of each video
@@ -47,15 +48,12 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     return parts
 
 
-def _job(recipe: Recipe, networks: list[FakeNetwork]) -> DeepfakePipeline:
-    return DeepfakePipeline(
-        networks, Options(frames=FRAMES), face_detector=recipe.face_detector, engine="eager"
-    )
+def _job(recipe: Recipe, networks: list[FakeNetwork]) -> DeepfakeJob:
+    finder = load_finder(recipe.face_detector, engine="eager")
+    return DeepfakeJob(networks, finder, Options(frames=FRAMES), engine="eager")
 
 
-def _labelled(
-    title: str, source, jobs: Mapping[str, DeepfakePipeline], recipe: Recipe
-) -> list[Table]:
+def _labelled(title: str, source, jobs: Mapping[str, DeepfakeJob], recipe: Recipe) -> list[Table]:
     judged = {name: judge_sources(job, source) for name, job in jobs.items()}
     again = recompression_table(title, jobs, next(iter(judged.values())))
     return [*source_tables(title, judged, recipe.manipulations), *([again] if again else [])]

@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import torch
+import numpy as np
 
-from deepfake_detect import official, system
-from deepfake_detect.crops import CropRule
-from deepfake_detect.model import build_model
-from deepfake_detect.verdict import Thresholds
-from vitrail.engine.network import Network
-from vitrail.errors import InputError, UsageError
+from deepfake_detect import checkpoint, system
+from deepfake_detect.decide.crops import CropRule
+from deepfake_detect.decide.verdict import Thresholds
+from vitrail.engine import Network
+from vitrail.errors import UsageError
 from vitrail.weights.catalogue import Weights, resolve
-from vitrail.weights.files import load_into, read_state
 
 BUNDLED = ("ed", "vae")
-OFFICIAL_THRESHOLDS = Thresholds(real_below=0.5, fake_above=0.5)
+CODE = ("deepfake_detect.model", "vitrail.architectures")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FakeNetwork(Network):
     """``temperature`` divides the logits before the softmax; 1 where nothing was calibrated."""
 
@@ -26,15 +25,17 @@ class FakeNetwork(Network):
     temperature: float
     thresholds: Thresholds
 
-    def probability(self, logits: torch.Tensor) -> torch.Tensor:
+    def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(fake) (B,) from logits (B, 2)."""
-        return (logits / self.temperature).softmax(dim=1)[:, 0]
+        scaled = logits / np.float32(self.temperature)
+        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return shares[:, 0] / shares.sum(axis=1)
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[FakeNetwork]:
-    """Loads the named or given weight files (both bundled ones by default), in the order ed,
+    """Loads the named or given weights files (both bundled ones by default), in the order ed,
     vae."""
-    networks = [_load(resolve(system, name)) for name in weights or BUNDLED]
+    networks = [_network(resolve(system, name)) for name in weights or BUNDLED]
     return sorted(networks, key=lambda network: network.name)
 
 
@@ -47,74 +48,29 @@ def choose_networks(net: str | None, weights: Sequence[str] = ()) -> list[FakeNe
     wanted = {"ed": ["ed"], "vae": ["vae"]}.get(net, list(BUNDLED))
     networks = load_networks(weights or wanted)
     names = [network.name for network in networks]
+    given = ", ".join(weights)
     if len(set(names)) < len(names):
-        raise UsageError(
-            ", ".join(weights), f"two weight files for the network {names[0]}", "give one a network"
-        )
+        problem = f"two weights files for the network {names[0]}"
+        raise UsageError(given, problem, "give one per network")
     if net and names != wanted:
-        raise UsageError(
-            ", ".join(weights),
-            f"holds {' and '.join(names)}, but --net {net} needs {' and '.join(wanted)}",
-        )
+        problem = f"holds {' and '.join(names)}, but --net {net} needs {' and '.join(wanted)}"
+        raise UsageError(given, problem)
     if len({network.crop for network in networks}) > 1:
-        raise UsageError(
-            ", ".join(weights) or "weights",
-            "were trained on different crops of the face",
-            "run them one by one with --net",
-        )
+        problem = "were trained on different crops of the face"
+        raise UsageError(given or "weights", problem, "run them one by one with --net")
     return networks
 
 
-def _load(weights: Weights) -> FakeNetwork:
-    state, metadata = read_state(weights.path)
-    if "architecture" in metadata:
-        return _own(weights, state, metadata)
-    return _official(weights, state)
-
-
-def _own(weights: Weights, state: dict, metadata: dict) -> FakeNetwork:
-    try:
-        architecture, config = metadata["architecture"], metadata["config"]
-        crop = CropRule(
-            **{key: tuple(v) if isinstance(v, list) else v for key, v in metadata["crop"].items()}
-        )
-        temperature, thresholds = (
-            float(metadata["temperature"]),
-            Thresholds(**metadata["thresholds"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            weights.path,
-            f"its metadata lacks what {system.name} needs ({error})",
-            "use a file that 'vitrail train' wrote",
-        ) from error
-    module = build_model(architecture, config)
-    load_into(module, state, subject=weights.path)
-    return _network(architecture, module, weights, crop, temperature, thresholds)
-
-
-def _official(weights: Weights, state: dict) -> FakeNetwork:
-    architecture, config = official.read_config(state)
-    with torch.device("meta"):
-        module = build_model(architecture, config)
-    load_into(module, official.convert(state), subject=weights.path, assign=True)
-    return _network(
-        architecture,
-        module,
-        weights,
-        CropRule(img_size=module.config.img_size),
-        1.0,
-        OFFICIAL_THRESHOLDS,
-    )
-
-
-def _network(architecture, module, weights, crop, temperature, thresholds) -> FakeNetwork:
+def _network(weights: Weights) -> FakeNetwork:
+    facts = checkpoint.describe(weights)
+    side = facts.crop.img_size
     return FakeNetwork(
-        name=architecture.removeprefix("genconvit-"),
-        module=module.eval(),
-        example=torch.zeros(2, 3, crop.img_size, crop.img_size),
+        name=facts.architecture.removeprefix("genconvit-"),
+        build=partial(checkpoint.build, weights),
+        example=np.zeros((2, 3, side, side), np.float32),
         weights=weights,
-        crop=crop,
-        temperature=temperature,
-        thresholds=thresholds,
+        code=CODE,
+        crop=facts.crop,
+        temperature=facts.temperature,
+        thresholds=facts.thresholds,
     )

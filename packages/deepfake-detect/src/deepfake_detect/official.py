@@ -1,40 +1,195 @@
-"""The official release of GenConViT: its checkpoints, its scoring rule, and the goldens computed
-with it."""
+"""The official release of GenConViT: its option names, its keys, what the shapes of a checkpoint
+say about the network, and its scoring rule."""
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import partial
-from math import inf
-from pathlib import Path
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Mapping
+from math import isqrt
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+import numpy as np
 
-from deepfake_detect.checkpoint import build, convert, modern_swin_keys, read_config
-from deepfake_detect.crops import cut_square
-from deepfake_detect.model import FAKE, REAL, GenConViTED, GenConViTVAE, build_model
-from vitrail.backbones import create_backbone
-from vitrail.preprocess.image import normalise
-from vitrail.preprocess.video import sample_indices
-from vitrail.testing.parity import Comparison, compare, formula_tensor, read_pack, same
-from vitrail.weights.files import load_into
+from vitrail.errors import InputError, UsageError
 
-__all__ = [
-    "LABELS",
-    "NUM_FRAMES",
-    "Score",
-    "build",
-    "check",
-    "convert",
-    "official_score",
-    "pool",
-    "read_config",
-]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from deepfake_detect.model import GenConViTED, GenConViTVAE
 
 NUM_FRAMES = 15
 LABELS = ("FAKE", "REAL")
+
+# Stored in the released files and read by no forward pass, or (encoder.var) only by a loss term
+# that is never used.
+DEAD = {
+    "genconvit-ed": ("embedder.", "backbone.patch_embed."),
+    "genconvit-vae": (
+        "embedder.",
+        "convnext_backbone.patch_embed.",
+        "encoder.fc1.",
+        "encoder.fc2.",
+        "encoder.var.",
+        "fc3.",
+    ),
+}
+BACKBONE = {"genconvit-ed": "backbone.", "genconvit-vae": "convnext_backbone."}
+
+_OPTIONS = {
+    "img_size",
+    "backbone",
+    "embedder",
+    "latent_dims",
+    "num_classes",
+    "convnext",
+    "swin",
+    "fc",
+    "fc2",
+}
+_CONVNEXT_OPTIONS = {
+    "depths": "depths",
+    "dims": "dims",
+    "stem_patch": "patch_size",
+    "norm_eps": "norm_eps",
+}
+
+
+def build(config: Mapping, network: str | None = None) -> "GenConViTED | GenConViTVAE":
+    """The network ``ed`` or ``vae`` from the official option names; without ``network``,
+    ``latent_dims`` means vae.
+
+    Raises UsageError for an option that is not official.
+    """
+    if unknown := sorted(config.keys() - _OPTIONS):
+        raise UsageError(
+            unknown[0],
+            "is not an official option",
+            f"the options are {', '.join(sorted(_OPTIONS))}",
+        )
+    from deepfake_detect.model import build_model
+
+    network = network or ("vae" if "latent_dims" in config else "ed")
+    ours = {key: config[key] for key in ("img_size", "backbone") if key in config}
+    if convnext := config.get("convnext"):
+        options = {
+            ours: convnext[official]
+            for official, ours in _CONVNEXT_OPTIONS.items()
+            if official in convnext
+        }
+        if not convnext.get("layer_scale", True):
+            options["ls_init_value"] = None
+        ours |= {"backbone_options": options, "embedding": convnext["num_classes"]}
+    if "fc" in config:
+        ours["hidden"] = config["fc"][1]
+    if network == "vae" and "latent_dims" in config:
+        ours["latent_channels"] = config["latent_dims"] // (config.get("img_size", 224) // 32) ** 2
+    return build_model(f"genconvit-{network}", ours)
+
+
+def convert(state: Mapping) -> "dict[str, Tensor]":
+    """An official checkpoint's tensors under our keys, which are the official ones: what is dead is
+    left out.
+
+    Self-trained files, which hold the tensors under ``state_dict``, are unwrapped. Raises
+    InputError for a checkpoint of another network and for a key that is neither used nor known to
+    be dead.
+    """
+    import torch
+
+    from deepfake_detect.model import build_model
+
+    state = state.get("state_dict", state)
+    architecture, config = read_config(state)
+    with torch.device("meta"):
+        used = build_model(architecture, config).state_dict()
+    live = {key: value for key, value in state.items() if not key.startswith(DEAD[architecture])}
+    if unknown := [key for key in live if key not in used]:
+        names = ", ".join(unknown[:3])
+        raise InputError(
+            "checkpoint", f"has {len(unknown)} keys that {architecture} does not know: {names}"
+        )
+    return live
+
+
+def architecture_of(state: Mapping) -> str:
+    """``genconvit-ed`` or ``genconvit-vae``, as the checkpoint's keys tell; InputError for another
+    network's."""
+    state = state.get("state_dict", state)
+    for architecture, prefix in BACKBONE.items():
+        if f"{prefix}stem.0.weight" in state:
+            return architecture
+    raise InputError(
+        "checkpoint", "holds neither of GenConViT's networks", "use an official ed or vae file"
+    )
+
+
+def read_config(state: Mapping) -> tuple[str, dict]:
+    """The architecture and the options for ``build_model`` of an official checkpoint, read from its
+    shapes.
+
+    Network A fits images of any size, so its ``img_size`` stays the official one. Raises InputError
+    for a checkpoint of another network, or one without the layers that tell its size.
+    """
+    state = state.get("state_dict", state)
+    architecture = architecture_of(state)
+    try:
+        config = _head_and_backbone(state, BACKBONE[architecture])
+        if architecture == "genconvit-vae":
+            config |= _latent(state, config["encoder_widths"])
+    except (KeyError, IndexError) as error:
+        raise InputError(
+            "checkpoint", f"lacks a part of {architecture}: {error}", "use a whole file"
+        ) from error
+    return architecture, config
+
+
+def _head_and_backbone(state: Mapping, prefix: str) -> dict:
+    blocks = [
+        re.match(rf"{prefix}stages\.(\d+)\.blocks\.\d+\.conv_dw\.weight", key) for key in state
+    ]
+    blocks = {match[0]: int(match[1]) for match in blocks if match}
+    depths = Counter(blocks.values())
+    widths = {stage: state[key].shape[0] for key, stage in blocks.items()}
+    convolutions = [re.fullmatch(r"encoder\.features\.(\d+)\.weight", key) for key in state]
+    convolutions = sorted(
+        (int(match[1]), match[0]) for match in convolutions if match and state[match[0]].ndim == 4
+    )
+    return {
+        "backbone_options": {
+            "depths": [depths[stage] for stage in sorted(depths)],
+            "dims": [widths[stage] for stage in sorted(widths)],
+            "patch_size": state[f"{prefix}stem.0.weight"].shape[-1],
+        },
+        "embedding": state[f"{prefix}head.fc.weight"].shape[0],
+        "hidden": state["fc.weight"].shape[0],
+        "encoder_widths": [state[key].shape[0] for _, key in convolutions],
+    }
+
+
+def _latent(state: Mapping, encoder_widths: list[int]) -> dict:
+    side = isqrt(state["encoder.mu.weight"].shape[1] // encoder_widths[-1])
+    return {
+        "img_size": side * 2 ** len(encoder_widths),
+        "latent_channels": state["decoder.features.0.weight"].shape[0],
+    }
+
+
+def modern_swin_keys(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """A Swin's tensors under timm's present key names, from those of timm before 0.9.
+
+    Since then the down-sampling opens a stage where it closed the one before, and two buffers are
+    no longer stored.
+    """
+
+    def renamed(key: str) -> str:
+        key = re.sub(
+            r"^layers\.(\d+)\.downsample\.",
+            lambda match: f"layers.{int(match[1]) + 1}.downsample.",
+            key,
+        )
+        return re.sub(r"^head\.(weight|bias)$", r"head.fc.\1", key)
+
+    buffers = ("attn_mask", "relative_position_index")
+    return {renamed(key): value for key, value in state.items() if not key.endswith(buffers)}
 
 
 class Score(NamedTuple):
@@ -45,227 +200,24 @@ class Score(NamedTuple):
     label: str
 
 
-def official_score(logits: Tensor) -> Score:
+def official_score(logits: np.ndarray) -> Score:
     """The official score of a video from all its rows of logits (N, 2), those of both networks one
     after the other.
 
-    A sigmoid a logit, no softmax, then the mean over rows. A tie is FAKE, and so is a video without
-    faces, at 0.5.
+    A sigmoid per logit, no softmax, then the mean over rows. A tie is FAKE, and so is a video
+    without faces, at 0.5.
     """
     if len(logits) == 0:
-        return Score(0.5, FAKE, LABELS[FAKE])
-    fake, real = logits.sigmoid().mean(0).tolist()
-    verdict = REAL if real > fake else FAKE
+        return Score(0.5, 0, LABELS[0])
+    fake, real = (1 / (1 + np.exp(-np.asarray(logits, float)))).mean(axis=0).tolist()
+    verdict = int(real > fake)
     return Score(fake if fake > real else abs(1 - real), verdict, LABELS[verdict])
 
 
-def pool(outputs: Tensor, num_frames: int | None = NUM_FRAMES) -> Tensor:
+def pool(outputs: np.ndarray, num_frames: int | None = NUM_FRAMES) -> np.ndarray:
     """The rows (N, 2) that are scored, of outputs (faces, networks, 2) for all faces of all frames.
 
     Whoever they belong to, the faces are cut at ``num_frames`` (None: kept); the networks follow
     one another.
     """
-    return outputs[:num_frames].transpose(0, 1).flatten(0, 1)
-
-
-def check(folder: Path) -> list[Comparison]:
-    """Compares with every golden in ``folder``; what a golden is, its description's fields tell."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        spec, tensors = read_pack(path)
-        if "variants" in spec:
-            found = _check_manifest(spec)
-        elif "frame_sampling" in spec:
-            found = [*_check_faces(spec, tensors), *_check_rules(spec)]
-        else:
-            found = _check_network(spec, tensors)
-        comparisons += [
-            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found
-        ]
-    return comparisons
-
-
-@torch.inference_mode()
-def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> list[Comparison]:
-    stored = {
-        key.removeprefix("weight."): value
-        for key, value in tensors.items()
-        if key.startswith("weight.")
-    }
-    noise = tensors.get("input.eps")
-    with torch.device("meta"):
-        model = build(spec.get("config", {}), "ed" if noise is None else "vae").eval()
-    state = dict(stored)
-    if "formula" in spec:
-        absent = {
-            key: value.shape for key, value in model.state_dict().items() if key not in stored
-        }
-        state |= {key: formula_tensor(key, shape) for key, shape in absent.items()}
-    load_into(model, convert(state), subject="golden", assign=True)
-
-    image = tensors.get("input.image")
-    if image is None:
-        image = normalise(tensors["input.image_u8"].movedim(1, -1).numpy())
-    ours = _values_ed(model, image) if noise is None else _values_vae(model, image, noise)
-    if "mid.logvar" in tensors:
-        ours |= _kl(ours["encoder_features"], ours["mu"], stored)
-    if "output.embedder" in tensors:
-        ours["embedder"] = _embedder(spec["config"]["swin"], stored)(image)
-
-    goldens = {key: value for key, value in tensors.items() if key.startswith(("mid.", "output."))}
-    bounds = spec["rtol"], spec["atol"]
-    return [
-        _compare_kept(key, ours.get(_plain(key)), expected, *bounds)
-        for key, expected in goldens.items()
-    ]
-
-
-def _values_ed(model: GenConViTED, image: Tensor) -> dict[str, Tensor]:
-    encoded = model.encoder(image)
-    decoded = model.decoder(encoded)
-    return {
-        "encoder": encoded,
-        "decoder": decoded,
-        "backbone_of_decoded": model.backbone(decoded),
-        "backbone_of_image": model.backbone(image),
-        "logits": model(image),
-    }
-
-
-def _values_vae(model: GenConViTVAE, image: Tensor, noise: Tensor) -> dict[str, Tensor]:
-    mu = model.encoder(image)
-    values = {
-        "encoder_features": model.encoder.features(image).flatten(1),
-        "mu": mu.flatten(1),
-        "backbone_of_image": model.backbone(image),
-    }
-    for suffix, eps in (("", noise), ("_mean", None)):
-        reconstruction = model.reconstruct(image, eps)
-        values |= {
-            f"z{suffix}": model.sample(mu, eps).flatten(1),
-            f"xhat{suffix}": reconstruction,
-            # The release's second output; it has this size whatever the image's.
-            f"recon{suffix}": F.interpolate(
-                reconstruction, (224, 224), mode="bilinear", antialias=True
-            ),
-            f"backbone_of_decoded{suffix}": model.backbone(reconstruction),
-            f"logits{suffix}": model(image, eps),
-        }
-    return values
-
-
-def _kl(features: Tensor, mu: Tensor, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The release's KL number. No output and no loss depends on it, so its layer is no part of our
-    model."""
-    shapes = {"weight": (mu.shape[1], features.shape[1]), "bias": (mu.shape[1],)}
-    var = {name: stored.get(f"encoder.var.{name}") for name in shapes}
-    var = {
-        name: formula_tensor(f"encoder.var.{name}", shapes[name]) if v is None else v
-        for name, v in var.items()
-    }
-    logvar = F.linear(features, **var)
-    return {
-        "logvar": logvar,
-        "kl": 0.5 * (-0.5 * (1 + logvar - mu**2 - logvar.exp()).sum(1)).mean(0, keepdim=True),
-    }
-
-
-def _embedder(config: Mapping, stored: Mapping[str, Tensor]) -> nn.Module:
-    """The Swin that the release stores and never calls; a golden of it proves the change of its key
-    names."""
-    options = dict(config)
-    options["norm_layer"] = partial(nn.LayerNorm, eps=options.pop("norm_eps", 1e-5))
-    swin = create_backbone("swin_tiny_patch4_window7_224", **options).eval()
-    old = {
-        key.removeprefix("embedder."): value
-        for key, value in stored.items()
-        if key.startswith("embedder.")
-    }
-    swin.load_state_dict(modern_swin_keys(old))
-    # A released file's masks follow from the sizes and are dropped; the golden's are random like
-    # its other tensors.
-    for key in old:
-        if key.endswith(".attn_mask"):
-            swin.get_submodule(key.removesuffix(".attn_mask")).attn_mask = old[key]
-    return swin
-
-
-def _plain(key: str) -> str:
-    """``mid.xhat_every4_mean`` -> ``xhat_mean``."""
-    return re.sub(r"_every\d+", "", key.partition(".")[2])
-
-
-def _compare_kept(
-    name: str, ours: Tensor | None, expected: Tensor, rtol: float, atol: float
-) -> Comparison:
-    """Large goldens keep only every k-th value of each image axis, or of a flat vector."""
-    if ours is None:
-        return Comparison(f"{name} has no counterpart", inf, atol)
-    step = max(1, ours.shape[-1] // expected.shape[-1])
-    kept = ours[..., ::step, ::step] if ours.ndim > 2 else ours[..., ::step]
-    return compare(name, kept, expected, rtol, atol)
-
-
-def _check_faces(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
-    for number in sorted(
-        key.removeprefix("input.frame") for key in tensors if key.startswith("input.frame")
-    ):
-        top, right, bottom, left = spec[f"box{number}_top_right_bottom_left"]
-        face = tensors[f"output.face{number}"]
-        ours = cut_square(
-            tensors[f"input.frame{number}"].numpy(), (left, top, right, bottom), len(face)
-        )
-        yield compare(f"face {number}", torch.from_numpy(ours), face, 0, spec["atol_face_uint8"])
-        expected = tensors[f"output.tensor{number}_every4"]
-        yield _compare_kept(
-            f"tensor {number}", normalise(face.numpy()), expected, spec["rtol"], spec["atol"]
-        )
-
-
-def _check_rules(spec: Mapping) -> Iterable[Comparison]:
-    for case in spec["frame_sampling"]:
-        total, number = case["total_frames"], case["num_frames"]
-        ours = sample_indices(total, number=None if number < 0 else number)
-        yield same(f"{number} of {total} frames", list(ours), case["indices"])
-    for case in [
-        *spec["scoring"],
-        {"name": "no face", "logits": torch.empty(0, 2), **spec["no_face"]},
-    ]:
-        ours = official_score(torch.as_tensor(case["logits"]))
-        value, expected = torch.tensor(ours.value), torch.tensor(case["value"])
-        yield compare(f"score, {case['name']}", value, expected, spec["rtol"], spec["atol"])
-        yield same(
-            f"verdict, {case['name']}",
-            (ours.class_index, ours.label),
-            (case["class_index"], case["label"]),
-        )
-    cap = spec["cap"]
-    yield same(
-        "faces kept",
-        len(pool(torch.zeros(cap["faces_found"], 1, 2), cap["frames"])),
-        cap["faces_kept"],
-    )
-
-
-def _check_manifest(spec: Mapping) -> Iterable[Comparison]:
-    for variant in spec["variants"]:
-        name, shapes = variant["name"], variant["state_dict"]
-        with torch.device("meta"):
-            stored = {key: torch.empty(shape) for key, shape in shapes.items()}
-            models = {
-                "its config": build(variant["config"], name),
-                "its shapes": build_model(*read_config(stored)),
-            }
-        live = convert(stored)
-        for source, model in models.items():
-            ours = {(key, value.shape) for key, value in model.state_dict().items()}
-            different = ours ^ {(key, value.shape) for key, value in live.items()}
-            yield Comparison(
-                f"{name}, keys and shapes of the network built from {source}", len(different), 0
-            )
-        parameters = sum(parameter.numel() for parameter in models["its config"].parameters())
-        yield same(
-            f"{name}, parameters used at inference", parameters, variant["params_used_at_inference"]
-        )
-        kept_in_vain = live.keys() & set(variant["unused_in_forward"])
-        yield Comparison(f"{name}, keys kept that the release never reads", len(kept_in_vain), 0)
+    return outputs[:num_frames].swapaxes(0, 1).reshape(-1, 2)

@@ -1,75 +1,61 @@
 """The bundled face detector, and the door to all others."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vitrail.errors import InputError
-from vitrail.faces import system
-from vitrail.faces.base import Detector
+from vitrail.engine import prepare
+from vitrail.faces import others
 from vitrail.faces.face import Face
-from vitrail.faces.landmarker import FaceModel, sharpen
-from vitrail.faces.model import STRIDES, Config, ConvNormAct
+from vitrail.faces.find import DETECTOR, Finder, Found
+from vitrail.faces.looks import LANDMARKER, sharpen
+from vitrail.faces.networks import BoundedEngine, load_networks
+from vitrail.job import Ask, Engine
 from vitrail.preprocess.boxes import nms
-from vitrail.weights.catalogue import resolve
-from vitrail.weights.files import load_into, read_state
-
-__all__ = ["Detector", "Face", "FaceDetector", "load_detector"]
 
 MIN_SCORE, MAX_OVERLAP = 0.5, 0.4
 # What lowers a score: exp(-RESTLESS * how far landmarks move at a third and fourth look, in sides)
 RESTLESS = 15.0
-# Three of four faces of strangers reach it in a single picture, hardly anything else ever does
+# Three of four faces of strangers reach it in a single image, hardly anything else ever does
 CERTAIN = 0.7
-BATCH = 8  # pictures of 640 x 640 that are searched at once
-BUNDLED = "detector"
+COARSEST = 64  # the detector's largest stride: sides of its input are multiples of it
+GREY = 128  # what an image is filled up with
+# Of the networks' output, pixels and logits: a float32 of another order of summation keeps to it
+TOLERANCES = {DETECTOR: 0.1, LANDMARKER: 0.02}
 
 
-class FaceDetector(Detector):
-    """Our own network. ``min_score`` is the lowest score of a face, ``sha256`` the checksum of the
-    weights."""
+class Detector(Finder):
+    """Our own networks. ``min_score`` is the lowest score of a face."""
 
     certain = CERTAIN
 
-    def __init__(self, model: FaceModel, *, min_score: float = MIN_SCORE, sha256: str = ""):
-        self.model = fold_norms(model.train(False)).to(memory_format=torch.channels_last)
-        self.min_score, self.sha256 = min_score, sha256
+    def __init__(self, networks: Mapping[str, Engine], min_score: float = MIN_SCORE):
+        super().__init__(networks)
+        self.min_score = min_score
 
-    def search(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
-        found: list[list[Face]] = [[] for _ in images]
-        alike = defaultdict(list)
-        for number, image in enumerate(images):
-            alike[padded_size(image)].append(number)
-        for (height, width), numbers in alike.items():
-            step = max(BATCH * 640 * 640 // (height * width), 1)
-            for at in range(0, len(numbers), step):
-                some = numbers[at : at + step]
-                batch = np.stack([pad(images[number], (height, width)) for number in some])
-                for number, faces in zip(
-                    some, self._faces(torch.from_numpy(batch).movedim(-1, 1)), strict=True
-                ):
-                    found[number] = self._pointed(images[number], faces)
-        return found
+    def search(self, images: Sequence[np.ndarray]) -> Found:
+        rows = yield Ask(DETECTOR, [padded(image) for image in images])
+        rough = [read_faces(of_image, self.min_score) for of_image in rows]
+        return (yield from self._pointed(images, rough))
 
-    def _faces(self, batch: Tensor) -> list[list[Face]]:
-        with torch.inference_mode():
-            return [read_faces(rows, self.min_score) for rows in self.model.finder(batch.float())]
-
-    def _pointed(self, image: np.ndarray, faces: list[Face]) -> list[Face]:
+    def _pointed(self, images: Sequence[np.ndarray], found: Sequence[list[Face]]) -> Found:
         """The faces with exact landmarks; where these will not settle there is hardly a face, and
         the score falls."""
-        exact = sharpen(self.model.landmarker, image, [face.landmarks for face in faces])
-        again = sharpen(self.model.landmarker, image, exact)
-        pointed = [_settled(*found) for found in zip(faces, exact, again, strict=True)]
-        return sorted(
-            (face for face in pointed if face.score >= self.min_score), key=lambda face: -face.score
-        )
+        faces = [face for of_image in found for face in of_image]
+        shown = [image for image, of_image in zip(images, found, strict=True) for _ in of_image]
+        exact = yield from sharpen(shown, [face.landmarks for face in faces])
+        again = yield from sharpen(shown, exact)
+        settled = map(_settled, faces, exact, again)
+        pointed = [[next(settled) for _ in of_image] for of_image in found]
+        return [
+            sorted(
+                (face for face in of_image if face.score >= self.min_score),
+                key=lambda face: -face.score,
+            )
+            for of_image in pointed
+        ]
 
 
 def _settled(face: Face, before: np.ndarray, landmarks: np.ndarray) -> Face:
@@ -77,74 +63,47 @@ def _settled(face: Face, before: np.ndarray, landmarks: np.ndarray) -> Face:
     return replace(face, landmarks=landmarks, score=float(face.score * np.exp(-RESTLESS * moved)))
 
 
-def padded_size(image: np.ndarray) -> tuple[int, int]:
-    """Height and width, rounded up to multiples of the coarsest stride."""
-    height, width = image.shape[:2]
-    coarsest = STRIDES[-1]
-    return -(-height // coarsest) * coarsest, -(-width // coarsest) * coarsest
+def padded(image: np.ndarray) -> np.ndarray:
+    """The image as uint8 (3, H, W), filled up with grey below and to the right to multiples of the
+    coarsest stride."""
+    height, width = (-(-side // COARSEST) * COARSEST for side in image.shape[:2])
+    whole = np.full((3, height, width), GREY, np.uint8)
+    whole[:, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)
+    return whole
 
 
-def pad(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The picture with grey below and to the right, of ``size`` (H, W)."""
-    padded = np.full((*size, 3), 128, np.uint8)
-    padded[: image.shape[0], : image.shape[1]] = image
-    return padded
-
-
-def read_faces(rows: Tensor, min_score: float) -> list[Face]:
-    """The faces, best first, in the network's output (N, 15) for one picture; of overlapping ones
-    the best is kept."""
-    scores = rows[:, 0].sigmoid()
+def read_faces(rows: np.ndarray, min_score: float) -> list[Face]:
+    """The faces, best first, in the network's output (N, 15) for one image, whose scores are
+    logits; of overlapping ones the best is kept."""
+    scores = 1 / (1 + np.exp(-rows[:, 0].clip(-80, 80)))
     likely = scores >= min_score
-    rows, scores = rows[likely], scores[likely]
-    kept = nms(rows[:, 1:5].numpy(), scores.numpy(), MAX_OVERLAP)
-    return [
-        Face(tuple(row[1:5].tolist()), score, row[5:].reshape(5, 2).numpy())
-        for row, score in zip(rows[kept], scores[kept].tolist(), strict=True)
-    ]
+    rows = np.concatenate((scores[likely, None], rows[likely, 1:]), axis=1)
+    return [Face.of(row) for row in rows[nms(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]]
 
 
-def fold_norms(model: nn.Module) -> nn.Module:
-    """Puts each batch norm into the convolution before it: the same numbers in fewer steps. Changes
-    ``model``."""
-    for module in model.modules():
-        if isinstance(module, ConvNormAct) and isinstance(module[1], nn.BatchNorm2d):
-            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
-    return model
-
-
-def load_detector(spec: str = "bundled") -> Detector:
-    """``bundled``, ``dlib``, a weight file that ``vitrail train`` wrote, or a YuNet model file
+def load_finder(
+    spec: str = "bundled",
+    *,
+    min_score: float | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+) -> Finder:
+    """``bundled``, ``dlib``, a weights file that ``vitrail train`` wrote, or a YuNet model file
     (.onnx).
 
-    Raises InputError for a file of another kind, MissingError for one that is not there, or without
-    the library dlib.
+    ``min_score`` is the lowest score of a face, where dlib does not choose it; ``engine`` and
+    ``device`` say where our own networks run. Raises InputError for a file of another kind,
+    MissingError for one that is not there, or without the library dlib.
     """
     if spec == "dlib":
-        from vitrail.faces.hog import Hog
-
-        return Hog()
+        return Finder({DETECTOR: others.Hog()})
     if Path(spec).suffix.lower() == ".onnx":
-        from vitrail.faces.yunet import YuNet
-
-        return YuNet(Path(spec))
-    weights = resolve(system, BUNDLED if spec == "bundled" else spec)
-    state, metadata = read_state(weights.path)
-    model = FaceModel(_config(metadata.get("config"), weights.path))
-    load_into(model, state, subject=weights.path)
-    return FaceDetector(model, sha256=weights.sha256)
-
-
-def _config(config: object, path: Path) -> Config:
-    """The network's sizes as they stand in a weight file."""
-    try:
-        return Config(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in config.items()
-            }
+        return Finder({DETECTOR: others.YuNet(Path(spec), min_score or others.MIN_SCORE)})
+    networks = {
+        network.name: prepare(
+            network, engine=engine, device=device, tolerance=TOLERANCES[network.name]
         )
-    except (AttributeError, TypeError) as error:
-        raise InputError(
-            path, "holds no face detector", "use a file that 'vitrail train' wrote"
-        ) from error
+        for network in load_networks(() if spec == "bundled" else [spec])
+    }
+    networks[DETECTOR] = BoundedEngine(networks[DETECTOR])
+    return Detector(networks, MIN_SCORE if min_score is None else min_score)

@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 import torch
 
-from vitrail.faces import yunet
-from vitrail.faces.base import Detector
-from vitrail.faces.detector import MIN_SCORE, load_detector
+from vitrail.faces import others
+from vitrail.faces.detector import MIN_SCORE, load_finder
 from vitrail.faces.face import Face
+from vitrail.faces.find import Finder
 from vitrail.faces.training import Recipe
 from vitrail.faces.training.data import Scene
 from vitrail.faces.training.held_out import SIZES, clip_frames, held_out_scenes
 from vitrail.faces.training.matching import MIN_IOU, Matches, iou, match, merge
 from vitrail.report import Table
 
-LOWEST_SCORE = 0.05  # down to which the curve of precision over recall is followed
+MIN_FOLLOWED = 0.05  # down to which the curve of precision over recall is followed
 OURS, PEER = "bundled", "YuNet"
-MIN_SCORES = {OURS: MIN_SCORE, PEER: yunet.MIN_SCORE}
+MIN_SCORES = {OURS: MIN_SCORE, PEER: others.MIN_SCORE}
 
 Found = Mapping[str, list[Matches]]
 
@@ -33,16 +33,16 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     Where YuNet's file is missing, its figures are left out, and the first table's title says so.
     """
     teacher = Path(recipe.data.teacher)
-    detectors = {name: _at(LOWEST_SCORE, name, teacher, weights) for name in _names(teacher)}
+    finders = {name: _at(MIN_FOLLOWED, name, teacher, weights) for name in _names(teacher)}
     scenes = list(held_out_scenes(recipe.data))
-    found = {name: match_strangers(detector, scenes) for name, detector in detectors.items()}
-    detectors = {name: _at(MIN_SCORES[name], name, teacher, weights) for name in detectors}
+    found = {name: match_strangers(finder, scenes) for name, finder in finders.items()}
+    finders = {name: _at(MIN_SCORES[name], name, teacher, weights) for name in finders}
     frames = list(clip_frames(Path(recipe.data.clips)))
     return [
         people_table(found),
         size_table(found),
-        clip_table(detectors, frames),
-        time_table(detectors, [image for _, image in frames]),
+        clip_table(finders, frames),
+        time_table(finders, [image for _, image in frames]),
     ]
 
 
@@ -50,20 +50,22 @@ def _names(teacher: Path) -> tuple[str, ...]:
     return (OURS, PEER) if teacher.exists() else (OURS,)
 
 
-def _at(min_score: float, name: str, teacher: Path, weights: str | None) -> Detector:
-    """The detector of that name, which tells of faces of at least ``min_score``."""
-    if name == PEER:
-        return yunet.YuNet(teacher, min_score)
-    detector = load_detector(weights or "bundled")
-    detector.min_score = min_score
-    return detector
+def _at(min_score: float, name: str, teacher: Path, weights: str | None) -> Finder:
+    """The finder of that name, which tells of faces of at least ``min_score``."""
+    spec = str(teacher) if name == PEER else weights or "bundled"
+    return load_finder(spec, min_score=min_score, engine="eager")
 
 
-def match_strangers(detector: Detector, scenes: Iterable[Scene]) -> list[Matches]:
-    """What the detector finds in each scene, held against what is there."""
+def match_strangers(finder: Finder, scenes: Iterable[Scene]) -> list[Matches]:
+    """What is found in each scene, held against what is there."""
     return [
-        match(detector(scene.image), scene.boxes, scene.landmarks, scene.unsure) for scene in scenes
+        match(_found(finder, scene.image), scene.boxes, scene.landmarks, scene.unsure)
+        for scene in scenes
     ]
+
+
+def _found(finder: Finder, image: np.ndarray) -> list[Face]:
+    return finder.predict([image])[0]
 
 
 def people_table(found: Found) -> Table:
@@ -112,10 +114,12 @@ def size_table(found: Found) -> Table:
     return Table("By size of the face", ("pixels", *columns), rows)
 
 
-def clip_table(detectors: Mapping[str, Detector], frames: list[tuple[str, np.ndarray]]) -> Table:
+def clip_table(finders: Mapping[str, Finder], frames: list[tuple[str, np.ndarray]]) -> Table:
     """In how many frames of each clip a face is found; beside a peer also the boxes that only one
     of the two gives."""
-    found = {name: [detector(image) for _, image in frames] for name, detector in detectors.items()}
+    found = {
+        name: [_found(finder, image) for _, image in frames] for name, finder in finders.items()
+    }
     rows = []
     for clip in dict.fromkeys(name for name, _ in frames):
         at = [number for number, (name, _) in enumerate(frames) if name == clip]
@@ -147,17 +151,17 @@ def _agree(face: Face, others: list[Face]) -> bool:
     )
 
 
-def time_table(detectors: Mapping[str, Detector], images: list[np.ndarray]) -> Table:
+def time_table(finders: Mapping[str, Finder], images: list[np.ndarray]) -> Table:
     """Median milliseconds for a frame of 1280 x 720 on one thread, the detectors taking turns."""
     threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     frames = [cv2.resize(image, (1280, 720)) for image in images[:: max(len(images) // 24, 1)]]
-    seconds = {name: [] for name in detectors}
+    seconds = {name: [] for name in finders}
     for image in [frames[0], *frames]:
-        for name, detector in detectors.items():
+        for name, finder in finders.items():
             start = time.perf_counter()
-            detector(image)
+            _found(finder, image)
             seconds[name].append(time.perf_counter() - start)
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])

@@ -1,31 +1,99 @@
-"""The face detector's two networks, as ``vitrail export`` and ``vitrail bench`` run it."""
+"""The face detector's two networks, ready to run."""
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
-from vitrail.engine.network import Network
-from vitrail.errors import UsageError
-from vitrail.faces import landmarker, system
-from vitrail.faces.detector import BUNDLED, FaceDetector, load_detector
-from vitrail.weights.catalogue import resolve
+from vitrail.engine import Network, NetworkEngine
+from vitrail.errors import InputError
+from vitrail.faces import looks, system
+from vitrail.faces.find import DETECTOR
+from vitrail.weights.catalogue import Weights, resolve
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vitrail.faces.landmarker import FaceModel
+
+BUNDLED = "detector"
 SIDE = 320  # pixels of the example; any multiple of 64 will do
+MAX_PIXELS = 8 * 640 * 640  # that are searched at once
+SIZES = {"stem", "dims", "depths", "neck"}  # what a weights file tells, as in model.Config
+CODE = ("vitrail.faces.model", "vitrail.faces.landmarker")
+
+
+class BoundedEngine:
+    """The detector where it runs, fed few images at a time where they are large: memory stays
+    bounded, whatever the batch."""
+
+    def __init__(self, engine: NetworkEngine):
+        self.engine, self.device, self.weights = engine, engine.device, engine.weights
+
+    @property
+    def name(self) -> str:
+        return self.engine.name
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        step = max(MAX_PIXELS // (images.shape[2] * images.shape[3]), 1)
+        parts = [self.engine(images[at : at + step]) for at in range(0, len(images), step)]
+        return np.concatenate(parts)
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[Network]:
-    """Those of the bundled detector, or of a weight file that ``vitrail train`` wrote."""
-    name = weights[0] if weights else BUNDLED
-    detector = load_detector(name)
-    if not isinstance(detector, FaceDetector):
-        raise UsageError(name, "is no network of ours", "name a file that 'vitrail train' wrote")
-    model, origin = detector.model, resolve(system, name)
+    """The finder and the landmarker: bundled, or of a file that ``vitrail train`` wrote.
+
+    Raises InputError for a file of another kind, MissingError for one that is not there.
+    """
+    origin = resolve(system, weights[0] if weights else BUNDLED)
+    _require_sizes(origin.metadata.get("config"), origin.path)
+    noise = np.random.default_rng(0)
+    sides = {DETECTOR: SIDE, looks.LANDMARKER: looks.SIDE}
+    builders = {DETECTOR: _build_finder, looks.LANDMARKER: _build_landmarker}
     return [
-        Network("detector", model.finder, torch.zeros(2, 3, SIDE, SIDE), origin),
         Network(
-            "landmarker",
-            model.landmarker,
-            torch.zeros(2, 3, landmarker.SIDE, landmarker.SIDE),
-            origin,
-        ),
+            name=name,
+            build=partial(builders[name], origin),
+            example=noise.integers(0, 256, (2, 3, side, side), np.uint8),
+            weights=origin,
+            code=CODE,
+        )
+        for name, side in sides.items()
     ]
+
+
+def read_model(weights: Weights) -> "FaceModel":
+    """Both networks with the weights of a file, as training goes on with them."""
+    from vitrail.faces.landmarker import FaceModel
+    from vitrail.faces.model import Config
+    from vitrail.weights.files import load_into, read_state
+
+    state, metadata = read_state(weights.path)
+    _require_sizes(metadata.get("config"), weights.path)
+    sizes = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in metadata["config"].items()
+    }
+    model = FaceModel(Config(**sizes))
+    load_into(model, state, subject=weights.path)
+    return model.eval()
+
+
+def _build_finder(weights: Weights) -> "nn.Module":
+    from vitrail.faces.model import fold_norms
+
+    return fold_norms(read_model(weights).finder)
+
+
+def _build_landmarker(weights: Weights) -> "nn.Module":
+    from vitrail.faces.model import fold_norms
+
+    return fold_norms(read_model(weights).landmarker)
+
+
+def _require_sizes(config: object, path: Path) -> None:
+    """InputError where a file's metadata does not tell the sizes of a face detector."""
+    if not isinstance(config, dict) or not config or not config.keys() <= SIZES:
+        raise InputError(path, "holds no face detector", "use a file that 'vitrail train' wrote")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vitrail.errors import InputError
@@ -99,13 +98,11 @@ def _from_16_bit(path: Path, values: np.ndarray) -> Image.Image:
 
 def normalise(
     images: np.ndarray, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
-) -> torch.Tensor:
+) -> np.ndarray:
     """uint8 (N, H, W, 3) or (H, W, 3) to float32 (N, 3, H, W) or (3, H, W): ``(x / 255 - mean) /
     std``."""
-    batch = (
-        torch.from_numpy(np.require(images, requirements="CW")).movedim(-1, -3).float().div_(255)
-    )
-    shape = (-1, 1, 1)
-    return (
-        batch.sub_(torch.tensor(mean).view(shape)).div_(torch.tensor(std).view(shape)).contiguous()
-    )
+    batch = np.moveaxis(images, -1, -3).astype(np.float32, order="C")
+    batch /= 255
+    batch -= np.array(mean, np.float32).reshape(-1, 1, 1)
+    batch /= np.array(std, np.float32).reshape(-1, 1, 1)
+    return batch

@@ -14,7 +14,8 @@ import vitrail.training.loop
 import vitrail.training.recipe
 from vitrail.faces import system
 from vitrail.faces.detector import read_faces
-from vitrail.faces.landmarker import EYE_DISTANCE, FaceModel
+from vitrail.faces.landmarker import FaceModel
+from vitrail.faces.looks import EYE_DISTANCE
 from vitrail.faces.model import Config, grid
 from vitrail.faces.training.data import Data, Photographs, load_photographs
 from vitrail.faces.training.loss import detection_losses
@@ -91,9 +92,8 @@ class Task(vitrail.training.loop.Task):
     def validation_step(self, batch: dict, number: int) -> None:
         found, true = self._pointed(batch)
         self.errors.append((found - true).norm(dim=2).mean().cpu())
-        for rows, labels in zip(
-            self.model.finder(batch["images"].float()).cpu(), batch["labels"], strict=True
-        ):
+        found = self.model.finder(batch["images"].float()).float().cpu().numpy()
+        for rows, labels in zip(found, batch["labels"], strict=True):
             known = {name: tensor.cpu().numpy() for name, tensor in labels.items()}
             self.matches.append(match(read_faces(rows, min_score=0.05), **known))
 

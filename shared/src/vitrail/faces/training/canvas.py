@@ -1,10 +1,11 @@
-"""A picture that grows by pasting others into it, and keeps account of the faces that can still be
-seen."""
+"""An image that grows by pasting others into it, and keeps account of the faces that can still be
+seen; and the similarities by which they are pasted."""
 
+import cv2
 import numpy as np
 
+from vitrail.faces.align import move_landmarks, warp_image
 from vitrail.faces.training.data import Scene
-from vitrail.faces.warp import extent, move_boxes, move_landmarks, warp_image
 
 Window = tuple[int, int, int, int]
 
@@ -74,3 +75,31 @@ def moved(scene: Scene, matrix: np.ndarray) -> Scene:
     """The scene's labels under ``matrix``; its picture stays as it is."""
     boxes, unsure = move_boxes(scene.boxes, matrix), move_boxes(scene.unsure, matrix)
     return Scene(scene.image, boxes, move_landmarks(scene.landmarks, matrix), unsure)
+
+
+def extent(shape: tuple[int, ...], matrix: np.ndarray, target: tuple[int, ...]) -> np.ndarray:
+    """Ones where a warped image of ``shape`` lies on a canvas of shape ``target``, its mirrored
+    border left out."""
+    right, bottom = shape[1] - 2, shape[0] - 2
+    corners = (
+        np.array([[1, 1], [right, 1], [right, bottom], [1, bottom]]) @ matrix[:, :2].T
+        + matrix[:, 2]
+    )
+    return cv2.fillConvexPoly(np.zeros(target, np.float32), np.round(corners).astype(np.int32), 1.0)
+
+
+def similarity(
+    source: np.ndarray, target: np.ndarray, scale: float, angle: float, mirror: bool
+) -> np.ndarray:
+    """The matrix (2, 3) that takes a point to another, scales, turns by ``angle`` degrees and may
+    mirror."""
+    cosine, sine = scale * np.cos(np.radians(angle)), scale * np.sin(np.radians(angle))
+    linear = np.array([[cosine, -sine], [sine, cosine]]) * ((-1, 1) if mirror else (1, 1))
+    return np.concatenate((linear, (target - linear @ source)[:, None]), axis=1)
+
+
+def move_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Boxes (n, 4) around the turned ellipses that fill the given boxes: a face is round."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    halves = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (matrix[:, :2].T ** 2))
+    return np.concatenate((centres - halves, centres + halves), axis=1).astype(np.float32)

@@ -4,9 +4,8 @@ scenes."""
 import cv2
 import numpy as np
 
-from vitrail.faces.training.canvas import Canvas, Window, covered
+from vitrail.faces.training.canvas import Canvas, Window, covered, move_boxes, similarity
 from vitrail.faces.training.data import Photographs, Scene
-from vitrail.faces.warp import move_boxes, similarity
 
 MIN_SIZE = 11.0  # pixels of the smallest face
 MAX_ANGLE = 40.0  # degrees

@@ -1,6 +1,6 @@
 """Photographs with labelled faces: found by a teacher once, kept in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 
 from vitrail.errors import InputError
-from vitrail.faces.face import Face
+from vitrail.faces.others import YuNet
 from vitrail.faces.training.matching import MIN_IOU, iou
-from vitrail.faces.yunet import YuNet
 from vitrail.preprocess.image import read_image
 from vitrail.sources import image_files
 from vitrail.training.recipe import Section
@@ -146,18 +145,14 @@ def teach(teacher: Path, paths: Sequence[Path], cache: Path) -> dict[Path, np.nd
 
 
 def _taught(network: YuNet, image: np.ndarray) -> np.ndarray:
-    """The teacher's rows; what it sees only in the picture of twice the size is doubtful."""
-    rows, again = (
-        _rows(faces) for faces in network.search([image, cv2.resize(image, None, fx=2, fy=2)])
-    )
+    """The teacher's rows; what it sees only in the image of twice the size is doubtful."""
+    twice = cv2.resize(image, None, fx=2, fy=2)
+    rows, again = (network(seen[None])[0] for seen in (image, twice))
+    rows, again = (found[:, [1, 2, 3, 4, 0]].astype(np.float32) for found in (rows, again))
     again[:, :4] /= 2
     again[:, 4] = again[:, 4].clip(max=(SURE + UNSURE) / 2)
     new = [row for row in again if not (iou(row[:4], rows[:, :4]) >= MIN_IOU / 2).any()]
     return np.concatenate((rows, np.reshape(new, (-1, 5)))).astype(np.float32)
-
-
-def _rows(faces: Iterable[Face]) -> np.ndarray:
-    return np.array([(*face.box, face.score) for face in faces], np.float32).reshape(-1, 5)
 
 
 def label(image: np.ndarray, rows: np.ndarray, landmarks: np.ndarray | None = None) -> Scene:

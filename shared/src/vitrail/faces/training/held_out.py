@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from vitrail.errors import InputError
-from vitrail.faces.training.canvas import Canvas
+from vitrail.faces.training.canvas import Canvas, move_boxes, similarity
 from vitrail.faces.training.data import Data, Scene, load_strangers, scenes_without_people
-from vitrail.faces.warp import move_boxes, similarity
 from vitrail.preprocess.video import open_video, sample_indices
 from vitrail.sources import VIDEO_SUFFIXES
 

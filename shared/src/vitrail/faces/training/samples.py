@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vitrail.faces.align import alignment
-from vitrail.faces.landmarker import SIDE
+from vitrail.faces.align import alignment, move_landmarks, warp_image
+from vitrail.faces.looks import SIDE
 from vitrail.faces.training.augment import degrade, low_resolution
+from vitrail.faces.training.canvas import similarity
 from vitrail.faces.training.compose import Composer
 from vitrail.faces.training.data import Photographs, Scene
-from vitrail.faces.warp import move_landmarks, similarity, warp_image
 
 SIZES = (256, 320, 448, 640)  # pixels; larger faces need larger pictures
 USUAL_SIZE = 320

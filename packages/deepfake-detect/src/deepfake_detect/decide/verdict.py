@@ -122,7 +122,8 @@ def judge(
         return Verdict(Label.FAKE, score, (), persons)
     if score <= thresholds.real_below:
         return Verdict(Label.REAL, score, (), persons)
-    between = f"score {score:.2f} lies between {thresholds.real_below:.2f} (real) and {thresholds.fake_above:.2f} (fake)"
+    low, high = f"{thresholds.real_below:.2f} (real)", f"{thresholds.fake_above:.2f} (fake)"
+    between = f"score {score:.2f} lies between {low} and {high}"
     return Verdict(Label.UNDECIDED, score, (between,), persons)
 
 

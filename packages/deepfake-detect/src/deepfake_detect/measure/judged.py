@@ -1,4 +1,4 @@
-"""Labelled videos and pictures judged by the whole job, and what came of it as tables."""
+"""Labelled videos and images judged by the whole job, and what came of it as tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake_detect.figures import MEASURES, VERDICTS, auc, measures, verdicts
-from deepfake_detect.labelled import LABELS, Labelled, read_labelled
+from deepfake_detect.data.labelled import LABELS, Labelled, read_labelled
+from deepfake_detect.job import DeepfakeJob
+from deepfake_detect.measure.figures import MEASURES, VERDICTS, auc, measures, verdicts
 from deepfake_detect.model import FAKE, REAL
-from deepfake_detect.pipeline import DeepfakePipeline
 from deepfake_detect.result import Result
-from vitrail.pipeline import Failure, run
+from vitrail.job import Failure
 from vitrail.report import Table
+from vitrail.runner import run
+from vitrail.sources import Source
 
 BATCH = 16
-LONGEST = 40  # sources that get a row each
+MAX_EACH = 40  # sources that get a row each
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ class Judged:
         return list(worst.values())
 
 
-def judge_sources(job: DeepfakePipeline, source: Path) -> list[Judged]:
+def judge_sources(job: DeepfakeJob, source: Path) -> list[Judged]:
     """Every file of a labelled folder or list, judged by ``job``."""
-    files = {file.path: file for file in read_labelled(source)}
-    return [Judged(files[path], result) for path, result in run(job, list(files), batch_size=BATCH)]
+    files = read_labelled(source)
+    sources = [Source.of(file.path) for file in files]
+    results = run(job, sources, batch_size=BATCH)
+    return [Judged(file, result) for file, (_, result) in zip(files, results, strict=True)]
 
 
 def source_tables(
@@ -81,7 +85,7 @@ def source_tables(
     if by_kind.rows:
         tables.append(by_kind)
     first = next(iter(by_scorer.values()))
-    return [*tables, _each(title, by_scorer)] if len(first) <= LONGEST else tables
+    return [*tables, _each(title, by_scorer)] if len(first) <= MAX_EACH else tables
 
 
 def _by_manipulation(
@@ -104,8 +108,8 @@ def _by_manipulation(
                 known = ~np.isnan(scores)
                 rows.append((
                     name, scorer, len(fakes), auc(labels[known] == FAKE, scores[known]),
-                    auc(frame_labels == FAKE, of_frames), found.count("FAKE"), found.count("UNDECIDED"),
-                    found.count("REAL"),
+                    auc(frame_labels == FAKE, of_frames), found.count("FAKE"),
+                    found.count("UNDECIDED"), found.count("REAL"),
                 ))  # fmt: skip
     columns = (
         "manipulation",

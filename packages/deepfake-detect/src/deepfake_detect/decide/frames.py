@@ -1,37 +1,54 @@
-"""Where frames come from: a video, a picture, a folder of pictures, an array in memory, behind one
+"""Where frames come from: a video, an image, a folder of images, an array in memory, behind one
 interface."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
 from vitrail.errors import InputError
 from vitrail.preprocess.image import read_image
 from vitrail.preprocess.video import Frame, open_video
-from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted, image_files
+from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, image_files, natural_sorted
+
+MAX_CHUNK = 16  # frames that are in memory together
+MAX_PIXELS = 32_000_000  # of them, so that large ones come in smaller chunks
 
 
 class FrameSource(Protocol):
     """Frames by index. ``fps`` is None where frames have no time; then ``Frame.time`` is the
     frame's number.
 
-    ``damage`` fills while frames are read and holds one sentence a trouble.
+    ``damage`` fills while frames are read and holds one sentence per trouble.
     """
 
     frame_count: int
     fps: float | None
     damage: list[str]
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]: ...
 
 
-class Pictures:
-    """Pictures as the frames of one sequence; one that cannot be read is skipped and told in
-    ``damage``."""
+class _Timeless:
+    """Frames without time, of which nothing stays open between two reads."""
 
     fps = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing to release."""
+
+
+class Images(_Timeless):
+    """Image files as the frames of one sequence; one that cannot be read is skipped and told in
+    ``damage``."""
 
     def __init__(self, paths: Sequence[Path]):
         self.paths = list(paths)
@@ -51,7 +68,7 @@ class Pictures:
                         if len(indices) == 1
                         else InputError(
                             self.paths[index].parent,
-                            f"none of its {len(indices)} pictures can be read",
+                            f"none of its {len(indices)} images can be read",
                             error.problem,
                         )
                     ) from error
@@ -60,15 +77,23 @@ class Pictures:
             yield Frame(index, float(index), image)
 
 
-class Arrays:
+class Arrays(_Timeless):
     """uint8 RGB arrays (H, W, 3) in memory, or one of shape (T, H, W, 3)."""
-
-    fps = None
 
     def __init__(self, images: Sequence[np.ndarray]):
         self.images = images
         self.frame_count = len(images)
         self.damage: list[str] = []
+
+    @classmethod
+    def of(cls, images: np.ndarray) -> Self:
+        """One image (H, W, 3) or several (T, H, W, 3); InputError for another array."""
+        images = np.asarray(images)
+        is_image = images.ndim in (3, 4) and images.shape[-1] == 3 and images.size
+        if images.dtype != np.uint8 or not is_image:
+            problem = f"is {images.dtype} of shape {images.shape}"
+            raise InputError("array", problem, "give uint8 RGB (H, W, 3) or (T, H, W, 3)")
+        return cls(images if images.ndim == 4 else images[None])
 
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
         for index in indices:
@@ -76,25 +101,37 @@ class Arrays:
 
 
 def open_frames(source: Path) -> FrameSource:
-    """Opens a video, a picture or a folder of pictures; InputError says why not."""
+    """Opens a video, an image or a folder of images; InputError says why not."""
     if source.is_dir():
-        pictures = image_files(source)
-        if not pictures:
+        images = image_files(source)
+        if not images:
             raise InputError(
                 source,
-                "the folder holds no picture and no video",
+                "the folder holds no image and no video",
                 "name a folder of frames or a video",
             )
-        return Pictures(pictures)
+        return Images(images)
     if source.suffix.lower() in IMAGE_SUFFIXES:
-        return Pictures([source])
+        return Images([source])
     return open_video(source)
 
 
-def find_sources(paths: Sequence[Path]) -> list[Path]:
-    """What a call's paths stand for: a folder of pictures alone is one sequence, a file is itself.
+def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """The frames in lists of at most ``MAX_CHUNK``, and of ``MAX_PIXELS`` where they are large."""
+    chunk: list[Frame] = []
+    for frame in frames:
+        chunk.append(frame)
+        if len(chunk) == MAX_CHUNK or len(chunk) * frame.image[..., 0].size >= MAX_PIXELS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
-    Of any other folder each video and each picture is a source, and its sub-folders follow the same
+
+def find_sources(paths: Sequence[Path]) -> list[Path]:
+    """What a call's paths stand for: a folder of images alone is one sequence, a file is itself.
+
+    Of any other folder each video and each image is a source, and its sub-folders follow the same
     rule.
     """
     found = []

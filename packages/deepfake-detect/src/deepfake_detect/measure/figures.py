@@ -4,8 +4,8 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
+from deepfake_detect.decide.verdict import Thresholds
 from deepfake_detect.model import FAKE
-from deepfake_detect.verdict import Thresholds
 from vitrail.metrics.bootstrap import bootstrap_interval
 from vitrail.metrics.verification import eer
 

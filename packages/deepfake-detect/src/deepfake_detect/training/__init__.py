@@ -17,16 +17,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 import vitrail.training.loop
 import vitrail.training.recipe
-from deepfake_detect.blend_map import BlendMap
-from deepfake_detect.calibration import calibrate
-from deepfake_detect.crops import CropRule
 from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
-from deepfake_detect.extract import extract_faces
-from deepfake_detect.labelled import LabelledCrops, read_labelled, split
+from deepfake_detect.data.extract import extract_faces
+from deepfake_detect.data.labelled import LabelledCrops, read_labelled, split
+from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, build_model
 from deepfake_detect.networks import load_networks
+from deepfake_detect.training.blend_map import BlendMap
+from deepfake_detect.training.calibration import calibrate
 from vitrail.errors import InputError, UsageError
-from vitrail.faces.detector import load_detector
+from vitrail.faces.detector import load_finder
 from vitrail.sources import VIDEO_SUFFIXES
 from vitrail.training.loading import Numbers
 from vitrail.training.recipe import Section
@@ -261,7 +261,7 @@ def read_faces(recipe: Recipe, folder: Path) -> list[FaceRegion]:
     """The faces of ``folder`` with their points, as the recipe's data are described."""
     if recipe.data.mesh:
         return read_regions(folder, recipe.data.mesh)
-    return detect_regions(folder, load_detector(recipe.face_detector))
+    return detect_regions(folder, load_finder(recipe.face_detector))
 
 
 def _crops(recipe: Recipe, rule: CropRule) -> Path:
@@ -277,7 +277,7 @@ def _crops(recipe: Recipe, rule: CropRule) -> Path:
         return data.path
     folders = {file.path: data.crops / file.path.relative_to(data.path) for file in files}
     for _, found in extract_faces(
-        folders, load_detector(recipe.face_detector), rule, frames=data.frames
+        folders, load_finder(recipe.face_detector), rule, frames=data.frames
     ):
         if not isinstance(found, int):
             print(f"left out: {found}", file=sys.stderr)

@@ -1,5 +1,5 @@
-"""Pictures that explain a score: where a network looked, and what its autoencoder could not
-redraw."""
+"""Images that explain a score: where a network looked, and what its autoencoder could not
+redraw. Importing this module imports torch."""
 
 from collections.abc import Sequence
 
@@ -12,24 +12,23 @@ from deepfake_detect.model import FAKE, BackboneClassifier, GenConViTED, GenConV
 from deepfake_detect.networks import FakeNetwork
 from vitrail.preprocess.image import normalise
 
-STRENGTH = 0.6  # of the hottest colour over the picture
+STRENGTH = 0.6  # of the hottest colour over the image
 
 
 def heat_maps(networks: Sequence[FakeNetwork], crop: np.ndarray) -> dict[str, np.ndarray]:
-    """Pictures of a face crop (uint8 RGB (S, S, 3), as the networks see it) by name, of the crop's
+    """Images of a face crop (uint8 RGB (S, S, 3), as the networks see it) by name, of the crop's
     shape and type."""
-    pictures = {}
+    images = {}
     for network in networks:
         model = network.module
-        image = normalise(crop, network.crop.mean, network.crop.std)[None].to(
-            next(model.parameters()).device
-        )
-        pictures[f"Grad-CAM ({network.name})"] = overlay(crop, grad_cam(model, image))
+        item = normalise(crop, network.crop.mean, network.crop.std)
+        image = torch.from_numpy(item[None]).to(next(model.parameters()).device)
+        images[f"Grad-CAM ({network.name})"] = overlay(crop, grad_cam(model, image))
         if isinstance(model, GenConViTED):
-            pictures[f"reconstruction error ({network.name})"] = overlay(
+            images[f"reconstruction error ({network.name})"] = overlay(
                 crop, reconstruction_error(model, image)
             )
-    return pictures
+    return images
 
 
 def grad_cam(model: GenConViTED | GenConViTVAE | BackboneClassifier, image: Tensor) -> np.ndarray:
@@ -72,7 +71,7 @@ def reconstruction_error(model: GenConViTED, image: Tensor) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lays ``heat`` (H, W) in 0..1 over a uint8 RGB picture (H, W, 3); where it is 0, the picture
+    """Lays ``heat`` (H, W) in 0..1 over a uint8 RGB image (H, W, 3); where it is 0, the image
     stays as it is."""
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
     share = STRENGTH * heat[..., None]

@@ -10,20 +10,20 @@ from numpy.random import Generator, default_rng
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepfake_detect.augment import augment_alike
-from deepfake_detect.crops import CropRule, cut_square
-from deepfake_detect.face_points import (
+from deepfake_detect.data.augment import augment_alike
+from deepfake_detect.data.points import (
     MIRROR,
     box_from_points,
     landmarks_from_points,
     points_from_landmarks,
     read_mesh,
 )
+from deepfake_detect.data.pseudo_fakes import self_blend
+from deepfake_detect.decide.crops import CropRule, cut_square
 from deepfake_detect.model import FAKE, REAL
-from deepfake_detect.pseudo_fakes import self_blend
 from vitrail.errors import InputError
-from vitrail.faces.base import Detector
 from vitrail.faces.face import Face
+from vitrail.faces.find import Finder
 from vitrail.preprocess.image import read_image
 from vitrail.sources import image_files
 
@@ -75,13 +75,13 @@ def read_regions(folder: Path, mesh: Path) -> list[FaceRegion]:
     return [cut_region(read_image(path), points[f"{folder.name}/{path.name}"]) for path in paths]
 
 
-def detect_regions(folder: Path, detector: Detector) -> list[FaceRegion]:
+def detect_regions(folder: Path, finder: Finder) -> list[FaceRegion]:
     """The likeliest face of every picture of ``folder``, in name order, its points guessed from
     five landmarks."""
     regions = []
     for path in image_files(folder):
         image = read_image(path)
-        if faces := detector(image):
+        if faces := finder.predict([image])[0]:
             regions.append(cut_region(image, points_from_landmarks(faces[0].landmarks)))
     if not regions:
         raise InputError(folder, "no picture of it shows a face", "check the recipe's data")

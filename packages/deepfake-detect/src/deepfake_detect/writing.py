@@ -1,24 +1,48 @@
-"""The report on one source, for people: what the verdict is, when it arose, and what spoke for
-it."""
+"""The files that a result becomes: the table of single faces, and the report for people (what the
+verdict is, when it arose, and what spoke for it)."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from deepfake_detect.decide.verdict import Label, Observation
 from deepfake_detect.result import Moment, Result
-from deepfake_detect.verdict import Label, Observation
 from vitrail.report import Chart, Page, Series, Table
 
+FRAMES_FILE, REPORT_FILE = "frames.csv", "report.html"
+CORNERS = ("x0", "y0", "x1", "y1")
 TONES = {Label.REAL: "good", Label.FAKE: "bad", Label.UNDECIDED: "open"}
 LIMITS = (
-    "A score is evidence, not proof. Detectors of this kind recognise most forgeries of the kinds they were trained on "
-    "and far fewer of others: on unseen generators an AUC near 0.7 is usual. Strong compression, make-up and unusual "
-    "light raise false alarms."
+    "A score is evidence, not proof. Detectors of this kind recognise most forgeries of the kinds "
+    "they were trained on and far fewer of others: on unseen generators an AUC near 0.7 is usual. "
+    "Strong compression, make-up and unusual light raise false alarms."
 )
 
 
-def write_page(result: Result, path: Path, source: str) -> None:
-    """Writes the page as one file that needs nothing else."""
-    page = Page(f"Deepfake check: {source}")
+def write(result: Result, folder: Path) -> None:
+    """Writes ``frames.csv`` and ``report.html``, one file that needs nothing else."""
+    with (folder / FRAMES_FILE).open("w", newline="") as file:
+        csv.writer(file).writerows(_frames(result))
+    _page(result).write(folder / REPORT_FILE)
+
+
+def _frames(result: Result) -> Iterator[list]:
+    names = list(result.observations[0].scores) if result.observations else []
+    yield ["frame", "time", "person", *CORNERS, "detector_score", *names, "score"]
+    for seen in result.observations:
+        yield [
+            seen.frame,
+            f"{seen.time:.3f}" if result.has_time else "",
+            seen.person,
+            *(f"{value:.1f}" for value in seen.face.box),
+            f"{seen.face.score:.3f}",
+            *(f"{seen.scores[name]:.6f}" if name in seen.scores else "" for name in names),
+            f"{seen.score:.6f}",
+        ]
+
+
+def _page(result: Result) -> Page:
+    page = Page(f"Deepfake check: {result.name}")
     page.verdict(result.verdict.label.value, _sentence(result), TONES[result.verdict.label])
     page.facts(_facts(result))
     for trouble in result.damage:
@@ -31,14 +55,15 @@ def write_page(result: Result, path: Path, source: str) -> None:
     if result.moments:
         page.heading("Most suspicious moments")
         page.text(
-            "Each row shows one face as the networks saw it and what spoke for a fake: where the last stage of the "
-            "backbone looked (Grad-CAM), and where the autoencoder's picture of the face departs from it."
+            "Each row shows one face as the networks saw it and what spoke for a fake: where the "
+            "last stage of the backbone looked (Grad-CAM), and where the autoencoder's image of "
+            "the face departs from it."
         )
         for moment in result.moments:
-            page.gallery(_pictures(moment, result))
+            page.gallery(_images(moment, result))
     page.heading("How to read this")
     page.text(LIMITS)
-    page.write(path)
+    return page
 
 
 def _sentence(result: Result) -> str:
@@ -46,7 +71,8 @@ def _sentence(result: Result) -> str:
     reasons = "; ".join(result.verdict.reasons)
     if score is None:
         return reasons
-    limits = f"real up to {result.thresholds.real_below:.2f}, fake from {result.thresholds.fake_above:.2f}"
+    low, high = result.thresholds.real_below, result.thresholds.fake_above
+    limits = f"real up to {low:.2f}, fake from {high:.2f}"
     return reasons or f"P(fake) of the most suspicious person is {score:.2f} ({limits})"
 
 
@@ -68,7 +94,7 @@ def _timeline(result: Result) -> Chart:
     return Chart(
         title="P(fake) of each person"
         if result.has_time
-        else "P(fake) of each person, by picture number",
+        else "P(fake) of each person, by image number",
         series=lines,
         y_label="P(fake)",
         y_range=(0.0, 1.0),
@@ -125,11 +151,11 @@ def _persons(result: Result) -> Table:
     return Table("Persons", columns, rows)
 
 
-def _pictures(moment: Moment, result: Result) -> list:
+def _images(moment: Moment, result: Result) -> list:
     seen = moment.observation
-    when = f"{seen.time:.2f} s" if result.has_time else f"picture {seen.frame}"
+    when = f"{seen.time:.2f} s" if result.has_time else f"image {seen.frame}"
     scores = ", ".join(f"{name} {score:.2f}" for name, score in seen.scores.items())
     return [
         (moment.crop, f"{when}, person {seen.person}: {scores}"),
-        *((p, n) for n, p in moment.explanations.items()),
+        *((image, name) for name, image in moment.explanations.items()),
     ]

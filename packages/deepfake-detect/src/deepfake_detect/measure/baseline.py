@@ -39,6 +39,6 @@ def _statistics(image: np.ndarray, face: np.ndarray) -> np.ndarray:
     grain = np.abs(light - cv2.medianBlur(light, 3))
     texture = np.log1p([[kind[face].mean(), kind[~face].mean()] for kind in (edges, grain)])
     inner, outer = lab[face], lab[~face]
-    return np.concatenate([
-        texture.ravel(), texture[:, 0] - texture[:, 1], inner.mean(0) - outer.mean(0), inner.std(0), [light.std()],
-    ])  # fmt: skip
+    distance, spread = inner.mean(0) - outer.mean(0), inner.std(0)
+    excess = texture[:, 0] - texture[:, 1]
+    return np.concatenate([texture.ravel(), excess, distance, spread, [light.std()]])

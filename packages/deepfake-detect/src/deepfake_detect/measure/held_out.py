@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from deepfake_detect.augment import augment_alike
-from deepfake_detect.crops import CropRule
 from deepfake_detect.data import FaceRegion, Pairs
-from deepfake_detect.labelled import LabelledCrops
+from deepfake_detect.data.augment import augment_alike
+from deepfake_detect.data.labelled import LabelledCrops
+from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.networks import FakeNetwork
+from vitrail.engine import prepare
 from vitrail.preprocess.image import normalise
 
 SEED = 2  # other pseudo-fakes than those on which weights are chosen
@@ -54,13 +55,12 @@ def crop_faces(crops: LabelledCrops) -> Faces:
     return Faces(_channels_last(images), np.array(labels), np.array(groups))
 
 
-@torch.inference_mode()
 def score(network: FakeNetwork, images: np.ndarray) -> np.ndarray:
-    """P(fake) (N,) of crops uint8 (N, S, S, 3)."""
-    module = network.module.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    """P(fake) (N,) of crops uint8 (N, S, S, 3), in plain PyTorch."""
+    engine = prepare(network, engine="eager")
     batches = (images[at : at + BATCH] for at in range(0, len(images), BATCH))
     inputs = (normalise(batch, network.crop.mean, network.crop.std) for batch in batches)
-    return torch.cat([network.probability(module(batch)) for batch in inputs]).numpy()
+    return np.concatenate([network.probability(engine(batch)) for batch in inputs])
 
 
 def _alike(change: Change) -> Callable[[Sequence[np.ndarray], Generator], list[np.ndarray]]:

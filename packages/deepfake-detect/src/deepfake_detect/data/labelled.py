@@ -12,9 +12,9 @@ from numpy.random import Generator, default_rng
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepfake_detect.augment import augment_alike
-from deepfake_detect.crops import CropRule, cut_square
 from deepfake_detect.data import loosen, to_tensor
+from deepfake_detect.data.augment import augment_alike
+from deepfake_detect.decide.crops import CropRule, cut_square
 from deepfake_detect.model import FAKE, REAL
 from vitrail.errors import InputError
 from vitrail.preprocess.image import read_image

@@ -7,11 +7,11 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 from torchmetrics.functional.classification import binary_calibration_error
 
-from deepfake_detect.calibration import limits
-from deepfake_detect.figures import VERDICTS, verdicts
-from deepfake_detect.held_out import Faces, score
+from deepfake_detect.measure.figures import VERDICTS, verdicts
+from deepfake_detect.measure.held_out import Faces, score
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork
+from deepfake_detect.training.calibration import limits
 from vitrail.report import Chart, Series, Table
 
 BINS = 10

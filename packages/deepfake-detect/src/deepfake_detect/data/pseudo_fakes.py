@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from deepfake_detect.face_points import BROWS, CHIN_TO_EAR, EYES, FOREHEAD, MOUTH, NOSE
+from deepfake_detect.data.points import BROWS, CHIN_TO_EAR, EYES, FOREHEAD, MOUTH, NOSE
 
 BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 ELASTIC_STRENGTH, ELASTIC_SMOOTHNESS = 50.0, 7.0  # pixels, at a working side of about 250

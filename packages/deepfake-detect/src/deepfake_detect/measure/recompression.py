@@ -6,13 +6,13 @@ from tempfile import TemporaryDirectory
 
 import av
 
+from deepfake_detect.job import DeepfakeJob
+from deepfake_detect.measure.judged import BATCH, Judged
 from deepfake_detect.model import REAL
-from deepfake_detect.pipeline import DeepfakePipeline
 from deepfake_detect.result import Result
-from deepfake_detect.sources import BATCH, Judged
-from vitrail.pipeline import run
 from vitrail.report import Table
-from vitrail.sources import VIDEO_SUFFIXES
+from vitrail.runner import run
+from vitrail.sources import VIDEO_SUFFIXES, Source
 
 RATE_FACTORS = (23, 30, 35, 40)
 SECONDS = 8.0  # of each clip
@@ -60,7 +60,7 @@ def _readable(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 def recompression_table(
-    title: str, jobs: Mapping[str, DeepfakePipeline], judged: Iterable[Judged]
+    title: str, jobs: Mapping[str, DeepfakeJob], judged: Iterable[Judged]
 ) -> Table | None:
     """Verdicts of each job on the real clips among ``judged``, at each of the ``RATE_FACTORS``;
     None without any."""
@@ -72,7 +72,7 @@ def recompression_table(
     with TemporaryDirectory() as folder:
         for factor in RATE_FACTORS:
             worse = [
-                recompressed(clip, factor, Path(folder) / f"{n}-{factor}.mp4")
+                Source.of(recompressed(clip, factor, Path(folder) / f"{n}-{factor}.mp4"))
                 for n, clip in enumerate(clips)
             ]
             for name, job in jobs.items():

@@ -34,8 +34,9 @@ BOX_MARGINS = (
 )  # left, top, right, bottom, of the outline's size: medians over 300 faces
 
 _MESH_GROUPS = (
-    "face_oval_in_order", "right_brow", "left_brow", "right_eye_corner_outer", "right_eye_corner_inner",
-    "left_eye_corner_inner", "left_eye_corner_outer", "nose_tip", "mouth_right", "mouth_left",
+    "face_oval_in_order", "right_brow", "left_brow", "right_eye_corner_outer",
+    "right_eye_corner_inner", "left_eye_corner_inner", "left_eye_corner_outer",
+    "nose_tip", "mouth_right", "mouth_left",
 )  # fmt: skip
 
 
@@ -83,5 +84,5 @@ def _mean_face() -> np.ndarray:
     """(63, 2): the median over 1,400 people, each turned and scaled to the same eyes, nose and
     mouth."""
     return np.array(
-        json.loads(files("deepfake_detect").joinpath("mean_face.json").read_text()), np.float32
+        json.loads(files("deepfake_detect.data").joinpath("mean_face.json").read_text()), np.float32
     )

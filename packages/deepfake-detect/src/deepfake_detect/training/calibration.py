@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from deepfake_detect.decide.verdict import Thresholds
 from deepfake_detect.model import FAKE
-from deepfake_detect.verdict import Thresholds
 from vitrail.metrics.calibration import fit_temperature
 
 WRONG = 0.1  # share of validation faces of one kind that may lie beyond the other's limit

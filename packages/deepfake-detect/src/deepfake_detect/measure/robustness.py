@@ -6,10 +6,10 @@ from functools import partial
 import cv2
 import numpy as np
 
-from deepfake_detect.augment import jpeg, recompress
 from deepfake_detect.data import FaceRegion
-from deepfake_detect.figures import measures
-from deepfake_detect.held_out import Change, pseudo_faces, score
+from deepfake_detect.data.augment import jpeg, recompress
+from deepfake_detect.measure.figures import measures
+from deepfake_detect.measure.held_out import Change, pseudo_faces, score
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork
 from vitrail.report import Chart, Series, Table

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vitrail.faces.face import Face
-from vitrail.faces.tracks import cost, link
+from vitrail.faces.follow import cost, link
 
 
 def face(x, y, side=100.0):

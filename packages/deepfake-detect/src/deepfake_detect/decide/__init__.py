@@ -1,0 +1,1 @@
+"""What the job does with a source between its frames and the verdict."""

@@ -1,0 +1,1 @@
+"""The parts of an evaluation: figures, held-out faces, labelled sources, worsened images."""

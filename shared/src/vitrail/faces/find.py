@@ -1,0 +1,80 @@
+"""Finding faces: the sizes at which an image is searched, whoever searches it."""
+
+from collections.abc import Generator, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from vitrail.faces.face import Face
+from vitrail.job import Ask, Engine
+from vitrail.runner import solve
+
+LONG_SIDE, SECOND_LONG_SIDE = 640, 1280
+DETECTOR = "face_detector"
+
+Found = Generator[Ask, list, list[list[Face]]]
+
+
+class Finder:
+    """Finds faces in uint8 RGB images (H, W, 3).
+
+    ``networks`` are the engines that ``find`` asks; this class's own search asks ``face_detector``,
+    which takes images as they are and gives rows (n, 15) for each, best first: the score, the box
+    and five landmarks. What has a score below ``certain`` in most frames of a video is perhaps no
+    face.
+    """
+
+    certain: float = 0.0
+
+    def __init__(self, networks: Mapping[str, Engine]):
+        self.networks = dict(networks)
+
+    def find(self, images: Sequence[np.ndarray]) -> Found:
+        """The faces of each image, best first, in its own pixels; part of a job's generator.
+
+        An image is searched at a long side of at most 640 pixels, and once more at 1280 where that
+        found nothing.
+        """
+        found = yield from self._search_at(LONG_SIDE, images)
+        again = [
+            n for n, image in enumerate(images) if not found[n] and max(image.shape[:2]) > LONG_SIDE
+        ]
+        second = yield from self._search_at(SECOND_LONG_SIDE, [images[n] for n in again])
+        for n, faces in zip(again, second, strict=True):
+            found[n] = faces
+        return found
+
+    def predict(self, images: Sequence[np.ndarray]) -> list[list[Face]]:
+        """What ``find`` finds, outside a job."""
+        return solve(self.networks, self.find(images))
+
+    def search(self, images: Sequence[np.ndarray]) -> Found:
+        """The faces of each image, best first, at the size that it has."""
+        found = yield Ask(DETECTOR, list(images))
+        return [[Face.of(row) for row in rows] for rows in found]
+
+    def _search_at(self, long_side: int, images: Sequence[np.ndarray]) -> Found:
+        small = [shrink(image, long_side) for image in images]
+        found = yield from self.search(small)
+        return [
+            [_enlarged(face, image.shape, reduced.shape) for face in faces]
+            for image, reduced, faces in zip(images, small, found, strict=True)
+        ]
+
+
+def shrink(image: np.ndarray, long_side: int) -> np.ndarray:
+    """The image with its longer side cut down to ``long_side``; a smaller one stays as it is."""
+    height, width = image.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _enlarged(face: Face, full: tuple[int, ...], small: tuple[int, ...]) -> Face:
+    if full == small:
+        return face
+    scale = np.array([full[1] / small[1], full[0] / small[0]], np.float32)
+    box = tuple((np.reshape(face.box, (2, 2)) * scale).ravel().tolist())
+    return Face(box, face.score, face.landmarks * scale)
