@@ -6,12 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from deepfake_detect.pipeline import Options
-from vitrail.pipeline import Failure, run
 
 from deepfake_detect.decide.verdict import Label
+from deepfake_detect.job import DeepfakeJob, Options
 from deepfake_detect.official import official_score
 from vitrail.errors import InputError, UsageError
+from vitrail.faces.find import DETECTOR
+from vitrail.faces.looks import LANDMARKER
+from vitrail.job import Failure
+from vitrail.preprocess.video import open_video
+from vitrail.runner import run
+from vitrail.sources import Source
 from vitrail.testing.media import write_clip, write_picture
 
 
