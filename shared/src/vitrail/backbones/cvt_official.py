@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -106,13 +107,11 @@ def prepare_image(image: np.ndarray, size: int = 224) -> Tensor:
     with a centre crop."""
     picture = Image.fromarray(image)
     if size > 224:
-        return normalise(
-            np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))[None], MEAN, STD
-        )[0]
-    short = int(size / 0.875)
-    width, height = (short * side // min(picture.size) for side in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return normalise(
-        np.asarray(picture.crop((left, top, left + size, top + size)))[None], MEAN, STD
-    )[0]
+        picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    else:
+        short = int(size / 0.875)
+        width, height = (short * side // min(picture.size) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        left, top = round((width - size) / 2), round((height - size) / 2)
+        picture = picture.crop((left, top, left + size, top + size))
+    return torch.from_numpy(normalise(np.asarray(picture), MEAN, STD))
