@@ -144,6 +144,9 @@ def test_a_folder_is_never_replaced_by_its_own_result(tmp_path):
     (tmp_path / "case" / "a.txt").write_text("1")
     with pytest.raises(UsageError, match="replaced by its own result"):
         answer([tmp_path / "case"], output=tmp_path)
+    series = Source(str(tmp_path / "case"), (tmp_path / "case" / "a.txt",))
+    with pytest.raises(UsageError, match="replaced by its own result"):
+        Answers("toy", Summing(), Answering(output=tmp_path), write).run([series])
     assert (tmp_path / "case" / "a.txt").read_text() == "1"
 
 

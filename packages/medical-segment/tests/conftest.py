@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from medical_segment.testing import PLAN_3D, write_dicom_series
 from vitrail.weights.files import save
+
+from .fakes import PLAN_3D, write_dicom_series
 
 PACKAGE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("VITRAIL_DATA") or PACKAGE.parents[2] / "shared" / "data") / "medical"
@@ -22,7 +23,7 @@ TINY = {
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory) -> Path:
     """SegFormer3D with fresh weights as a file: what it says is meaningless and always the same."""
-    from medical_segment.architectures import build_model
+    from medical_segment.models import build_model
 
     torch.manual_seed(0)
     module = build_model("segformer3d", TINY)

@@ -8,10 +8,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from medical_segment.pipeline import Options, SegmentationPipeline
-from medical_segment.testing import PLAN_2D, PLAN_3D, small_network, write_dicom_series
-from vitrail.answers import Batch
+from medical_segment.files.reading import case_of
+from medical_segment.writing import write
+from vitrail.answers import Answers
+from vitrail.options import Answering
 from vitrail.testing.media import mutate_bytes
+
+from .fakes import PLAN_2D, PLAN_3D, small_job, write_dicom_series
 
 VARIANTS, CUTS = 200, 10
 
@@ -36,7 +39,8 @@ def check(job, sources, tmp_path, capfd, monkeypatch) -> list[dict]:
     """Runs all sources; returns the rows. Whatever fails does so with a reason, in one line."""
     monkeypatch.setattr("sys.argv", ["medical-segment"])
     before = set(tmp_path.rglob("*"))
-    status = Batch("medical-segment", job, 16, json=True).run(sources)
+    cases = [case_of(path, 1) for path in sources]
+    status = Answers("medical-segment", job, Answering(json=True), write).run(cases)
     printed = capfd.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     failed = [row for row in rows if row["status"] == "failed"]
@@ -49,12 +53,6 @@ def check(job, sources, tmp_path, capfd, monkeypatch) -> list[dict]:
     return rows
 
 
-def job(plan) -> SegmentationPipeline:
-    return SegmentationPipeline(
-        [small_network(plan)], Options(overlap=0), engine="eager", device="cpu"
-    )
-
-
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".png", ".tif"])
 def test_damaged_files(suffix, tmp_path, blob, capfd, monkeypatch):
     scan = suffix.startswith(".nii")
@@ -64,7 +62,9 @@ def test_damaged_files(suffix, tmp_path, blob, capfd, monkeypatch):
     for number, damaged in enumerate(mutate_bytes(data, seed=7, count=VARIANTS)):
         sources.append(tmp_path / f"{number}{suffix}")
         sources[-1].write_bytes(damaged)
-    rows = check(job(PLAN_3D if scan else PLAN_2D), sources, tmp_path, capfd, monkeypatch)
+    rows = check(
+        small_job(PLAN_3D if scan else PLAN_2D, overlap=0), sources, tmp_path, capfd, monkeypatch
+    )
     assert any(row["status"] == "failed" for row in rows)
 
 
@@ -75,7 +75,7 @@ def test_damaged_headers(tmp_path, blob, capfd, monkeypatch):
     for number, damaged in enumerate(mutate_bytes(data[:352], seed=11, count=VARIANTS)):
         sources.append(tmp_path / f"{number}.nii")
         sources[-1].write_bytes(damaged + data[352:])
-    check(job(PLAN_3D), sources, tmp_path, capfd, monkeypatch)
+    check(small_job(overlap=0), sources, tmp_path, capfd, monkeypatch)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -93,7 +93,7 @@ def test_damaged_slices(compressed, tmp_path, blob, capfd, monkeypatch):
         sources[-1].mkdir()
         (sources[-1] / "1.dcm").write_bytes(damaged)
         (sources[-1] / "2.dcm").write_bytes(slices["2.dcm"])
-    rows = check(job(PLAN_3D), sources, tmp_path, capfd, monkeypatch)
+    rows = check(small_job(overlap=0), sources, tmp_path, capfd, monkeypatch)
     assert any(row["status"] == "failed" for row in rows)
 
 
@@ -114,7 +114,9 @@ def test_a_file_cut_anywhere_is_never_half_a_result(suffix, tmp_path, blob, capf
     for number in range(CUTS):
         sources.append(tmp_path / f"cut {number}{suffix}")
         sources[-1].write_bytes(data[: len(data) * number // CUTS])
-    rows = check(job(PLAN_3D if scan else PLAN_2D), sources, tmp_path, capfd, monkeypatch)
+    rows = check(
+        small_job(PLAN_3D if scan else PLAN_2D, overlap=0), sources, tmp_path, capfd, monkeypatch
+    )
     assert all(row["status"] == "failed" for row in rows), rows
 
 
@@ -129,5 +131,5 @@ def test_something_else_under_a_good_name(suffix, tmp_path, capfd, monkeypatch):
     sources = [tmp_path / f"{number}{suffix}" for number in range(len(kinds))]
     for path, content in zip(sources, kinds, strict=True):
         path.write_bytes(content)
-    rows = check(job(PLAN_3D), sources, tmp_path, capfd, monkeypatch)
+    rows = check(small_job(overlap=0), sources, tmp_path, capfd, monkeypatch)
     assert all(row["status"] == "failed" for row in rows)

@@ -8,8 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from medical_segment.networks import load_network
-from medical_segment.pipeline import SegmentationPipeline
+from medical_segment import load
 from vitrail.testing.commands import call
 
 pytest.importorskip("fire")
@@ -47,7 +46,7 @@ def test_monai_runs_the_bundle(tiny_weights, tmp_path, blob):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     made = nibabel.load(folder / "output" / "case_labels.nii.gz")
-    job = SegmentationPipeline([load_network(str(tiny_weights))], engine="eager", device="cpu")
+    job = load(tiny_weights, engine="eager", device="cpu")
     assert np.array_equal(np.asarray(made.dataobj), job.predict(case).labels)
     assert np.array_equal(made.affine, nibabel.load(case).affine)
     facts = json.loads((folder / "configs" / "metadata.json").read_text())

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from monai.transforms import KeepLargestConnectedComponent
 
-from medical_segment.cleaning import clean, clean_labels
-from medical_segment.instances import measure, separate
+from medical_segment.postprocess import clean, clean_labels, measure, separate
 
 
 def shapes() -> np.ndarray:

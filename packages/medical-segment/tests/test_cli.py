@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from medical_segment.testing import PLAN_2D, PLAN_REGIONS, small_network
 from vitrail.testing.commands import call
+
+from .fakes import PLAN_2D, PLAN_REGIONS, small_network
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def with_network(monkeypatch):
     """Runs the command with a network that goes by brightness."""
 
     def run(plan, *arguments):
-        from medical_segment import pipeline
+        from medical_segment import networks
 
-        monkeypatch.setattr(pipeline, "load_network", lambda name: small_network(plan))
+        monkeypatch.setattr(networks, "load_network", lambda name: small_network(plan))
         return call("medical_segment", *arguments, "--engine", "eager")
 
     return run
@@ -45,7 +46,7 @@ def test_a_scan_into_a_folder(segment, scan, tmp_path):
     assert outcome.status == 0, outcome.stderr
     (row,) = rows(outcome)
     assert row["shape"] == [20, 26, 18] and row["structures"].keys() == {"anterior", "posterior"}
-    assert "Not a medical device" in row["notice"] and row["settings"]["mirror"]
+    assert "Not a medical device" in row["notice"] and row["options"]["mirror"]
     folder = tmp_path / "out" / "scan.nii.gz"
     assert {path.name for path in folder.iterdir()} == {
         "labels.nii.gz", "probabilities.nii.gz", "volumes.csv", "overview.png", "viewer.html", "result.json",
@@ -134,13 +135,13 @@ def test_a_folder_of_cases(segment, scan, series, tmp_path):
 
 def test_an_empty_folder(segment, tmp_path):
     outcome = segment(tmp_path)
-    assert outcome.status == 1 and "no scan and no picture" in outcome.stderr
+    assert outcome.status == 1 and "no scan and no image" in outcome.stderr
 
 
 def test_dicom_seg_is_for_dicom(segment, scan):
     pytest.importorskip("highdicom")
     outcome = segment(scan, "--dicom-seg")
-    assert outcome.status == 1 and "no DICOM series" in outcome.stderr
+    assert outcome.status == 1 and "not a DICOM series" in outcome.stderr
 
 
 def test_the_help_says_what_it_is_not():

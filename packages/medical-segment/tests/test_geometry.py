@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from medical_segment import geometry
-from medical_segment.pipeline import SegmentationPipeline
+from medical_segment import geometry, postprocess
+from medical_segment.geometry import place
 from medical_segment.plan import Plan
-from medical_segment.preprocess import place
-from medical_segment.testing import PLAN_3D, small_network
 from medical_segment.writing import write_maps
+
+from .fakes import PLAN_3D, small_job
 
 CODES = ["RAS", "LPS", "PIR", "SLA", "ASR"]
 
@@ -32,7 +32,7 @@ def test_placing_and_turning_back_changes_no_bit(codes):
     values = np.random.default_rng(0).normal(size=(2, 5, 6, 7)).astype(np.float32)
     affine = affine_of(codes)
     placed = place(values, affine, plan)
-    assert torch.equal(geometry.back(placed, (5, 6, 7), affine, plan), torch.from_numpy(values))
+    assert np.array_equal(geometry.back(placed, (5, 6, 7), affine, plan), values)
 
 
 @pytest.mark.parametrize("codes", CODES)
@@ -46,7 +46,7 @@ def test_resampled_labels_come_back_to_their_place(codes):
     middle = world.reshape(-1, 3).mean(axis=0)
     ball = (np.linalg.norm(world - middle, axis=-1) < 9).astype(np.float32)
     placed = place(ball[None], affine, plan)
-    found = geometry.back(placed, shape, affine, plan)[0].numpy() > 0.5
+    found = geometry.back(placed, shape, affine, plan)[0] > 0.5
     dice = 2 * (found & (ball > 0)).sum() / (found.sum() + ball.sum())
     assert dice > 0.9
 
@@ -62,7 +62,7 @@ def test_the_written_affine_is_the_read_one_bit_for_bit(codes, tilt, tmp_path, b
         image.set_qform(image.affine, qform)
         path = tmp_path / f"{name}.nii.gz"
         nibabel.save(image, path)
-        result = pipeline(overlap=0).predict(path)
+        result = small_job(overlap=0).predict(path)
         write_maps(result, tmp_path)
         given, made = nibabel.load(path), nibabel.load(tmp_path / "labels.nii.gz")
         assert made.shape == given.shape
@@ -82,20 +82,12 @@ def test_the_written_affine_is_the_read_one_bit_for_bit(codes, tilt, tmp_path, b
             ), key
 
 
-def pipeline(plan: Plan = PLAN_3D, **options) -> SegmentationPipeline:
-    from medical_segment.pipeline import Options
-
-    return SegmentationPipeline(
-        [small_network(plan)], Options(**options), engine="eager", device="cpu"
-    )
-
-
 def test_the_order_of_the_axes_does_not_change_what_is_found(tmp_path, blob):
     """The same patient stored in two ways gives the same volumes and the same places."""
     first = nibabel.Nifti1Image(blob, np.eye(4))
     other = first.as_reoriented(nibabel.orientations.axcodes2ornt("PIR"))
     results = [
-        pipeline().predict(image.get_fdata(dtype=np.float32), image.affine)
+        small_job().predict(image.get_fdata(dtype=np.float32), image.affine)
         for image in (first, other)
     ]
     assert [s.voxels for s in results[0].structures] == [s.voxels for s in results[1].structures]
@@ -105,8 +97,8 @@ def test_the_order_of_the_axes_does_not_change_what_is_found(tmp_path, blob):
 
 
 def test_most_likely_takes_the_first_of_equals():
-    channels = torch.tensor([[0.4, 0.2, 0.3], [0.4, 0.5, 0.3], [0.2, 0.3, 0.4]])
-    assert geometry.most_likely(iter(channels)).tolist() == [0, 1, 2]
+    channels = np.array([[0.4, 0.2, 0.3], [0.4, 0.5, 0.3], [0.2, 0.3, 0.4]])
+    assert postprocess.most_likely(iter(channels)).tolist() == [0, 1, 2]
 
 
 def test_regions_are_painted_in_order():
@@ -114,4 +106,21 @@ def test_regions_are_painted_in_order():
         PLAN_3D, labels=("TC", "WT", "ET"), activation="sigmoid", values=(2, 1, 3), order=(1, 0, 2)
     )
     masks = np.array([[0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 1, 0]], bool)
-    assert geometry.paint(masks, plan).tolist() == [1, 2, 3, 0]
+    assert postprocess.paint(masks, plan).tolist() == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((5, 6, 7), (9, 4, 7)), ((256, 33), (101, 250)), ((1, 8, 3), (4, 1, 12)), ((7, 7), (7, 7))],
+)
+def test_resizing_is_that_of_pytorch(shape, size):
+    values = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    batch, mode = torch.from_numpy(values)[None], ["bilinear", "trilinear"][len(shape) - 2]
+    expected = torch.nn.functional.interpolate(batch, size, mode=mode, align_corners=False)[0]
+    np.testing.assert_allclose(geometry.resize(values, size), expected, atol=2e-6)
+    labels = np.random.default_rng(1).integers(0, 9, (1, *shape), dtype=np.uint8)
+    nearest = torch.nn.functional.interpolate(
+        torch.from_numpy(labels)[None].float(), size, mode="nearest-exact"
+    )[0]
+    found = geometry.resize(labels, size, labels=True)
+    assert found.dtype == np.uint8 and np.array_equal(found, nearest)

@@ -4,7 +4,7 @@ refuse."""
 import pytest
 import torch
 
-from medical_segment.architectures import build_model
+from medical_segment.models import build_model
 from medical_segment.models.segformer3d import DepthwiseConv
 from vitrail.errors import UsageError
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medical_segment import checkpoint, official
+from medical_segment import checkpoint, official, parity
 from medical_segment.networks import load_network
 from medical_segment.regions import CONVENTIONS
 from vitrail.errors import InputError, UsageError
@@ -30,7 +30,7 @@ def failed(folder: Path, tmp_path: Path, leave_out: str) -> list[str]:
     for path in folder.iterdir():
         if FULL or not path.name.startswith(leave_out):
             (tmp_path / path.name).symlink_to(path.resolve())
-    comparisons = official.check(tmp_path)
+    comparisons = parity.check(tmp_path)
     assert len(comparisons) > 100
     return [str(comparison) for comparison in comparisons if not comparison.passed]
 
@@ -43,8 +43,8 @@ def test_parity_packs(pack, tmp_path):
 
 def test_an_unknown_golden_is_named(tmp_path):
     (tmp_path / "strange.json").write_text("{}")
-    with pytest.raises(InputError, match="no golden that we know"):
-        official.check(tmp_path)
+    with pytest.raises(InputError, match="not a golden that we know"):
+        parity.check(tmp_path)
 
 
 def test_copies_are_written_and_dropped():
@@ -56,7 +56,7 @@ def test_copies_are_written_and_dropped():
         == model.state_dict().keys()
     )
     key = next(key for key in full if "all_modules" in key)
-    with pytest.raises(InputError, match="is no copy of"):
+    with pytest.raises(InputError, match="is not a copy of"):
         official.convert(full | {key: full[key] + 1})
 
 
@@ -77,7 +77,11 @@ def test_the_released_segformer_loads_by_its_own_keys(suffix, tmp_path):
     network = load_network(str(path))
     volume = torch.randn(1, 4, 32, 32, 32)
     assert network.plan == official.BRATS and network.module.config.attn_scale == "num_heads"
-    assert torch.equal(network.module(volume), model(volume))
+    expected = model.state_dict()
+    for key, value in network.module.state_dict().items():
+        assert torch.equal(value, expected[key])
+    # Tensors in a mapped file lie elsewhere in memory, which changes the order of summation.
+    assert torch.allclose(network.module(volume), model(volume), atol=1e-5)
 
 
 def test_a_segformer_that_lacks_a_tensor_is_named(tmp_path):
@@ -85,7 +89,7 @@ def test_a_segformer_that_lacks_a_tensor_is_named(tmp_path):
     del state["segformer_decoder.linear_c4.proj.bias"]
     save_file(state, tmp_path / "cut.safetensors")
     with pytest.raises(InputError, match=r"1 missing.*linear_c4"):
-        load_network(str(tmp_path / "cut.safetensors"))
+        _ = load_network(str(tmp_path / "cut.safetensors")).module
     save_file({"layer.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="no network of ours"):
         load_network(str(tmp_path / "other.safetensors"))
@@ -180,7 +184,7 @@ def test_an_incomplete_nnunet_checkpoint_is_named(lost, tmp_path):
 def test_regions_by_name():
     label = np.zeros((240, 240, 155), np.uint8)
     label[120, 120, 80], label[121, 120, 80], label[122, 120, 80] = 1, 2, 4
-    counts = official.brats_regions(label, np.eye(4), "brats").flatten(1).sum(1).tolist()
+    counts = official.brats_regions(label, np.eye(4), "brats").sum((1, 2, 3)).tolist()
     assert counts == [2, 3, 1]
     assert {tuple(c.regions) for c in CONVENTIONS.values()} == {("TC", "WT", "ET")}
 

@@ -8,9 +8,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from medical_segment.reading import read_case
-from medical_segment.testing import PATIENT, write_dicom_series
+from medical_segment.files.reading import read_case
 from vitrail.testing.commands import call
+
+from .fakes import PATIENT, write_dicom_series
 
 SECRETS = [*PATIENT.values(), "Jane", "Invented"]
 

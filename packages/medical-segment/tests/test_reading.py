@@ -3,6 +3,7 @@ reason."""
 
 import gzip
 import shutil
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from medical_segment.reading import case_files, find_sources, read_case
-from medical_segment.testing import write_dicom_series
-from medical_segment.volume import Kind
+from medical_segment.files.reading import case_of, find_cases, read_case, read_source
+from medical_segment.files.volume import Kind
 from vitrail.errors import InputError, MissingError
+
+from .fakes import write_dicom_series
 
 
 def save(path, data, affine=None, **header):
@@ -127,15 +129,12 @@ def test_channels_of_a_case_must_lie_on_one_grid(tmp_path, blob):
 def test_nnunet_names_make_a_case(tmp_path, blob):
     for number in range(3):
         save(tmp_path / f"case_000{number}.nii.gz", blob)
-    assert find_sources([str(tmp_path)], 3) == [tmp_path / "case_0000.nii.gz"]
-    assert len(find_sources([str(tmp_path)], 1)) == 3
-    assert [path.name[-8] for path in case_files(tmp_path / "case_0000.nii.gz", 3)] == [
-        "0",
-        "1",
-        "2",
-    ]
+    (case,) = find_cases([str(tmp_path)], 3)
+    assert case.name == str(tmp_path / "case_0000.nii.gz")
+    assert [path.name[-8] for path in case.paths] == ["0", "1", "2"]
+    assert len(find_cases([str(tmp_path)], 1)) == 3
     with pytest.raises(InputError, match="case_0003"):
-        case_files(tmp_path / "case_0000.nii.gz", 4)
+        read_source(case_of(tmp_path / "case_0000.nii.gz", 4))
 
 
 def test_a_dicom_series_is_sorted_by_position(series, blob):
@@ -208,7 +207,7 @@ def test_pictures_of_any_mode(tmp_path, mode):
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     picture.save(path)
     volume = read_case(path)
-    assert volume.kind is Kind.picture and volume.shape == (12, 17)
+    assert volume.kind is Kind.image and volume.shape == (12, 17)
     assert volume.data.dtype == (np.uint16 if mode == "I;16" else np.uint8)
 
 
@@ -235,7 +234,7 @@ def test_tiffs_of_several_pages_and_channels(tmp_path, shape, axes, expected, dt
 def test_a_folder_of_everything(tmp_path, scan, series):
     Image.new("L", (9, 9)).save(tmp_path / "cells.png")
     (tmp_path / "notes.txt").write_text("no case")
-    assert {path.name for path in find_sources([str(tmp_path)], 1)} == {
+    assert {Path(case.name).name for case in find_cases([str(tmp_path)], 1)} == {
         "scan.nii.gz",
         "series",
         "cells.png",

@@ -13,8 +13,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from medical_segment.testing import write_dicom_series
 from vitrail.testing.commands import call, console_lines
+
+from .fakes import write_dicom_series
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 pytest.importorskip("lightning")
 
-from medical_segment.architectures import build_model
 from medical_segment.augment import Augment, Augmentation
 from medical_segment.data import Cuttings, cell_classes, prepared, read_label
 from medical_segment.evaluation import evaluate
-from medical_segment.layouts import read_collection, split
+from medical_segment.files.layouts import read_collection, split
+from medical_segment.models import build_model
 from medical_segment.networks import load_network
 from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
@@ -311,7 +311,7 @@ def test_the_job_loads_what_training_writes(model, scans, tmp_path):
         "front",
         "back",
     )
-    assert network.module(network.example).shape == (2, 3, 16, 16, 8)
+    assert network.module(torch.from_numpy(network.example)).shape == (2, 3, 16, 16, 8)
 
 
 def test_it_learns_and_the_evaluation_says_how_well(scans, tmp_path):

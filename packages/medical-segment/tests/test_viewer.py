@@ -6,24 +6,21 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from medical_segment import montage, viewer
-from medical_segment.display import colours, shown
-from medical_segment.pipeline import Options, SegmentationPipeline
-from medical_segment.testing import PLAN_2D, PLAN_3D, small_network
+from medical_segment.show import montage, viewer
+from medical_segment.show.display import colours, shown
+
+from .fakes import PLAN_2D, PLAN_3D, small_job
 
 LPS = np.diag([-1.0, -1, 2, 1])
 
 
 def predict(data, plan=PLAN_3D, affine=None):
-    return SegmentationPipeline(
-        [small_network(plan)], Options(), engine="eager", device="cpu"
-    ).predict(data, affine)
+    return small_job(plan).predict(data, affine)
 
 
 def page_data(page: str) -> dict:
@@ -47,7 +44,7 @@ def test_the_page_holds_the_slices(blob):
 def test_a_picture_keeps_its_colours():
     picture = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
     data = page_data(viewer.html(predict(picture, PLAN_2D)))
-    assert data["channels"] == 3 and data["size"] == [40, 30, 1] and data["picture"]
+    assert data["channels"] == 3 and data["size"] == [40, 30, 1] and data["image_only"]
     assert np.array_equal(unpacked(data["image"]).reshape(30, 40, 3), picture)
 
 
@@ -65,7 +62,7 @@ def test_nothing_comes_from_outside(blob):
 
 def test_names_are_escaped(blob):
     plan = replace(PLAN_3D, labels=("background", "</script><b>x", "posterior"))
-    result = replace(predict(blob, plan), source=Path("<img onerror=x>.nii"))
+    result = replace(predict(blob, plan), source="<img onerror=x>.nii")
     page = viewer.html(result)
     assert "<img" not in page and "<b>x" not in page
     assert page_data(page)["legend"][0]["text"].startswith("</script><b>x")

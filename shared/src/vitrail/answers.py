@@ -71,11 +71,11 @@ class Answers:
         return self.options.json or not sys.stdout.isatty()
 
     def _spare_inputs(self, names: dict[Source, str]) -> None:
-        """UsageError where a result's folder would take the place of an input that is a folder."""
+        """UsageError where a result would take the place of a folder that is or holds its input."""
         for source, name in names.items():
             for path in source.paths if self.options.output else ():
                 place = (self.options.output / name).resolve()
-                if path.is_dir() and path.resolve().is_relative_to(place):
+                if place.is_dir() and path.resolve().is_relative_to(place):
                     problem = "would be replaced by its own result"
                     raise UsageError(source.name, problem, "choose another output folder")
 

@@ -23,11 +23,11 @@ from pydantic import Field
 from torch import Tensor
 
 from medical_segment.plan import Plan
-from medical_segment.preprocess import INTERPOLATION
 from vitrail.training.recipe import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 KEYS = ("image", "label")
+INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 MODES = ("bilinear", "nearest")
 FOREGROUND = (1, 2)  # of three windows one has its centre in the foreground, as nnU-Net's
 MARGIN = (

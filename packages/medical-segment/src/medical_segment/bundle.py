@@ -16,31 +16,31 @@ import numpy as np
 import torch
 from monai.transforms import MapTransform
 
-from medical_segment import geometry, system
+from medical_segment import checkpoint, postprocess, system
+from medical_segment.checkpoint import Description
+from medical_segment.files.reading import case_of, find_cases, read_source
 from medical_segment.networks import SegmentationNetwork
 from medical_segment.plan import Plan
 from medical_segment.preprocess import prepare
-from medical_segment.reading import case_files, find_sources, read_case
 from medical_segment.result import NOTICE
 from medical_segment.writing import write_map
 from vitrail.output import atomic_folder
-from vitrail.weights.files import read_state
 
 
 def export_bundle(network: SegmentationNetwork, folder: Path) -> Path:
     """Writes the bundle's folder whole or not at all: ``configs``, ``models`` and ``docs``."""
-    _, facts = read_state(network.weights.path)
+    found = checkpoint.describe(network.weights)
     with atomic_folder(folder) as temporary:
         for name in ("configs", "models", "docs"):
             (temporary / name).mkdir()
-        _write_json(temporary / "configs" / "inference.json", inference_config(network, facts))
-        _write_json(temporary / "configs" / "metadata.json", bundle_metadata(network, facts))
+        _write_json(temporary / "configs" / "inference.json", inference_config(network, found))
+        _write_json(temporary / "configs" / "metadata.json", bundle_metadata(network, found))
         torch.save(network.module.state_dict(), temporary / "models" / "model.pt")
         (temporary / "docs" / "README.md").write_text(_readme(network))
     return folder
 
 
-def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> dict:
+def inference_config(network: SegmentationNetwork, found: Description) -> dict:
     """``configs/inference.json``: every case below ``dataset_dir``, label maps into
     ``output_dir``."""
     plan = network.plan
@@ -52,9 +52,9 @@ def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> 
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "datalist": f"$cases(@dataset_dir, {len(plan.channels)})",
         "network_def": {
-            "_target_": "medical_segment.architectures.build_model",
-            "architecture": facts["architecture"],
-            "config": facts["config"],
+            "_target_": "medical_segment.models.build_model",
+            "architecture": found.architecture,
+            "config": dict(found.config),
         },
         "network": "$@network_def.to(@device)",
         "preprocessing": {
@@ -102,7 +102,7 @@ def inference_config(network: SegmentationNetwork, facts: Mapping[str, Any]) -> 
     }
 
 
-def bundle_metadata(network: SegmentationNetwork, facts: Mapping[str, Any]) -> dict:
+def bundle_metadata(network: SegmentationNetwork, found: Description) -> dict:
     """``configs/metadata.json`` with the formats of input and output."""
     plan = network.plan
     shape = {"dtype": "float32", "spatial_shape": list(plan.patch), "is_patch_data": True}
@@ -119,7 +119,7 @@ def bundle_metadata(network: SegmentationNetwork, facts: Mapping[str, Any]) -> d
         },
         "name": network.name,
         "task": f"segmentation of {', '.join(plan.labels[plan.activation == 'softmax' :])}",
-        "description": f"{facts['architecture']}. {NOTICE}",
+        "description": f"{found.architecture}. {NOTICE}",
         "authors": "the authors of Vitrail",
         "copyright": "Apache-2.0 (code)",
         "intended_use": NOTICE,
@@ -150,7 +150,7 @@ def bundle_metadata(network: SegmentationNetwork, facts: Mapping[str, Any]) -> d
 
 def cases(folder: str, num_channels: int) -> list[dict]:
     """MONAI's data list of all cases below ``folder``."""
-    return [{"image": str(path)} for path in find_sources([folder], num_channels)]
+    return [{"image": case.name} for case in find_cases([folder], num_channels)]
 
 
 class ReadCased(MapTransform):
@@ -166,7 +166,7 @@ class ReadCased(MapTransform):
         for key in self.keys:
             volume = _read(data[key], self.plan)
             data[f"{key}_path"] = data[key]
-            data[key] = prepare(volume.data, volume.affine, self.plan)
+            data[key] = torch.from_numpy(prepare(volume.data, volume.affine, self.plan))
         return data
 
 
@@ -185,18 +185,16 @@ class WriteMaskd(MapTransform):
         volume = _read(data[self.source], self.plan)
         name = Path(data[self.source]).name.split(".")[0]
         for key in self.keys:
-            logits = torch.as_tensor(data[key]).float().cpu()
-            scores = (
-                logits.sigmoid() if self.plan.activation == "sigmoid" else logits.softmax(dim=0)
-            )
-            data[key] = geometry.label_map(scores, volume.shape, volume.affine, self.plan)
+            logits = torch.as_tensor(data[key]).float().numpy(force=True).copy()
+            scores = postprocess.activate(logits, self.plan)
+            data[key] = postprocess.label_map(scores, volume.shape, volume.affine, self.plan)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_map(volume, self.folder, f"{name}_labels", data[key])
         return data
 
 
 def _read(path: str, plan: Plan):
-    return read_case(case_files(Path(path), len(plan.channels)))
+    return read_source(case_of(Path(path), len(plan.channels)))
 
 
 def _write_json(path: Path, values: dict) -> None:
@@ -205,7 +203,8 @@ def _write_json(path: Path, values: dict) -> None:
 
 def _readme(network: SegmentationNetwork) -> str:
     return (
-        f"# {network.name}\n\n{NOTICE}\n\nNeeds `pip install 'vitrail-medical-segment[bundle]'`. Put the cases into `input`, "
-        "and in this folder run\n\n    python -m monai.bundle run --config_file configs/inference.json\n\n"
+        f"# {network.name}\n\n{NOTICE}\n\nNeeds `pip install 'vitrail-medical-segment[bundle]'`. "
+        "Put the cases into `input`, and in this folder run\n\n"
+        "    python -m monai.bundle run --config_file configs/inference.json\n\n"
         "The label maps come into `output`, on the grids of their files.\n"
     )

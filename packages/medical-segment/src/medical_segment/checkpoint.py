@@ -1,52 +1,71 @@
-"""Weight files of three kinds, told apart by what is in them: ours, SegFormer3D's, and xLSTM-UNet's
-from nnU-Net."""
+"""Weights files of three kinds, told apart by what is in them: ours, SegFormer3D's, and
+xLSTM-UNet's from nnU-Net. Ours tell all but their tensors without torch."""
 
 import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from medical_segment.nnunet import read_plans
-from medical_segment.official import BRATS, RELEASED_SCALE, convert
 from medical_segment.plan import Plan
 from vitrail.errors import InputError
-from vitrail.weights.files import read_checkpoint, read_state
+from vitrail.weights.catalogue import Weights
 from vitrail.weights.header import read_metadata
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NNUNET_KEY = "network_weights"
 HEAD_DIM = 32  # of every released SegFormer3D
 SYNAPSE_PATCH = (64, 128, 128)
 REMEDY = "use a file that 'vitrail train' wrote, or an official one"
 
-Contents = tuple[str, dict[str, Any], Plan, dict[str, Tensor]]
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file is: its architecture, the options of that, and the plan."""
+
+    architecture: str
+    config: Mapping[str, Any]
+    plan: Plan
 
 
-def read(path: Path) -> Contents:
-    """Architecture, its options, the plan and the tensors of a weight file; InputError for any
-    other file."""
+def describe(weights: Weights) -> Description:
+    """From the metadata of a file of ours, from the tensors of others; InputError for any other
+    file."""
+    if "architecture" in weights.metadata:
+        return _own(weights.path, weights.metadata)
+    return read(weights.path)[0]
+
+
+def read(path: Path) -> "tuple[Description, dict[str, Tensor]]":
+    """What a weights file is, and its tensors by our names; InputError for any other file."""
+    from medical_segment.official import convert
+    from vitrail.weights.files import read_checkpoint, read_state
+
     if _is_nnunet(path):
+        from medical_segment.files.nnunet import read_plans
+
         state, facts = read_checkpoint(path, NNUNET_KEY)
         config, plan = read_plans(facts.get("init_args", {}), str(facts.get("trainer_name", "")))
-        return "xlstm-unet", config, plan, convert(state)
+        return Description("xlstm-unet", config, plan), convert(state)
     state, metadata = read_state(path)
     if "architecture" in metadata:
-        return _own(path, state, metadata)
+        return _own(path, metadata), state
     state = convert(state)
     if "segformer_encoder.embed_1.norm.weight" not in state:
         raise InputError(path, "holds no network of ours, SegFormer3D's or nnU-Net's", REMEDY)
     config = segformer_options(state)
-    return "segformer3d", config, _segformer_plan(config), state
+    return Description("segformer3d", config, _segformer_plan(config)), state
 
 
-def _own(path: Path, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> Contents:
+def _own(path: Path, metadata: Mapping[str, Any]) -> Description:
     try:
         architecture, config, plan = metadata["architecture"], metadata["config"], metadata["plan"]
     except KeyError as error:
         raise InputError(path, f"its metadata lacks {error}", REMEDY) from error
-    return architecture, config, Plan.from_dict(plan, path), state
+    return Description(architecture, config, Plan.from_dict(plan, path))
 
 
 def _is_nnunet(path: Path) -> bool:
@@ -70,12 +89,14 @@ def _is_nnunet(path: Path) -> bool:
         return False
 
 
-def segformer_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def segformer_options(state: "Mapping[str, Tensor]") -> dict[str, Any]:
     """The options of a SegFormer3D from its tensors' shapes; what they do not tell is as in all
     releases.
 
     InputError where a tensor is missing without which the sizes cannot be told.
     """
+    from medical_segment.official import RELEASED_SCALE
+
     encoder, decoder = "segformer_encoder", "segformer_decoder"
     try:
         embeds = [state[f"{encoder}.embed_{n}.patch_embeddings.weight"] for n in range(1, 5)]
@@ -107,7 +128,7 @@ def segformer_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
+def _depth(state: "Mapping[str, Tensor]", prefix: str) -> int:
     found = {
         int(match[1]) for key in state if (match := re.match(re.escape(prefix) + r"(\d+)\.", key))
     }
@@ -117,6 +138,8 @@ def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
 def _segformer_plan(config: Mapping[str, Any]) -> Plan:
     """BraTS' own; of other networks, whose releases say nothing, classes by number on z-scored
     channels."""
+    from medical_segment.official import BRATS
+
     channels, classes = config["in_channels"], config["num_classes"]
     if (channels, classes) == (len(BRATS.channels), len(BRATS.labels)):
         return BRATS

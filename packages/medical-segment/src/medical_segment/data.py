@@ -12,10 +12,11 @@ from monai.transforms import Transform
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from medical_segment.layouts import Case, Collection
+from medical_segment.files.layouts import Collection, LabelledCase
+from medical_segment.files.reading import read_case
+from medical_segment.geometry import place
 from medical_segment.plan import Plan
-from medical_segment.preprocess import place, prepare
-from medical_segment.reading import read_case
+from medical_segment.preprocess import prepare
 from vitrail.cache import cache_folder
 from vitrail.errors import InputError
 
@@ -43,7 +44,8 @@ class Prepare(Transform):
         numbers = read_label(Path(case["label"]), volume.shape)
         classes = cell_classes(numbers) if self.instances else numbers
         label = place(classes[None].astype(np.uint8), volume.affine, self.plan, labels=True)
-        return {"image": prepare(volume.data, volume.affine, self.plan), "label": label}
+        image = prepare(volume.data, volume.affine, self.plan)
+        return {"image": torch.from_numpy(image), "label": torch.from_numpy(label)}
 
 
 def read_label(path: Path, shape: Sequence[int]) -> np.ndarray:
@@ -75,7 +77,7 @@ def cell_classes(instances: np.ndarray) -> np.ndarray:
 
 
 def prepared(
-    cases: Sequence[Case], collection: Collection, plan: Plan, cache: str = "memory"
+    cases: Sequence[LabelledCase], collection: Collection, plan: Plan, cache: str = "memory"
 ) -> Dataset:
     """The cases on the network's grid, each read once: kept in ``memory``, or on the ``disk`` for
     later runs too."""
@@ -88,7 +90,7 @@ def prepared(
     return CacheDataset(rows, step, progress=False, num_workers=None, copy_cache=False)
 
 
-def _row(case: Case) -> dict[str, Any]:
+def _row(case: LabelledCase) -> dict[str, Any]:
     """The case as plain values; sizes and times of change are in it, so that a changed file is read
     again."""
     paths = (*case.images, case.label)
@@ -106,7 +108,7 @@ def _hash(steps: Sequence[Transform]) -> bytes:
 
 
 def check_labels(
-    samples: Sequence[dict[str, Tensor]], cases: Sequence[Case], numbers: set[int]
+    samples: Sequence[dict[str, Tensor]], cases: Sequence[LabelledCase], numbers: set[int]
 ) -> None:
     """InputError for the first case that holds a label beyond ``numbers``."""
     for sample, case in zip(samples, cases, strict=True):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medical_segment import load
 from medical_segment.data import read_label
-from medical_segment.layouts import Case, Collection, split
-from medical_segment.networks import load_network
-from medical_segment.pipeline import Options, SegmentationPipeline
+from medical_segment.files.layouts import Collection, LabelledCase, split
+from medical_segment.files.reading import Case
 from medical_segment.result import Result
 from medical_segment.scores import count_cells, dice, overlap
 from medical_segment.training import Recipe, collection_of
@@ -50,26 +50,20 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
 
 
 def _measure(
-    name: str, recipe: Recipe, collection: Collection, cases: Sequence[Case]
+    name: str, recipe: Recipe, collection: Collection, cases: Sequence[LabelledCase]
 ) -> list[Measured]:
-    network = load_network(name)
-    job = SegmentationPipeline(
-        [network],
-        Options(mirror=recipe.mirror),
-        engine="eager",
-        cases={case.images[0]: case.images for case in cases},
-    )
+    job = load(name, engine="eager", mirror=recipe.mirror)
     measure = _cells if collection.instances else _structures
     found = []
     for case in cases:
-        result = job.predict(case.images[0])
+        result = job.predict(Case.of_inputs(case.name, case.images))
         truth = read_label(case.label, result.volume.shape)
         found += measure(case, result, truth, collection, recipe)
     return found
 
 
 def _structures(
-    case: Case, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe
+    case: LabelledCase, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe
 ) -> list[Measured]:
     """Each label but the background."""
     if collection.regions:
@@ -93,7 +87,7 @@ def _structures(
 
 
 def _cells(
-    case: Case, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe
+    case: LabelledCase, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe
 ) -> list[Measured]:
     """The foreground's Dice, and F1 at each threshold."""
     counts = count_cells(result.instances, truth, THRESHOLDS)

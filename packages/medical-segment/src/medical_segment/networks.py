@@ -2,45 +2,59 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from medical_segment import checkpoint, system
-from medical_segment.architectures import build_model
 from medical_segment.plan import Plan
 from vitrail.engine.network import Network
-from vitrail.weights.catalogue import resolve
-from vitrail.weights.files import load_into
+from vitrail.weights.catalogue import Weights, resolve
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BUNDLED = ("hippocampus", "hippocampus-xlstm", "nuclei")
+CODE = ("medical_segment.models",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentationNetwork(Network):
     """``module`` takes windows (B, C, *plan.patch) and gives logits (B, len(plan.labels),
     *plan.patch)."""
 
     plan: Plan
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """(B, K, spatial…) in 0..1: each voxel's sum to 1 (softmax), or each label by itself
-        (sigmoid)."""
-        return logits.sigmoid() if self.plan.activation == "sigmoid" else logits.softmax(dim=1)
-
 
 def load_networks(weights: Sequence[str] = ()) -> list[SegmentationNetwork]:
-    """The named or given weight files, by default all that are bundled."""
+    """The named or given weights files, by default all that are bundled."""
     return [load_network(name) for name in weights or BUNDLED]
 
 
 def load_network(name: str) -> SegmentationNetwork:
-    """One weight file by its catalogued name or its path: ours, or an official one of either
+    """One weights file by its catalogued name or its path: ours, or an official one of either
     system."""
     weights = resolve(system, name)
-    architecture, config, plan, state = checkpoint.read(weights.path)
+    plan = checkpoint.describe(weights).plan
+    return SegmentationNetwork(
+        weights.name,
+        partial(_build, weights),
+        np.zeros((2, len(plan.channels), *plan.patch), np.float32),
+        weights,
+        CODE,
+        plan=plan,
+    )
+
+
+def _build(weights: Weights) -> "nn.Module":
+    import torch
+
+    from medical_segment.models import build_model
+    from vitrail.weights.files import load_into
+
+    found, state = checkpoint.read(weights.path)
     with torch.device("meta"):
-        module = build_model(architecture, config)
+        module = build_model(found.architecture, found.config)
     load_into(module, state, subject=weights.path, assign=True)
-    example = torch.zeros(2, len(plan.channels), *plan.patch)
-    return SegmentationNetwork(weights.name, module.eval(), example, weights, plan)
+    return module.eval()

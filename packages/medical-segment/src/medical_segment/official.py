@@ -1,4 +1,4 @@
-"""The bridge to the official releases: option names, key names, and the proof on goldens.
+"""The bridge to the official releases: option names, key names, constants.
 
 Our modules bear the official names. What an official file has besides is dropped by name: prefixes
 of wrappers, and the copies that xLSTM-UNet's decoder and its convolution blocks make of tensors
@@ -7,18 +7,16 @@ that stand elsewhere.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medical_segment.architectures import build_model
+from medical_segment.geometry import place
+from medical_segment.models import build_model
 from medical_segment.plan import Plan
-from medical_segment.preprocess import place
 from medical_segment.regions import CONVENTIONS
 from vitrail.errors import InputError, UsageError
-from vitrail.testing.parity import Comparison, read_pack
 
 SEGFORMER_OPTIONS = {
     "in_channels": "in_channels",
@@ -122,7 +120,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if original != key and not (original in kept and _same(kept[original], value)):
             raise InputError(
                 "checkpoint",
-                f"{key} is no copy of {original}",
+                f"{key} is not a copy of {original}",
                 "the file is damaged or another network",
             )
     return kept
@@ -146,20 +144,18 @@ def with_copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def crop_brats(volume: Tensor) -> Tensor:
+def crop_brats(volume: np.ndarray) -> np.ndarray:
     """(C, 155, 240, 240) in ``BRATS``' order of axes -> the (C, 128, 128, 128) that the release
     looked at."""
     return volume[(slice(None), *BRATS_CROP)]
 
 
-def brats_regions(label: np.ndarray, affine: np.ndarray, convention: str) -> Tensor:
+def brats_regions(label: np.ndarray, affine: np.ndarray, convention: str) -> np.ndarray:
     """A stored label map (240, 240, 155) -> the regions' masks (3, 128, 128, 128) that the release
     was trained on."""
     turned = crop_brats(place(label[None], affine, BRATS, labels=True))[0]
     regions = CONVENTIONS[convention].regions.values()
-    return torch.stack(
-        [torch.isin(turned, torch.tensor(numbers, dtype=turned.dtype)) for numbers in regions]
-    )
+    return np.stack([np.isin(turned, numbers) for numbers in regions])
 
 
 def _strip(key: str) -> str:
@@ -172,16 +168,3 @@ def _same(one: Tensor, other: Tensor) -> bool:
     if one.is_meta or other.is_meta:
         return one.shape == other.shape
     return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
-
-
-def check(folder: Path) -> list[Comparison]:
-    """Every golden in a folder of the packs of either system."""
-    from medical_segment.golden import check_pack  # which builds networks by this module
-
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        found = check_pack(path.stem, path.parent, *read_pack(path))
-        comparisons += [
-            Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found
-        ]
-    return comparisons

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from medical_segment.layouts import Collection
+from medical_segment.files.layouts import Collection
+from medical_segment.files.reading import read_case
 from medical_segment.plan import Plan
-from medical_segment.reading import read_case
 
 ANISOTROPIC = 3.0  # from this ratio of an axis' spacing to the others' on, it counts as coarse
 VOXELS = {2: 512**2, 3: 128**3}  # of the largest window
@@ -40,17 +40,13 @@ def look_at(collection: Collection, orientation: str | None) -> Findings:
     """Shapes, spacings and, for CT, the 0.5 and 99.5 percentiles, mean and deviation of the
     labelled voxels."""
     from medical_segment.data import read_label
-    from medical_segment.preprocess import turns
+    from medical_segment.geometry import turns
 
     chosen = collection.cases[:: max(1, math.ceil(len(collection.cases) / READ))]
-    frame = Plan(
-        collection.channels, collection.labels, (1,) * collection.dims, collection.dims, orientation, spacing=None,
-        activation="sigmoid" if collection.regions else "softmax",
-    )  # fmt: skip
     shapes, spacings, values = [], [], []
     for case in chosen:
         volume = read_case(list(case.images) if len(case.images) > 1 else case.images[0])
-        axes = turns(volume.affine, frame)[:, 0].astype(int)
+        axes = turns(volume.affine, orientation, collection.dims)[:, 0].astype(int)
         order = np.argsort(axes)
         shapes.append(np.array(volume.shape)[order])
         spacings.append(np.array(volume.spacing)[order])

@@ -6,7 +6,10 @@ are named, never guessed. All give the channels TC (core), WT (whole tumour) and
 SegFormer3D's order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from medical_segment.plan import Plan
+from vitrail.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,20 @@ CONVENTIONS = {
     # the same with 3 for enhancing (BraTS from 2023 on)
     "brats2023": Convention({"TC": (1, 3), "WT": (1, 2, 3), "ET": (3,)}, (1, 2, 3)),
 }
+
+
+def renumber(plan: Plan, convention: str) -> Plan:
+    """``plan`` with the numbers of ``convention``; UsageError for a network that does not give its
+    regions."""
+    wanted = CONVENTIONS[convention]
+    if plan.activation != "sigmoid" or set(plan.labels) != set(wanted.regions):
+        names = ", ".join(wanted.regions)
+        raise UsageError(
+            f"--convention {convention}",
+            f"is for networks with the regions {names}",
+            "leave it out",
+        )
+    regions = list(wanted.regions)
+    values = dict(zip(regions, wanted.values, strict=True))
+    order = tuple(plan.labels.index(regions[place]) for place in wanted.order)
+    return replace(plan, values=tuple(values[name] for name in plan.labels), order=order)

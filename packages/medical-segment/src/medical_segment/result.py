@@ -1,14 +1,12 @@
-"""What the job gives back for one case, and the files that it becomes."""
+"""What the job gives back for one case."""
 
-import csv
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from medical_segment.instances import Thing
+from medical_segment.files.volume import Kind, Volume
 from medical_segment.plan import Plan
-from medical_segment.volume import Kind, Volume
+from medical_segment.postprocess import Thing
 
 NOTICE = "Not a medical device: for research and teaching, not for diagnosis or treatment."
 
@@ -28,9 +26,9 @@ class Structure:
 class Result:
     """``labels`` (spatial…) lie on the file's own grid; so do ``regions`` (K, spatial…), the masks
     of labels that overlap, ``probabilities`` (K, spatial…) where they were kept, and ``instances``
-    (spatial…), objects by number."""
+    (spatial…), objects by number. ``dicom_seg``: a DICOM-SEG is wanted too."""
 
-    source: Path
+    source: str
     volume: Volume
     plan: Plan
     labels: np.ndarray
@@ -41,6 +39,10 @@ class Result:
     dicom_seg: bool = False
     windows: int = 0
     skipped: int = 0
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        return self.volume.damage
 
     @property
     def structures(self) -> list[Structure]:
@@ -59,7 +61,7 @@ class Result:
         return found
 
     def to_dict(self) -> dict:
-        """The result as JSON values."""
+        """The domain's part of the row, as JSON values."""
         return {
             "kind": self.volume.kind.value,
             "shape": list(self.volume.shape),
@@ -77,7 +79,6 @@ class Result:
             "objects": None if self.instances is None else len(self.things),
             "windows": self.windows,
             "windows_without_content": self.skipped,
-            "damage": list(self.volume.damage),
             "notice": NOTICE,
         }
 
@@ -88,48 +89,24 @@ class Result:
             if self.instances is not None
             else ", ".join(self.legend().values()),
             "size": " x ".join(map(str, self.volume.shape)),
-            "damage": "; ".join(self.volume.damage),
+            "damage": "; ".join(self.damage),
         }
 
     def legend(self) -> dict[str, str]:
         """Each structure's name, and in words how much of it there is."""
         unit = "voxels" if len(self.volume.shape) == 3 else "pixels"
         return {
-            s.name: f"{s.name} {s.voxels if s.ml is None else f'{s.ml:.2f}'} {unit if s.ml is None else 'ml'}"
+            s.name: f"{s.name} {s.voxels} {unit}" if s.ml is None else f"{s.name} {s.ml:.2f} ml"
             for s in self.structures
         }
 
-    def write(self, folder: Path) -> None:
-        """Writes the maps on the file's grid, tables, the picture and the page (see
-        ``writing``)."""
-        from medical_segment import montage, viewer, writing
-
-        writing.write_maps(self, folder)
-        write_table(
-            folder / "volumes.csv",
-            ["name", "value", "voxels", "ml"],
-            [asdict(s) for s in self.structures],
-        )
-        if self.instances is not None:
-            write_table(
-                folder / "objects.csv",
-                [f.name for f in fields(Thing)],
-                [asdict(t) for t in self.things],
-            )
-        montage.draw(self, folder / "overview.png")
-        viewer.write(self, folder / "viewer.html")
-        if self.dicom_seg:
-            from medical_segment import dicom_seg
-
-            dicom_seg.write(self, folder / "segmentation.dcm")
-
     @property
-    def is_picture(self) -> bool:
-        return self.volume.kind is Kind.picture
+    def is_image(self) -> bool:
+        return self.volume.kind is Kind.image
 
-
-def write_table(path: Path, columns: list[str], rows: list[dict]) -> None:
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(rows)
+    def mask(self, name: str) -> np.ndarray:
+        """The bool mask (spatial…) of the structure ``name``."""
+        channel = self.plan.labels.index(name)
+        if self.regions is not None:
+            return self.regions[channel].astype(bool)
+        return self.labels == self.plan.values[channel]

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 import vitrail.training.loop
 import vitrail.training.recipe
-from medical_segment.architectures import build_model
 from medical_segment.augment import Augment, Augmentation
 from medical_segment.data import Cuttings, check_labels, prepared
-from medical_segment.layouts import Case, Collection, read_collection, split
+from medical_segment.files.layouts import Collection, LabelledCase, read_collection, split
+from medical_segment.models import build_model
 from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
 from medical_segment.regions import CONVENTIONS
@@ -176,7 +176,9 @@ def collection_of(data: Data) -> Collection:
     return replace(collection, **more, values=convention.values, order=convention.order)
 
 
-def training_cases(recipe: Recipe, collection: Collection) -> tuple[list[Case], list[Case]]:
+def training_cases(
+    recipe: Recipe, collection: Collection
+) -> tuple[list[LabelledCase], list[LabelledCase]]:
     """What is trained on and what validates; cases of the test are in neither. InputError where
     nothing is left."""
     cases = list(collection.cases)
@@ -191,7 +193,7 @@ def training_cases(recipe: Recipe, collection: Collection) -> tuple[list[Case], 
     return train, [case for number, case in enumerate(cases, start=1) if not number % every]
 
 
-def plan_for(recipe: Recipe, collection: Collection, cases: Sequence[Case]) -> Plan:
+def plan_for(recipe: Recipe, collection: Collection, cases: Sequence[LabelledCase]) -> Plan:
     """The plan from the training cases alone, with what the recipe settles."""
     return make_plan(
         replace(collection, cases=tuple(cases)), recipe.plan.model_dump(exclude_none=True)

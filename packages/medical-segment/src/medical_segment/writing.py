@@ -1,20 +1,36 @@
-"""A result's maps as files: NIfTI for scans, PNG or TIFF for pictures."""
+"""A result as files: maps (NIfTI for scans, PNG or TIFF for images), tables, overview, page."""
 
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-import tifffile
-from PIL import Image
 
-from medical_segment.nifti import write_nifti
-from medical_segment.volume import Volume
-
-if TYPE_CHECKING:
-    from medical_segment.result import Result
+from medical_segment.files.volume import Volume
+from medical_segment.postprocess import Thing
+from medical_segment.result import Result, Structure
+from medical_segment.show import montage, viewer
 
 
-def write_maps(result: "Result", folder: Path) -> None:
+def write(result: Result, folder: Path) -> None:
+    """Writes the maps on the file's grid, tables, the overview and the page; a DICOM-SEG where the
+    result asks for it."""
+    write_maps(result, folder)
+    _write_table(folder / "volumes.csv", Structure, result.structures)
+    if result.instances is not None:
+        _write_table(folder / "objects.csv", Thing, result.things)
+    montage.draw(result, folder / "overview.png")
+    viewer.write(result, folder / "viewer.html")
+    if result.dicom_seg:
+        from medical_segment.files.dicom_seg import write_dicom_seg
+
+        masks = {structure.name: result.mask(structure.name) for structure in result.structures}
+        write_dicom_seg(folder / "segmentation.dcm", result.volume, masks)
+
+
+def write_maps(result: Result, folder: Path) -> None:
     """``labels``, and where the result has them ``instances``, ``probabilities`` and a
     ``region-NAME`` each."""
     maps = {"labels": result.labels, "instances": result.instances}
@@ -32,34 +48,43 @@ def write_map(volume: Volume, folder: Path, name: str, values: np.ndarray) -> No
     """Whole numbers (spatial…) on the grid of ``volume``: NAME.nii.gz, NAME.png, or NAME.tif for
     several pages."""
     if volume.has_millimetres:
+        from medical_segment.files.nifti import write_nifti
+
         write_nifti(folder / f"{name}.nii.gz", values, volume)
     elif values.ndim == 2:
+        from PIL import Image
+
         Image.fromarray(values).save(folder / f"{name}.png")
     else:
-        tifffile.imwrite(
-            folder / f"{name}.tif",
-            values,
-            photometric="minisblack",
-            compression="zlib",
-            metadata={"axes": "ZYX"},
-        )
+        _write_tiff(folder / f"{name}.tif", values, "ZYX")
 
 
-def _write_probabilities(result: "Result", folder: Path) -> None:
+def _write_probabilities(result: Result, folder: Path) -> None:
     """float32: the channels are NIfTI's fourth axis, or a TIFF's C."""
     values = result.probabilities.astype(np.float32, copy=False)
     if result.volume.has_millimetres:
+        from medical_segment.files.nifti import write_nifti
+
         values = values if values.ndim == 4 else values[:, :, :, None]
         write_nifti(folder / "probabilities.nii.gz", np.moveaxis(values, 0, -1), result.volume)
-        return
-    axes = "CYX" if values.ndim == 3 else "CZYX"
-    tifffile.imwrite(
-        folder / "probabilities.tif",
-        values,
-        photometric="minisblack",
-        compression="zlib",
-        metadata={"axes": axes},
-    )
+    else:
+        axes = "CYX" if values.ndim == 3 else "CZYX"
+        _write_tiff(folder / "probabilities.tif", values, axes)
+
+
+def _write_tiff(path: Path, values: np.ndarray, axes: str) -> None:
+    import tifffile
+
+    options = {"photometric": "minisblack", "compression": "zlib"}
+    tifffile.imwrite(path, values, metadata={"axes": axes}, **options)
+
+
+def _write_table(path: Path, kind: type, rows: Sequence[Any]) -> None:
+    """Dataclasses of one ``kind`` as CSV, a row each."""
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(kind)])
+        table.writeheader()
+        table.writerows(asdict(row) for row in rows)
 
 
 def _plain(name: str) -> str:

@@ -5,7 +5,8 @@ Beck et al., "xLSTM: Extended Long Short-Term Memory" (arXiv 2405.04517), append
 memory with exponential input gates. With lf = logsigmoid(f), F its cumulative sum and D_ts = F_t -
 F_s + i_s for s <= t,
 
-    h_t = sum_s W_ts v_s / (max(|sum_s W_ts|, exp(-m_t)) + eps),   W_ts = (q_t . k_s / sqrt(d)) exp(D_ts - m_t),
+    h_t = sum_s W_ts v_s / (max(|sum_s W_ts|, exp(-m_t)) + eps),
+    W_ts = (q_t . k_s / sqrt(d)) exp(D_ts - m_t),
 
 where m_t is exactly the largest D_ts: another one changes the result where gates are large. All
 tensors are (B, heads, S, d), the gates' pre-activations (B, heads, S). Sums are made in float32 at

@@ -2,36 +2,25 @@
 patient."""
 
 import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-import nibabel
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 
-from medical_segment.volume import MAX_VOXELS, Kind, Volume
+from medical_segment.files.libraries import COPY_AGAIN, load_nibabel, plain_errors
+from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
 from vitrail.errors import InputError
 from vitrail.sources import require_file
 
+nibabel = load_nibabel()
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 ZOOMS = (1e-4, 1e4)  # mm a voxel that a scan can have
-BOMB_BYTES, BOMB_RATIO = (
-    1 << 25,
-    400,
-)  # a scan of more bytes never shrinks to less than a four-hundredth
+# A scan of more bytes never shrinks to less than a four-hundredth.
+BOMB_BYTES, BOMB_RATIO = 1 << 25, 400
 PRIVATE = ("descrip", "aux_file", "db_name", "intent_name")  # free text, where scanners leave names
-COPY_AGAIN = "copy it again from where it came"
-
-
-def is_nifti(start: bytes) -> bool:
-    """Whether a file that begins so (unpacked) has a NIfTI header."""
-    return len(start) >= 4 and any(
-        int.from_bytes(start[:4], order) in HEADERS for order in ("little", "big")
-    )
 
 
 def read_nifti(path: Path) -> Volume:
@@ -40,7 +29,7 @@ def read_nifti(path: Path) -> Volume:
     Numbers keep their stored type unless the header scales them. Raises InputError for what is
     damaged, cut short, not numbers, over ``MAX_VOXELS``, or lies on no proper grid.
     """
-    with _plain_errors(require_file(path)), _unpacked(path) as stream:
+    with plain_errors(require_file(path), "nibabel", "is damaged"), _unpacked(path) as stream:
         header = _read_header(path, stream)
         shape = _shape(path, header)
         affine = _affine(path, header)
@@ -48,7 +37,7 @@ def read_nifti(path: Path) -> Volume:
     data, damage = _scaled(path, header, data)
     spatial = data.ndim if data.ndim < 3 else 3
     channels = data.reshape(*data.shape[:spatial], -1, order="F")
-    return Volume(np.moveaxis(channels, -1, 0), affine, Kind.nifti, header, (path,), damage)
+    return Volume(np.moveaxis(channels, -1, 0), affine, Kind.nifti, header, (path,), damage=damage)
 
 
 def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
@@ -183,7 +172,7 @@ def _scaled(
     path: Path, header: nibabel.Nifti1Header, data: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The values that are meant, and what was odd about them."""
-    with _plain_errors(path), np.errstate(all="ignore"):
+    with plain_errors(path, "nibabel", "is damaged"), np.errstate(all="ignore"):
         slope, inter = header.get_slope_inter()
         if slope is not None and (slope, inter) != (1.0, 0.0):
             data = data.astype(np.float32) * np.float32(slope) + np.float32(inter)
@@ -199,25 +188,3 @@ def _scaled(
     return np.where(bad, np.float32(0), data), (
         f"{count} voxels are not finite and were taken as 0",
     )
-
-
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    """Whatever a reader says of a damaged file becomes one sentence without a word of its
-    content."""
-    try:
-        yield
-    except InputError:
-        raise
-    except EOFError as error:
-        raise InputError(path, "is cut short", COPY_AGAIN) from error
-    except (
-        HeaderDataError,
-        OSError,
-        ValueError,
-        OverflowError,
-        KeyError,
-        TypeError,
-        zlib.error,
-    ) as error:
-        raise InputError(path, "is damaged", COPY_AGAIN) from error

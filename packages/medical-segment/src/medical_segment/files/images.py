@@ -1,17 +1,15 @@
 """Pictures from microscopes and endoscopes: PNG, TIFF with any number of pages, and what else
 Pillow reads."""
 
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from medical_segment.volume import MAX_VOXELS, Kind, Volume
+from medical_segment.files.libraries import plain_errors
+from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
 from vitrail.errors import InputError
 from vitrail.preprocess.image import MAX_PIXELS, read_image
 from vitrail.sources import require_file
@@ -19,10 +17,9 @@ from vitrail.sources import require_file
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BOMB_RATIO, BOMB_VALUES = 2000, 1 << 25
 CHANNEL_AXES, STACK_AXES = "SC", "ZTQIPRA"
-COPY_AGAIN = "copy it again from where it came"
 
 
-def read_picture(path: Path) -> Volume:
+def read_pages(path: Path) -> Volume:
     """A picture as (C, rows, columns), or (C, pages, rows, columns) for a TIFF of several pages.
 
     Values keep their depth: 8 or 16 bits, or floating point. RGB has three channels, an alpha
@@ -34,7 +31,7 @@ def read_picture(path: Path) -> Volume:
     data = _read_tiff(path) if tiff else _read_deep(path)
     if data is None:
         data = np.moveaxis(read_image(path), -1, 0)
-    return Volume(data, np.eye(4), Kind.picture, files=(path,))
+    return Volume(data, np.eye(4), Kind.image, files=(path,))
 
 
 def _read_deep(path: Path) -> np.ndarray | None:
@@ -51,7 +48,7 @@ def _read_deep(path: Path) -> np.ndarray | None:
 
 def _read_tiff(path: Path) -> np.ndarray | None:
     """The first series of a TIFF; None where only the reader of ordinary pictures can unpack it."""
-    with _plain_errors(path), tifffile.TiffFile(path) as file:
+    with plain_errors(path, "tifffile", "is damaged or cut short"), tifffile.TiffFile(path) as file:
         if not file.series:
             raise ValueError("no picture in it")
         series = file.series[0]
@@ -110,20 +107,3 @@ def _arranged(path: Path, data: np.ndarray, axes: str) -> np.ndarray:
     if not channels:
         return data[None]
     return data[:3] if "S" in names and len(data) == 4 else data
-
-
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    """Whatever the decoder says of a damaged file becomes one sentence, and its log stays quiet."""
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file makes it raise nearly every kind there is
-        raise InputError(path, "is damaged or cut short", COPY_AGAIN) from error
-    finally:
-        logger.setLevel(level)

@@ -1,6 +1,8 @@
 """The job from an array or a file to a result."""
 
+import hashlib
 from dataclasses import replace
+from functools import partial
 
 import nibabel
 import numpy as np
@@ -11,20 +13,18 @@ from PIL import Image
 from torch import nn
 
 from medical_segment import load
-from medical_segment.networks import SegmentationNetwork, load_network
-from medical_segment.pipeline import Options, SegmentationPipeline
+from medical_segment.files.reading import Case, case_of
+from medical_segment.files.volume import Kind, Volume
+from medical_segment.networks import load_network
 from medical_segment.plan import Plan
-from medical_segment.testing import PLAN_2D, PLAN_3D, PLAN_REGIONS, small_network
+from medical_segment.planes import cut
 from vitrail.errors import InputError, UsageError
-from vitrail.pipeline import run
+from vitrail.runner import run, solve
+from vitrail.sources import Source, sha256
+
+from .fakes import PLAN_2D, PLAN_3D, PLAN_REGIONS, job_of, network_of, small_job, small_network
 
 FLAT = Plan(("MR",), ("background", "bright"), (16, 16), dims=2, orientation=None)
-
-
-def pipeline(plan: Plan = PLAN_3D, cases=None, **options) -> SegmentationPipeline:
-    return SegmentationPipeline(
-        [small_network(plan)], Options(**options), engine="eager", device="cpu", cases=cases or {}
-    )
 
 
 def test_from_python(tiny_weights, blob, scan):
@@ -37,7 +37,7 @@ def test_from_python(tiny_weights, blob, scan):
 
 def test_the_ball_is_found_with_its_volume(blob):
     plan = replace(PLAN_3D, labels=("background", "ball"), values=(), order=())
-    result = pipeline(plan).predict(blob, np.diag([1, 1, 2.0, 1]))
+    result = small_job(plan).predict(blob, np.diag([1, 1, 2.0, 1]))
     (ball,) = result.structures
     true = int((blob > 300).sum())
     assert true <= ball.voxels < 1.5 * true and ball.ml == pytest.approx(ball.voxels * 0.002)
@@ -49,7 +49,7 @@ def test_the_ball_is_found_with_its_volume(blob):
 )
 def test_arrays_that_are_no_scan(array):
     with pytest.raises(InputError):
-        pipeline().predict(array)
+        small_job().predict(array)
 
 
 def test_scans_of_different_size_share_batches(tmp_path, blob):
@@ -59,19 +59,22 @@ def test_scans_of_different_size_share_batches(tmp_path, blob):
     for number, data in enumerate((blob, blob[:, :10], np.concatenate([blob, blob]))):
         paths.append(tmp_path / f"{number}.nii")
         nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), paths[-1])
-    job, sizes = pipeline(), []
-    infer = job.infer
-    job.infer = lambda batch: (sizes.append(len(batch)), infer(batch))[1]
-    together = dict(run(job, paths, batch_size=5))
-    assert set(sizes[:-1]) == {5} and not job._samples
+    job = small_job()
+    engine, sizes = job.networks["small"], []
+    job.networks["small"] = lambda batch: (sizes.append(len(batch)), engine(batch))[1]
+    together = dict(run(job, map(Source.of, paths), batch_size=5))
+    shared, sizes[:] = list(sizes), []
     for path in paths:
-        assert np.array_equal(together[path].labels, pipeline().predict(path).labels)
+        ((_, alone),) = run(job, [Source.of(path)], batch_size=5)
+        assert np.array_equal(together[Source.of(path)].labels, alone.labels)
+    assert max(shared) == 5 and sum(shared) == sum(sizes) and len(shared) < len(sizes)
 
 
 def test_one_bad_case_harms_no_other(tmp_path, scan):
     bad = tmp_path / "bad.nii"
     bad.write_bytes(b"nothing")
-    outcomes = dict(run(pipeline(), [bad, scan, tmp_path / "missing.nii"], batch_size=4))
+    sources = [Source.of(path) for path in (bad, scan, tmp_path / "missing.nii")]
+    outcomes = dict(run(small_job(), sources, batch_size=4))
     assert [hasattr(outcome, "labels") for outcome in outcomes.values()] == [False, True, False]
 
 
@@ -85,34 +88,27 @@ class Lopsided(nn.Module):
 
 def test_mirrored_views_are_averaged(blob):
     plan = replace(PLAN_3D, labels=("background", "ball"), values=(), order=(), patch=(20, 26, 18))
-    network = SegmentationNetwork(**{**vars(small_network(plan)), "module": Lopsided()})
-    job = SegmentationPipeline(
-        [network], Options(mirror=True, probabilities=True), engine="eager", device="cpu"
-    )
+    network = network_of(Lopsided, plan)
+    job = job_of([network], mirror=True, probabilities=True)
     one = job.predict(blob).probabilities
     other = job.predict(blob[::-1].copy()).probabilities
     assert np.allclose(one, other[:, ::-1], atol=1e-4)
-    plain = SegmentationPipeline(
-        [network], Options(probabilities=True), engine="eager", device="cpu"
-    )
+    plain = job_of([network], probabilities=True)
     assert not np.allclose(plain.predict(blob).probabilities, one, atol=1e-3)
 
 
 def test_several_checkpoints_are_averaged(tiny_weights, blob):
     first = load_network(str(tiny_weights))
     torch.manual_seed(1)
-    second = SegmentationNetwork(
-        **{**vars(first), "module": type(first.module)(first.module.config).eval()}
-    )
-    keep = Options(probabilities=True)
-    parts = [SegmentationPipeline([n], keep, engine="eager", device="cpu") for n in (first, second)]
-    both = SegmentationPipeline([first, second], keep, engine="eager", device="cpu")
+    second = replace(first, build=partial(type(first.module), first.module.config))
+    parts = [job_of([network], probabilities=True) for network in (first, second)]
+    both = job_of([first, second], probabilities=True)
     single = [np.log(part.predict(blob).probabilities) for part in parts]
     mean = np.exp((single[0] + single[1]) / 2)
     assert np.allclose(both.predict(blob).probabilities, mean / mean.sum(axis=0), atol=1e-4)
-    assert len(both.settings()["weights"]) == 2
+    assert list(both.networks) == ["tiny.safetensors", "tiny.safetensors-1"]
     with pytest.raises(UsageError, match="average"):
-        SegmentationPipeline([first, small_network(PLAN_REGIONS)])
+        job_of([first, small_network(PLAN_REGIONS)])
 
 
 def test_regions_and_their_three_numberings(blob):
@@ -124,32 +120,29 @@ def test_regions_and_their_three_numberings(blob):
             return torch.cat([image[:, :1] - limit for limit in (600, 300, 1000)], dim=1)
 
     plan = replace(PLAN_REGIONS, normalisation="none")
-    network = SegmentationNetwork(**{**vars(small_network(plan)), "module": Nested()})
+    network = network_of(Nested, plan)
     data = np.stack([blob.astype(float)] * 4)
     data[:, 6:11, 13:18, 8:13] += 300
     data[:, 8, 15, 10] += 900
     numbers = {"decathlon": (1, 2, 3), "brats": (2, 1, 4), "brats2023": (2, 1, 3)}
     for convention, (oedema, core, enhancing) in numbers.items():
-        job = SegmentationPipeline(
-            [network], Options(convention=convention), engine="eager", device="cpu"
-        )
-        result = job.predict(data)
+        result = job_of([network], convention=convention).predict(data)
         tc, wt, et = result.regions
         assert (wt >= tc).all() and (tc >= et).all() and et.any() and (wt > tc).any()
         expected = np.select([et, tc, wt], [enhancing, core, oedema])
         assert np.array_equal(result.labels, expected)
         assert [s.voxels for s in result.structures] == [tc.sum(), wt.sum(), et.sum()]
     with pytest.raises(UsageError, match="TC, WT, ET"):
-        pipeline(convention="brats")
+        small_job(convention="brats")
 
 
 def test_channels_that_do_not_fit(tmp_path, blob, scan):
     with pytest.raises(InputError, match="4 \\(FLAIR"):
-        pipeline(PLAN_REGIONS).predict(scan)
+        small_job(PLAN_REGIONS).predict(scan)
     nibabel.save(nibabel.Nifti1Image(np.stack([blob] * 3, -1), np.eye(4)), tmp_path / "four.nii")
     with pytest.raises(InputError, match="--volume"):
-        pipeline().predict(tmp_path / "four.nii")
-    assert pipeline(volume=2).predict(tmp_path / "four.nii").labels.shape == blob.shape
+        small_job().predict(tmp_path / "four.nii")
+    assert small_job(volume=2).predict(tmp_path / "four.nii").labels.shape == blob.shape
 
 
 def test_files_of_one_case(tmp_path, blob):
@@ -157,11 +150,19 @@ def test_files_of_one_case(tmp_path, blob):
     for name in PLAN_REGIONS.channels:
         files.append(tmp_path / f"{name}.nii")
         nibabel.save(nibabel.Nifti1Image(blob, np.eye(4)), files[-1])
-    job = pipeline(PLAN_REGIONS, cases={files[0]: files})
-    before = job.fingerprint(files[0])
-    assert job.predict(files[0]).regions.shape == (3, *blob.shape)
+    case = Case.of_inputs(str(files[0]), files)
+    before = case.fingerprint
+    lines = "".join(f"{path.name}\0{sha256(path)}\n" for path in files)
+    assert before == hashlib.sha256(lines.encode()).hexdigest()
+    assert small_job(PLAN_REGIONS).predict(case).regions.shape == (3, *blob.shape)
     files[3].write_bytes(files[3].read_bytes() + b"\0")
-    assert job.fingerprint(files[0]) != before
+    assert Case.of_inputs(str(files[0]), files).fingerprint != before
+
+
+def test_a_series_is_fingerprinted_by_its_slices(series):
+    case = case_of(series, 1)
+    lines = "".join(f"{n}.dcm\0{sha256(series / f'{n}.dcm')}\n" for n in range(1, 19))
+    assert case.fingerprint == hashlib.sha256(lines.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -174,21 +175,16 @@ def test_a_flat_network_takes_the_slices_of_a_scan(blob, axis):
         result.structures[0].voxels * 0.005
     )
     for number in (0, 7):
-        alone = pipeline(FLAT).predict(np.take(blob, number, axis))
+        alone = small_job(FLAT).predict(np.take(blob, number, axis))
         assert np.array_equal(np.take(result.labels, number, axis), alone.labels)
 
 
 def _slices(blob, spacing):
-    from pathlib import Path
-
-    from medical_segment.volume import Kind, Volume
-
-    job = pipeline(FLAT)
-    sample = job._sample(Path("array"), Volume(blob[None], np.diag([*spacing, 1]), Kind.array))
-    assert sample.axis == int(np.argmax(spacing)) and len(sample.planes) == blob.shape[sample.axis]
-    for item in job.items(sample):
-        job.infer(item[None])
-    return job.collect(sample, torch.empty(0))
+    volume = Volume(blob[None], np.diag([*spacing, 1]), Kind.array)
+    axis, planes = cut("array", volume, FLAT, 0.5)
+    assert axis == int(np.argmax(spacing)) and len(planes) == blob.shape[axis]
+    job = small_job(FLAT)
+    return solve(job.networks, job._steps("array", volume))
 
 
 def test_pictures_and_their_pages(tmp_path):
@@ -200,11 +196,11 @@ def test_pictures_and_their_pages(tmp_path):
     tifffile.imwrite(
         tmp_path / "stack.tif", pages, photometric="minisblack", metadata={"axes": "ZYX"}
     )
-    result = pipeline(PLAN_2D).predict(tmp_path / "stack.tif")
+    result = small_job(PLAN_2D).predict(tmp_path / "stack.tif")
     assert result.instances.shape == (3, 40, 50) and result.instances.dtype == np.uint16
     assert sorted(np.unique(result.instances)) == list(range(len(result.things) + 1))
     assert [thing.page for thing in result.things] == [0, 0, 1, 1, 2, 2]
-    grey = pipeline(PLAN_2D).predict(np.stack([pages[1]] * 3, -1))
+    grey = small_job(PLAN_2D).predict(np.stack([pages[1]] * 3, -1))
     assert grey.labels.shape == (40, 50)
 
 
@@ -213,24 +209,24 @@ def test_pictures_of_almost_nothing(tmp_path, shape):
     Image.fromarray(np.arange(shape[0] * shape[1], dtype=np.uint8).reshape(shape)).save(
         tmp_path / "a.png"
     )
-    assert pipeline(PLAN_2D).predict(tmp_path / "a.png").labels.shape == shape
+    assert small_job(PLAN_2D).predict(tmp_path / "a.png").labels.shape == shape
 
 
-def test_a_picture_is_no_scan_and_the_other_way_round(tmp_path, scan):
+def test_an_image_is_not_a_scan_and_the_other_way_round(tmp_path, scan):
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="picture"):
-        pipeline().predict(tmp_path / "a.png")
+    with pytest.raises(InputError, match="is an image"):
+        small_job().predict(tmp_path / "a.png")
     with pytest.raises(InputError, match="takes 3"):
-        pipeline(PLAN_2D).predict(scan)
+        small_job(PLAN_2D).predict(scan)
 
 
 def test_an_impossible_voxel_size_is_refused_before_any_memory(tmp_path, blob):
     nibabel.save(nibabel.Nifti1Image(blob, np.diag([900.0, 900, 900, 1])), tmp_path / "a.nii")
     with pytest.raises(InputError, match="voxel size"):
-        pipeline().predict(tmp_path / "a.nii")
+        small_job().predict(tmp_path / "a.nii")
 
 
 def test_an_even_image_costs_no_network():
-    job = pipeline()
+    job = small_job()
     result = job.predict(np.full((40, 40, 40), 7.0))
     assert result.skipped == result.windows > 1 and not result.labels.any()

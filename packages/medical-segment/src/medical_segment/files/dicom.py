@@ -1,15 +1,13 @@
 """A DICOM series as a volume: slices in the order of their positions, in Hounsfield units or
 whatever they mean.
 
-Nothing but geometry and pixels is kept; no message repeats what a tag says, since tags name
-patients.
+Nothing but geometry, pixels and the identifiers of images is kept; no message repeats what a tag
+says, since tags name patients.
 """
 
-import logging
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +16,19 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from medical_segment.volume import MAX_VOXELS, Kind, Volume
+from medical_segment.files.libraries import plain_errors
+from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
 from vitrail.errors import InputError, MissingError
-from vitrail.sources import natural_sorted, require_file
 
 HEADER_TAGS = [
-    "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PixelSpacing",
-    "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness", "BitsAllocated",
+    "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness",
+    "BitsAllocated",
+]  # fmt: skip
+# What a DICOM-SEG needs besides: identifiers of images. Nothing about a person.
+SEG_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "BitsStored",
+    "HighBit", "PixelRepresentation", "PhotometricInterpretation",
 ]  # fmt: skip
 JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
 UNEVEN = 0.1  # of the distance between slices
@@ -32,44 +36,29 @@ TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM counts to the left and to the 
 COPY_AGAIN = "copy the series again from where it came"
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file has DICOM's preamble."""
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
-def dicom_files(folder: Path) -> list[Path]:
-    """The DICOM files directly in ``folder``, naturally sorted."""
-    return natural_sorted(path for path in folder.iterdir() if path.is_file() and is_dicom(path))
-
-
-def read_dicom(path: Path, series: int | None = None) -> Volume:
-    """The series in a folder, or one file, as (1, columns, rows, slices) float32, or (3, …) for
-    colour.
+def read_dicom(path: Path, files: Sequence[Path], series: int | None = None) -> Volume:
+    """The series in the ``files`` of a folder, or in one file, as (1, columns, rows, slices)
+    float32, or (3, …) for colour; ``path`` names it in errors.
 
     ``series`` chooses among several, from 1, in the order of their identifiers. Raises InputError
     where it is not clear which series is meant, where slices are missing, twice there, damaged or
     of different size, and for multi-frame files; MissingError for a compression that no installed
     plug-in reads.
     """
-    files = dicom_files(path) if path.is_dir() else [require_file(path)]
-    if not files:
-        raise InputError(path, "the folder holds no DICOM file", "name the folder of one series")
     chosen = _choose(path, [(file, _header(file)) for file in files], series)
     ordered, affine = _in_order(path, chosen)
     slices = [_pixels(file) for file, _ in ordered]
     if len({piece.shape for piece in slices}) != 1:
         raise InputError(path, "has slices of different size", COPY_AGAIN)
     data = np.stack(slices, axis=-1)  # (C, rows, columns, slices)
-    return Volume(data.swapaxes(1, 2), affine, Kind.dicom, files=tuple(file for file, _ in ordered))
+    files, headers = zip(*ordered, strict=True)
+    return Volume(data.swapaxes(1, 2), affine, Kind.dicom, files=files, slices=headers)
 
 
 def _header(path: Path) -> Dataset:
-    with _plain_errors(path):
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+    with _reading(path):
+        wanted = [*HEADER_TAGS, *SEG_TAGS]
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
         for name in HEADER_TAGS:  # values are parsed when they are first asked for
             getattr(found, name, None)
     return found
@@ -115,7 +104,7 @@ def _in_order(
     """Sorted along the normal of the slices, and the affine from (column, row, slice) to RAS
     millimetres."""
     first = slices[0][1]
-    with _plain_errors(path):
+    with _reading(path):
         rows, columns = int(first.Rows), int(first.Columns)
         orientation = _numbers(first.ImageOrientationPatient, 6)
         across, down = orientation[:3], orientation[3:]
@@ -174,7 +163,7 @@ def _step(path: Path, places: list[np.ndarray], normal: np.ndarray) -> np.ndarra
 
 def _pixels(path: Path) -> np.ndarray:
     """(C, rows, columns) float32 in the unit that the slice says."""
-    with _plain_errors(path):
+    with _reading(path):
         found = pydicom.dcmread(path)
         _check_compression(path, found)
         values = found.pixel_array
@@ -221,19 +210,6 @@ def _numbers(values: Sequence, count: int) -> np.ndarray:
     return numbers
 
 
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    """Whatever the reader says of a damaged file becomes one sentence: its own words may hold a
-    patient's name."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    except (InputError, MissingError):
-        raise
-    except Exception:
-        raise InputError(path, "is no whole DICOM image", COPY_AGAIN) from None
-    finally:
-        logger.setLevel(level)
+def _reading(path: Path) -> AbstractContextManager:
+    """The reader's own words may hold a patient's name, so none of them is kept."""
+    return plain_errors(path, "pydicom", "is not a whole DICOM image", COPY_AGAIN, private=True)

@@ -1,13 +1,16 @@
-"""What the tests of several rooms share: networks that need no training."""
+"""What the tests of several rooms share: networks that need no training, and a series of an
+invented patient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from medical_segment.networks import SegmentationNetwork
+from medical_segment.job import Options, SegmentationJob
+from medical_segment.networks import CODE, SegmentationNetwork
 from medical_segment.plan import Plan
 from vitrail.weights.catalogue import Weights
 
@@ -52,9 +55,21 @@ class Thresholds(nn.Module):
 
 def small_network(plan: Plan = PLAN_3D) -> SegmentationNetwork:
     """A network that goes by brightness, without weights of its own, for any plan."""
-    weights = Weights("small", Path("small.safetensors"), "0" * 64)
-    example = torch.zeros(2, len(plan.channels), *plan.patch)
-    return SegmentationNetwork("small", Thresholds(len(plan.labels)).eval(), example, weights, plan)
+    return network_of(partial(Thresholds, len(plan.labels)), plan)
+
+
+def network_of(build: Callable[[], nn.Module], plan: Plan, name: str = "small"):
+    weights = Weights(name, Path("small.safetensors"), "0" * 64)
+    example = np.zeros((2, len(plan.channels), *plan.patch), np.float32)
+    return SegmentationNetwork(name, build, example, weights, CODE, plan=plan)
+
+
+def small_job(plan: Plan = PLAN_3D, **options) -> SegmentationJob:
+    return job_of([small_network(plan)], **options)
+
+
+def job_of(networks: Sequence[SegmentationNetwork], **options) -> SegmentationJob:
+    return SegmentationJob(networks, Options(**options), engine="eager", device="cpu")
 
 
 PATIENT = {

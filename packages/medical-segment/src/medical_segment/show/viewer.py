@@ -11,12 +11,12 @@ from string import Template
 
 import numpy as np
 
-from medical_segment.display import COLOURS, Shown, colours, shown
 from medical_segment.result import NOTICE, Result
+from medical_segment.show.display import COLOURS, Shown, colours, shown
 from vitrail.report.markup import escape
 
 MAX_VALUES = 10_000_000  # of an image in the page; a larger one is shown at a lower resolution
-_ROOM = files("medical_segment")
+_ROOM = files("medical_segment.show")
 
 
 def write(result: Result, path: Path) -> None:
@@ -32,10 +32,9 @@ def html(result: Result) -> str:
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    title = f"{result.source.name}"
     return Template(_ROOM.joinpath("viewer.html").read_text("utf-8")).substitute(
         policy=policy,
-        title=escape(title),
+        title=escape(Path(result.source).name),
         notice=escape(NOTICE),
         style=style,
         script=script,
@@ -58,7 +57,7 @@ def _data(result: Result, view: Shown, factor: tuple[int, int, int]) -> dict:
         "size": list(view.labels.shape),
         "channels": view.image.shape[3],
         "spacing": [size * step for size, step in zip(view.spacing, factor, strict=True)],
-        "picture": view.is_picture,
+        "image_only": view.is_image,
         "reduced": ""
         if factor == (1, 1, 1)
         else "shown at a lower resolution ({} x {} x {})".format(*factor),

@@ -20,7 +20,7 @@ COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
-class Case:
+class LabelledCase:
     """One labelled case: a file a channel (or one file with all of them), and its label map."""
 
     name: str
@@ -37,7 +37,7 @@ class Collection:
     ``values`` and ``order`` are then as in ``Plan``. ``instances``: the label maps number objects.
     """
 
-    cases: tuple[Case, ...]
+    cases: tuple[LabelledCase, ...]
     channels: tuple[str, ...]
     labels: tuple[str, ...]
     dims: int
@@ -68,7 +68,9 @@ def read_collection(folder: Path) -> Collection:
     raise InputError(folder, "holds no labelled cases", LAYOUT)
 
 
-def split(cases: Sequence[Case], file: Path) -> tuple[list[Case], list[Case]]:
+def split(
+    cases: Sequence[LabelledCase], file: Path
+) -> tuple[list[LabelledCase], list[LabelledCase]]:
     """Training and test cases by a JSON file with the lists ``train`` and ``test``: names, with or
     without a suffix."""
     lists = _read_json(file)
@@ -104,7 +106,7 @@ def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
             folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(len(channels))
         ]
         pictures_in_colour = len(channels) == 3 and not found[1].exists()
-        cases.append(Case(name, tuple(found[:1] if pictures_in_colour else found), label))
+        cases.append(LabelledCase(name, tuple(found[:1] if pictures_in_colour else found), label))
     dims = 2 if ending.lower() in PICTURE_SUFFIXES else 3
     names, regions, values, order = class_names(content)
     return _collection(
@@ -139,7 +141,7 @@ def _decathlon(folder: Path, content: Mapping[str, Any]) -> Collection:
     names = tuple(content["labels"][key] for key in sorted(content["labels"], key=int))
     pairs = [*content["training"], *content.get("testing_labelled", [])]
     cases = [
-        Case(_stem(pair["label"]), (folder / pair["image"],), folder / pair["label"])
+        LabelledCase(_stem(pair["label"]), (folder / pair["image"],), folder / pair["label"])
         for pair in pairs
     ]
     # Label maps that stand in no list, such as those of a public test part, are cases too.
@@ -148,7 +150,7 @@ def _decathlon(folder: Path, content: Mapping[str, Any]) -> Collection:
         for label in natural_sorted((folder / parent).glob("*.nii*")):
             image = folder / Path(pairs[0]["image"]).parent / label.name
             if _stem(label.name) not in listed and image.is_file():
-                cases.append(Case(_stem(label.name), (image,), label))
+                cases.append(LabelledCase(_stem(label.name), (image,), label))
     return _collection(folder, cases, channels, names, 3)
 
 
@@ -163,12 +165,12 @@ def _pictures(folder: Path) -> Collection:
     for image in images:
         found = [folder / "instances" / f"{image.stem}{suffix}" for suffix in PICTURE_SUFFIXES]
         label = next((path for path in found if path.is_file()), found[0])
-        cases.append(Case(image.stem, (image,), label))
+        cases.append(LabelledCase(image.stem, (image,), label))
     return _collection(folder, cases, COLOURS, CELLS, 2, instances=True)
 
 
 def _collection(
-    folder: Path, cases: Sequence[Case], channels, labels, dims, **more: Any
+    folder: Path, cases: Sequence[LabelledCase], channels, labels, dims, **more: Any
 ) -> Collection:
     if not cases:
         raise InputError(folder, "holds no labelled case", LAYOUT)

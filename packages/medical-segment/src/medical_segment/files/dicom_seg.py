@@ -3,34 +3,28 @@ of the patient."""
 
 import importlib.util
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydicom
 
 from medical_segment import system
+from medical_segment.files.volume import Volume
 from vitrail.errors import InputError, MissingError
 
 if TYPE_CHECKING:
-    from medical_segment.result import Result
+    from pydicom import Dataset
 
-# All that a segmentation needs of its source: identifiers of images, and geometry. Nothing about a
-# person.
-KEPT = [
-    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
-    "Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness",
-    "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation",
-]  # fmt: skip
 EMPTY = [
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "ReferringPhysicianName",
-    "StudyDate", "StudyTime", "StudyID",
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber",
+    "ReferringPhysicianName", "StudyDate", "StudyTime", "StudyID",
 ]  # fmt: skip
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 MAKER = "Vitrail"
 
 
-def require() -> None:
+def require_dicom_seg() -> None:
     """MissingError where the library is not installed."""
     if importlib.util.find_spec("highdicom") is None:
         raise MissingError(
@@ -40,8 +34,9 @@ def require() -> None:
         )
 
 
-def write(result: "Result", path: Path) -> None:
-    """Writes one binary segment a structure; overlapping regions stay whole.
+def write_dicom_seg(path: Path, volume: Volume, masks: Mapping[str, np.ndarray]) -> None:
+    """Writes one binary segment per structure, from its bool mask (columns, rows, slices) on the
+    grid of ``volume``; overlapping regions stay whole.
 
     Empty structures are left out, as the standard wants. Raises InputError where nothing was found
     and where the series lacks its identifiers.
@@ -49,26 +44,20 @@ def write(result: "Result", path: Path) -> None:
     from highdicom import UID
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
-    sources = [_source(file) for file in result.volume.files]
-    masks = {
-        s.name: _mask(result, number) for number, s in enumerate(result.structures) if s.voxels
-    }
-    if not masks:
-        raise InputError(
-            result.source,
-            "holds none of the structures, and a DICOM-SEG cannot be empty",
-            "see labels",
-        )
-    frames = np.stack(
-        [mask.transpose(2, 1, 0) for mask in masks.values()], axis=-1
-    )  # slices, rows, columns, segments
+    found = {name: mask for name, mask in masks.items() if mask.any()}
+    if not found:
+        problem = "holds none of the structures, and a DICOM-SEG cannot be empty"
+        raise InputError(volume.files[0].parent, problem, "see labels")
+    pairs = zip(volume.files, volume.slices, strict=True)
+    sources = [_without_patient(file, header) for file, header in pairs]
+    frames = np.stack([mask.transpose(2, 1, 0) for mask in found.values()], axis=-1)
     with warnings.catch_warnings(action="ignore"):
-        found = Segmentation(
+        made = Segmentation(
             source_images=sources,
-            pixel_array=frames,
+            pixel_array=frames,  # slices, rows, columns, segments
             segmentation_type=SegmentationTypeValues.BINARY,
             segment_descriptions=[
-                _description(number, name) for number, name in enumerate(masks, start=1)
+                _description(number, name) for number, name in enumerate(found, start=1)
             ],
             series_instance_uid=UID(),
             series_number=1000,
@@ -80,30 +69,22 @@ def write(result: "Result", path: Path) -> None:
             device_serial_number="0",
             content_description="Not a medical device",
         )
-        found.save_as(path)
+        made.save_as(path)
 
 
-def _source(file: Path) -> pydicom.Dataset:
-    source = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=KEPT)
-    if not all(source.get(name) for name in NEEDED):
+def _without_patient(file: Path, header: "Dataset") -> "Dataset":
+    if not all(header.get(name) for name in NEEDED):
         raise InputError(
             file,
             "lacks the identifiers that a DICOM-SEG refers to",
             "take the series from its archive",
         )
     for name in EMPTY:
-        setattr(source, name, "")
-    return source
+        setattr(header, name, "")
+    return header
 
 
-def _mask(result: "Result", number: int) -> np.ndarray:
-    """The structure's bool mask (columns, rows, slices)."""
-    if result.regions is not None:
-        return result.regions[number].astype(bool)
-    return result.labels == result.structures[number].value
-
-
-def _description(number: int, name: str):
+def _description(number: int, name: str) -> Any:
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import SegmentDescription
     from pydicom.sr.codedict import codes

@@ -4,15 +4,15 @@ label."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nibabel
 import numpy as np
-from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
+from medical_segment.geometry import turned, turns
 from medical_segment.result import Result
 
 # Okabe and Ito's colours, which most people can tell apart, then evenly spaced hues.
 COLOURS = (
-    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0),
+    (0, 114, 178),
 )  # fmt: skip
 PERCENTILES = (0.5, 99.5)
 SAMPLE = 1_000_000  # voxels that the greys are judged by
@@ -23,7 +23,7 @@ class Shown:
     """``image`` uint8 (X, Y, Z, 1 or 3) and ``labels`` uint8 (X, Y, Z): 0, or the place in
     ``names`` from 1.
 
-    A scan's axes run to the patient's right, front and top; a picture's are columns, rows from the
+    A scan's axes run to the patient's right, front and top; an image's are columns, rows from the
     top, pages. ``spacing`` is a voxel's size along them.
     """
 
@@ -31,14 +31,14 @@ class Shown:
     labels: np.ndarray
     spacing: tuple[float, float, float]
     names: tuple[str, ...]
-    is_picture: bool
+    is_image: bool
 
 
 def shown(result: Result) -> Shown:
-    """The first channel of a scan, or the colours of a picture, with the labels over it."""
+    """The first channel of a scan, or the colours of an image, with the labels over it."""
     labels, names = _numbered(result)
     data = result.volume.data
-    if result.is_picture:
+    if result.is_image:
         data = data if len(data) == 3 else data[:1]
         image = _to_bytes(np.moveaxis(data, 0, -1))
         image, labels = (image[None], labels[None]) if labels.ndim == 2 else (image, labels)
@@ -48,10 +48,8 @@ def shown(result: Result) -> Shown:
     image = data[0]
     if image.ndim == 2:
         image, labels = image[..., None], labels[..., None]
-    turn = ornt_transform(io_orientation(result.volume.affine), axcodes2ornt("RAS"))
-    image, labels = (
-        np.ascontiguousarray(nibabel.apply_orientation(part, turn)) for part in (image, labels)
-    )
+    turn = turns(result.volume.affine, "RAS")
+    image, labels = (turned(part[None], turn)[0] for part in (image, labels))
     spacing = np.linalg.norm(result.volume.affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
     return Shown(_to_bytes(image[..., None]), labels, tuple(map(float, spacing)), names, False)
 

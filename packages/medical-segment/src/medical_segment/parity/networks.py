@@ -1,7 +1,6 @@
-"""What the goldens of both systems' packs hold, computed by us."""
+"""Goldens of networks: keys, logits, maps between, and the cell."""
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,29 +11,13 @@ from torch import Tensor, nn
 from medical_segment import official
 from medical_segment.models.mlstm import chunkwise, parallel
 from medical_segment.models.vil import ViLBlock
-from medical_segment.preprocess import prepare
-from vitrail.errors import InputError
 from vitrail.testing.parity import Comparison, compare, read_pack, same
-from vitrail.training.recipe import data_folder
 from vitrail.weights.files import load_into
 
 SCALES = ("head_dim", "num_heads")
-PIXEL_ATOL = 1e-6
-MEASURE_TOLERANCE = 1e-5
 FLOOR = 1e-4  # of what float32 may be off in the cell
 CELL_FACTOR = 10
 CHUNK = 16  # short, so that the goldens' few tokens make several
-
-
-def check_pack(
-    stem: str, folder: Path, spec: Mapping, tensors: Mapping[str, Tensor]
-) -> Iterator[Comparison]:
-    """The comparisons of one description, by its file's name."""
-    kind = next((name for name in CHECKS if stem.startswith(name)), None)
-    if kind is None:
-        raise InputError(stem, "is no golden that we know", "give a folder of the packs")
-    with torch.no_grad():
-        yield from CHECKS[kind](spec, tensors, folder)
 
 
 def hashed(tensor_index: int, count: int, seed: int) -> np.ndarray:
@@ -78,7 +61,7 @@ def _scaled(key: str, value: Tensor, u: np.ndarray) -> np.ndarray:
     return 0.1 * u
 
 
-def _check_manifest(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
+def check_manifest(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
     for name, variant in spec["configs"].items():
         with torch.device("meta"):
             model = official.build(variant["config"])
@@ -96,7 +79,7 @@ def _check_manifest(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[C
             yield same(f"{name}, keys without copies", official.convert(full).keys(), own.keys())
 
 
-def _check_segformer(
+def check_segformer(
     spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
 ) -> Iterator[Comparison]:
     """Logits, the stages' maps and sliding windows, with both attention scales."""
@@ -133,9 +116,7 @@ def _check_segformer(
                 )
 
 
-def _check_xlstm(
-    spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
-) -> Iterator[Comparison]:
+def check_xlstm(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
     """Logits of every decoder stage and the maps of the encoder, from a state dict with all copies
     in it."""
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
@@ -158,7 +139,7 @@ def _check_xlstm(
     yield from _compare_all(values, tensors, *tolerance)
 
 
-def _check_vil(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
+def check_vil(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> Iterator[Comparison]:
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
     for name, sizes in spec["blocks"].items():
         values = {}
@@ -198,7 +179,7 @@ def _inside(block: ViLBlock, x: Tensor) -> dict[str, Tensor]:
     return {"q": q, "k": k, "v": v, "h": layer.mlstm_cell(q, k, v)}
 
 
-def _check_formula(
+def check_formula(
     spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
 ) -> Iterator[Comparison]:
     """Full-size networks with weights from a formula, on inputs from the same formula."""
@@ -229,120 +210,6 @@ def _formula_input(description: str, seed: int) -> Tensor:
     return torch.from_numpy(values.astype(np.float32).reshape(shape))
 
 
-def _check_preprocessing(
-    spec: Mapping, tensors: Mapping[str, Tensor], folder: Path
-) -> Iterator[Comparison]:
-    """The official BraTS preparation on volumes that a rule makes, in two orientations."""
-    tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
-    plan = official.BRATS
-    for name, affine in spec["affines"].items():
-        affine = np.array(affine, dtype=float)
-        volume = np.stack([_modality(number, spec["seed"]) for number in range(4)])
-        image = official.crop_brats(prepare(volume, affine, plan))
-        for number in range(4):
-            key = f"{name}_modality{number}"
-            yield compare(
-                key, image[number : number + 1, ::8, ::8, ::8], tensors[f"output.{key}"], *tolerance
-            )
-            total = image[number].double().sum().item()
-            yield Comparison(f"{key}, sum", abs(total / spec["full"][key]["sum"] - 1), tolerance[0])
-        label = official.brats_regions(_label(spec["seed"]), affine, "decathlon")
-        expected = tensors[f"output.{name}_label"]
-        yield compare(f"{name}_label", label[:, ::4, ::4, ::4].to(expected.dtype), expected, 0, 0)
-        counts = label.flatten(1).sum(1).tolist()
-        yield same(
-            f"{name}_label, voxels", counts, spec["full"][f"{name}_label"]["voxels_TC_WT_ET"]
-        )
-
-
-def _modality(m: int, seed: int) -> np.ndarray:
-    i, j, k = np.ogrid[:240, :240, :155]
-    v = (i * 7 + j * 13 + k * 29 + m * 31 + seed * 17 + (i * j) // 11 + (j * k) // 7) % 997
-    inside = ((i - 120 - 3 * m) / 90) ** 2 + ((j - 118) / 95) ** 2 + ((k - 77) / 70) ** 2 < 1
-    return np.where(inside, v + 1, 0).astype(np.int16)
-
-
-def _label(seed: int) -> np.ndarray:
-    i, j, k = np.ogrid[:240, :240, :155]
-    label = np.zeros((240, 240, 155), np.uint8)
-    for number, (a, b, c), radius in (
-        (1, (110, 130, 80), 35),
-        (2, (112, 128, 82), 22),
-        (3, (114, 126, 84), 13),
-    ):
-        label[(i - a - seed) ** 2 + (j - b) ** 2 + (k - c) ** 2 < radius**2] = number
-    return label
-
-
-def _check_metrics(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
-    """Overlap and surfaces of real labels against shifted ones, in both ways of counting
-    surfaces."""
-    from medical_segment.data import read_label
-    from medical_segment.reading import read_case
-    from medical_segment.scores import overlap
-
-    for case in spec["cases"]:
-        path = _data("hippocampus/labels") / case["file"]
-        truth = read_label(path, read_case(path).shape)
-        moved = np.roll(truth, case["shift"], (0, 1, 2))
-        for number in (1, 2):
-            expected = case[f"class{number}"]
-            for surface, name in (("voxels", "monai"), ("elements", "surface_distance")):
-                found = overlap(moved == number, truth == number, case["spacing"], surface=surface)
-                where = f"{case['file']}, shift {case['shift']}, spacing {case['spacing']}, {number}, {name}"
-                yield Comparison(
-                    f"{where}, dice", abs(found.dice - expected["dice"]), MEASURE_TOLERANCE
-                )
-                yield Comparison(
-                    f"{where}, hd95", abs(found.hd95 - expected[f"hd95_{name}"]), MEASURE_TOLERANCE
-                )
-                yield Comparison(
-                    f"{where}, nsd",
-                    abs(found.nsd - expected[f"nsd_{name}_tol1"]),
-                    MEASURE_TOLERANCE,
-                )
-
-
-def _check_cells(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
-    """Counted cells of real pictures against shifted ones."""
-    from skimage.measure import label
-
-    from medical_segment.data import read_label
-    from medical_segment.reading import read_case
-    from medical_segment.scores import count_cells, dice, inside
-
-    for case in spec["cases"]:
-        path = _data("nuclei_dsb2018/instances") / f"{case['image']}.png"
-        truth = read_label(path, read_case(path).shape)
-        foreground = np.roll(truth, case["roll"], (0, 1)) > 0
-        predicted = label(foreground)
-        (count,) = count_cells(predicted, truth)
-        where = f"{case['image']}, roll {case['roll']}"
-        sizes = [len(np.unique(inside(part))) - 1 for part in (truth, predicted)]
-        yield same(f"{where}, objects", sizes, [case["true"], case["pred"]])
-        yield same(
-            f"{where}, pairs",
-            [count.tp, count.fp, count.fn],
-            [case[key] for key in ("tp", "fp", "fn")],
-        )
-        for name in ("precision", "recall", "f1"):
-            yield Comparison(f"{where}, {name}", abs(getattr(count, name) - case[name]), PIXEL_ATOL)
-        yield Comparison(
-            f"{where}, dice", abs(dice(foreground, truth > 0) - case["dice"]), PIXEL_ATOL
-        )
-
-
-def _data(part: str) -> Path:
-    """Where the real labels lie that the goldens were measured on; InputError where they are
-    not."""
-    folder = Path(os.path.expanduser(data_folder())) / "medical" / part
-    if not folder.is_dir():
-        raise InputError(
-            folder, "is not there, and its goldens need it", "name the data folder in VITRAIL_DATA"
-        )
-    return folder
-
-
 def _weights(tensors: Mapping[str, Tensor], prefix: str = "weight.") -> dict[str, Tensor]:
     return {
         key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
@@ -360,16 +227,3 @@ def _compare_all(
             yield compare(key, values[key], expected, rtol, atol)
         else:
             yield same(f"{key} has no counterpart", None, key)
-
-
-CHECKS = {  # by the beginning of a description's name
-    "manifest": _check_manifest,
-    "full_formula": _check_formula,
-    "preproc": _check_preprocessing,
-    "metrics": _check_metrics,
-    "cell_metric": _check_cells,
-    "vil": _check_vil,
-    "noncubic": _check_segformer,
-    "tiny_": _check_xlstm,
-    "tiny": _check_segformer,
-}

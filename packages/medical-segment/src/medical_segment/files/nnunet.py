@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medical_segment.layouts import COLOURS, class_names
+from medical_segment.files.layouts import COLOURS, class_names
 from medical_segment.plan import Plan
 from vitrail.errors import InputError
 

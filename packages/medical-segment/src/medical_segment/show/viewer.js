@@ -1,11 +1,11 @@
 
 "use strict";
 // Voxel (x, y, z) lies at x + width * (y + height * z). A scan's x, y, z run to the patient's right, front and top,
-// a picture's are columns, rows from the top and pages.
+// an image's are columns, rows from the top and pages.
 const data = JSON.parse(document.getElementById("data").textContent);
 const [NX, NY, NZ] = data.size;
-const PLANES = data.picture
-  ? [{ name: NZ > 1 ? "Page" : "Picture", along: 2, across: 0, down: 1, flip: [false, false], letters: null }]
+const PLANES = data.image_only
+  ? [{ name: NZ > 1 ? "Page" : "Image", along: 2, across: 0, down: 1, flip: [false, false], letters: null }]
   : [
       { name: "Axial", along: 2, across: 0, down: 1, flip: [true, true], letters: "RLAP" },
       { name: "Coronal", along: 1, across: 0, down: 2, flip: [true, true], letters: "RLSI" },
@@ -79,7 +79,7 @@ function move(axis, value) {
 
 function jump(plane, event) {
   const box = plane.canvas.getBoundingClientRect();
-  // object-fit: contain leaves bars where the box has another shape than the picture
+  // object-fit: contain leaves bars where the box has another shape than the image
   const scale = Math.min(box.width / plane.canvas.width, box.height / plane.canvas.height);
   const left = (box.width - plane.canvas.width * scale) / 2, top = (box.height - plane.canvas.height * scale) / 2;
   [[plane.across, (event.clientX - box.left - left) / (plane.canvas.width * scale), plane.flip[0]],
@@ -204,7 +204,7 @@ async function start() {
   legend();
   controls();
   const size = data.size.slice(0, NZ > 1 ? 3 : 2).join(" × ");
-  input("note").textContent = data.reduced ? `${size} ${data.picture ? "pixels" : "voxels"}, ${data.reduced}` : `${size} ${data.picture ? "pixels" : "voxels"}`;
+  input("note").textContent = data.reduced ? `${size} ${data.image_only ? "pixels" : "voxels"}, ${data.reduced}` : `${size} ${data.image_only ? "pixels" : "voxels"}`;
   draw();
 }
 

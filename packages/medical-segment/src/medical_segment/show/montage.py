@@ -1,4 +1,4 @@
-"""One picture of a result: slices in three planes through what was found, or the picture beside its
+"""One image of a result: slices in three planes through what was found, or the image beside its
 objects."""
 
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from medical_segment.display import Shown, blend, colours, shown
 from medical_segment.result import NOTICE, Result
+from medical_segment.show.display import Shown, blend, colours, shown
 
 ACROSS = 6  # slices of each plane
 TILE, GAP = 190, 6
-PICTURE = 900  # the longest side that a picture is shown at
+MAX_SIDE = 900  # pixels that an image is shown at
 PAGES = 4
 INK, PAPER = (225, 228, 235), (17, 19, 24)
 OPACITY = 0.45
@@ -21,7 +21,7 @@ def draw(result: Result, path: Path) -> None:
     """Writes a PNG: images, legend with sizes, and the notice."""
     view = shown(result)
     palette = colours(max(len(view.names), 7))
-    rows = _picture_rows(view, palette) if view.is_picture else _plane_rows(view, palette)
+    rows = _image_rows(view, palette) if view.is_image else _plane_rows(view, palette)
     legend = [(palette[n], text) for n, text in enumerate(result.legend().values())]
     if result.instances is not None:
         legend = [(INK, f"{len(result.things)} objects")]
@@ -50,23 +50,23 @@ def _tile(view: Shown, axis: int, number: int, palette: list) -> Image.Image:
     colour = blend(
         np.take(view.image, number, axis), np.take(view.labels, number, axis), palette, OPACITY
     )
-    picture = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 0, 2)[::-1, ::-1]))
-    width, height = picture.width * view.spacing[across], picture.height * view.spacing[up]
+    tile = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 0, 2)[::-1, ::-1]))
+    width, height = tile.width * view.spacing[across], tile.height * view.spacing[up]
     scale = TILE / max(width, height)
-    return picture.resize(
+    return tile.resize(
         (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
     )
 
 
-def _picture_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
+def _image_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
     rows = []
     for page in range(min(PAGES, view.image.shape[2])):
         image, labels = view.image[:, :, page].swapaxes(0, 1), view.labels[:, :, page].T
         plain = blend(image, np.zeros_like(labels), palette, 0)
         pair = [Image.fromarray(plain), Image.fromarray(_outlined(image, labels, palette))]
-        scale = min(1.0, PICTURE / max(pair[0].size))
+        scale = min(1.0, MAX_SIDE / max(pair[0].size))
         size = [max(1, round(side * scale)) for side in pair[0].size]
-        rows.append([picture.resize(size, Image.Resampling.BILINEAR) for picture in pair])
+        rows.append([tile.resize(size, Image.Resampling.BILINEAR) for tile in pair])
     return rows
 
 
@@ -82,8 +82,8 @@ def _outlined(image: np.ndarray, labels: np.ndarray, palette: list) -> np.ndarra
 
 def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Image.Image:
     font = ImageFont.load_default(15)
-    heights = [max(picture.height for picture in row) for row in rows]
-    widths = [sum(picture.width + GAP for picture in row) + GAP for row in rows]
+    heights = [max(tile.height for tile in row) for row in rows]
+    widths = [sum(tile.width + GAP for tile in row) + GAP for row in rows]
     width = max(*widths, 640)
     lines = _lines(legend, width, font)
     sheet = Image.new(
@@ -92,9 +92,9 @@ def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Im
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         left = GAP
-        for picture in row:
-            sheet.paste(picture, (left, top + (height - picture.height) // 2))
-            left += picture.width + GAP
+        for tile in row:
+            sheet.paste(tile, (left, top + (height - tile.height) // 2))
+            left += tile.width + GAP
         top += height + GAP
     pen = ImageDraw.Draw(sheet)
     for line in lines:

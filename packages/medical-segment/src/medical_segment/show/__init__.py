@@ -1,0 +1,1 @@
+"""A result for people: one image of it, and a page to look through."""
