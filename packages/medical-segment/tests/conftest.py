@@ -15,9 +15,16 @@ from .fakes import PLAN_3D, write_dicom_series
 PACKAGE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("VITRAIL_DATA") or PACKAGE.parents[2] / "shared" / "data") / "medical"
 TINY = {
-    "in_channels": 1, "num_classes": 3, "embed_dims": [8, 8, 8, 8], "num_heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1],
-    "mlp_ratios": [1, 1, 1, 1], "patch_kernel": [3, 3, 3, 3], "patch_stride": [2, 2, 2, 2], "decoder_dim": 8,
-}  # fmt: skip
+    "in_channels": 1,
+    "num_classes": 3,
+    "embed_dims": [8, 8, 8, 8],
+    "num_heads": [1, 1, 1, 1],
+    "depths": [1, 1, 1, 1],
+    "mlp_ratios": [1, 1, 1, 1],
+    "patch_kernel": [3, 3, 3, 3],
+    "patch_stride": [2, 2, 2, 2],
+    "decoder_dim": 8,
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +36,11 @@ def tiny_weights(tmp_path_factory) -> Path:
     module = build_model("segformer3d", TINY)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     metadata = {
-        "system": "medical-segment", "architecture": "segformer3d", "config": TINY, "plan": PLAN_3D.to_dict(),
-    }  # fmt: skip
+        "system": "medical-segment",
+        "architecture": "segformer3d",
+        "config": TINY,
+        "plan": PLAN_3D.to_dict(),
+    }
     save(path, module.state_dict(), metadata, dtype=torch.float32)
     return path
 

@@ -49,8 +49,13 @@ def test_a_scan_into_a_folder(segment, scan, tmp_path):
     assert "Not a medical device" in row["notice"] and row["options"]["mirror"]
     folder = tmp_path / "out" / "scan.nii.gz"
     assert {path.name for path in folder.iterdir()} == {
-        "labels.nii.gz", "probabilities.nii.gz", "volumes.csv", "overview.png", "viewer.html", "result.json",
-    }  # fmt: skip
+        "labels.nii.gz",
+        "probabilities.nii.gz",
+        "volumes.csv",
+        "overview.png",
+        "viewer.html",
+        "result.json",
+    }
     labels, scores = (
         nibabel.load(folder / f"{name}.nii.gz") for name in ("labels", "probabilities")
     )

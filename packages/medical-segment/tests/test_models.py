@@ -9,9 +9,14 @@ from medical_segment.models.segformer3d import DepthwiseConv
 from vitrail.errors import UsageError
 
 SEGFORMER = {
-    "in_channels": 1, "num_classes": 3, "embed_dims": [8, 16, 16, 16], "num_heads": [1, 2, 2, 2], "depths": [1] * 4,
-    "mlp_ratios": [2] * 4, "decoder_dim": 12,
-}  # fmt: skip
+    "in_channels": 1,
+    "num_classes": 3,
+    "embed_dims": [8, 16, 16, 16],
+    "num_heads": [1, 2, 2, 2],
+    "depths": [1] * 4,
+    "mlp_ratios": [2] * 4,
+    "decoder_dim": 12,
+}
 XLSTM = {"num_classes": 3, "features": [4, 8, 12], "strides": [1, 2, 2], "kernels": [3, 3, 3]}
 
 
@@ -81,8 +86,15 @@ def test_deep_supervision_only_in_training(variant, dims):
 
 
 def test_every_parameter_gets_a_gradient():
-    model = xlstm(variant="enc", dims=2, patch_size=[16, 16], bidirectional=True, features=[4, 8, 12, 16],
-                  strides=[1, 2, 2, 2], kernels=[3, 3, 3, 3])  # fmt: skip
+    model = xlstm(
+        variant="enc",
+        dims=2,
+        patch_size=[16, 16],
+        bidirectional=True,
+        features=[4, 8, 12, 16],
+        strides=[1, 2, 2, 2],
+        kernels=[3, 3, 3, 3],
+    )
     sum(output.square().mean() for output in model(torch.randn(2, 1, 16, 16))).backward()
     without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
     assert all(".norm." in name and "vil" not in name for name in without)  # ViLLayer's unused norm

@@ -18,11 +18,19 @@ DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../share
 PARITY = DATA.parent / "parity"
 FULL = os.environ.get("VITRAIL_FULL_PARITY")
 SEGFORMER = {
-    "in_channels": 4, "num_classes": 3, "embed_dims": [32, 64, 160, 256], "num_heads": [1, 2, 5, 8],
-    "depths": [1, 1, 1, 1], "sr_ratios": [4, 2, 1, 1], "mlp_ratios": [1, 1, 1, 1], "patch_kernel_size": [7, 3, 3, 3],
-    "patch_stride": [4, 2, 2, 2], "patch_padding": [3, 1, 1, 1], "decoder_head_embedding_dim": 16,
+    "in_channels": 4,
+    "num_classes": 3,
+    "embed_dims": [32, 64, 160, 256],
+    "num_heads": [1, 2, 5, 8],
+    "depths": [1, 1, 1, 1],
+    "sr_ratios": [4, 2, 1, 1],
+    "mlp_ratios": [1, 1, 1, 1],
+    "patch_kernel_size": [7, 3, 3, 3],
+    "patch_stride": [4, 2, 2, 2],
+    "patch_padding": [3, 1, 1, 1],
+    "decoder_head_embedding_dim": 16,
     "decoder_dropout": 0.0,
-}  # fmt: skip
+}
 
 
 def failed(folder: Path, tmp_path: Path, leave_out: str) -> list[str]:
@@ -97,10 +105,16 @@ def test_a_segformer_that_lacks_a_tensor_is_named(tmp_path):
 
 def plans_config() -> dict:
     return {
-        "variant": "bot", "dims": 3, "input_channels": 1, "num_classes": 3, "features_per_stage": [4, 8, 8],
-        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]], "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
-        "n_conv_per_stage_encoder": [2, 2, 2], "n_conv_per_stage_decoder": [2, 2],
-    }  # fmt: skip
+        "variant": "bot",
+        "dims": 3,
+        "input_channels": 1,
+        "num_classes": 3,
+        "features_per_stage": [4, 8, 8],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+        "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+        "n_conv_per_stage_encoder": [2, 2, 2],
+        "n_conv_per_stage_decoder": [2, 2],
+    }
 
 
 def nnunet_checkpoint() -> dict:
@@ -109,11 +123,17 @@ def nnunet_checkpoint() -> dict:
     torch.manual_seed(0)
     model = official.build(plans_config())
     base = {
-        "patch_size": [8, 16, 16], "spacing": [2.0, 1.0, np.float64(1.0)], "UNet_base_num_features": 4,
-        "unet_max_num_features": 8, "pool_op_kernel_sizes": plans_config()["strides"],
-        "conv_kernel_sizes": plans_config()["kernel_sizes"], "n_conv_per_stage_encoder": [2, 2, 2],
-        "n_conv_per_stage_decoder": [2, 2], "normalization_schemes": ["CTNormalization"], "use_mask_for_norm": [False],
-    }  # fmt: skip
+        "patch_size": [8, 16, 16],
+        "spacing": [2.0, 1.0, np.float64(1.0)],
+        "UNet_base_num_features": 4,
+        "unet_max_num_features": 8,
+        "pool_op_kernel_sizes": plans_config()["strides"],
+        "conv_kernel_sizes": plans_config()["kernel_sizes"],
+        "n_conv_per_stage_encoder": [2, 2, 2],
+        "n_conv_per_stage_decoder": [2, 2],
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+    }
     properties = {
         "percentile_00_5": -900.0,
         "percentile_99_5": 300.0,

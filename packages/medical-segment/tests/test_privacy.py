@@ -24,9 +24,17 @@ def assert_silent(text: str | bytes) -> None:
 def test_a_dicom_series(series, tmp_path, tiny_weights):
     pytest.importorskip("highdicom")
     outcome = call(
-        "medical_segment", series, "-o", tmp_path / "out", "--weights", tiny_weights, "--engine", "eager",
-        "--dicom-seg", "--probabilities",
-    )  # fmt: skip
+        "medical_segment",
+        series,
+        "-o",
+        tmp_path / "out",
+        "--weights",
+        tiny_weights,
+        "--engine",
+        "eager",
+        "--dicom-seg",
+        "--probabilities",
+    )
     assert outcome.status == 0, outcome.stderr
     assert_silent(outcome.stdout + outcome.stderr)
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

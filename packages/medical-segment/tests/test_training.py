@@ -30,8 +30,9 @@ from vitrail.training.recipe import load_recipe
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "medical-segment"
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 SEGFORMER = (
-    "{architecture: segformer3d, config: {embed_dims: [8, 8, 8, 8], num_heads: [1, 1, 1, 1], depths: [1, 1, 1, 1], "
-    "mlp_ratios: [1, 1, 1, 1], patch_stride: [2, 2, 2, 2], patch_kernel: [3, 3, 3, 3], decoder_dim: 16}}"
+    "{architecture: segformer3d, config: {embed_dims: [8, 8, 8, 8], num_heads: [1, 1, 1, 1], "
+    "depths: [1, 1, 1, 1], mlp_ratios: [1, 1, 1, 1], patch_stride: [2, 2, 2, 2], "
+    "patch_kernel: [3, 3, 3, 3], decoder_dim: 16}}"
 )
 XLSTM = "{architecture: xlstm-unet, config: {features: [4, 8], strides: [1, 2], kernels: [3, 3]}}"
 UNET = "{architecture: unet, config: {channels: [4, 8]}}"
@@ -122,10 +123,16 @@ def settings_of(folder: Path, name: str, *more: str) -> list[str]:
         "{patch: [48, 48], normalisation: zscore}" if name == "nuclei" else "{patch: [16, 16, 8]}"
     )
     return [
-        f"data.path={folder}", f"data.split={folder}/splits.json", f"plan={plan}", "optim.batch_size=2",
-        "optim.precision=32", "budget={steps: 2}", "beside=[]",
-        f"model={XLSTM if name == 'nuclei' else SEGFORMER}", *more,
-    ]  # fmt: skip
+        f"data.path={folder}",
+        f"data.split={folder}/splits.json",
+        f"plan={plan}",
+        "optim.batch_size=2",
+        "optim.precision=32",
+        "budget={steps: 2}",
+        "beside=[]",
+        f"model={XLSTM if name == 'nuclei' else SEGFORMER}",
+        *more,
+    ]
 
 
 def recipe(folder: Path, name: str = "hippocampus", *more: str):
@@ -171,7 +178,8 @@ def test_pictures_with_instances(cells):
         ('{"labels": {}}', "no description of a data set"),
         ('{"modality": {"0": "MR"}, "labels": {"0": "b"}, "training": []}', "no labelled case"),
         (
-            '{"modality": {"0": "MR"}, "labels": {"0": "b"}, "training": [{"image": "../i.nii", "label": "l.nii"}]}',
+            '{"modality": {"0": "MR"}, "labels": {"0": "b"}, '
+            '"training": [{"image": "../i.nii", "label": "l.nii"}]}',
             "leads out",
         ),
     ],
@@ -315,8 +323,14 @@ def test_the_job_loads_what_training_writes(model, scans, tmp_path):
 
 
 def test_it_learns_and_the_evaluation_says_how_well(scans, tmp_path):
-    settings = recipe(scans, "hippocampus", f"model={UNET}", "budget={steps: 40}", "optim.lr=2e-2",
-                      "augment={affine: 0}")  # fmt: skip
+    settings = recipe(
+        scans,
+        "hippocampus",
+        f"model={UNET}",
+        "budget={steps: 40}",
+        "optim.lr=2e-2",
+        "augment={affine: 0}",
+    )
     path = train(settings, tmp_path)
     means, cases = evaluate(settings, str(path))
     assert [row[1] for row in means.rows] == ["front", "back", "mean"] and len(cases.rows) == 4
@@ -346,8 +360,14 @@ def test_cells_are_counted_and_written_as_a_table(cells, tmp_path):
 
 
 def test_a_stopped_run_goes_on(scans, tmp_path, monkeypatch):
-    settings = recipe(scans, "hippocampus", f"model={XLSTM}", "budget={epochs: 2}", "data.val_share=0.5",
-                      "monitor={metric: val/dice, mode: max}")  # fmt: skip
+    settings = recipe(
+        scans,
+        "hippocampus",
+        f"model={XLSTM}",
+        "budget={epochs: 2}",
+        "data.val_share=0.5",
+        "monitor={metric: val/dice, mode: max}",
+    )
     whole = train(settings, tmp_path / "whole")
     step, broken = Task.training_step, []
 

@@ -87,7 +87,9 @@ def check_metrics(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Com
                     ("nsd", f"nsd_{name}_tol1"),
                 ):
                     error = abs(getattr(found, measure) - expected[key])
-                    yield Comparison(f"{where}, {name}, {measure}", error, MEASURE_TOLERANCE)
+                    yield Comparison(
+                        f"{where}, {number}, {name}, {measure}", error, MEASURE_TOLERANCE
+                    )
 
 
 def check_cells(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
