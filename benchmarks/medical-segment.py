@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -27,8 +28,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from medical_segment.architectures import build_model
-from medical_segment.models import mlstm, segformer3d, vil
+from medical_segment.models import build_model, mlstm, segformer3d, vil
 from vitrail.report import Table
 from vitrail.training.recipe import data_folder
 
@@ -113,12 +113,14 @@ def segformer(side: int, how: str) -> Callable[[], Tensor]:
     volume = torch.rand(1, 4, side, side, side)
     if how != "auto":
         return partial(model, volume)
-    from vitrail.engine import prepare
+    from vitrail.engine import Network, prepare
 
-    engine = prepare(model, engine="auto", device="cpu")
-    engine(volume)  # decides and converts
+    batch = volume.numpy()
+    network = Network("segformer3d", lambda: model, batch.repeat(2, 0), None)
+    engine = prepare(network, engine="auto", device="cpu")
+    engine(batch)  # decides and converts
     print(f"    auto at {side}: {engine.name}", flush=True)
-    return partial(engine, volume)
+    return partial(engine, batch)
 
 
 def monai_network(name: str, side: int) -> Callable[[], Tensor]:
@@ -202,29 +204,38 @@ def scan_rows(quick: bool) -> Iterator[tuple]:
 
 def _scan(source: Path) -> dict[str, float]:
     from medical_segment import load
+    from medical_segment.files.reading import read_case
+    from medical_segment.planes import cut
+    from medical_segment.postprocess import label_map
     from medical_segment.preprocess import prepare
+    from medical_segment.result import Result
+    from medical_segment.writing import write
 
     job = load("hippocampus", engine="eager")
     job.predict(torch.randn(16, 16, 16).numpy())  # imports
     seconds = {}
-    started = time.perf_counter()
-    sample = job.read(source)
-    seconds["reading"] = time.perf_counter() - started
-    started = time.perf_counter()
-    prepare(sample.volume.data, sample.volume.affine, job.plan)
-    seconds["preparing"] = time.perf_counter() - started
-    started = time.perf_counter()
-    for item in job.items(sample):
-        job.infer(item[None])
-    seconds["network and windows"] = time.perf_counter() - started - seconds["preparing"]
-    started = time.perf_counter()
-    result = job.collect(sample, torch.empty(0))
-    seconds["back onto the file's grid"] = time.perf_counter() - started
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        result.write(Path(folder))
-    seconds["writing"] = time.perf_counter() - started
+    with _timed(seconds, "reading"):
+        volume = read_case(source)
+    with _timed(seconds, "preparing"):
+        prepare(volume.data, volume.affine, job.plan)
+    with _timed(seconds, "network and windows"):
+        _, (plane,) = cut(source.name, volume, job.plan, job.settings.overlap)
+        for number, window in plane.windows():
+            plane.add(number, job.networks["hippocampus"](window[None])[0])
+    seconds["network and windows"] -= seconds["preparing"]
+    with _timed(seconds, "back onto the file's grid"):
+        labels = label_map(plane.probabilities, volume.shape, volume.affine, job.plan)
+    result = Result(source.name, volume, job.plan, labels)
+    with _timed(seconds, "writing"), tempfile.TemporaryDirectory() as folder:
+        write(result, Path(folder))
     return seconds
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
 
 
 def _row(what: str, how: str, cost: Cost, base: Cost | None) -> tuple:

@@ -25,7 +25,7 @@ def good_scan(tmp_path, blob, suffix) -> bytes:
     return path.read_bytes()
 
 
-def good_picture(tmp_path, suffix) -> bytes:
+def good_image(tmp_path, suffix) -> bytes:
     path = tmp_path / f"good{suffix}"
     values = np.random.default_rng(0).integers(0, 60000, (2, 20, 24)).astype(np.uint16)
     if suffix == ".png":
@@ -56,7 +56,7 @@ def check(job, sources, tmp_path, capfd, monkeypatch) -> list[dict]:
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".png", ".tif"])
 def test_damaged_files(suffix, tmp_path, blob, capfd, monkeypatch):
     scan = suffix.startswith(".nii")
-    data = good_scan(tmp_path, blob, suffix) if scan else good_picture(tmp_path, suffix)
+    data = good_scan(tmp_path, blob, suffix) if scan else good_image(tmp_path, suffix)
     (tmp_path / f"good{suffix}").unlink()
     sources = []
     for number, damaged in enumerate(mutate_bytes(data, seed=7, count=VARIANTS)):
@@ -109,7 +109,7 @@ def _compress(path) -> None:
 @pytest.mark.parametrize("suffix", [".nii.gz", ".png", ".tif"])
 def test_a_file_cut_anywhere_is_never_half_a_result(suffix, tmp_path, blob, capfd, monkeypatch):
     scan = suffix.startswith(".nii")
-    data = good_scan(tmp_path, blob, suffix) if scan else good_picture(tmp_path, suffix)
+    data = good_scan(tmp_path, blob, suffix) if scan else good_image(tmp_path, suffix)
     sources = []
     for number in range(CUTS):
         sources.append(tmp_path / f"cut {number}{suffix}")

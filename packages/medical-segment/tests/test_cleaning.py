@@ -71,5 +71,5 @@ def test_objects_are_measured():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7)])
-def test_tiny_pictures(size):
+def test_tiny_images(size):
     assert separate(np.ones(size, np.uint8)).max() == 1

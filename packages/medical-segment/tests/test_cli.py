@@ -68,9 +68,9 @@ def test_a_scan_into_a_folder(segment, scan, tmp_path):
 
 
 def test_cells_into_a_folder(with_network, tmp_path):
-    picture = np.full((50, 60, 3), 10, np.uint8)
-    picture[5:45, 5:25] = picture[5:40, 30:50] = 250
-    Image.fromarray(picture).save(tmp_path / "cells.png")
+    image = np.full((50, 60, 3), 10, np.uint8)
+    image[5:45, 5:25] = image[5:40, 30:50] = 250
+    Image.fromarray(image).save(tmp_path / "cells.png")
     outcome = with_network(PLAN_2D, tmp_path / "cells.png", "-o", tmp_path / "out")
     assert outcome.status == 0, outcome.stderr
     folder = tmp_path / "out" / "cells.png"

@@ -187,7 +187,7 @@ def _slices(blob, spacing):
     return solve(job.networks, job._steps("array", volume))
 
 
-def test_pictures_and_their_pages(tmp_path):
+def test_images_and_their_pages(tmp_path):
     rng = np.random.default_rng(0)
     pages = rng.integers(0, 30, (3, 40, 50)).astype(np.uint16)
     pages[:, 2:38, 2:15] = pages[:, 2:38, 20:34] = (
@@ -205,7 +205,7 @@ def test_pictures_and_their_pages(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (2, 2)])
-def test_pictures_of_almost_nothing(tmp_path, shape):
+def test_images_of_almost_nothing(tmp_path, shape):
     Image.fromarray(np.arange(shape[0] * shape[1], dtype=np.uint8).reshape(shape)).save(
         tmp_path / "a.png"
     )

@@ -1,4 +1,4 @@
-"""Scans, series and pictures as they come: the traps of geometry, and what is refused with a
+"""Scans, series and images as they come: the traps of geometry, and what is refused with a
 reason."""
 
 import gzip
@@ -198,14 +198,14 @@ def test_a_real_series_whose_names_lie(data):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1", "I;16"])
-def test_pictures_of_any_mode(tmp_path, mode):
+def test_images_of_any_mode(tmp_path, mode):
     values = np.random.default_rng(0).integers(0, 255, (12, 17), dtype=np.uint8)
     if mode == "I;16":
-        picture = Image.fromarray(values.astype(np.uint16) * 200)
+        image = Image.fromarray(values.astype(np.uint16) * 200)
     else:
-        picture = Image.fromarray(values).convert(mode)
+        image = Image.fromarray(values).convert(mode)
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
-    picture.save(path)
+    image.save(path)
     volume = read_case(path)
     assert volume.kind is Kind.image and volume.shape == (12, 17)
     assert volume.data.dtype == (np.uint16 if mode == "I;16" else np.uint8)

@@ -59,12 +59,12 @@ def test_cells_at_the_border_are_left_out():
     assert count_cells(instances, instances)[0].tp == 1
 
 
-def test_pictures_without_cells():
+def test_images_without_cells():
     nothing, one = np.zeros((40, 40), np.int32), cells((5, 5, 10))
     assert count_cells(nothing, nothing)[0].f1 == 1
     assert count_cells(nothing, one)[0].f1 == 0 and count_cells(one, nothing)[0].f1 == 0
 
 
-def test_a_picture_full_of_one_cell():
+def test_an_image_full_of_one_cell():
     whole = np.ones((40, 40), np.int32)
     assert count_cells(whole, whole, border=2)[0].tp == 0

@@ -90,8 +90,8 @@ def write_nnunet(folder: Path, regions: bool = False, cases: int = 3) -> Path:
     return folder
 
 
-def write_cells(folder: Path, pictures: int = 4) -> Path:
-    for number in range(pictures):
+def write_cells(folder: Path, images: int = 4) -> Path:
+    for number in range(images):
         rng = np.random.default_rng(number)
         instances = np.zeros((48, 48), np.uint16)
         for cell, (row, column) in enumerate([(12, 12), (12, 34), (34, 12), (34, 34)], start=1):
@@ -163,7 +163,7 @@ def test_nnunet_layout(regions, tmp_path):
     )
 
 
-def test_pictures_with_instances(cells):
+def test_images_with_instances(cells):
     collection = read_collection(cells)
     assert collection.dims == 2 and collection.instances
     label = cell_classes(read_label(collection.cases[0].label, (48, 48)))
@@ -173,9 +173,9 @@ def test_pictures_with_instances(cells):
 @pytest.mark.parametrize(
     "content, fault",
     [
-        ("[", "no readable JSON"),
-        ("[]", "no JSON object"),
-        ('{"labels": {}}', "no description of a data set"),
+        ("[", "not readable JSON"),
+        ("[]", "not a JSON object"),
+        ('{"labels": {}}', "not a description of a data set"),
         ('{"modality": {"0": "MR"}, "labels": {"0": "b"}, "training": []}', "no labelled case"),
         (
             '{"modality": {"0": "MR"}, "labels": {"0": "b"}, '
@@ -212,7 +212,7 @@ def test_bad_splits_are_named(lists, fault, scans, tmp_path):
 def test_labels_that_do_not_fit_are_named(scans, tmp_path):
     path = tmp_path / "label.nii.gz"
     nibabel.Nifti1Image(np.full((4, 4, 4), 0.5, np.float32), AFFINE).to_filename(path)
-    with pytest.raises(InputError, match="no whole numbers"):
+    with pytest.raises(InputError, match="not whole numbers"):
         read_label(path, (4, 4, 4))
     with pytest.raises(InputError, match="its image"):
         read_label(path, (4, 4, 5))

@@ -1,4 +1,4 @@
-"""The page and the picture: everything within, nothing from outside, nothing unescaped."""
+"""The page and the image: everything within, nothing from outside, nothing unescaped."""
 
 import base64
 import gzip
@@ -41,11 +41,11 @@ def test_the_page_holds_the_slices(blob):
     assert [entry["text"].split()[0] for entry in data["legend"]] == ["anterior", "posterior"]
 
 
-def test_a_picture_keeps_its_colours():
-    picture = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
-    data = page_data(viewer.html(predict(picture, PLAN_2D)))
+def test_an_image_keeps_its_colours():
+    image = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    data = page_data(viewer.html(predict(image, PLAN_2D)))
     assert data["channels"] == 3 and data["size"] == [40, 30, 1] and data["image_only"]
-    assert np.array_equal(unpacked(data["image"]).reshape(30, 40, 3), picture)
+    assert np.array_equal(unpacked(data["image"]).reshape(30, 40, 3), image)
 
 
 def test_nothing_comes_from_outside(blob):
@@ -80,15 +80,15 @@ def test_a_large_volume_is_shown_smaller(blob, limit, monkeypatch):
 
 def test_the_montage(blob, tmp_path):
     montage.draw(predict(blob), tmp_path / "a.png")
-    picture = np.asarray(Image.open(tmp_path / "a.png"))
-    assert picture.ndim == 3 and picture.shape[1] >= 640
+    image = np.asarray(Image.open(tmp_path / "a.png"))
+    assert image.ndim == 3 and image.shape[1] >= 640
     assert (
-        np.abs(picture.astype(int) - colours(1)[0]).sum(axis=-1) < 10
+        np.abs(image.astype(int) - colours(1)[0]).sum(axis=-1) < 10
     ).any()  # the legend's first colour
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 300, 3), (3, 40, 50)])
-def test_odd_pictures(shape, tmp_path):
+def test_odd_images(shape, tmp_path):
     data = np.random.default_rng(0).integers(0, 60000, shape).astype(np.uint16)
     result = predict(data, PLAN_2D)
     montage.draw(result, tmp_path / "a.png")

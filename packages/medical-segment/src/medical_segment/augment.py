@@ -41,7 +41,7 @@ class Augment(Section):
     ``rotate``: the largest angle in degrees about each axis; ``scale``: the range of sizes;
     ``shift``: the largest way as a share of the window. ``flip``: the axes that may be mirrored.
     The other numbers are how often (0..1) noise, blur, another brightness and contrast, a lower
-    resolution, another gamma, an inverted picture (2-D: dark on bright becomes bright on dark) and
+    resolution, another gamma, an inverted image (2-D: dark on bright becomes bright on dark) and
     swapped channels (colours) are drawn. ``affine`` is how often the geometry changes.
     """
 

@@ -111,7 +111,7 @@ def segformer_options(state: "Mapping[str, Tensor]") -> dict[str, Any]:
         width = state[f"{decoder}.linear_pred.weight"].shape[1]
     except (KeyError, IndexError) as error:
         raise InputError(
-            "checkpoint", f"is no complete SegFormer3D: it lacks {error}", REMEDY
+            "checkpoint", f"is not a complete SegFormer3D: it lacks {error}", REMEDY
         ) from error
     return {
         "in_channels": embeds[0].shape[1],

@@ -37,8 +37,8 @@ class Prepare(Transform):
         return f"Prepare({self.plan}, {self.instances})"
 
     def __call__(self, case: dict[str, Any]) -> dict[str, Tensor]:
-        """Raises InputError where image and label map do not lie on the same grid or a label is no
-        class."""
+        """Raises InputError where image and label map do not lie on the same grid or a label is not
+        a class."""
         images = [Path(path) for path in case["images"]]
         volume = read_case(images if len(images) > 1 else images[0])
         numbers = read_label(Path(case["label"]), volume.shape)
@@ -61,7 +61,7 @@ def read_label(path: Path, shape: Sequence[int]) -> np.ndarray:
     whole = np.round(data).astype(np.int32)
     if not np.array_equal(whole, data):
         raise InputError(
-            path, "holds labels that are no whole numbers", "was it resampled without 'nearest'?"
+            path, "holds labels that are not whole numbers", "was it resampled without 'nearest'?"
         )
     return whole
 

@@ -34,7 +34,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     the test cases.
 
     Scans: Dice with its 95 % bootstrap interval over cases, HD95 and NSD (undefined values are left
-    out and counted). Pictures of cells: Dice of the foreground, and F1 of counted cells at IoU 0.5
+    out and counted). Images of cells: Dice of the foreground, and F1 of counted cells at IoU 0.5
     to 0.9. Networks that the recipe names under ``beside`` stand beside it.
     """
     collection = collection_of(recipe.data)
@@ -98,7 +98,7 @@ def _cells(
 
 
 def _means(measured: dict[str, list[Measured]], cases: int) -> Table:
-    """A row a network and label, and one for the mean of all labels."""
+    """A row per network and label, and one for the mean of all labels."""
     names = list(next(iter(measured.values()))[0].values)
     rows = []
     for network, found in measured.items():

@@ -15,8 +15,8 @@ class Plan:
     """The world as one network sees it.
 
     ``channels``: the inputs' names, in order (modalities, or red, green, blue). ``dims``: 2 or 3.
-    ``orientation``: the axes' order and direction in NIfTI's letters (``RAS``), None for pictures.
-    ``spacing``: mm a voxel along these axes, None: as it comes. ``patch``: the size of the windows
+    ``orientation``: the axes' order and direction in NIfTI's letters (``RAS``), None for images.
+    ``spacing``: mm per voxel along these axes, None: as it comes. ``patch``: the size of the windows
     that the network was trained on. ``normalisation``: one name for all channels: ``zscore`` (each
     case and channel by its own mean and deviation), ``zscore-nonzero`` (of the non-zero voxels,
     zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last stored axis by
@@ -64,7 +64,7 @@ class Plan:
             f"the unknown activation {self.activation}": self.activation
             not in ("softmax", "sigmoid"),
             "another number of values than labels": len(self.values) != len(self.labels),
-            "an order that is none of the labels": sorted(self.order)
+            "an order that is not one of the labels": sorted(self.order)
             != list(range(len(self.labels))),
             "instances without background, interior, boundary": self.instances
             and len(self.labels) != 3,

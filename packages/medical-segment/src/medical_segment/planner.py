@@ -18,12 +18,12 @@ from medical_segment.files.reading import read_case
 from medical_segment.plan import Plan
 
 ANISOTROPIC = 3.0  # from this ratio of an axis' spacing to the others' on, it counts as coarse
-VOXELS = {2: 512**2, 3: 128**3}  # of the largest window
-SMALLEST = 4  # voxels of an axis at the bottleneck
-STAGES = 6
-WIDTH, WIDEST = 32, {2: 512, 3: 320}
+MAX_VOXELS = {2: 512**2, 3: 128**3}  # of the largest window
+MIN_SIDE = 4  # voxels of an axis at the bottleneck
+MAX_STAGES = 6
+WIDTH, MAX_WIDTH = 32, {2: 512, 3: 320}
 CT = ("ct", "computed tomography")
-READ = 20  # cases that are looked at
+MAX_READ = 20  # cases that are looked at
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def look_at(collection: Collection, orientation: str | None) -> Findings:
     from medical_segment.data import read_label
     from medical_segment.geometry import turns
 
-    chosen = collection.cases[:: max(1, math.ceil(len(collection.cases) / READ))]
+    chosen = collection.cases[:: max(1, math.ceil(len(collection.cases) / MAX_READ))]
     shapes, spacings, values = [], [], []
     for case in chosen:
         volume = read_case(list(case.images) if len(case.images) > 1 else case.images[0])
@@ -114,7 +114,7 @@ def _patch(found: Findings, spacing: Sequence[float] | None) -> tuple[int, ...]:
     sides = np.median(found.shapes * found.spacings, axis=0) / (
         spacing or np.median(found.spacings, axis=0)
     )
-    budget = VOXELS[len(sides)]
+    budget = MAX_VOXELS[len(sides)]
     while np.prod(sides) > budget:
         sides[np.argmax(sides)] *= 0.9
     multiples = [2 ** _halvings(side) for side in sides]
@@ -124,7 +124,7 @@ def _patch(found: Findings, spacing: Sequence[float] | None) -> tuple[int, ...]:
 
 
 def _halvings(side: float) -> int:
-    return max(0, min(STAGES - 1, int(math.log2(max(1.0, side) / SMALLEST))))
+    return max(0, min(MAX_STAGES - 1, int(math.log2(max(1.0, side) / MIN_SIDE))))
 
 
 def shape_network(architecture: str, plan: Plan) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def shape_network(architecture: str, plan: Plan) -> dict[str, Any]:
     if architecture == "unet":
         return common | {"dims": plan.dims}
     strides = _strides(plan)
-    widest = WIDEST[plan.dims]
+    widest = MAX_WIDTH[plan.dims]
     return common | {
         "dims": plan.dims,
         "patch_size": list(plan.patch),
@@ -151,16 +151,16 @@ def _strides(plan: Plan) -> list[list[int]]:
     others."""
     sides, spacing = list(plan.patch), list(plan.spacing or (1.0,) * plan.dims)
     strides = [[1] * plan.dims]
-    while len(strides) < STAGES:
+    while len(strides) < MAX_STAGES:
         fine = [
             s
             for s, side in zip(spacing, sides, strict=True)
-            if side >= 2 * SMALLEST and side % 2 == 0
+            if side >= 2 * MIN_SIDE and side % 2 == 0
         ]
         if not fine:
             break
         step = [
-            2 if side >= 2 * SMALLEST and side % 2 == 0 and s < 2 * min(fine) else 1
+            2 if side >= 2 * MIN_SIDE and side % 2 == 0 and s < 2 * min(fine) else 1
             for side, s in zip(sides, spacing, strict=True)
         ]
         sides = [side // s for side, s in zip(sides, step, strict=True)]

@@ -123,7 +123,7 @@ def count_cells(
     """Objects of two instance maps (rows, columns), paired one to one so that most pairs overlap by
     a threshold.
 
-    Objects that touch the ``border`` pixels at the picture's edges are left out of both, as in the
+    Objects that touch the ``border`` pixels at the image's edges are left out of both, as in the
     NeurIPS cell challenge.
     """
     from scipy.optimize import linear_sum_assignment

@@ -33,7 +33,7 @@ MOMENTUM = 0.99
 
 
 class Data(Section):
-    """A folder in nnU-Net's or the Decathlon's layout, or pictures with instances.
+    """A folder in nnU-Net's or the Decathlon's layout, or images with instances.
 
     ``split`` is a JSON file with the names under ``train`` and ``test``; without it all cases are
     for training. Of the training cases ``val_share`` validates, every n-th by name. With 0 all are

@@ -80,7 +80,7 @@ def _write_tiff(path: Path, values: np.ndarray, axes: str) -> None:
 
 
 def _write_table(path: Path, kind: type, rows: Sequence[Any]) -> None:
-    """Dataclasses of one ``kind`` as CSV, a row each."""
+    """Dataclasses of one ``kind`` as CSV, one row each."""
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(kind)])
         table.writeheader()

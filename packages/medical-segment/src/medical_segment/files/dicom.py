@@ -74,7 +74,7 @@ def _choose(
         elif len(headers) == 1:
             raise InputError(
                 file,
-                "is no slice of a scan (it has no position)",
+                "is not a slice of a scan (it has no position)",
                 "give the images of a CT or MR series",
             )
     found = [groups[uid] for uid in sorted(groups)]

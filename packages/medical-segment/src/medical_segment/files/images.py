@@ -1,4 +1,4 @@
-"""Pictures from microscopes and endoscopes: PNG, TIFF with any number of pages, and what else
+"""Images from microscopes and endoscopes: PNG, TIFF with any number of pages, and what else
 Pillow reads."""
 
 import warnings
@@ -20,7 +20,7 @@ CHANNEL_AXES, STACK_AXES = "SC", "ZTQIPRA"
 
 
 def read_pages(path: Path) -> Volume:
-    """A picture as (C, rows, columns), or (C, pages, rows, columns) for a TIFF of several pages.
+    """An image as (C, rows, columns), or (C, pages, rows, columns) for a TIFF of several pages.
 
     Values keep their depth: 8 or 16 bits, or floating point. RGB has three channels, an alpha
     channel is left out. Raises InputError for what is damaged, cut short, too large or has more
@@ -35,22 +35,22 @@ def read_pages(path: Path) -> Volume:
 
 
 def _read_deep(path: Path) -> np.ndarray | None:
-    """A picture of more than 8 bits as (1, rows, columns); None for the others."""
+    """An image of more than 8 bits as (1, rows, columns); None for the others."""
     with warnings.catch_warnings(action="ignore"):
         try:
             with Image.open(path, formats=("PNG", "PPM")) as image:
                 if not image.mode.startswith("I") or image.width * image.height > MAX_PIXELS:
                     return None
                 return np.array(image)[None]
-        except Exception:  # the reader of ordinary pictures says what is wrong
+        except Exception:  # the reader of ordinary images says what is wrong
             return None
 
 
 def _read_tiff(path: Path) -> np.ndarray | None:
-    """The first series of a TIFF; None where only the reader of ordinary pictures can unpack it."""
+    """The first series of a TIFF; None where only the reader of ordinary images can unpack it."""
     with plain_errors(path, "tifffile", "is damaged or cut short"), tifffile.TiffFile(path) as file:
         if not file.series:
-            raise ValueError("no picture in it")
+            raise ValueError("no image in it")
         series = file.series[0]
         page = series.keyframe
         axes, shape = series.axes, series.shape
@@ -100,7 +100,7 @@ def _arranged(path: Path, data: np.ndarray, axes: str) -> np.ndarray:
     stack = [place for place, axis in enumerate(names) if axis in STACK_AXES]
     if len(channels) > 1 or len(stack) > 1 or "Y" not in names or "X" not in names:
         raise InputError(
-            path, f"has the axes {axes[:12]}, not pages or channels of a picture", "split it"
+            path, f"has the axes {axes[:12]}, not pages or channels of an image", "split it"
         )
     order = [*channels, *stack, names.index("Y"), names.index("X")]
     data = data.transpose(order)

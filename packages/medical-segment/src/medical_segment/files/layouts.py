@@ -1,4 +1,4 @@
-"""Labelled cases on disk: nnU-Net's and the Medical Segmentation Decathlon's layouts, and pictures
+"""Labelled cases on disk: nnU-Net's and the Medical Segmentation Decathlon's layouts, and images
 with instances."""
 
 import json
@@ -14,14 +14,14 @@ from vitrail.sources import natural_sorted
 
 LAYOUT = "give an nnU-Net or Decathlon folder with dataset.json, or one with images/ and instances/"
 VOLUME_SUFFIXES = (".nii.gz", ".nii")
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg")
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg")
 CELLS = ("background", "interior", "boundary")
 COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
 class LabelledCase:
-    """One labelled case: a file a channel (or one file with all of them), and its label map."""
+    """One labelled case: a file per channel (or one file with all of them), and its label map."""
 
     name: str
     images: tuple[Path, ...]
@@ -48,7 +48,7 @@ class Collection:
 
 
 def read_collection(folder: Path) -> Collection:
-    """The labelled cases in ``folder``, by name in natural order; InputError where it is no layout
+    """The labelled cases in ``folder``, by name in natural order; InputError where it is not a layout
     that we know."""
     description = folder / "dataset.json"
     if description.is_file():
@@ -61,10 +61,10 @@ def read_collection(folder: Path) -> Collection:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                description, f"is no description of a data set ({error})", LAYOUT
+                description, f"is not a description of a data set ({error})", LAYOUT
             ) from error
     if (folder / "images").is_dir() and (folder / "instances").is_dir():
-        return _pictures(folder)
+        return _images(folder)
     raise InputError(folder, "holds no labelled cases", LAYOUT)
 
 
@@ -92,7 +92,7 @@ def split(
 
 
 def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
-    """``imagesTr/NAME_0000.nii.gz`` a channel, ``labelsTr/NAME.nii.gz`` (nnU-Net v2's raw
+    """``imagesTr/NAME_0000.nii.gz`` per channel, ``labelsTr/NAME.nii.gz`` (nnU-Net v2's raw
     layout)."""
     ending = content["file_ending"]
     channels = tuple(
@@ -105,9 +105,9 @@ def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
         found = [
             folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(len(channels))
         ]
-        pictures_in_colour = len(channels) == 3 and not found[1].exists()
-        cases.append(LabelledCase(name, tuple(found[:1] if pictures_in_colour else found), label))
-    dims = 2 if ending.lower() in PICTURE_SUFFIXES else 3
+        is_in_colour = len(channels) == 3 and not found[1].exists()
+        cases.append(LabelledCase(name, tuple(found[:1] if is_in_colour else found), label))
+    dims = 2 if ending.lower() in IMAGE_SUFFIXES else 3
     names, regions, values, order = class_names(content)
     return _collection(
         folder, cases, channels, names, dims, regions=regions, values=values, order=order
@@ -154,16 +154,16 @@ def _decathlon(folder: Path, content: Mapping[str, Any]) -> Collection:
     return _collection(folder, cases, channels, names, 3)
 
 
-def _pictures(folder: Path) -> Collection:
+def _images(folder: Path) -> Collection:
     """``images/NAME.png`` and ``instances/NAME.png``, whose numbers tell objects apart."""
     images = [
         path
         for path in natural_sorted((folder / "images").iterdir())
-        if path.suffix in PICTURE_SUFFIXES
+        if path.suffix in IMAGE_SUFFIXES
     ]
     cases = []
     for image in images:
-        found = [folder / "instances" / f"{image.stem}{suffix}" for suffix in PICTURE_SUFFIXES]
+        found = [folder / "instances" / f"{image.stem}{suffix}" for suffix in IMAGE_SUFFIXES]
         label = next((path for path in found if path.is_file()), found[0])
         cases.append(LabelledCase(image.stem, (image,), label))
     return _collection(folder, cases, COLOURS, CELLS, 2, instances=True)
@@ -196,7 +196,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(path, f"is no readable JSON ({type(error).__name__})", LAYOUT) from error
+        raise InputError(path, f"is not readable JSON ({type(error).__name__})", LAYOUT) from error
     if not isinstance(content, dict):
-        raise InputError(path, "is no JSON object", LAYOUT)
+        raise InputError(path, "is not a JSON object", LAYOUT)
     return content

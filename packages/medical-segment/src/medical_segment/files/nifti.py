@@ -17,7 +17,7 @@ from vitrail.sources import require_file
 nibabel = load_nibabel()
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
-ZOOMS = (1e-4, 1e4)  # mm a voxel that a scan can have
+ZOOMS = (1e-4, 1e4)  # mm per voxel that a scan can have
 # A scan of more bytes never shrinks to less than a four-hundredth.
 BOMB_BYTES, BOMB_RATIO = 1 << 25, 400
 PRIVATE = ("descrip", "aux_file", "db_name", "intent_name")  # free text, where scanners leave names
@@ -85,7 +85,7 @@ def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
     size = next((size for size in HEADERS if size in sizes and len(start) == 4), None)
     if size is None:
         raise InputError(
-            path, "is no NIfTI file", "give .nii, .nii.gz, a DICOM folder, PNG or TIFF"
+            path, "is not a NIfTI file", "give .nii, .nii.gz, a DICOM folder, PNG or TIFF"
         )
     block = start + stream.read(size - 4)
     if len(block) < size:

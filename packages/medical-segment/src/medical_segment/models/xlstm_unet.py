@@ -77,7 +77,7 @@ class XLSTMUNetConfig:
 
     @property
     def encoder_blocks(self) -> list[int]:
-        """Blocks a stage: what the plan asks for in the shallower half, one in the deeper."""
+        """Blocks per stage: what the plan asks for in the shallower half, one in the deeper."""
         stages = len(self.features)
         return _thinned(self.encoder_convs, stages, math.ceil(stages / 2))
 

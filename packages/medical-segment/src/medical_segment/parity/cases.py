@@ -93,7 +93,7 @@ def check_metrics(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Com
 
 
 def check_cells(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Comparison]:
-    """Counted cells of real pictures against shifted ones."""
+    """Counted cells of real images against shifted ones."""
     from skimage.measure import label
 
     for case in spec["cases"]:
