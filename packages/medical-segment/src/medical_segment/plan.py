@@ -16,8 +16,8 @@ class Plan:
 
     ``channels``: the inputs' names, in order (modalities, or red, green, blue). ``dims``: 2 or 3.
     ``orientation``: the axes' order and direction in NIfTI's letters (``RAS``), None for images.
-    ``spacing``: mm per voxel along these axes, None: as it comes. ``patch``: the size of the windows
-    that the network was trained on. ``normalisation``: one name for all channels: ``zscore`` (each
+    ``spacing``: mm per voxel along these axes, None: as it comes. ``patch``: the size of the
+    windows that the network was trained on. ``normalisation``: one name for all channels: ``zscore`` (each
     case and channel by its own mean and deviation), ``zscore-nonzero`` (of the non-zero voxels,
     zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last stored axis by
     itself, as SegFormer3D's BraTS files were trained), ``ct`` (clip to ``intensity``'s first two

@@ -48,8 +48,8 @@ class Collection:
 
 
 def read_collection(folder: Path) -> Collection:
-    """The labelled cases in ``folder``, by name in natural order; InputError where it is not a layout
-    that we know."""
+    """The labelled cases in ``folder``, by name in natural order; InputError where it is not a
+    layout that we know."""
     description = folder / "dataset.json"
     if description.is_file():
         content = _read_json(description)

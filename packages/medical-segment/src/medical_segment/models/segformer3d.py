@@ -5,7 +5,7 @@ CVPRW 2024 (arXiv 2404.10156). Modules bear the official names, so that official
 are; the decoder's ``bn`` is a LayerNorm for that reason. Volumes are (B, C, D, H, W) of any size:
 positions come from the convolutions.
 
-Ours: sizes that are not cubes, a stride for each axis and a first stride of 2 for small volumes, and
+Ours: sizes that are not cubes, a stride per axis and a first stride of 2 for small volumes, and
 the folded decoder, which gives the same logits in evaluation without ever building the four scales
 side by side.
 """
