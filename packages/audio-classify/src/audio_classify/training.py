@@ -36,6 +36,7 @@ from audio_classify.model import SSASTConfig, build_model
 from audio_classify.pretext import MaskedModel, PretextLoss, clustered_mask, joined, official_mask
 from vitrail.errors import InputError
 from vitrail.preprocess.filterbank import MEL_BINS
+from vitrail.training.loading import loader
 from vitrail.training.recipe import Section
 from vitrail.weights.files import load_into
 
@@ -142,13 +143,13 @@ class SoundTask(vitrail.training.loop.Task):
     def train_dataloader(self) -> DataLoader:
         train, _ = self.datasets
         batches = AlikeLengths([len(clip) for clip in train.clips], self.recipe.optim.batch_size)
-        return DataLoader(train, batch_sampler=batches, collate_fn=self.collate)
+        return loader(train, batch_sampler=batches, collate_fn=self.collate)
 
     def val_dataloader(self) -> DataLoader:
         val = self.datasets[1]
         order = sorted(range(len(val)), key=lambda number: len(val.clips[number]))
         batches = [order[at : at + VAL_BATCH] for at in range(0, len(order), VAL_BATCH)]
-        return DataLoader(val, batch_sampler=batches, collate_fn=self.collate)
+        return loader(val, batch_sampler=batches, collate_fn=self.collate)
 
     def attention(self) -> AbstractContextManager:
         """Few tokens on a CPU: attention written out makes a step a quarter faster, since the fused

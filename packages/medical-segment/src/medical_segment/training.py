@@ -24,6 +24,7 @@ from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
 from medical_segment.regions import CONVENTIONS
 from vitrail.errors import InputError
+from vitrail.training.loading import loader
 from vitrail.training.recipe import Section
 from vitrail.weights.files import load_into, read_state
 
@@ -133,10 +134,10 @@ class Task(vitrail.training.loop.Task):
             self.recipe.windows_per_case,
         )
         size = min(self.recipe.optim.batch_size, len(windows))
-        return DataLoader(windows, size, shuffle=True, drop_last=True)
+        return loader(windows, size, shuffle=True, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.samples[1], batch_size=None, collate_fn=lambda sample: sample)
+        return loader(self.samples[1], batch_size=None, collate_fn=lambda sample: sample)
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         image, label = batch

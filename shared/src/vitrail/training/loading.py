@@ -1,8 +1,45 @@
-"""Samplers for data that is composed from a number."""
+"""Loaders whose processes start clean, and samplers for data that is composed from a number."""
 
+import multiprocessing
+import sys
 from collections.abc import Iterator
+from typing import Any
 
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+def loader(
+    dataset: Dataset, batch_size: int | None = 1, *, workers: int = 0, **options: Any
+) -> DataLoader:
+    """PyTorch's loader, the one that every training of the house uses.
+
+    ``workers`` processes (0: the caller's own) load ahead and live through all epochs. They come
+    from a fork server, never from a fork of this process, which copies locked locks once a thread
+    pool has run in it; so ``dataset``, ``collate_fn`` and their kin must be picklable, classes at
+    the top of a module. Their random numbers follow from those of the caller, which a recipe seeds.
+    ``options`` are DataLoader's.
+    """
+    if not workers:
+        return DataLoader(dataset, batch_size, **options)
+    context = multiprocessing.get_context("forkserver")
+    # Read once, when the server starts: what it has imported its processes need not.
+    context.set_forkserver_preload([__name__, type(dataset).__module__])
+    return DataLoader(
+        dataset,
+        batch_size,
+        num_workers=workers,
+        persistent_workers=True,
+        multiprocessing_context=context,
+        worker_init_fn=_start_worker,
+        **options,
+    )
+
+
+def _start_worker(number: int) -> None:
+    """PyTorch has seeded the process and limited its own threads; OpenCV's would be one per core in
+    each of them."""
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
 
 
 class Numbers(Sampler[int]):

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 import vitrail.training.loop
 import vitrail.training.recipe
@@ -28,7 +28,7 @@ from deepfake_detect.training.calibration import calibrate
 from vitrail.errors import InputError, UsageError
 from vitrail.faces.detector import load_finder
 from vitrail.sources import VIDEO_SUFFIXES
-from vitrail.training.loading import Numbers
+from vitrail.training.loading import Numbers, loader
 from vitrail.training.recipe import Section
 from vitrail.weights.files import load_into
 
@@ -139,14 +139,14 @@ class Task(vitrail.training.loop.Task):
         per_sample = 2 if self.recipe.data.format == "pseudo-fakes" else 1
         batch = max(1, self.recipe.optim.batch_size // per_sample)
         numbers = Numbers(self.recipe.epoch * batch)
-        return _loader(self.datasets[0], batch, numbers)
+        return loader(self.datasets[0], batch, workers=1, sampler=numbers)
 
     def val_dataloader(self) -> DataLoader:
         data = self.recipe.data
         numbers = range(
             len(self.datasets[1]) * (data.val_repeats if data.format == "pseudo-fakes" else 1)
         )
-        return _loader(self.datasets[1], 25, numbers)
+        return loader(self.datasets[1], 25, workers=1, sampler=numbers)
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         image, label = self._unpack(batch)
@@ -282,9 +282,3 @@ def _crops(recipe: Recipe, rule: CropRule) -> Path:
         if not isinstance(found, int):
             print(f"left out: {found}", file=sys.stderr)
     return data.crops
-
-
-def _loader(dataset: Dataset, batch: int, numbers: Sampler | range) -> DataLoader:
-    return DataLoader(
-        dataset, batch_size=batch, sampler=numbers, num_workers=1, persistent_workers=True
-    )

@@ -31,7 +31,7 @@ from ppg_auth.training.augment import (
     mask_scalogram,
 )
 from vitrail.errors import UsageError
-from vitrail.training.loading import Numbers
+from vitrail.training.loading import Numbers, loader
 from vitrail.training.recipe import Section
 
 ATTEMPT_WINDOWS = 7  # of 5 s, half overlapping: 20 s
@@ -114,12 +114,11 @@ class Task(vitrail.training.loop.Task):
 
     def train_dataloader(self) -> DataLoader:
         size = max(TAKES_PER_PERSON, self.recipe.optim.batch_size)
-        return DataLoader(
-            self.windows, size, sampler=Numbers(self.recipe.epoch * size), num_workers=1
-        )
+        numbers = Numbers(self.recipe.epoch * size)
+        return loader(self.windows, size, workers=1, sampler=numbers)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader([torch.zeros(1)])  # one step: recordings are compared as wholes
+        return loader([torch.zeros(1)])  # one step: recordings are compared as wholes
 
     def training_step(self, batch: list[Tensor], number: int) -> Tensor:
         items, people = batch

@@ -18,6 +18,7 @@ from ppg_auth.checkpoint import ARCHITECTURE
 from ppg_auth.data import load_takes
 from ppg_auth.model import EMBED_DIM, build_model
 from vitrail.errors import UsageError
+from vitrail.training.loading import loader
 
 TRAIN_SHARE = 0.7
 GUARD = (
@@ -73,10 +74,10 @@ class ClosedSetTask(vitrail.training.loop.Task):
         sampler = RandomSampler(
             self.parts[0], replacement=True, num_samples=self.recipe.epoch * size, generator=chosen
         )
-        return DataLoader(self.parts[0], size, sampler=sampler)
+        return loader(self.parts[0], size, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.parts[1], self.recipe.optim.batch_size)
+        return loader(self.parts[1], self.recipe.optim.batch_size)
 
     def training_step(self, batch: list[Tensor], number: int) -> Tensor:
         items, people = batch

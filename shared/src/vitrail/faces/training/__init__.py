@@ -1,7 +1,6 @@
 """How the bundled face detector is trained: from composed pictures, taught by YuNet and a face
 mesh."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property
 
@@ -21,7 +20,7 @@ from vitrail.faces.training.data import Data, Photographs, load_photographs
 from vitrail.faces.training.loss import detection_losses
 from vitrail.faces.training.matching import Matches, match, merge
 from vitrail.faces.training.samples import Batches
-from vitrail.training.loading import Numbers
+from vitrail.training.loading import Numbers, loader
 from vitrail.weights.catalogue import resolve
 from vitrail.weights.files import load_into, read_state
 
@@ -66,10 +65,11 @@ class Task(vitrail.training.loop.Task):
 
     def train_dataloader(self) -> DataLoader:
         batches = Batches(self.photographs[0], self.recipe.optim.batch_size, self.recipe.seed)
-        return _loader(batches, Numbers(EPOCH))
+        return loader(batches, None, workers=1, sampler=Numbers(EPOCH))
 
     def val_dataloader(self) -> DataLoader:
-        return _loader(Batches(self.photographs[1], 16, seed=1, sizes=(448,)), range(VALIDATION))
+        batches = Batches(self.photographs[1], 16, seed=1, sizes=(448,))
+        return loader(batches, None, workers=1, sampler=range(VALIDATION))
 
     def training_step(self, batch: dict, number: int) -> Tensor:
         images = batch["images"]
@@ -113,9 +113,3 @@ class Task(vitrail.training.loop.Task):
             "architecture": "FaceModel",
             "config": asdict(self.config),
         }
-
-
-def _loader(batches: Batches, numbers: Iterable[int]) -> DataLoader:
-    return DataLoader(
-        batches, batch_size=None, sampler=numbers, num_workers=1, persistent_workers=True
-    )

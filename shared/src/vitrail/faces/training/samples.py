@@ -1,6 +1,5 @@
 """Endless composed pictures as batches for training, and a fixed set for validation."""
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,7 +30,6 @@ class Batches(Dataset):
     def __init__(
         self, photographs: Photographs, batch_size: int, seed: int, sizes: tuple[int, ...] = SIZES
     ):
-        cv2.setNumThreads(1)  # its threads would not survive the fork into the loader's process
         self.compose = Composer(photographs)
         self.portraits = photographs.portraits
         self.batch_size, self.seed, self.sizes = batch_size, seed, sizes
