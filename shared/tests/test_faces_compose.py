@@ -9,6 +9,7 @@ from vitrail.faces.training.canvas import Canvas, covered, move_boxes, similarit
 from vitrail.faces.training.compose import Composer
 from vitrail.faces.training.data import Photographs, Scene
 from vitrail.faces.training.samples import Batches
+from vitrail.training.loading import loader
 
 NO_BOX = np.zeros((0, 4), np.float32)
 SAME = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -139,5 +140,7 @@ def test_a_batch_depends_on_its_number_alone(photographs):
     batches = Batches(photographs, batch_size=1, seed=3, sizes=(160, 320))
     again = Batches(photographs, batch_size=1, seed=3, sizes=(160, 320))
     assert (batches[7]["images"] == again[7]["images"]).all()
+    (elsewhere,) = loader(batches, None, workers=1, sampler=[7])
+    assert (batches[7]["images"] == elsewhere["images"]).all()
     assert {batches[number]["images"].shape[-1] for number in range(8)} == {160, 320}
     assert len(batches[0]["labels"]) == len(batches[0]["images"])
