@@ -16,6 +16,7 @@ from vitrail.training import recipe as recipes
 from vitrail.training import run as runs
 from vitrail.training import schedule
 from vitrail.training.history import History
+from vitrail.training.loading import loader
 from vitrail.training.recipe import read_yaml
 from vitrail.training.schedule import BudgetClock, rate
 from vitrail.weights import files as weights
@@ -39,12 +40,8 @@ class Task(training.Task):
         self.rates, self.states = [], []
 
     def train_dataloader(self):
-        return DataLoader(
-            line(seed=0),
-            self.recipe.optim.batch_size,
-            shuffle=True,
-            num_workers=self.recipe.workers,
-        )
+        size = self.recipe.optim.batch_size
+        return loader(line(seed=0), size, workers=self.recipe.workers, shuffle=True)
 
     def val_dataloader(self):
         return DataLoader(line(seed=1), 64)

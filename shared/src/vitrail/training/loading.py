@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, Sampler
+import torch
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler
 
 
 def loader(
@@ -16,11 +17,17 @@ def loader(
     ``workers`` processes (0: the caller's own) load ahead and live through all epochs. They come
     from a fork server, never from a fork of this process, which copies locked locks once a thread
     pool has run in it; so ``dataset``, ``collate_fn`` and their kin must be picklable, classes at
-    the top of a module. Their random numbers follow from those of the caller, which a recipe seeds.
-    ``options`` are DataLoader's.
+    the top of a module. Their random numbers follow from the caller's seed. ``options`` are
+    DataLoader's.
     """
     if not workers:
         return DataLoader(dataset, batch_size, **options)
+    # Processes that live on are seeded once a run, not once an epoch. Were that seed drawn from the
+    # caller's random state, a run that is continued would draw once more than one that never
+    # stopped; the order of the items, which is drawn each epoch, is part of that state.
+    seeded = torch.Generator().manual_seed(torch.initial_seed())
+    if options.pop("shuffle", False):
+        options["sampler"] = RandomSampler(dataset)
     context = multiprocessing.get_context("forkserver")
     # Read once, when the server starts: what it has imported its processes need not.
     context.set_forkserver_preload([__name__, type(dataset).__module__])
@@ -31,6 +38,7 @@ def loader(
         persistent_workers=True,
         multiprocessing_context=context,
         worker_init_fn=_start_worker,
+        generator=seeded,
         **options,
     )
 
