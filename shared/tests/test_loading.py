@@ -21,6 +21,7 @@ def test_each_epoch_has_its_own_batches():
 FACTS = """
 import multiprocessing, os, random
 import cv2, torch
+from torch.utils.data import Dataset
 
 class Facts(Dataset):
     def __len__(self):
