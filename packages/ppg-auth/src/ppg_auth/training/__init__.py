@@ -23,7 +23,7 @@ from ppg_auth.decide.decision import FMR, Impostors, threshold
 from ppg_auth.measure.comparison import Attempts, Placement, Scorer, compare, plain, protected
 from ppg_auth.model import build_model
 from ppg_auth.networks import embed
-from ppg_auth.signal.windows import SignalConfig, Windows
+from ppg_auth.signal.windows import SignalConfig
 from ppg_auth.training.augment import (
     TAKES_PER_PERSON,
     TrainingWindows,
