@@ -29,7 +29,13 @@ BELOW = {  # a room, and those that it may not reach
 
 @cache
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph(*EVERYTHING, exclude_type_checking_imports=True, cache_dir=None)
+    """All imports but those of the doors: ``<package>.load`` opens the job when it is called."""
+    found = grimp.build_graph(*EVERYTHING, exclude_type_checking_imports=True, cache_dir=None)
+    for package in PACKAGES:
+        for room in found.find_modules_directly_imported_by(package):
+            if room.startswith(f"{package}."):
+                found.remove_import(importer=package, imported=room)
+    return found
 
 
 def chain(importer: str, imported: str) -> str:
