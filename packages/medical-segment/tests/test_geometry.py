@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from medical_segment import geometry, postprocess
-from medical_segment.geometry import place
+from medical_segment import postprocess, preprocess
 from medical_segment.plan import Plan
+from medical_segment.preprocess import place
 from medical_segment.writing import write_maps
 
 from .fakes import PLAN_3D, small_job
@@ -32,7 +32,7 @@ def test_placing_and_turning_back_changes_no_bit(codes):
     values = np.random.default_rng(0).normal(size=(2, 5, 6, 7)).astype(np.float32)
     affine = affine_of(codes)
     placed = place(values, affine, plan)
-    assert np.array_equal(geometry.back(placed, (5, 6, 7), affine, plan), values)
+    assert np.array_equal(preprocess.back(placed, (5, 6, 7), affine, plan), values)
 
 
 @pytest.mark.parametrize("codes", CODES)
@@ -46,7 +46,7 @@ def test_resampled_labels_come_back_to_their_place(codes):
     middle = world.reshape(-1, 3).mean(axis=0)
     ball = (np.linalg.norm(world - middle, axis=-1) < 9).astype(np.float32)
     placed = place(ball[None], affine, plan)
-    found = geometry.back(placed, shape, affine, plan)[0] > 0.5
+    found = preprocess.back(placed, shape, affine, plan)[0] > 0.5
     dice = 2 * (found & (ball > 0)).sum() / (found.sum() + ball.sum())
     assert dice > 0.9
 
@@ -117,10 +117,10 @@ def test_resizing_is_that_of_pytorch(shape, size):
     values = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
     batch, mode = torch.from_numpy(values)[None], ["bilinear", "trilinear"][len(shape) - 2]
     expected = torch.nn.functional.interpolate(batch, size, mode=mode, align_corners=False)[0]
-    np.testing.assert_allclose(geometry.resize(values, size), expected, atol=2e-6)
+    np.testing.assert_allclose(preprocess.resize(values, size), expected, atol=2e-6)
     labels = np.random.default_rng(1).integers(0, 9, (1, *shape), dtype=np.uint8)
     nearest = torch.nn.functional.interpolate(
         torch.from_numpy(labels)[None].float(), size, mode="nearest-exact"
     )[0]
-    found = geometry.resize(labels, size, labels=True)
+    found = preprocess.resize(labels, size, labels=True)
     assert found.dtype == np.uint8 and np.array_equal(found, nearest)

@@ -1,12 +1,14 @@
 """Both networks: any size, anisotropic strides, the folded decoder, gradients, and what they
 refuse."""
 
+import sys
+
 import pytest
 import torch
 
 from medical_segment.models import build_model
 from medical_segment.models.segformer3d import DepthwiseConv
-from vitrail.errors import UsageError
+from vitrail.errors import MissingError, UsageError
 
 SEGFORMER = {
     "in_channels": 1,
@@ -130,3 +132,11 @@ def test_bot_takes_what_divides_and_enc_its_patch():
 def test_what_does_not_go_together_is_refused(architecture, options, fault):
     with pytest.raises(UsageError, match=fault):
         build_model(architecture, options)
+
+
+def test_monai_is_named_where_it_is_missing(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "monai"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "monai", None)
+    with pytest.raises(MissingError, match=r"vitrail-medical-segment\[train\]"):
+        build_model("unet", {})

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from medical_segment import checkpoint, official, parity
 from medical_segment.networks import load_network
-from medical_segment.regions import CONVENTIONS
+from medical_segment.plan import CONVENTIONS
 from vitrail.errors import InputError, UsageError
 
 DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))

@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 
 from medical_segment.files.layouts import Collection, LabelledCase
 from medical_segment.files.reading import read_case
-from medical_segment.geometry import place
 from medical_segment.plan import Plan
-from medical_segment.preprocess import prepare
+from medical_segment.preprocess import place, prepare
 from vitrail.cache import cache_folder
 from vitrail.errors import InputError
 

@@ -13,10 +13,10 @@ from medical_segment import postprocess, system
 from medical_segment.files.dicom_seg import require_dicom_seg
 from medical_segment.files.reading import case_of, read_source
 from medical_segment.files.volume import Kind, Volume
-from medical_segment.geometry import channels_back
 from medical_segment.networks import SegmentationNetwork
+from medical_segment.plan import renumber
 from medical_segment.planes import Plane, cut
-from medical_segment.regions import renumber
+from medical_segment.preprocess import channels_back
 from medical_segment.result import Result
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError

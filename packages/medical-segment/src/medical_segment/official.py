@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medical_segment.geometry import place
 from medical_segment.models import build_model
-from medical_segment.plan import Plan
-from medical_segment.regions import CONVENTIONS
+from medical_segment.plan import CONVENTIONS, Plan
+from medical_segment.preprocess import place
 from vitrail.errors import InputError, UsageError
 
 SEGFORMER_OPTIONS = {

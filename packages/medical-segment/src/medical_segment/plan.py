@@ -1,11 +1,11 @@
 """What a network takes and gives: written beside its weights, read by training, the job and the
-export alike."""
+export alike; and the conventions by which tumour regions are numbered."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from vitrail.errors import InputError
+from vitrail.errors import InputError, UsageError
 
 NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "rgb", "none")
 
@@ -17,11 +17,12 @@ class Plan:
     ``channels``: the inputs' names, in order (modalities, or red, green, blue). ``dims``: 2 or 3.
     ``orientation``: the axes' order and direction in NIfTI's letters (``RAS``), None for images.
     ``spacing``: mm per voxel along these axes, None: as it comes. ``patch``: the size of the
-    windows that the network was trained on. ``normalisation``: one name for all channels: ``zscore`` (each
-    case and channel by its own mean and deviation), ``zscore-nonzero`` (of the non-zero voxels,
-    zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last stored axis by
-    itself, as SegFormer3D's BraTS files were trained), ``ct`` (clip to ``intensity``'s first two
-    numbers, subtract the third, divide by the fourth), ``rgb`` (divide by 255) or ``none``.
+    windows that the network was trained on. ``normalisation``: one name for all channels:
+    ``zscore`` (each case and channel by its own mean and deviation), ``zscore-nonzero`` (of the
+    non-zero voxels, zeros stay), ``minmax`` (to 0..1; ``minmax-slice``: each slice along the last
+    stored axis by itself, as SegFormer3D's BraTS files were trained), ``ct`` (clip to
+    ``intensity``'s first two numbers, subtract the third, divide by the fourth), ``rgb`` (divide by
+    255) or ``none``.
 
     ``labels``: the names of the output channels, in order. ``activation``: ``softmax`` where they
     exclude one another (the first is the background) or ``sigmoid`` where they overlap. ``values``:
@@ -90,3 +91,46 @@ class Plan:
             raise InputError(
                 subject, f"has no complete plan ({error})", "give 'vitrail train's file"
             ) from error
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Brain tumour regions that overlap: which numbers of a label map make which region.
+
+    The numbers differ between editions of the same challenge and cannot be told from a file, so
+    they are named, never guessed. ``regions``: the numbers in a label map that each covers.
+    ``values``: each region's own number when the regions are painted into a label map in
+    ``order``, later over earlier.
+    """
+
+    regions: dict[str, tuple[int, ...]]
+    values: tuple[int, ...]
+    order: tuple[int, ...] = (1, 0, 2)
+
+
+# All give the channels TC (core), WT (whole tumour) and ET (enhancing), in SegFormer3D's order.
+CONVENTIONS = {
+    # 1 oedema, 2 non-enhancing, 3 enhancing (Medical Segmentation Decathlon, task 1)
+    "decathlon": Convention({"TC": (2, 3), "WT": (1, 2, 3), "ET": (3,)}, (2, 1, 3)),
+    # 1 necrotic and non-enhancing, 2 oedema, 4 enhancing (BraTS up to 2022)
+    "brats": Convention({"TC": (1, 4), "WT": (1, 2, 4), "ET": (4,)}, (1, 2, 4)),
+    # the same with 3 for enhancing (BraTS from 2023 on)
+    "brats2023": Convention({"TC": (1, 3), "WT": (1, 2, 3), "ET": (3,)}, (1, 2, 3)),
+}
+
+
+def renumber(plan: Plan, convention: str) -> Plan:
+    """``plan`` with the numbers of ``convention``; UsageError for a network that does not give its
+    regions."""
+    wanted = CONVENTIONS[convention]
+    if plan.activation != "sigmoid" or set(plan.labels) != set(wanted.regions):
+        names = ", ".join(wanted.regions)
+        raise UsageError(
+            f"--convention {convention}",
+            f"is for networks with the regions {names}",
+            "leave it out",
+        )
+    regions = list(wanted.regions)
+    values = dict(zip(regions, wanted.values, strict=True))
+    order = tuple(plan.labels.index(regions[place]) for place in wanted.order)
+    return replace(plan, values=tuple(values[name] for name in plan.labels), order=order)

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
-from medical_segment.geometry import network_shape
 from medical_segment.plan import Plan
 from medical_segment.postprocess import activate
-from medical_segment.preprocess import prepare
+from medical_segment.preprocess import network_shape, prepare
 from vitrail.errors import InputError
 from vitrail.grids import Canvas, Grid, is_flat
 

@@ -40,7 +40,7 @@ def look_at(collection: Collection, orientation: str | None) -> Findings:
     """Shapes, spacings and, for CT, the 0.5 and 99.5 percentiles, mean and deviation of the
     labelled voxels."""
     from medical_segment.data import read_label
-    from medical_segment.geometry import turns
+    from medical_segment.preprocess import turns
 
     chosen = collection.cases[:: max(1, math.ceil(len(collection.cases) / MAX_READ))]
     shapes, spacings, values = [], [], []

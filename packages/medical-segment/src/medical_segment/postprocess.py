@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medical_segment.geometry import channels_back
 from medical_segment.plan import Plan
+from medical_segment.preprocess import channels_back
 
 THRESHOLD = 0.5
 INTERIOR, BOUNDARY = 1, 2

@@ -20,9 +20,8 @@ from medical_segment.augment import Augment, Augmentation
 from medical_segment.data import Cuttings, check_labels, prepared
 from medical_segment.files.layouts import Collection, LabelledCase, read_collection, split
 from medical_segment.models import build_model
-from medical_segment.plan import Plan
+from medical_segment.plan import CONVENTIONS, Plan
 from medical_segment.planner import make_plan, shape_network
-from medical_segment.regions import CONVENTIONS
 from vitrail.errors import InputError
 from vitrail.training.loading import loader
 from vitrail.training.recipe import Section

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medical_segment.geometry import turned, turns
+from medical_segment.preprocess import turned, turns
 from medical_segment.result import Result
 
 # Okabe and Ito's colours, which most people can tell apart, then evenly spaced hues.
