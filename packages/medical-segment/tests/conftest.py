@@ -1,6 +1,5 @@
-"""A tiny network's file with fresh weights, small scans, and where the data sets lie."""
+"""A tiny network's file with fresh weights, small scans."""
 
-import os
 from pathlib import Path
 
 import nibabel
@@ -12,8 +11,6 @@ from vitrail.weights.files import save
 
 from .fakes import PLAN_3D, write_dicom_series
 
-PACKAGE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("VITRAIL_DATA") or PACKAGE.parents[2] / "shared" / "data") / "medical"
 TINY = {
     "in_channels": 1,
     "num_classes": 3,
@@ -66,11 +63,3 @@ def scan(tmp_path, blob) -> Path:
 def series(tmp_path, blob) -> Path:
     """The ball as a DICOM series whose order by name is not that of its slices."""
     return write_dicom_series(tmp_path / "series", blob)
-
-
-@pytest.fixture
-def data() -> Path:
-    """The folder of the medical data sets."""
-    if not DATA.is_dir():
-        pytest.skip(f"needs the data sets in {DATA}")
-    return DATA

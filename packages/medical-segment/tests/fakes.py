@@ -12,8 +12,10 @@ from torch import nn
 from medical_segment.job import Options, SegmentationJob
 from medical_segment.networks import CODE, SegmentationNetwork
 from medical_segment.plan import Plan
+from vitrail.testing.beside import DATA
 from vitrail.weights.catalogue import Weights
 
+MEDICAL = DATA / "medical"  # the data sets
 PLAN_3D = Plan(
     channels=("MR",),
     labels=("background", "anterior", "posterior"),

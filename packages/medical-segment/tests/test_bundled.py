@@ -2,6 +2,7 @@
 card."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,25 @@ import pytest
 from medical_segment import load
 from medical_segment.files.reading import read_case
 from medical_segment.scores import count_cells, dice
+from vitrail.testing.beside import needs
+
+from .fakes import MEDICAL
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+def test_the_examples():
+    """Anywhere: what was found in them when the model card was written."""
+    result = load(engine="eager", device="cpu").predict(EXAMPLES / "hippocampus.nii.gz")
+    assert [s.voxels for s in result.structures] == pytest.approx([1430, 1668], rel=0.01)
+    cells = load("nuclei", engine="eager", device="cpu").predict(EXAMPLES / "nuclei.png")
+    assert abs(len(cells.things) - 50) <= 2
+
+
+@needs(MEDICAL)
 @pytest.mark.parametrize("name", ["hippocampus", "hippocampus-xlstm"])
-def test_hippocampus(name, data):
-    folder = data / "hippocampus"
+def test_hippocampus(name):
+    folder = MEDICAL / "hippocampus"
     case = json.loads((folder / "splits.json").read_text())["test"][0]
     result = load(name, engine="eager", device="cpu").predict(folder / "images" / case)
     truth = read_case(folder / "labels" / case).data[0]
@@ -21,8 +36,9 @@ def test_hippocampus(name, data):
     assert np.mean([dice(result.labels == part, truth == part) for part in (1, 2)]) > 0.75
 
 
-def test_nuclei(data):
-    folder = data / "nuclei_dsb2018"
+@needs(MEDICAL)
+def test_nuclei():
+    folder = MEDICAL / "nuclei_dsb2018"
     case = json.loads((folder / "splits.json").read_text())["test"][1]
     job = load("nuclei", engine="eager", device="cpu")
     result = job.predict(folder / "images" / f"{case}.png")

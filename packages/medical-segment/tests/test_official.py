@@ -13,9 +13,10 @@ from medical_segment import checkpoint, official, parity
 from medical_segment.networks import load_network
 from medical_segment.plan import CONVENTIONS
 from vitrail.errors import InputError, UsageError
+from vitrail.testing.beside import PARITY, needs
 
-DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
-PARITY = DATA.parent / "parity"
+from .fakes import MEDICAL
+
 FULL = os.environ.get("VITRAIL_FULL_PARITY")
 SEGFORMER = {
     "in_channels": 4,
@@ -43,7 +44,7 @@ def failed(folder: Path, tmp_path: Path, leave_out: str) -> list[str]:
     return [str(comparison) for comparison in comparisons if not comparison.passed]
 
 
-@pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
+@needs(MEDICAL, PARITY)
 @pytest.mark.parametrize("pack", ["segformer3d", "xlstm-unet"])
 def test_parity_packs(pack, tmp_path):
     assert failed(PARITY / pack, tmp_path, "full_formula") == []

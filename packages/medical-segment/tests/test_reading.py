@@ -11,12 +11,15 @@ import pydicom
 import pytest
 import tifffile
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 from medical_segment.files.reading import case_of, find_cases, read_case, read_source
 from medical_segment.files.volume import Kind
 from vitrail.errors import InputError, MissingError
+from vitrail.testing.beside import needs
 
-from .fakes import write_dicom_series
+from .fakes import MEDICAL, write_dicom_series
 
 
 def save(path, data, affine=None, **header):
@@ -173,24 +176,40 @@ def test_series_that_are_not_one_volume(series, tmp_path, blob):
         read_case(series, series=3)
 
 
-def test_a_compression_without_its_plugin(data, monkeypatch):
+def test_a_compression_without_its_plugin(series, monkeypatch):
+    from pydicom.pixels.decoders.base import Decoder
+
+    monkeypatch.setattr(Decoder, "is_available", property(lambda self: False))
+    for path in series.iterdir():
+        found = pydicom.dcmread(path)
+        found.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        found.PixelData = encapsulate([found.PixelData])  # never unpacked here
+        found.save_as(path)
+    with pytest.raises(MissingError, match=r"jpeg2000"):
+        read_case(series)
+
+
+@needs(MEDICAL)
+def test_a_real_series_without_its_plugin(monkeypatch):
     from pydicom.pixels.decoders.base import Decoder
 
     monkeypatch.setattr(Decoder, "is_available", property(lambda self: False))
     with pytest.raises(MissingError, match=r"jpeg2000"):
-        read_case(data / "ct_totalseg" / "example_ct_dicom")
+        read_case(MEDICAL / "ct_totalseg" / "example_ct_dicom")
 
 
-def test_jpeg_2000_in_hounsfield_units(data):
+@needs(MEDICAL)
+def test_jpeg_2000_in_hounsfield_units():
     pytest.importorskip("openjpeg")
-    volume = read_case(data / "ct_totalseg" / "example_ct_dicom")
+    volume = read_case(MEDICAL / "ct_totalseg" / "example_ct_dicom")
     assert volume.data.shape == (1, 512, 512, 20)
     assert volume.data.min() == -1024 and 500 < volume.data.max() < 3100
     assert np.allclose(volume.spacing, (0.9765625, 0.9765625, 2))
 
 
-def test_a_real_series_whose_names_lie(data):
-    volume = read_case(data / "dicom_mr_hippocrop" / "study1")
+@needs(MEDICAL)
+def test_a_real_series_whose_names_lie():
+    volume = read_case(MEDICAL / "dicom_mr_hippocrop" / "study1")
     assert [int(path.stem) for path in volume.files] == sorted(
         int(path.stem) for path in volume.files
     )

@@ -1,7 +1,6 @@
 """Every command in the package's README runs."""
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -13,13 +12,13 @@ import nibabel
 import numpy as np
 import pytest
 
+from vitrail.testing.beside import DATA, needs
 from vitrail.testing.commands import call, console_lines
 
-from .fakes import write_dicom_series
+from .fakes import MEDICAL, write_dicom_series
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("VITRAIL_DATA") or ROOT.parent / "shared" / "data")
 LINES = console_lines(PACKAGE / "README.md")
 
 
@@ -59,9 +58,7 @@ def test_python_as_in_the_readme(workplace):
 @pytest.fixture
 def few_cases(workplace) -> Path:
     """The data sets' lists cut down to a few cases."""
-    folder = DATA / "medical" / "hippocampus"
-    if not folder.is_dir():
-        pytest.skip(f"needs the data sets in {DATA}")
+    folder = MEDICAL / "hippocampus"
     target = workplace / "medical" / "hippocampus"
     target.mkdir(parents=True)
     for name in ("images", "labels"):
@@ -77,6 +74,7 @@ def few_cases(workplace) -> Path:
     return workplace
 
 
+@needs(MEDICAL)
 @pytest.mark.parametrize(
     "line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))]
 )
