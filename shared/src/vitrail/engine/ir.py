@@ -4,6 +4,7 @@ import hashlib
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def keep(model: Any, store: Path) -> None:
     """Writes the model into the cache; a full or read-only cache must not stop the work."""
     try:
         with atomic_folder(store / FOLDER) as temporary:
-            _openvino().save_model(model, temporary / FILE, compress_to_fp16=False)
+            _save(model, temporary)
             (temporary / SUMS).write_text(_sums(temporary))
     except (InputError, RuntimeError):
         return
@@ -87,7 +88,7 @@ def read_kept(store: Path) -> Any:
     try:
         if (folder / SUMS).read_text() != _sums(folder):
             return None
-        return _core().read_model(folder / FILE)
+        return _read(folder)
     except (OSError, UnicodeDecodeError, RuntimeError):  # damaged: converted again
         return None
 
@@ -122,11 +123,23 @@ def _exported(module: "nn.Module", sample: Arrays) -> Any:
 
 
 def _fitted(model: Any, sample: Arrays, rows: int) -> Any:
-    """With the sample's sizes: the conversion loosens what is fixed."""
+    """With the sample's sizes, since the conversion loosens what is fixed, and with weights of its
+    own: a converted model's lie in the module's memory, which may be freed or laid out anew."""
     model.reshape(
         {port: [rows, *part.shape[1:]] for port, part in zip(model.inputs, sample, strict=True)}
     )
-    return model
+    with TemporaryDirectory() as folder:
+        _save(model, Path(folder))
+        return _read(Path(folder))
+
+
+def _save(model: Any, folder: Path) -> None:
+    _openvino().save_model(model, folder / FILE, compress_to_fp16=False)
+
+
+def _read(folder: Path) -> Any:
+    # Mapped into memory, a file that is changed or cut meanwhile would end the process.
+    return _core().read_model(folder / FILE, config={"ENABLE_MMAP": False})
 
 
 @cache
