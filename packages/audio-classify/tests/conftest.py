@@ -1,9 +1,12 @@
 """Small networks with fresh weights."""
 
+from dataclasses import replace
+
 import pytest
 
 from audio_classify.networks import AudioNetwork
-from audio_classify.testing import Bands, small_network
+
+from .fakes import Bands, small_network
 
 
 @pytest.fixture
@@ -14,4 +17,4 @@ def network() -> AudioNetwork:
 @pytest.fixture
 def listener() -> AudioNetwork:
     """Hears low tones, high tones and noise."""
-    return AudioNetwork(**{**vars(small_network()), "module": Bands()})
+    return replace(small_network(), build=Bands)

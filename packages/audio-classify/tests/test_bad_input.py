@@ -7,12 +7,16 @@ import pytest
 import soundfile
 import torch
 
-from audio_classify.pipeline import AudioPipeline
-from audio_classify.testing import RATE, SMALL, hiss, small_network
-from vitrail.answers import Batch
+from audio_classify.job import AudioJob
+from audio_classify.writing import write
+from vitrail.answers import Answers
 from vitrail.errors import InputError
+from vitrail.options import Answering
+from vitrail.sources import Source
 from vitrail.testing.media import mutate_bytes
 from vitrail.weights.files import save
+
+from .fakes import RATE, SMALL, hiss, small_network
 
 VARIANTS = 200
 
@@ -29,9 +33,9 @@ def test_damaged_variants(network, suffix, tmp_path, capfd, monkeypatch):
         sources.append(tmp_path / f"{number}{suffix}")
         sources[-1].write_bytes(damaged)
     before = set(tmp_path.rglob("*"))
-    status = Batch(
-        "audio-classify", AudioPipeline(network, engine="eager", device="cpu"), 16, json=True
-    ).run(sources)
+    job = AudioJob(network, engine="eager", device="cpu")
+    answers = Answers("audio-classify", job, Answering(json=True), write)
+    status = answers.run([Source.of(path) for path in sources])
     printed = capfd.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     failed = [row for row in rows if row["status"] == "failed"]
@@ -45,8 +49,8 @@ def test_half_a_file_is_a_result_that_says_so(network, tmp_path):
     path = tmp_path / "half.flac"
     soundfile.write(path, hiss(4), RATE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    result = AudioPipeline(network, engine="eager", device="cpu").predict(path)
-    assert 1 < result.seconds < 3 and result.damage and result.to_dict()["damage"]
+    result = AudioJob(network, engine="eager", device="cpu").predict(path)
+    assert 1 < result.seconds < 3 and result.damage
 
 
 def metadata(**changes) -> dict:
@@ -84,7 +88,7 @@ def test_weights_of_another_kind(tmp_path):
 
 @pytest.mark.parametrize("kind", ["PCM_U8", "PCM_24", "ULAW", "DOUBLE"])
 def test_kinds_of_samples_give_the_same_answer(network, kind, tmp_path):
-    job = AudioPipeline(network, engine="eager", device="cpu")
+    job = AudioJob(network, engine="eager", device="cpu")
     sound = np.clip(hiss(1), -0.5, 0.5)
     expected = job.predict(sound).probabilities
     path = tmp_path / "a.wav"

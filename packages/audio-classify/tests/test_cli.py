@@ -11,11 +11,12 @@ import pytest
 import soundfile
 import torch
 
-from audio_classify import jobs
-from audio_classify.stream import WAITING_BLOCKS, microphone_blocks
-from audio_classify.testing import RATE, SMALL, hiss, silence, small_network
+from audio_classify.sound import live
+from audio_classify.sound.live import WAITING_BLOCKS, microphone_blocks
 from vitrail.testing.commands import call
 from vitrail.weights.files import save
+
+from .fakes import RATE, SMALL, hiss, silence, small_network
 
 ROOSTER = Path(__file__).parents[1] / "examples" / "rooster.ogg"
 
@@ -26,9 +27,12 @@ def weights(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     network = small_network()
     metadata = {
-        "system": "audio-classify", "architecture": "ssast", "config": SMALL, "labels": list(network.labels),
+        "system": "audio-classify",
+        "architecture": "ssast",
+        "config": SMALL,
+        "labels": list(network.labels),
         "features": network.features.to_dict(),
-    }  # fmt: skip
+    }
     save(path, network.module.state_dict(), metadata, dtype=torch.float32)
     return path
 
@@ -118,7 +122,7 @@ def test_ctrl_c_is_how_listening_ends(classify, monkeypatch):
         yield hiss(3)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs, "microphone_blocks", blocks)
+    monkeypatch.setattr(live, "microphone_blocks", blocks)
     outcome = classify("--microphone")
     assert outcome.status == 0 and not outcome.stderr
 

@@ -7,8 +7,6 @@ import pytest
 import soundfile
 import torch
 
-from audio_classify import augment
-from audio_classify.augment import Augment
 from audio_classify.data import (
     AlikeLengths,
     Spectrograms,
@@ -20,10 +18,13 @@ from audio_classify.data import (
     spectrograms,
     statistics,
 )
-from audio_classify.features import Features
-from audio_classify.testing import RATE, hiss, tone
+from audio_classify.sound.features import Features
+from audio_classify.training import augment
+from audio_classify.training.augment import Augment
 from vitrail.errors import InputError
 from vitrail.preprocess.filterbank import SILENCE, filterbank
+
+from .fakes import RATE, hiss, tone
 
 FEATURES = Features(RATE, 0.0, 1.0, 64)
 
@@ -65,10 +66,18 @@ def test_the_official_json(folder):
     assert [clip.label for clip in read_clips(source)] == ["/m/1", "/m/3"]
 
 
-@pytest.mark.parametrize("name, text", [
-    ("a.csv", "path,label\n,x\n"), ("a.csv", "file,label\na,b\n"), ("a.csv", "path,label\na,b\n"), ("a.csv", "\0\xff"),
-    ("a.json", "{}"), ("a.json", "[" * 100_000), ("a.json", '{"data": [{"wav": "a"}]}'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a.csv", "path,label\n,x\n"),
+        ("a.csv", "file,label\na,b\n"),
+        ("a.csv", "path,label\na,b\n"),
+        ("a.csv", "\0\xff"),
+        ("a.json", "{}"),
+        ("a.json", "[" * 100_000),
+        ("a.json", '{"data": [{"wav": "a"}]}'),
+    ],
+)
 def test_lists_that_are_none(name, text, tmp_path):
     source = tmp_path / name
     source.write_bytes(text.encode("latin-1"))
@@ -124,13 +133,17 @@ def test_batches_of_alike_lengths_hold_each_clip_once():
 
 
 def test_a_batch_is_padded_with_silence():
-    clips, classes = collate([(torch.zeros(5, 128), 1), (torch.zeros(9, 128), 0)], shortest=4)
+    batch = [(torch.zeros(5, 128), 1), (torch.zeros(9, 128), 0)]
+    clips, classes = collate(batch, Features(RATE, 0.0, 0.5, 64), min_frames=4)
     assert clips.shape == (2, 9, 128) and classes.tolist() == [1, 0]
     assert (clips[0, 5:] == SILENCE).all() and not clips[0, :5].any()
+    clips, _ = collate(batch, Features(RATE, 1.0, 2.0, 64, kept_bins=100), min_frames=12)
+    assert (clips[:, :5, :100] == -1 / 4).all() and clips.shape[1] == 12
+    assert torch.allclose(clips[:, :, 100:], torch.tensor((SILENCE - 1) / 4))
 
 
 def test_samples_change_with_augment_only():
-    clips = [filterbank(torch.from_numpy(hiss(0.5)))]
+    clips = [torch.from_numpy(filterbank(hiss(0.5)))]
     plain, changed = (
         Spectrograms(clips, 64, [2]),
         Spectrograms(clips, 64, [2], Augment(gain_db=10, tempo=0.3)),
@@ -140,11 +153,17 @@ def test_samples_change_with_augment_only():
 
 
 def test_every_change_leaves_a_spectrogram():
-    clip = filterbank(torch.from_numpy(hiss(0.5)))
+    clip = torch.from_numpy(filterbank(hiss(0.5)))
     rng = torch.Generator().manual_seed(0)
     strengths = dict.fromkeys(Augment.model_fields, 0.5) | {
-        "roll": True, "gain_db": 10.0, "tilt_db": 5.0, "blur": 2.0, "pad": 0.1, "frequency_mask": 10, "time_mask": 10,
-    }  # fmt: skip
+        "roll": True,
+        "gain_db": 10.0,
+        "tilt_db": 5.0,
+        "blur": 2.0,
+        "pad": 0.1,
+        "frequency_mask": 10,
+        "time_mask": 10,
+    }
     for name in Augment.model_fields:
         changed = Augment(**{name: strengths[name]})(clip, rng)
         assert (
@@ -155,16 +174,15 @@ def test_every_change_leaves_a_spectrogram():
 
 def test_warping_moves_a_tone_as_another_throat_would():
     def peak(hertz):
-        return filterbank(torch.from_numpy(tone(hertz, 0.3))).mean(0)
+        return torch.from_numpy(filterbank(tone(hertz, 0.3))).mean(0)
 
     moved = augment.warp(peak(1000)[None], 1.2)[0]
     assert abs(int(moved.argmax()) - int(peak(1200).argmax())) <= 1
 
 
 def test_stretching_keeps_the_pitch_and_echo_only_adds():
-    clip = filterbank(
-        torch.from_numpy(np.concatenate([tone(800, 0.2), np.zeros(4000, np.float32)]))
-    )
+    sound = np.concatenate([tone(800, 0.2), np.zeros(4000, np.float32)])
+    clip = torch.from_numpy(filterbank(sound))
     assert len(augment.stretch(clip, 2.0)) == round(len(clip) / 2)
     assert augment.stretch(clip, 0.8).mean(0).argmax() == clip.mean(0).argmax()
     assert (augment.echo(clip, 0.3, 0.3) >= clip - 1e-3).all()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from audio_classify.events import EventTracker, Rule
-from audio_classify.windows import Moments, Window, cut_windows
+from audio_classify.sound.events import EventTracker, Rule
+from audio_classify.sound.windows import Moments, Window, cut_windows
 
 
 def blocks(sound: np.ndarray, sizes) -> list[np.ndarray]:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from audio_classify.model import SSASTConfig, build_model
-from audio_classify.positions import resize_positions
+from audio_classify.models import build_model
+from audio_classify.models.config import SSASTConfig
+from audio_classify.models.ssast import resize_positions
 from vitrail.errors import UsageError
 
 SMALL = {"num_classes": 5, "num_frames": 96, "embed_dim": 32, "depth": 2, "num_heads": 2}

@@ -8,11 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from audio_classify import official
-from audio_classify.checkpoint import convert, read_config
-from audio_classify.initial import initial_trunk
-from audio_classify.model import SSASTConfig, build_model
-from audio_classify.networks import WithEmbedding, load_network
+from audio_classify import official, parity
+from audio_classify.checkpoint import initial_trunk
+from audio_classify.models import build_model
+from audio_classify.models.config import SSASTConfig
+from audio_classify.models.ssast import WithEmbedding
+from audio_classify.networks import load_network
+from audio_classify.official import convert, read_config
 from vitrail.errors import InputError, UsageError
 
 DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
@@ -23,12 +25,12 @@ PRETRAINED = TINY | {"fstride": 16, "tstride": 16, "input_tdim": 128}
 
 
 def failed(folder: Path) -> list[str]:
-    return [str(comparison) for comparison in official.check(folder) if not comparison.passed]
+    return [str(comparison) for comparison in parity.check(folder) if not comparison.passed]
 
 
 @pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
 def test_parity_packs():
-    assert len(official.check(PARITY)) > 90
+    assert len(parity.check(PARITY)) > 90
     assert failed(PARITY) == []
 
 
@@ -102,7 +104,7 @@ def test_unknown_and_foreign_keys_are_refused():
         convert(ours_under_official_keys(CLASSIFIER) | extra)
     with pytest.raises(InputError, match="neither SSAST nor AST"):
         read_config({"v.cls_token": torch.zeros(1, 1, 32)})
-    with pytest.raises(UsageError, match="is no official option"):
+    with pytest.raises(UsageError, match="is not an official option"):
         official.build({"fshap": 16})
 
 
@@ -112,9 +114,15 @@ def test_unknown_and_foreign_keys_are_refused():
 )
 def test_config_is_read_from_the_shapes(size, patch, stride, frames):
     config = {
-        "model_size": size, "fshape": patch[0], "tshape": patch[1], "fstride": 128 if patch[0] == 128 else stride,
-        "tstride": stride, "input_fdim": 128, "input_tdim": frames, "label_dim": 7,
-    }  # fmt: skip
+        "model_size": size,
+        "fshape": patch[0],
+        "tshape": patch[1],
+        "fstride": 128 if patch[0] == 128 else stride,
+        "tstride": stride,
+        "input_fdim": 128,
+        "input_tdim": frames,
+        "label_dim": 7,
+    }
     with torch.device("meta"):
         model = official.build(config)
         state = {

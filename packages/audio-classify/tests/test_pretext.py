@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from audio_classify.model import SSASTConfig
-from audio_classify.pretext import MaskedModel, clustered_mask, matching_loss, official_mask
+from audio_classify.models.config import SSASTConfig
+from audio_classify.models.pretext import MaskedModel, clustered_mask, matching_loss, official_mask
 
 SMALL = {
     "num_frames": 64,

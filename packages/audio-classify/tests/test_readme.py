@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from audio_classify.testing import tone
 from vitrail.testing.commands import call, console_lines
+
+from .fakes import tone
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]

@@ -9,16 +9,17 @@ import torch
 
 pytest.importorskip("lightning")
 
-from audio_classify import training
 from audio_classify.data import read_clips
 from audio_classify.evaluation import evaluate
+from audio_classify.job import AudioJob
 from audio_classify.networks import load_network
-from audio_classify.pipeline import AudioPipeline
-from audio_classify.testing import RATE, hiss, tone
-from audio_classify.training import Task, merged, mix
+from audio_classify.training import Task
+from audio_classify.training.task import merged, mix, split
 from vitrail.errors import InputError
 from vitrail.training.loop import train
 from vitrail.training.recipe import load_recipe
+
+from .fakes import RATE, hiss, tone
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "audio-classify"
 CONFIG = {
@@ -50,10 +51,16 @@ def recipe(sounds: Path, name: str = "sounds", *overrides: str):
     paths = (
         f"data.paths=[{sounds}/list.csv]" if name == "pretrain" else f"data.path={sounds}/list.csv"
     )
-    return load_recipe(PIPELINES / f"{name}.yaml", [
-        paths, "data.by=split", "data.test=[test]", f"model={{config: {config}}}", "budget={steps: 2}",
-        "optim.batch_size=4", "optim.precision=32", *overrides,
-    ])  # fmt: skip
+    small = [
+        paths,
+        "data.by=split",
+        "data.test=[test]",
+        f"model={{config: {config}}}",
+        "budget={steps: 2}",
+        "optim.batch_size=4",
+        "optim.precision=32",
+    ]
+    return load_recipe(PIPELINES / f"{name}.yaml", [*small, *overrides])
 
 
 def test_the_command_loads_what_training_writes(sounds, tmp_path):
@@ -62,7 +69,7 @@ def test_the_command_loads_what_training_writes(sounds, tmp_path):
     )
     network = load_network(str(path))
     assert network.labels == ("noise", "tone") and network.features.num_frames == 32
-    result = AudioPipeline(network, engine="eager", device="cpu").predict(hiss(1, seed=99))
+    result = AudioJob(network, engine="eager", device="cpu").predict(hiss(1, seed=99))
     assert next(iter(result.labels)) == "noise"
 
 
@@ -109,7 +116,7 @@ def test_the_yardstick_trains_too(sounds, tmp_path):
 
 def test_validation_clips_are_never_trained_on(sounds):
     data = recipe(sounds, "sounds", "data.val_share=0.3").data
-    train_clips, val_clips = training.split(data)
+    train_clips, val_clips = split(data)
     test_clips = [clip for clip in read_clips(data.path) if clip.facts["split"] == "test"]
     parts = [{clip.path for clip in part} for part in (train_clips, val_clips, test_clips)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 12 and all(parts)
@@ -117,7 +124,7 @@ def test_validation_clips_are_never_trained_on(sounds):
 
 def test_a_split_that_leaves_nothing(sounds):
     with pytest.raises(InputError, match=r"fewer than two|no training sound"):
-        training.split(recipe(sounds, "sounds", "data.test=[test, train]").data)
+        split(recipe(sounds, "sounds", "data.test=[test, train]").data)
 
 
 def test_rare_classes_weigh_more(sounds):

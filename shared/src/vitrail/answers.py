@@ -33,14 +33,16 @@ Write = Callable[[Any, Path], None]
 class Answers:
     """One call of a command: its job, what the caller wants to see and keep, and who writes files.
 
-    ``write`` puts a result into a folder. With ``resume`` a source is skipped only when its content
-    and all that changes numbers are those of the earlier result.
+    ``write`` puts a result into a folder; ``on_result`` hears of each that is done. With ``resume``
+    a source is skipped only when its content and all that changes numbers are those of the earlier
+    result.
     """
 
     command: str
     job: Job
     options: Answering
     write: Write
+    on_result: Callable[[Any], None] | None = None
 
     def run(self, sources: Sequence[Source]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
@@ -127,6 +129,8 @@ class Answers:
                 row = self._row(source, outcome, seconds)
                 if self.options.output:
                     self._write(name, row, outcome)
+                if self.on_result:
+                    self.on_result(outcome)
                 return row, outcome
             except Exception as error:
                 outcome = failure(source, error)

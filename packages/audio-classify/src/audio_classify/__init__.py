@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from vitrail.system import System
 
 if TYPE_CHECKING:
-    from audio_classify.pipeline import AudioPipeline
+    from pathlib import Path
+
+    from audio_classify.job import AudioJob
 
 system = System(
     name="audio-classify",
@@ -18,9 +20,21 @@ system = System(
 )
 
 
-def load(weights: str = "sounds", **options) -> "AudioPipeline":
-    """The whole system in one call: ``load().predict("rain.wav").labels``; options as in
-    ``pipeline.load``."""
-    from audio_classify.pipeline import load as load_pipeline
+def load(
+    weights: str | None = None,
+    *,
+    labels: "Path | None" = None,
+    engine: str = "auto",
+    device: str = "auto",
+    **options,
+) -> "AudioJob":
+    """The whole system in one call: ``load().predict("rain.wav").labels``.
 
-    return load_pipeline(weights, **options)
+    ``weights`` is a catalogued name or a file (default: ``sounds``), ``labels`` a file with the
+    class names of an official checkpoint; ``options`` are those of ``job.Options``.
+    """
+    from audio_classify.job import AudioJob, Options
+    from audio_classify.networks import load_network
+
+    network = load_network(weights or "sounds", labels)
+    return AudioJob(network, Options(**options), engine=engine, device=device)

@@ -1,142 +1,74 @@
-"""Checkpoints of others: SSAST's and AST's own, and AST as the library transformers stores it.
+"""Any weights file to what it holds: our own, SSAST's or AST's, or AST as the library transformers
+stores it."""
 
-Each format is a table of patterns from its keys to ours; sizes are read from the tensors' shapes.
-"""
-
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from audio_classify import official, system
+from audio_classify.models import build_model
+from audio_classify.models.config import SSASTConfig
+from audio_classify.models.ssast import SSAST, AudioCNN, resize_positions
 from vitrail.errors import InputError
-
-# Heads of the image model that training started from, and two numbers that the shapes tell as well.
-DEAD = re.compile(r"v\.head(_dist)?\.(weight|bias)|p_input_[ft]dim")
-OFFICIAL = {
-    r"v\.": "trunk.",
-    r"mlp_head\.": "head.",
-    r"cpredlayer\.": "discriminative.",
-    r"gpredlayer\.": "generative.",
-    r"mask_embed$": "mask_embed",
-}
-PORT = {
-    r"audio_spectrogram_transformer\.embeddings\.cls_token": "trunk.cls_token",
-    r"audio_spectrogram_transformer\.embeddings\.distillation_token": "trunk.dist_token",
-    r"audio_spectrogram_transformer\.embeddings\.position_embeddings": "trunk.pos_embed",
-    r"audio_spectrogram_transformer\.embeddings\.patch_embeddings\.projection": "trunk.patch_embed.proj",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.layernorm_before": r"trunk.blocks.\1.norm1",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.layernorm_after": r"trunk.blocks.\1.norm2",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.attention\.attention": r"trunk.blocks.\1.attn",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.attention\.output\.dense": r"trunk.blocks.\1.attn.proj",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.intermediate\.dense": r"trunk.blocks.\1.mlp.fc1",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.output\.dense": r"trunk.blocks.\1.mlp.fc2",
-    r"audio_spectrogram_transformer\.layernorm": "trunk.norm",
-    r"classifier\.layernorm": "head.0",
-    r"classifier\.dense": "head.1",
-}
-PORT_EPS = 1e-12
-HEAD_DIM = 64  # of every released size
-NUM_BINS = 128
-STRIDES = {
-    (16, 16): ((10, 10), (16, 16)),
-    (128, 2): ((128, 1), (128, 2)),
-}  # the likelier of each patch size first
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.files import load_into, read_state
 
 
-def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of any of the three formats under our keys, without what is dead.
+@dataclass(frozen=True)
+class Checkpoint:
+    """``config`` are options of ``build_model``; ``state`` the tensors under our keys, as they lie
+    in the file; ``metadata`` is empty for files of others."""
 
-    The prefix ``module.`` may be there or not. Raises InputError for a key that no format knows.
-    """
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    port = is_port(state)
-    renamed, unknown = {}, []
-    for key, value in state.items():
-        if not port and DEAD.fullmatch(key):
-            continue
-        ours = _rename(key, PORT if port else OFFICIAL)
-        if ours is None:
-            unknown.append(key)
-        else:
-            renamed[ours] = value
-    if unknown:
-        names = ", ".join(unknown[:3])
-        raise InputError("checkpoint", f"has {len(unknown)} keys that no AST or SSAST has: {names}")
-    return _join_qkv(renamed) if port else renamed
+    path: Path
+    architecture: str
+    config: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    state: Mapping[str, Tensor]
+
+    def build(self) -> SSAST | AudioCNN:
+        """The network with its weights, in evaluation mode; InputError where they do not fit."""
+        with torch.device("meta"):
+            module = build_model(self.architecture, self.config)
+        load_into(module, self.state, subject=self.path, assign=True)
+        return module.eval()
 
 
-def is_port(state: Mapping[str, Tensor]) -> bool:
-    """Whether the keys are those of the library transformers."""
-    return any(key.startswith("audio_spectrogram_transformer.") for key in state)
-
-
-def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The options of the network that a checkpoint under its own keys was saved from.
-
-    A pre-trained one (it has ``mask_embed``) has patches that do not overlap; of others the number
-    of positions tells the stride. Raises InputError for a checkpoint of another network.
-    """
-    ours = convert(state)
-    try:
-        dim, _, *patch = ours["trunk.patch_embed.proj.weight"].shape
-        positions = ours["trunk.pos_embed"].shape[1]
-        class_tokens = 2 if "trunk.dist_token" in ours else 1
-        stride, columns = _grid(
-            tuple(patch), positions - class_tokens, pretrained="mask_embed" in ours
-        )
-    except (KeyError, ValueError):
-        raise InputError(
-            "checkpoint", "holds neither SSAST nor AST", "give the file that was released"
-        ) from None
-    port = is_port(state)
-    classes = ours["head.1.weight"].shape[0] if "head.1.weight" in ours else 0
-    return {
-        "num_classes": classes,
-        "num_frames": _num_frames(columns, patch[1], stride[1]),
-        "num_bins": NUM_BINS,
-        "patch": tuple(patch),
-        "stride": stride,
-        "embed_dim": dim,
-        "depth": len({key.split(".")[2] for key in ours if key.startswith("trunk.blocks.")}),
-        "num_heads": max(1, dim // HEAD_DIM),
-        "class_tokens": class_tokens,
-        # The supervised AudioSet models classify by their class tokens, SSAST by the mean of all
-        # patches.
-        "pooling": "class" if port or classes == 527 else "mean",
-        "norm_eps": PORT_EPS if port else 1e-6,
-        "head_norm_eps": PORT_EPS if port else 1e-5,
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Raises InputError for a file that is damaged, or holds neither SSAST nor AST."""
+    state, metadata = read_state(path)
+    if "architecture" in metadata:
+        return Checkpoint(path, metadata["architecture"], metadata["config"], metadata, state)
+    config = official.read_config(state)
+    tensors = {
+        key: value
+        for key, value in official.convert(state).items()
+        if key.startswith(("trunk.", "head."))  # the heads of the pre-training are not used again
     }
+    return Checkpoint(path, "ssast", config, {}, tensors)
 
 
-def _rename(key: str, patterns: Mapping[str, str]) -> str | None:
-    for pattern, ours in patterns.items():
-        if match := re.match(pattern, key):
-            return match.expand(ours) + key[match.end() :]
-    return None
+def initial_trunk(name: str, config: SSASTConfig) -> dict[str, Tensor]:
+    """The trunk's tensors of a catalogued name or a weights file as the start of another network's,
+    the positions resized for the length of its inputs.
 
-
-def _join_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The port's three projections a block, as one."""
-    for key in [key for key in state if ".attn.query." in key]:
-        parts = [state.pop(key.replace("query", name)) for name in ("query", "key", "value")]
-        state[key.replace("query", "qkv")] = torch.cat(parts)
-    return state
-
-
-def _grid(patch: tuple[int, int], patches: int, pretrained: bool) -> tuple[tuple[int, int], int]:
-    """The stride and the number of columns."""
-    for stride in [patch] if pretrained else STRIDES[patch]:
-        rows = (NUM_BINS - patch[0]) // stride[0] + 1
-        if patches % rows == 0:
-            return stride, patches // rows
-    raise ValueError(patches)
-
-
-def _num_frames(columns: int, patch: int, stride: int) -> int:
-    """The input length that gives ``columns``: of the possible ones that which divides by 16, if
-    any."""
-    shortest = (columns - 1) * stride + patch
-    lengths = range(shortest, shortest + stride)
-    return next((length for length in lengths if length % 16 == 0), shortest)
+    The patches keep their size; only their stride may differ. Raises InputError where there is no
+    such trunk.
+    """
+    checkpoint = read_checkpoint(resolve(system, name).path)
+    trunk = {
+        key.removeprefix("trunk."): value.float()
+        for key, value in checkpoint.state.items()
+        if key.startswith("trunk.")
+    }
+    if "pos_embed" not in trunk:
+        raise InputError(
+            checkpoint.path, "holds no transformer to start from", "give weights of SSAST"
+        )
+    before = SSASTConfig(**checkpoint.config)
+    grids = (one.grid(one.num_frames) for one in (before, config))
+    trunk["pos_embed"] = resize_positions(trunk["pos_embed"], *grids, config.class_tokens)
+    return trunk

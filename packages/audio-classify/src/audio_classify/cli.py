@@ -1,26 +1,26 @@
-"""The ``audio-classify`` command."""
+"""The ``audio-classify`` command: classify, search, or listen."""
 
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail import command
-from vitrail.errors import UsageError
-from vitrail.options import (
-    BatchSize,
-    Debug,
-    Device,
-    DeviceOption,
-    EngineName,
-    EngineOption,
-    Json,
-    Output,
-    Quiet,
-    Resume,
-)
+from vitrail.errors import InputError, UsageError
+from vitrail.options import Answering, Computing, bundled
+
+if TYPE_CHECKING:
+    from audio_classify.job import AudioJob
+    from vitrail.sources import Source
+
+COMMAND = "audio-classify"
 
 
+@bundled
 def classify(
     sources: Annotated[
         list[str] | None,
@@ -29,7 +29,6 @@ def classify(
             help="Sound files, videos, folders, patterns; - is a live stream on standard input.",
         ),
     ] = None,
-    output: Output = None,
     weights: Annotated[
         str,
         typer.Option(
@@ -86,19 +85,15 @@ def classify(
     rate: Annotated[
         int, typer.Option(metavar="HZ", min=1000, max=768000, help="Of raw standard input.")
     ] = 16000,
-    device: DeviceOption = Device.auto,
-    engine: EngineOption = EngineName.auto,
-    batch_size: BatchSize = 16,
-    resume: Resume = False,
-    json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    answering: Answering,
+    computing: Computing,
 ) -> int:
     """Which sounds does this recording hold, and when?
 
     Gives each SOURCE's likeliest classes and its events with start and end. With -o it also writes
-    the events as JSON lines, CSV and Audacity labels, and a picture. A live stream is raw 16-bit
-    mono sound: ffmpeg -i ... -f s16le -ac 1 -ar 16000 - | audio-classify -
+    the events as JSON lines, CSV and Audacity labels, and the spectrogram. A live stream is raw
+    16-bit mono sound: ffmpeg -i ... -f s16le -ac 1 -ar 16000 - | audio-classify -
     """
     live = microphone or sources == ["-"]
     if microphone == bool(sources) or ("-" in (sources or []) and not live):
@@ -107,29 +102,110 @@ def classify(
         )
     if keep > begin:
         raise UsageError(f"--keep {keep:g}", "is above --begin", "give a lower one")
-    if resume and embed:
+    if answering.resume and embed:
         raise UsageError("--resume", "leaves sources out that --embed needs", "give one of both")
-    from audio_classify import jobs
-    from audio_classify.events import Rule
-    from audio_classify.pipeline import Options, load
+    from audio_classify import load
 
-    wanted = bool(embed or search)
-    options = Options(
-        window, hop, exact, None if channel is None else channel - 1, wanted, Rule(begin, keep, gap)
-    )
-    pipeline = load(
-        weights, labels=labels, options=options, engine=engine.value, device=device.value
+    job = load(
+        weights,
+        labels=labels,
+        window=window,
+        hop=hop,
+        exact=exact,
+        channel=None if channel is None else channel - 1,
+        embed=bool(embed or search),
+        begin=begin,
+        keep=keep,
+        gap=gap,
+        **computing.to_dict(),
     )
     if live:
-        return jobs.listen_live(pipeline, None if microphone else rate)
-    found = jobs.find_sources(sources)
+        return _listen(job, None if microphone else rate)
+    found = find_sources(sources)
     if search:
-        return jobs.search(pipeline, search, found, top, batch_size, json)
-    return jobs.classify(pipeline, found, embed, batch_size, output, resume, json, quiet)
+        return _search(job, search, found, top, answering)
+    return _classify(job, found, embed, answering)
+
+
+def find_sources(arguments: Sequence[str]) -> "list[Source]":
+    """Files as they are named; of a folder each sound file and video below it. InputError for a
+    folder without any."""
+    from vitrail.preprocess.audio import sound_files
+    from vitrail.sources import VIDEO_SUFFIXES, Source, expand_sources
+
+    found: list[Path] = []
+    for path in expand_sources(arguments):
+        inside = sound_files(path, VIDEO_SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(path, "the folder holds no sound file", "name a folder of recordings")
+        found += inside
+    return [Source.of(path) for path in dict.fromkeys(found)]
+
+
+def _classify(
+    job: "AudioJob", sources: "list[Source]", embed: Path | None, answering: Answering
+) -> int:
+    from audio_classify.writing import check_target, write, write_embeddings
+    from vitrail.answers import Answers
+
+    if embed is None:
+        return Answers(COMMAND, job, answering, write).run(sources)
+    check_target(embed)
+    kept = []
+    collect = Answers(COMMAND, job, answering, write, lambda result: kept.append(result.embeddings))
+    status = collect.run(sources)
+    if kept:
+        write_embeddings(embed, [one for one in kept if one is not None])
+    return status
+
+
+def _search(
+    job: "AudioJob", query: Path, sources: "list[Source]", top: int, answering: Answering
+) -> int:
+    """Prints the sources most like ``query``."""
+    from rich.console import Console
+
+    from audio_classify.result import nearest
+    from vitrail.job import Failure
+    from vitrail.report import Table
+    from vitrail.runner import run
+
+    wanted, found, status = job.predict(query), [], 0
+    for source, outcome in run(job, sources, batch_size=answering.batch_size):
+        if isinstance(outcome, Failure):
+            command.report_failure(COMMAND, source.name, outcome)
+            status = 1
+        elif outcome.embeddings is not None:
+            found.append(outcome.embeddings)
+    rows = nearest(wanted, found, top)
+    if answering.json or not sys.stdout.isatty():
+        for row in rows:
+            print(json.dumps(row))
+    else:
+        cells = [tuple(row.values()) for row in rows]
+        table = Table(f"Most like {query.name}", ("source", "start", "similarity"), cells)
+        Console().print(table.to_rich())
+    return status
+
+
+def _listen(job: "AudioJob", rate: int | None) -> int:
+    """Prints one event per line as JSON: from raw standard input of ``rate``, or from the
+    microphone without one."""
+    from audio_classify.sound.live import microphone_blocks, pcm_blocks
+
+    if not job.network.labels:
+        problem = "has no classes to listen for"
+        raise UsageError(job.network.name, problem, "take fine-tuned weights")
+    wanted = job.network.features.sample_rate
+    blocks = pcm_blocks(sys.stdin.buffer, rate, wanted) if rate else microphone_blocks(wanted)
+    with suppress(KeyboardInterrupt):  # how one ends it
+        for event in job.listen(blocks):
+            print(json.dumps(event.to_dict()), flush=True)
+    return 0
 
 
 def main() -> None:
-    command.run(classify, "audio-classify")
+    command.run(classify, COMMAND)
 
 
 if __name__ == "__main__":

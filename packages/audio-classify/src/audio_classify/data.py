@@ -4,24 +4,23 @@ samples."""
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 
-from audio_classify.augment import Augment
-from audio_classify.features import Features
+from audio_classify.sound.features import Features
 from vitrail.errors import InputError
-from vitrail.preprocess.audio import AUDIO_SUFFIXES, open_audio, read_audio
+from vitrail.preprocess.audio import open_audio, read_audio, sound_files
 from vitrail.preprocess.filterbank import SILENCE
-from vitrail.sources import natural_sorted
 
-LAYOUT = "give a folder a class, a CSV list with path and label, or the official JSON"
+LAYOUT = "give one folder per class, a CSV list with path and label, or the official JSON"
+Augment = Callable[[Tensor, torch.Generator], Tensor]  # of a raw filterbank (frames, bins)
 POOL = 4  # batches within which clips are sorted by length
 
 
@@ -35,12 +34,12 @@ class Clip:
 
 
 def read_clips(source: Path, label: str = "label") -> list[Clip]:
-    """The labelled files of a folder a class, of a CSV list with the columns ``path`` and
+    """The labelled files of one folder per class, of a CSV list with the columns ``path`` and
     ``label``, or of the official JSON ``{"data": [{"wav": ..., "labels": ...}]}``. Paths in a list
     are relative to it.
 
-    Of several labels in the JSON the first counts. In a folder a class the fact ``group`` is the
-    sub-folder a file lies in, or its own name. Raises InputError.
+    Of several labels in the JSON the first counts. In folders the fact ``group`` is the sub-folder
+    that a file lies in, or its own name. Raises InputError.
     """
     if source.is_dir():
         clips = list(_in_folders(source))
@@ -51,14 +50,6 @@ def read_clips(source: Path, label: str = "label") -> list[Clip]:
     if len({clip.label for clip in clips}) < 2:
         raise InputError(source, "holds sounds of fewer than two classes", LAYOUT)
     return clips
-
-
-def sound_files(folder: Path) -> list[Path]:
-    """All sound files below ``folder`` (or the one file that it is), naturally sorted."""
-    found = [folder] if folder.is_file() else folder.rglob("*")
-    return natural_sorted(
-        path for path in found if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
-    )
 
 
 def _in_folders(folder: Path) -> Iterator[Clip]:
@@ -76,7 +67,7 @@ def _in_json(source: Path) -> Iterator[Clip]:
             )
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            source, f"is no list of sounds ({type(error).__name__})", LAYOUT
+            source, f"is not a list of sounds ({type(error).__name__})", LAYOUT
         ) from error
 
 
@@ -113,7 +104,7 @@ def spectrograms(paths: Sequence[Path], features: Features) -> list[Tensor]:
     """Raw filterbanks (frames, 128) of short files, kept in memory; InputError where a file is no
     good sound."""
     return [
-        features.raw(torch.from_numpy(read_audio(path, features.sample_rate))) for path in paths
+        torch.from_numpy(features.raw(read_audio(path, features.sample_rate))) for path in paths
     ]
 
 
@@ -121,14 +112,13 @@ def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:
     """Files of any length cut into consecutive raw filterbanks of ``num_frames``, the last one of a
     file shorter."""
     for path in paths:
-        blocks = open_audio(path).blocks(features.sample_rate)
-        rest = torch.empty(0)
-        for block in blocks:
-            rest = torch.cat([rest, torch.from_numpy(block)])
+        rest = np.empty(0, np.float32)
+        for block in open_audio(path).blocks(features.sample_rate):
+            rest = np.concatenate([rest, block])
             while len(rest) >= 2 * features.window_samples:
-                yield features.raw(rest[: features.window_samples])
+                yield torch.from_numpy(features.raw(rest[: features.window_samples]))
                 rest = rest[features.window_samples :]
-        yield features.raw(rest)[: features.num_frames]
+        yield torch.from_numpy(features.raw(rest)[: features.num_frames])
 
 
 def excerpt(clip: Tensor, longest: int, generator: torch.Generator | None = None) -> Tensor:
@@ -201,9 +191,15 @@ class AlikeLengths(Sampler[list[int]]):
             )
 
 
-def collate(batch: Sequence[tuple[Tensor, int]], shortest: int) -> tuple[Tensor, Any]:
-    """Raw filterbanks (B, frames, bins), the shorter ones padded with silence, and classes (B,)."""
+def collate(
+    batch: Sequence[tuple[Tensor, int]], features: Features, min_frames: int
+) -> tuple[Tensor, Tensor]:
+    """Raw filterbanks of any length as the networks' input (B, frames, bins), the shorter ones
+    padded with silence, and classes (B,)."""
     clips, classes = zip(*batch, strict=True)
-    frames = max(shortest, *(len(clip) for clip in clips))
-    padded = [F.pad(clip, (0, 0, 0, frames - len(clip)), value=SILENCE) for clip in clips]
-    return torch.stack(padded), torch.tensor(classes)
+    frames = max(min_frames, *(len(clip) for clip in clips))
+    padded = np.full((len(clips), frames, clips[0].shape[1]), SILENCE, np.float32)
+    for row, clip in zip(padded, clips, strict=True):
+        row[: len(clip)] = clip
+    image = features.normalise(features.silence_high(padded))
+    return torch.from_numpy(image), torch.tensor(classes)

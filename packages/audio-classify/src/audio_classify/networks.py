@@ -1,146 +1,145 @@
 """The networks, ready to run: bundled, from the user's own training, or official."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from audio_classify import checkpoint, official, system
-from audio_classify.features import Features
-from audio_classify.model import SSASTConfig, build_model
-from vitrail.engine.network import Network
+from audio_classify import system
+from audio_classify.models import CONFIGS
+from audio_classify.models.config import CNNConfig, SSASTConfig
+from audio_classify.sound.features import Features
+from vitrail.engine import Network
 from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights, resolve
-from vitrail.weights.files import load_into, read_state
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BUNDLED = ("sounds", "digits")
-AUDIOSET_CLASSES = 527
-OFFICIAL_RATE = 16_000
+CODE = ("audio_classify.models",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AudioNetwork(Network):
     """``labels`` is empty for a network that was pre-trained only: it gives embeddings. With
-    ``multi_label`` each class has a probability of its own; otherwise they sum to 1."""
+    ``multi_label`` each class has a probability of its own; otherwise they sum to 1. Inputs have at
+    least ``min_frames``."""
 
     features: Features
     labels: tuple[str, ...]
     multi_label: bool = False
+    min_frames: int = 1
 
-    @property
-    def shortest(self) -> int:
-        """The fewest frames that the network takes."""
-        config = self.module.config
-        return config.patch[1] if isinstance(config, SSASTConfig) else 1
-
-    def probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(B, classes) from logits of the same shape."""
-        return logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
+        if self.multi_label:
+            return 0.5 * (1 + np.tanh(0.5 * logits))  # the sigmoid, without overflow
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-
-class WithEmbedding(nn.Module):
-    """A classifier that gives its logits and, after them, the embedding that it judged by."""
-
-    def __init__(self, module: nn.Module):
-        super().__init__()
-        self.module = module
-
-    def forward(self, spectrogram: Tensor) -> Tensor:
-        """(B, frames, bins) -> (B, classes + dim)."""
-        embedding = self.module.embedding(spectrogram)
-        logits = (
-            embedding[:, :0]
-            if isinstance(self.module.head, nn.Identity)
-            else self.module.head(embedding)
-        )
-        return torch.cat([logits, embedding], dim=1)
+    def with_embedding(self) -> "AudioNetwork":
+        """The same network with rows (classes + dim): the embedding follows the logits."""
+        build = partial(_with_embedding, self.build)
+        return replace(self, name=f"{self.name}-embedding", build=build)
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[AudioNetwork]:
-    """The named or given weight files, by default the two bundled classifiers."""
+    """The named or given weights files, by default the two bundled classifiers."""
     return [load_network(name) for name in weights or BUNDLED]
 
 
 def load_network(name: str, labels: Path | None = None) -> AudioNetwork:
-    """One weight file: ours, SSAST's or AST's own, or AST as the library transformers stores it.
+    """One weights file: ours, SSAST's or AST's own, or AST as the library transformers stores it.
 
     ``labels`` names a file with the classes of an official checkpoint, which brings none: a CSV
-    with the column ``display_name``, or one name a line. Raises InputError where they do not fit.
+    with the column ``display_name``, or one name per line. Raises InputError where they do not fit.
     """
     weights = resolve(system, name)
-    state, metadata = read_state(weights.path)
-    network = (
-        _own(weights, state, metadata) if "architecture" in metadata else _official(weights, state)
-    )
+    network = _own(weights) if "architecture" in weights.metadata else _official(weights)
     if labels is None:
         return network
     names = read_labels(labels)
     if len(names) != len(network.labels):
-        raise InputError(
-            labels,
-            f"holds {len(names)} names for {len(network.labels)} classes",
-            "give the right list",
-        )
-    return AudioNetwork(**{**vars(network), "labels": names})
+        problem = f"holds {len(names)} names for {len(network.labels)} classes"
+        raise InputError(labels, problem, "give the right list")
+    return replace(network, labels=names)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names from a CSV with the column ``display_name`` (AudioSet's own list), or one a
+    """Class names from a CSV with the column ``display_name`` (AudioSet's own list), or one per
     line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            path, "cannot be read as a list of names", "give one name a line"
+            path, "cannot be read as a list of names", "give one name per line"
         ) from error
     if lines and "display_name" in lines[0].split(","):
         return tuple(row["display_name"] for row in csv.DictReader(lines))
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _own(weights: Weights, state: dict[str, Tensor], metadata: dict) -> AudioNetwork:
+def _own(weights: Weights) -> AudioNetwork:
     try:
-        architecture, config, labels = (
-            metadata["architecture"],
-            metadata["config"],
-            tuple(metadata["labels"]),
-        )
-        features = Features.from_dict(metadata["features"], weights.path)
+        config = _config(weights.metadata)
+        labels = tuple(weights.metadata["labels"])
+        features = Features.from_dict(weights.metadata["features"], weights.path)
     except (KeyError, TypeError) as error:
         problem = f"its metadata lacks what {system.name} needs ({error})"
         raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote") from error
-    module = build_model(architecture, config)
-    load_into(module, state, subject=weights.path)
-    return _network(weights, module, features, labels)
+    if len(labels) != config.num_classes:
+        problem = f"names {len(labels)} of {config.num_classes} classes"
+        raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote")
+    return _network(weights, partial(_built, weights.path), config, features, labels)
 
 
-def _official(weights: Weights, state: dict[str, Tensor]) -> AudioNetwork:
-    config = checkpoint.read_config(state)
-    tensors = {
-        key: value
-        for key, value in checkpoint.convert(state).items()
-        if key.startswith(("trunk.", "head."))
-    }
-    with torch.device("meta"):
-        module = build_model("ssast", config)
-    load_into(module, tensors, subject=weights.path, assign=True)
-    data = {512: "esc50", 128: "speechcommands"}.get(config["num_frames"], "audioset")
-    mean, std, _ = official.NORMALISATION[data]
-    labels = tuple(f"class {number}" for number in range(config["num_classes"]))
-    features = Features(OFFICIAL_RATE, mean, std, config["num_frames"])
-    return _network(weights, module, features, labels, multi_label=len(labels) == AUDIOSET_CLASSES)
+def _config(metadata: Mapping[str, Any]) -> SSASTConfig | CNNConfig:
+    return CONFIGS[metadata["architecture"]](**metadata["config"])
 
 
-def _network(weights, module, features, labels, multi_label=False) -> AudioNetwork:
+def _official(weights: Weights) -> AudioNetwork:
+    """Only the tensors' shapes tell what it is, so they are read at once."""
+    from audio_classify import official
+    from audio_classify.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(weights.path)
+    config = SSASTConfig(**checkpoint.config)
+    labels = tuple(f"class {number}" for number in range(config.num_classes))
+    network = _network(weights, checkpoint.build, config, official.features(config), labels)
+    return replace(network, multi_label=len(labels) == official.AUDIOSET_CLASSES)
+
+
+def _network(
+    weights: Weights,
+    build: "Callable[[], nn.Module]",
+    config: SSASTConfig | CNNConfig,
+    features: Features,
+    labels: tuple[str, ...],
+) -> AudioNetwork:
     return AudioNetwork(
         name=weights.name,
-        module=module.eval(),
-        example=torch.zeros(2, features.num_frames, module.config.num_bins),
+        build=build,
+        example=np.zeros((2, features.num_frames, config.num_bins), np.float32),
         weights=weights,
+        code=CODE,
         features=features,
         labels=labels,
-        multi_label=multi_label,
+        min_frames=config.min_frames,
     )
+
+
+def _built(path: Path) -> "nn.Module":
+    from audio_classify.checkpoint import read_checkpoint
+
+    return read_checkpoint(path).build()
+
+
+def _with_embedding(build: "Callable[[], nn.Module]") -> "nn.Module":
+    from audio_classify.models.ssast import WithEmbedding
+
+    return WithEmbedding(build())

@@ -1,28 +1,26 @@
-"""The official release of SSAST: its options, its checkpoints, its preprocessing, and the goldens
-computed with it."""
+"""The official releases: SSAST's and AST's own checkpoints, AST as the library transformers stores
+it, their options and their preprocessing.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from math import inf
-from pathlib import Path
+Each format of checkpoint is a table of patterns from its keys to ours; sizes are read from the
+tensors' shapes.
+"""
+
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from audio_classify.checkpoint import DEAD, convert, read_config
-from audio_classify.features import Features
-from audio_classify.model import SIZES, SSAST, SSASTConfig, build_model, pool
-from audio_classify.positions import resize_positions
-from audio_classify.pretext import MaskedModel, pick
-from vitrail.errors import UsageError
-from vitrail.preprocess.filterbank import analysis_window, filterbank, mel_triangles
-from vitrail.testing.parity import Comparison, compare, read_pack, same
-from vitrail.weights.files import load_into
+from audio_classify.models import build_model
+from audio_classify.models.config import SIZES, SSASTConfig
+from audio_classify.models.pretext import MaskedModel
+from audio_classify.models.ssast import SSAST
+from audio_classify.sound.features import Features
+from vitrail.errors import InputError, UsageError
 
-__all__ = ["NORMALISATION", "build", "check", "convert", "read_config"]
-
+SAMPLE_RATE = 16_000
+AUDIOSET_CLASSES = 527
 # Mean and standard deviation of log energies, and the frames of an input, by the data set.
 NORMALISATION = {
     "audioset": (-4.2677393, 4.5689974, 1024),
@@ -30,6 +28,37 @@ NORMALISATION = {
     "speechcommands": (-6.845978, 5.5654526, 128),
 }
 
+# Heads of the image model that training started from, and two numbers that the shapes tell as well.
+DEAD = re.compile(r"v\.head(_dist)?\.(weight|bias)|p_input_[ft]dim")
+OFFICIAL = {
+    r"v\.": "trunk.",
+    r"mlp_head\.": "head.",
+    r"cpredlayer\.": "discriminative.",
+    r"gpredlayer\.": "generative.",
+    r"mask_embed$": "mask_embed",
+}
+PORT = {
+    r"audio_spectrogram_transformer\.embeddings\.cls_token": "trunk.cls_token",
+    r"audio_spectrogram_transformer\.embeddings\.distillation_token": "trunk.dist_token",
+    r"audio_spectrogram_transformer\.embeddings\.position_embeddings": "trunk.pos_embed",
+    r"audio_spectrogram_transformer\.embeddings\.patch_embeddings\.projection": "trunk.patch_embed.proj",
+    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.layernorm_before": r"trunk.blocks.\1.norm1",
+    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.layernorm_after": r"trunk.blocks.\1.norm2",
+    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.attention\.attention": r"trunk.blocks.\1.attn",
+    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.attention\.output\.dense": r"trunk.blocks.\1.attn.proj",
+    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.intermediate\.dense": r"trunk.blocks.\1.mlp.fc1",
+    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.output\.dense": r"trunk.blocks.\1.mlp.fc2",
+    r"audio_spectrogram_transformer\.layernorm": "trunk.norm",
+    r"classifier\.layernorm": "head.0",
+    r"classifier\.dense": "head.1",
+}
+PORT_EPS = 1e-12
+HEAD_DIM = 64  # of every released size
+NUM_BINS = 128
+STRIDES = {
+    (16, 16): ((10, 10), (16, 16)),
+    (128, 2): ((128, 1), (128, 2)),
+}  # the likelier of each patch size first
 _OPTIONS = {
     "model_size", "embed_dim", "depth", "heads", "mlp_ratio", "num_classes_of_unused_vit_heads", "pretrain_stage",
     "label_dim", "fshape", "tshape", "fstride", "tstride", "input_fdim", "input_tdim", "num_patches", "p_f_dim",
@@ -45,7 +74,9 @@ def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
     """
     if unknown := sorted(config.keys() - _OPTIONS):
         raise UsageError(
-            unknown[0], "is no official option", f"the options are {', '.join(sorted(_OPTIONS))}"
+            unknown[0],
+            "is not an official option",
+            f"the options are {', '.join(sorted(_OPTIONS))}",
         )
     size = config.get("model_size", "base")
     sizes = SIZES[size.removesuffix("_nokd")]
@@ -65,168 +96,105 @@ def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
     return build_model("ssast", ours)
 
 
-def check(folder: Path) -> list[Comparison]:
-    """Compares with every golden in ``folder``; what a golden is, its description's fields tell."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        spec, tensors = read_pack(path)
-        if "cases" in spec:
-            found = _check_cases(path, spec)
-        elif "norm" in spec:
-            found = _check_features(spec, tensors)
+def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of any of the three formats under our keys, without what is dead.
+
+    The prefix ``module.`` may be there or not. Raises InputError for a key that no format knows.
+    """
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    port = is_port(state)
+    renamed, unknown = {}, []
+    for key, value in state.items():
+        if not port and DEAD.fullmatch(key):
+            continue
+        ours = _rename(key, PORT if port else OFFICIAL)
+        if ours is None:
+            unknown.append(key)
         else:
-            found = _check_manifest(spec)
-        comparisons += [
-            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found
-        ]
-    return comparisons
+            renamed[ours] = value
+    if unknown:
+        names = ", ".join(unknown[:3])
+        raise InputError("checkpoint", f"has {len(unknown)} keys that no AST or SSAST has: {names}")
+    return _join_qkv(renamed) if port else renamed
 
 
-@torch.inference_mode()
-def _check_cases(path: Path, spec: Mapping[str, Any]) -> Iterable[Comparison]:
-    """Networks with random weights; a fine-tuned one takes what it does not list from the case that
-    it is based on."""
-    cases, bounds = spec["cases"], (spec["tolerance"]["rtol"], spec["tolerance"]["atol"])
-    packs = {name: load_file(path.parent / case["file"]) for name, case in cases.items()}
-    for name, case in cases.items():
-        config, state = case["config"], _weights(packs[name])
-        if base := config.get("base"):
-            config = {**_sizes(cases[base]["config"]), **config}
-            before = _weights(packs[base])
-            yield _check_positions(name, config, state, cases[base]["config"], before, bounds)
-            state = {**before, **state} if not case["full_weights"] else state
-        model = build(config).eval()
-        # A fine-tuned model has no use for the pretext's heads.
-        ours = {
-            key: value
-            for key, value in convert(state).items()
-            if not base or key.startswith(("trunk.", "head."))
-        }
-        load_into(model, ours, subject=name)
-        values = _classified(model, packs[name]) if base else _pretext(model, packs[name])
-        for key, expected in packs[name].items():
-            if key.startswith(("output.", "mid.")):
-                yield _compare(
-                    f"{name}, {key}", values.get(key.partition(".")[2]), expected, *bounds
-                )
+def is_port(state: Mapping[str, Tensor]) -> bool:
+    """Whether the keys are those of the library transformers."""
+    return any(key.startswith("audio_spectrogram_transformer.") for key in state)
 
 
-def _weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        key.removeprefix("weight."): value
-        for key, value in tensors.items()
-        if key.startswith("weight.")
-    }
+def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The options of the network that a checkpoint under its own keys was saved from.
 
-
-def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: config[key] for key in ("embed_dim", "depth", "heads") if key in config}
-
-
-def _check_positions(name, config, state, base_config, base_state, bounds) -> Comparison:
-    old, new = (
-        SSASTConfig(
-            num_frames=c["input_tdim"],
-            patch=(c["fshape"], c["tshape"]),
-            stride=(c["fstride"], c["tstride"]),
-        ).grid(c["input_tdim"])
-        for c in (base_config, config)
-    )
-    key = "module.v.pos_embed"
-    return compare(
-        f"{name}, positions", resize_positions(base_state[key], old, new, 2), state[key], *bounds
-    )
-
-
-def _pretext(model: MaskedModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    image, masked = tensors["input.fbank"], tensors["input.mask_index"]
-    first: list[Tensor] = []
-    hook = model.trunk.blocks[0].register_forward_hook(
-        lambda module, inputs, output: first.append(output)
-    )
-    tokens = model.tokens(image, masked)
-    hook.remove()
-    hidden = pick(tokens[:, model.config.class_tokens :], masked)
-    loss = model(image, masked)
-    return {
-        "patch_embed": model.trunk.embed(image).flatten(1, 2),
-        "block0": first[0],
-        "tokens": tokens,
-        "cpred": model.discriminative(hidden),
-        "gpred": model.generative(hidden),
-        "unfold": model.targets(image),
-        "acc": loss.accuracy[None],
-        "nce": loss.discriminative[None],
-        "mse": loss.generative[None],
-        "joint_loss": loss.total[None],
-    }
-
-
-def _classified(model: SSAST, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    tokens = model.trunk(tensors["input.fbank"])
-    values = {"tokens": tokens}
-    for name, pooling in (("avgtok", "mean"), ("cls", "class")):
-        embedding = pool(tokens, pooling, model.config.class_tokens)
-        values |= {f"embedding_{name}": embedding, f"logits_{name}": model.head(embedding)}
-    return values
-
-
-def _compare(
-    name: str, ours: Tensor | None, expected: Tensor, rtol: float, atol: float
-) -> Comparison:
-    if ours is None:
-        return Comparison(f"{name} has no counterpart", inf, atol)
-    return compare(name, ours, expected, rtol, atol)
-
-
-def _check_features(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
-    bounds = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
-    for key, expected in tensors.items():
-        kind, _, rest = key.removeprefix("output.").partition(".")
-        if kind.startswith("mel_banks_"):
-            yield compare(kind, mel_triangles(_rate(kind)), expected, *bounds)
-        elif kind == "window_400":
-            yield compare(kind, analysis_window(400), expected, *bounds)
-        elif kind == "fbank":
-            wave = tensors[f"input.{rest}"]
-            yield compare(key, filterbank(wave - wave.mean(), _rate(rest)), expected, *bounds)
-        elif kind == "model_input":
-            (data, frames), name = rest.partition(".")[0].split("_t"), rest.partition(".")[2]
-            features = Features(_rate(name), *spec["norm"][data], num_frames=int(frames))
-            ours = features.network_input(tensors[f"input.{name}"], exact=True)
-            yield compare(key, ours, expected, *bounds)
-        elif key.startswith("output."):
-            yield Comparison(f"{key} has no counterpart", inf, bounds[1])
-
-
-def _rate(name: str) -> int:
-    return 8000 if name.endswith("_8k") else 16000
-
-
-def _check_manifest(spec: Mapping[str, Any]) -> Iterable[Comparison]:
-    for name, variant in spec.items():
-        shapes = variant["state_dict"]
-        with torch.device("meta"):
-            stored = {key: torch.empty(shape) for key, shape in shapes.items()}
-            named, read = build(variant["config"]), read_config(stored)
-            again = (
-                MaskedModel(SSASTConfig(**read))
-                if "mask_embed" in convert(stored)
-                else build_model("ssast", read)
-            )
-        live = {(key, value.shape) for key, value in convert(stored).items()}
-        for source, model in (("its config", named), ("its shapes", again)):
-            ours = {(key, value.shape) for key, value in model.state_dict().items()}
-            yield Comparison(
-                f"{name}, keys and shapes of the network built from {source}", len(ours ^ live), 0
-            )
-        # Which tokens a head was trained on, no shape tells.
-        read = replace(again.config, pooling=named.config.pooling)
-        yield same(f"{name}, options read from the shapes", read, named.config)
-        dead = sum(
-            value.numel()
-            for key, value in stored.items()
-            if DEAD.fullmatch(key.removeprefix("module."))
+    A pre-trained one (it has ``mask_embed``) has patches that do not overlap; of others the number
+    of positions tells the stride. Raises InputError for a checkpoint of another network.
+    """
+    ours = convert(state)
+    try:
+        dim, _, *patch = ours["trunk.patch_embed.proj.weight"].shape
+        positions = ours["trunk.pos_embed"].shape[1]
+        class_tokens = 2 if "trunk.dist_token" in ours else 1
+        stride, columns = _grid(
+            tuple(patch), positions - class_tokens, pretrained="mask_embed" in ours
         )
-        parameters = sum(parameter.numel() for parameter in named.parameters())
-        yield same(f"{name}, parameters", parameters + dead, variant["params"])
+    except (KeyError, ValueError):
+        raise InputError(
+            "checkpoint", "holds neither SSAST nor AST", "give the file that was released"
+        ) from None
+    port = is_port(state)
+    classes = ours["head.1.weight"].shape[0] if "head.1.weight" in ours else 0
+    return {
+        "num_classes": classes,
+        "num_frames": _num_frames(columns, patch[1], stride[1]),
+        "num_bins": NUM_BINS,
+        "patch": tuple(patch),
+        "stride": stride,
+        "embed_dim": dim,
+        "depth": len({key.split(".")[2] for key in ours if key.startswith("trunk.blocks.")}),
+        "num_heads": max(1, dim // HEAD_DIM),
+        "class_tokens": class_tokens,
+        # The supervised AudioSet models classify by their class tokens, SSAST by the mean of all
+        # patches.
+        "pooling": "class" if port or classes == AUDIOSET_CLASSES else "mean",
+        "norm_eps": PORT_EPS if port else 1e-6,
+        "head_norm_eps": PORT_EPS if port else 1e-5,
+    }
+
+
+def features(config: SSASTConfig) -> Features:
+    """What a released checkpoint was trained on: its length tells the data set."""
+    lengths = {frames: (mean, std) for mean, std, frames in NORMALISATION.values()}
+    mean, std = lengths.get(config.num_frames, NORMALISATION["audioset"][:2])
+    return Features(SAMPLE_RATE, mean, std, config.num_frames)
+
+
+def _rename(key: str, patterns: Mapping[str, str]) -> str | None:
+    for pattern, ours in patterns.items():
+        if match := re.match(pattern, key):
+            return match.expand(ours) + key[match.end() :]
+    return None
+
+
+def _join_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The port's three projections per block, as one."""
+    for key in [key for key in state if ".attn.query." in key]:
+        parts = [state.pop(key.replace("query", name)) for name in ("query", "key", "value")]
+        state[key.replace("query", "qkv")] = torch.cat(parts)
+    return state
+
+
+def _grid(patch: tuple[int, int], patches: int, pretrained: bool) -> tuple[tuple[int, int], int]:
+    """The stride and the number of columns."""
+    for stride in [patch] if pretrained else STRIDES[patch]:
+        rows = (NUM_BINS - patch[0]) // stride[0] + 1
+        if patches % rows == 0:
+            return stride, patches // rows
+    raise ValueError(patches)
+
+
+def _num_frames(columns: int, patch: int, stride: int) -> int:
+    """The input length that gives ``columns``: of the possible ones that which divides by 16, if
+    any."""
+    shortest = (columns - 1) * stride + patch
+    lengths = range(shortest, shortest + stride)
+    return next((length for length in lengths if length % 16 == 0), shortest)

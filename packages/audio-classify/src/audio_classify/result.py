@@ -1,16 +1,27 @@
-"""What the job gives back for one source, and the files that it becomes."""
+"""What the job gives back for one source."""
 
-import csv
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from audio_classify.events import Event
+from audio_classify.sound.events import Event
+from audio_classify.sound.spectrogram import Spectrogram
+from vitrail.errors import InputError
 
 TOP = 5
 SILENCE_LABEL = "silence"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The windows of one source that are not silent: ``starts`` (windows,) in seconds, and
+    ``vectors`` (windows, dim)."""
+
+    source: str
+    starts: np.ndarray
+    vectors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -18,28 +29,32 @@ class Result:
     """``probabilities`` of all classes over the whole sound, the likeliest first (none for
     silence).
 
-    ``loudness`` is that of the loudest window in dB below full scale. ``starts`` (windows,) in
-    seconds, and ``embeddings`` (windows, dim) where they were asked for, are those of the windows
-    that are not silent.
+    ``loudness`` is that of the loudest window in dB below full scale. ``embeddings`` are None for
+    silence, and where they were not asked for.
     """
 
-    source: Path
+    source: str
     seconds: float
     probabilities: dict[str, float]
     events: tuple[Event, ...]
     silent: bool
     loudness: float
     damage: tuple[str, ...]
-    starts: np.ndarray
-    window_seconds: float
-    embeddings: np.ndarray | None = None
+    spectrogram: Spectrogram
+    embeddings: Embeddings | None = None
 
     @property
     def labels(self) -> dict[str, float]:
         """The likeliest classes, at most five."""
         return dict(list(self.probabilities.items())[:TOP])
 
-    def to_dict(self) -> dict:
+    @property
+    def summary(self) -> str:
+        """The three likeliest classes in words."""
+        likely = ", ".join(f"{label} {p:.0%}" for label, p in list(self.labels.items())[:3])
+        return SILENCE_LABEL if self.silent else likely or "(no classes)"
+
+    def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
         return {
             "label": SILENCE_LABEL if self.silent else next(iter(self.probabilities), None),
@@ -48,32 +63,37 @@ class Result:
             "silent": self.silent,
             "loudness_db": round(self.loudness, 1),
             "duration": round(self.seconds, 3),
-            "damage": list(self.damage),
         }
 
     def cells(self) -> dict[str, str]:
         """The result as one row of the table for people."""
-        likely = ", ".join(f"{label} {p:.0%}" for label, p in list(self.labels.items())[:3])
         return {
-            "sound": SILENCE_LABEL if self.silent else likely or "(no classes)",
+            "sound": self.summary,
             "duration": f"{self.seconds:.1f} s",
             "events": str(len(self.events)),
             "damage": "; ".join(self.damage),
         }
 
-    def write(self, folder: Path) -> None:
-        """Writes the events as JSON lines, CSV and Audacity labels, the picture, and embeddings if
-        there are any."""
-        from audio_classify.picture import draw
 
-        rows = [event.to_dict() for event in self.events]
-        (folder / "events.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        with (folder / "events.csv").open("w", newline="") as file:
-            table = csv.DictWriter(file, ["label", "start", "end", "probability"])
-            table.writeheader()
-            table.writerows(rows)
-        lines = (f"{event.start:.6f}\t{event.end:.6f}\t{event.label}\n" for event in self.events)
-        (folder / "events.txt").write_text("".join(lines))
-        draw(self, folder / "spectrogram.png")
-        if self.embeddings is not None:
-            np.save(folder / "embeddings.npy", self.embeddings)
+def nearest(query: Result, found: Sequence[Embeddings], count: int) -> list[dict[str, Any]]:
+    """The ``count`` sources most like ``query``, each with its best moment: source, start in
+    seconds, similarity -1..1.
+
+    Windows are compared by the cosine of their embeddings. InputError where the query is silence.
+    """
+    if query.embeddings is None:
+        raise InputError(query.source, "is silence", "search with another clip")
+    wanted = _unit(query.embeddings.vectors.mean(axis=0))
+    rows = []
+    for one in found:
+        similarities = _unit(one.vectors) @ wanted
+        best = int(similarities.argmax())
+        similarity = round(float(similarities[best]), 4)
+        rows.append(
+            {"source": one.source, "start": float(one.starts[best]), "similarity": similarity}
+        )
+    return sorted(rows, key=lambda row: -row["similarity"])[:count]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

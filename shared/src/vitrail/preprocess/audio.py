@@ -1,7 +1,7 @@
 """Sound files as mono float32 at one sample rate, block by block, and an honest account of what
 could not be read."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,18 @@ import soundfile
 import soxr
 
 from vitrail.errors import InputError
-from vitrail.sources import require_file
+from vitrail.sources import natural_sorted, require_file
 
 AUDIO_SUFFIXES = frozenset(
     {".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3"}
     | {".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64", ".wav", ".wma"}
 )
-LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
-MOST_CHANNELS = 64
+MIN_RATE, MAX_RATE = 1_000, 768_000
+MAX_CHANNELS = 64
 BLOCK_VALUES = (
     1 << 14
 )  # little is lost where a decoder gives up, and memory stays small whatever a header claims
-LOUDEST = 1e4  # a float file may exceed 1; beyond this it holds no sound
+MAX_SAMPLE = 1e4  # a float file may exceed 1; beyond this it holds no sound
 
 # MP3 is left to FFmpeg: the decoder inside libsndfile prints dozens of lines on damaged files.
 _SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
@@ -40,7 +40,7 @@ class Recording:
     """A sound file that was found readable.
 
     ``rate`` and ``channels`` are the file's own; ``damage`` fills while ``blocks`` is read, one
-    sentence a trouble.
+    sentence per trouble.
     """
 
     path: Path
@@ -72,12 +72,11 @@ class Recording:
             raise InputError(self.path, "holds no sound", "copy it again from where it came")
         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
         if self.declared_seconds and samples / self.rate < self.declared_seconds - 0.1:
-            self.damage.append(
-                f"the sound ends at {samples / self.rate:.1f} s of {self.declared_seconds:.1f} s declared"
-            )
+            end = f"{samples / self.rate:.1f} s of {self.declared_seconds:.1f} s declared"
+            self.damage.append(f"the sound ends at {end}")
 
     def _check(self, mono: np.ndarray, before: int) -> None:
-        wrong = ~np.isfinite(mono) | (np.abs(mono) > LOUDEST)
+        wrong = ~np.isfinite(mono) | (np.abs(mono) > MAX_SAMPLE)
         if wrong.any():
             seconds = (before + int(wrong.argmax())) / self.rate
             raise InputError(
@@ -110,13 +109,13 @@ def open_audio(path: Path) -> Recording:
         with _pyav_stream(path) as (container, stream):
             seconds = container.duration / av.time_base if container.duration else None
             recording = Recording(path, stream.rate or 0, stream.channels, seconds)
-    if not LOWEST_RATE <= recording.rate <= HIGHEST_RATE:
+    if not MIN_RATE <= recording.rate <= MAX_RATE:
         raise InputError(
             path,
-            f"claims {recording.rate} samples a second",
+            f"claims {recording.rate} samples per second",
             "its header is damaged; convert it again",
         )
-    if not 1 <= recording.channels <= MOST_CHANNELS:
+    if not 1 <= recording.channels <= MAX_CHANNELS:
         raise InputError(path, f"claims {recording.channels} channels", "mix it down first")
     return recording
 
@@ -129,6 +128,16 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
     if recording.damage:
         raise InputError(path, recording.damage[0], "copy it again from where it came")
     return sound
+
+
+def sound_files(folder: Path, more: Collection[str] = ()) -> list[Path]:
+    """All sound files below ``folder`` (or the one file that it is), naturally sorted, and those
+    with one of ``more`` suffixes, such as videos'."""
+    wanted = AUDIO_SUFFIXES.union(more)
+    found = [folder] if folder.is_file() else folder.rglob("*")
+    return natural_sorted(
+        path for path in found if path.suffix.lower() in wanted and path.is_file()
+    )
 
 
 def _soundfile_reads(path: Path) -> bool:
@@ -168,7 +177,7 @@ def _pyav_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.A
     try:
         container = av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
-        problem = "is damaged, cut short or no sound file"
+        problem = "is damaged, cut short or not a sound file"
         raise InputError(path, problem, "copy it again or convert it to WAV") from error
     with container:
         streams = [stream for stream in container.streams.audio if stream.codec_context]

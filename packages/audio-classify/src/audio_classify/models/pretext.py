@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audio_classify.model import SSASTConfig, Trunk
+from audio_classify.models.config import SSASTConfig
+from audio_classify.models.ssast import Trunk
 
 GENERATIVE_WEIGHT = 10.0
-SMALLEST_BLOCK, LARGEST_BLOCK = 3, 5
+MIN_BLOCK, MAX_BLOCK = 3, 5
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def matching_loss(targets: Tensor, predictions: Tensor) -> tuple[Tensor, Tensor]
 
 
 def clustered_mask(grid: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:
-    """``count`` patches (count,) of a grid of (rows, columns), hidden in blocks of 3 to 5 a side.
+    """``count`` patches (count,) of a grid of (rows, columns), hidden in blocks of 3 to 5 per side.
 
     Blocks may reach over the border, so that every patch is hidden equally often; of what is too
     much, patches at random are shown again. A grid of one row is hidden patch by patch.
@@ -100,7 +101,7 @@ def clustered_mask(grid: tuple[int, int], count: int, generator: torch.Generator
     rows, columns = grid
     if rows == 1:
         return torch.randperm(columns, generator=generator)[:count]
-    side = _below(LARGEST_BLOCK + 1 - SMALLEST_BLOCK, generator) + SMALLEST_BLOCK
+    side = _below(MAX_BLOCK + 1 - MIN_BLOCK, generator) + MIN_BLOCK
     hidden = torch.zeros(rows, columns, dtype=torch.bool)
     while hidden.sum() < count:
         top, left = (_below(size + side - 1, generator) + 1 - side for size in grid)
@@ -118,7 +119,7 @@ def official_mask(grid: tuple[int, int], count: int, generator: torch.Generator)
     rows, columns = grid
     if rows == 1:
         return torch.randperm(columns, generator=generator)[:count]
-    side = _below(LARGEST_BLOCK + 1 - SMALLEST_BLOCK, generator) + SMALLEST_BLOCK
+    side = _below(MAX_BLOCK + 1 - MIN_BLOCK, generator) + MIN_BLOCK
     hidden: set[int] = set()
     while len(hidden) <= count:
         start = _below(rows * columns, generator)

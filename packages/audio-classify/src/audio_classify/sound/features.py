@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
 
 from vitrail.errors import InputError
 from vitrail.preprocess.filterbank import SILENCE, filterbank, frame_length, hop_length
@@ -35,47 +34,51 @@ class Features:
         """The samples behind ``num_frames``."""
         return frame_length(self.sample_rate) + (self.num_frames - 1) * hop_length(self.sample_rate)
 
-    def raw(self, waveform: Tensor) -> Tensor:
-        """(..., samples) in -1..1 -> log energies (..., frames, 128) of the waveform without its
-        mean."""
-        spectrogram = filterbank(waveform - waveform.mean(-1, keepdim=True), self.sample_rate)
+    def raw(self, waveform: np.ndarray) -> np.ndarray:
+        """(..., samples) in -1..1 -> log energies (..., frames, 128), float32, of the waveform
+        without its mean."""
+        spectrogram = filterbank(waveform - waveform.mean(-1, keepdims=True), self.sample_rate)
         return self.silence_high(spectrogram)
 
-    def silence_high(self, spectrogram: Tensor) -> Tensor:
+    def silence_high(self, spectrogram: np.ndarray) -> np.ndarray:
         """The bins from ``kept_bins`` on set to the energy of silence."""
         if self.kept_bins is None:
             return spectrogram
-        rest = spectrogram.shape[-1] - self.kept_bins
-        return F.pad(spectrogram[..., : self.kept_bins], (0, rest), value=SILENCE)
+        spectrogram = spectrogram.copy()
+        spectrogram[..., self.kept_bins :] = SILENCE
+        return spectrogram
 
-    def normalise(self, spectrogram: Tensor) -> Tensor:
+    def normalise(self, spectrogram: np.ndarray) -> np.ndarray:
         """(..., frames, 128) in the official scale: divided by twice the standard deviation."""
         if self.centred:
             spectrogram = self._centre(spectrogram)
         return self._scale(spectrogram)
 
-    def network_input(self, waveform: Tensor, *, exact: bool, shortest: int = 1) -> Tensor:
-        """(..., samples) -> (..., frames, 128), cut to ``num_frames``.
+    def network_input(
+        self, waveform: np.ndarray, *, exact: bool, min_frames: int = 1
+    ) -> np.ndarray:
+        """(..., samples) -> (..., frames, 128), float32, cut to ``num_frames``.
 
         ``exact`` pads to ``num_frames`` at the end as the release does: with log energies of 0,
-        louder than silence. Otherwise nothing is padded but what is missing to ``shortest`` frames,
-        with silence.
+        louder than silence. Otherwise nothing is padded but what is missing to ``min_frames``
+        frames, with silence.
         """
         spectrogram = self.raw(waveform)[..., : self.num_frames, :]
-        missing = (self.num_frames if exact else shortest) - spectrogram.shape[-2]
+        missing = max(0, (self.num_frames if exact else min_frames) - spectrogram.shape[-2])
         zeros = exact and self.pad_after_norm
         value = 0.0 if zeros else self._scale(0.0 if exact else SILENCE)
-        return F.pad(self.normalise(spectrogram), (0, 0, 0, max(0, missing)), value=value)
+        sides = [(0, 0)] * (spectrogram.ndim - 2) + [(0, missing), (0, 0)]
+        return np.pad(self.normalise(spectrogram), sides, constant_values=value)
 
-    def _centre(self, spectrogram: Tensor) -> Tensor:
+    def _centre(self, spectrogram: np.ndarray) -> np.ndarray:
         """Each band's mean over the frames that are not digital silence moved to ``mean``."""
-        sounding = (spectrogram > SILENCE + 1e-3).any(-1, keepdim=True)
-        count = sounding.sum(-2, keepdim=True).clamp(min=1)
-        means = (spectrogram * sounding).sum(-2, keepdim=True) / count
+        sounding = (spectrogram > SILENCE + 1e-3).any(-1, keepdims=True)
+        count = np.maximum(sounding.sum(-2, keepdims=True, dtype=np.float32), 1)
+        means = (spectrogram * sounding).sum(-2, keepdims=True) / count
         return self.silence_high(spectrogram - (means - self.mean) * sounding)
 
     def _scale(self, energy: Any) -> Any:
-        """A number or a tensor of them."""
+        """A number or an array of them."""
         return (energy - self.mean) / (2 * self.std)
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,80 +10,19 @@ Two parts are ours: the ``conv`` stem, and positions that are cut to the length 
 that a short clip needs no padding.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from vitrail.architectures import build
+from audio_classify.models.config import CNNConfig, SSASTConfig
 from vitrail.backbones.vit import Block
-from vitrail.errors import UsageError
-
-SIZES = {
-    "tiny": {"embed_dim": 192, "num_heads": 3},
-    "small": {"embed_dim": 384, "num_heads": 6},
-    "base": {"embed_dim": 768, "num_heads": 12},
-}
-
-
-@dataclass(frozen=True)
-class SSASTConfig:
-    """Sizes of a network; the defaults are those of the base model, fine-tuned on patches for ten
-    seconds. Without classes there is no head, and the network gives embeddings.
-
-    ``num_frames`` of 10 ms is the longest input, for which positions exist. ``patch`` and
-    ``stride`` are (bins, frames): (16, 16) for the patch model, (128, 2) for the frame model.
-    ``class_tokens`` is 2, or 1 for a trunk without a distillation token. ``pooling``: ``mean`` of
-    the patch tokens, or of the ``class`` tokens. ``stem``: ``patch`` is one convolution; ``conv``
-    is one of stride 2 a ``stem_width`` and one more, which together must make ``patch``.
-    ``norm_eps`` is that of the trunk, ``head_norm_eps`` of the classifier. ``drop_path`` acts in
-    training only.
-    """
-
-    num_classes: int = 527
-    num_frames: int = 1024
-    num_bins: int = 128
-    patch: Sequence[int] = (16, 16)
-    stride: Sequence[int] = (10, 10)
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
-    class_tokens: int = 2
-    pooling: str = "mean"
-    stem: str = "patch"
-    stem_widths: Sequence[int] = (16, 32, 64)
-    norm_eps: float = 1e-6
-    head_norm_eps: float = 1e-5
-    drop_path: float = 0.0
-
-    def __post_init__(self):
-        """Raises UsageError for sizes that do not go together."""
-        side = 2 ** (len(self.stem_widths) + 1)
-        faults = {
-            f"embed_dim {self.embed_dim} does not divide by num_heads": self.embed_dim
-            % self.num_heads,
-            f"pooling {self.pooling} is neither mean nor class": self.pooling
-            not in ("mean", "class"),
-            f"stem {self.stem} is neither patch nor conv": self.stem not in ("patch", "conv"),
-            f"this conv stem makes patches of ({side}, {side})": self.stem == "conv"
-            and not tuple(self.patch) == tuple(self.stride) == (side, side),
-            f"num_frames {self.num_frames} is less than a patch": self.num_frames < self.patch[1],
-        }
-        for fault, found in faults.items():
-            if found:
-                raise UsageError("ssast", fault)
-
-    def grid(self, num_frames: int) -> tuple[int, int]:
-        """Rows of frequencies and columns of time for an input of ``num_frames``."""
-        sizes = zip((self.num_bins, num_frames), self.patch, self.stride, strict=True)
-        rows, columns = ((size - patch) // stride + 1 for size, patch, stride in sizes)
-        return rows, columns
 
 
 class ConvStem(nn.Module):
-    """Halves the spectrogram once a width and once more into the tokens: overlapping patches,
+    """Halves the spectrogram once per width and once more into the tokens: overlapping patches,
     learned step by step."""
 
     def __init__(self, widths: Sequence[int], embed_dim: int):
@@ -196,11 +135,45 @@ def pool(tokens: Tensor, pooling: str, class_tokens: int) -> Tensor:
     )
 
 
+def resize_positions(
+    positions: Tensor, old: tuple[int, int], new: tuple[int, int], class_tokens: int
+) -> Tensor:
+    """(1, class tokens + rows * columns, dim) of the grid ``old`` for the grid ``new``, both (rows,
+    columns).
+
+    Shorter axes keep the middle, longer ones are interpolated linearly. Source: SSAST's fine-tuning
+    code, without its fixed sizes.
+    """
+    heads, patches = positions[:, :class_tokens], positions[:, class_tokens:]
+    patches = patches.transpose(1, 2).unflatten(2, old)  # (1, dim, rows, columns)
+    for axis, (before, after) in enumerate(zip(old, new, strict=True), start=2):
+        if after < before:
+            patches = patches.narrow(axis, before // 2 - after // 2, after)
+    if tuple(patches.shape[2:]) != tuple(new):
+        patches = F.interpolate(patches, new, mode="bilinear", align_corners=False)
+    return torch.cat([heads, patches.flatten(2).transpose(1, 2)], dim=1)
+
+
+class WithEmbedding(nn.Module):
+    """A classifier that gives its logits and, after them, the embedding that it judged by."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """(B, frames, bins) -> (B, classes + dim)."""
+        embedding = self.module.embedding(spectrogram)
+        if isinstance(self.module.head, nn.Identity):
+            return embedding
+        return torch.cat([self.module.head(embedding), embedding], dim=1)
+
+
 class AudioCNN(nn.Module):
     """The yardstick: four convolutions of stride 2 and one linear layer, trained by the same
     recipes."""
 
-    def __init__(self, config: "CNNConfig"):
+    def __init__(self, config: CNNConfig):
         super().__init__()
         self.config = config
         layers = [
@@ -218,25 +191,3 @@ class AudioCNN(nn.Module):
         """(B, frames, bins) -> the map's mean and maximum (B, 2 * last width)."""
         maps = self.features(spectrogram.transpose(1, 2).unsqueeze(1))
         return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
-
-
-@dataclass(frozen=True)
-class CNNConfig:
-    """``widths``: the channels of each convolution."""
-
-    num_classes: int = 10
-    num_frames: int = 1024
-    num_bins: int = 128
-    widths: Sequence[int] = (16, 32, 64, 64)
-
-
-ARCHITECTURES = {"ssast": (SSAST, SSASTConfig), "cnn": (AudioCNN, CNNConfig)}
-
-
-def build_model(architecture: str, config: Mapping) -> SSAST | AudioCNN:
-    """The network ``ssast`` or ``cnn`` with fresh weights.
-
-    Raises UsageError for an architecture or an option that does not exist, and for sizes that do
-    not go together.
-    """
-    return build(ARCHITECTURES, architecture, config)

@@ -1,5 +1,4 @@
-"""Live sound: from a pipe or a microphone to lines that tell what is heard, a bounded time after it
-was."""
+"""Live sound: blocks of samples from a pipe or a microphone, as they come."""
 
 import queue
 import sys
@@ -10,35 +9,10 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
-from audio_classify.events import Event
-from audio_classify.pipeline import AudioPipeline
-from audio_classify.windows import Moments
 from vitrail.errors import InputError, MissingError
 
 FULL_SCALE = 32768.0
 WAITING_BLOCKS = 64  # of the microphone; older ones are dropped when the computer cannot keep up
-
-
-def listen(pipeline: AudioPipeline, blocks: Iterator[np.ndarray]) -> Iterator[Event]:
-    """Each event of an endless sound as soon as it is over: at most a window, two hops and the
-    rule's gap later.
-
-    ``blocks`` are float32 (n,) at the network's sample rate. The events are those that the same
-    sound gives as a file, in the order of their ends.
-    """
-    moments, tracker = Moments(pipeline.hop_samples), pipeline.tracker()
-    nothing = np.zeros(len(pipeline.network.labels), np.float32)
-    end = 0
-    for window in pipeline.windows(blocks):
-        end = window.start + len(window.samples)
-        scores = (
-            nothing if window.silent else pipeline.infer(pipeline.prepare(window)[None])[0].numpy()
-        )
-        for row in moments.add(window.start, end, scores[: len(nothing)]):
-            yield from tracker.add(row)
-    for row in moments.end():
-        yield from tracker.add(row)
-    yield from tracker.end(end / pipeline.network.features.sample_rate)
 
 
 def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:

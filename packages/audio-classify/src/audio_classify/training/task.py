@@ -6,114 +6,49 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 import vitrail.training.loop
-import vitrail.training.recipe
-from audio_classify.augment import Augment
+from audio_classify.checkpoint import initial_trunk
 from audio_classify.data import (
     AlikeLengths,
+    Augment,
     Clip,
     Spectrograms,
     collate,
     excerpts,
     held_out,
     read_clips,
-    sound_files,
     spectrograms,
     statistics,
 )
-from audio_classify.features import Features
-from audio_classify.initial import initial_trunk
-from audio_classify.model import SSASTConfig, build_model
-from audio_classify.pretext import MaskedModel, PretextLoss, clustered_mask, joined, official_mask
+from audio_classify.models import build_model
+from audio_classify.models.config import SSASTConfig
+from audio_classify.models.pretext import (
+    MaskedModel,
+    PretextLoss,
+    clustered_mask,
+    joined,
+    official_mask,
+)
+from audio_classify.official import SAMPLE_RATE
+from audio_classify.sound.features import Features
+from audio_classify.training.recipe import Adapt, Labelled, Recipe, Unlabelled
 from vitrail.errors import InputError
-from vitrail.preprocess.filterbank import MEL_BINS
+from vitrail.preprocess.audio import sound_files
 from vitrail.training.loading import loader
-from vitrail.training.recipe import Section
 from vitrail.weights.files import load_into
 
-SAMPLE_RATE = 16_000
 VAL_BATCH = 16
 MASK_SEED = 1
 FEW_TOKENS = 512
 FIT_CLIPS = 64  # of the training clips, on which val/fit is measured
-
-
-class Labelled(Section):
-    """A folder a class, a CSV list or the official JSON; ``label`` names the list's column.
-
-    ``test`` holds the values of the column ``by`` that training never sees. Of the other clips
-    ``val_share`` validates: whole groups of equal ``val_by``, or single clips by their own names.
-    With 0 all are trained on, and what remains to monitor is ``val/fit``, the loss on training
-    clips as they are: in effect the last weights are kept. ``kept_bins`` and ``centred`` are those
-    of ``Features``.
-    """
-
-    kind: Literal["labelled"] = "labelled"
-    path: Path
-    label: str = "label"
-    by: str = "split"
-    test: tuple[str, ...] = ()
-    val_by: str = "group"
-    val_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    kept_bins: PositiveInt | None = None
-    centred: bool = False
-
-
-class Unlabelled(Section):
-    """Folders or lists of sound files; of the lists' clips those in ``test``, as in ``Labelled``,
-    are left out.
-
-    ``val_share`` of the excerpts validates; ``masked`` is the share of the patches that is hidden.
-    ``official`` trains in the release's order: its unfair masks, one for each of the two losses, in
-    two passes.
-    """
-
-    kind: Literal["unlabelled"]
-    paths: Annotated[tuple[Path, ...], Field(min_length=1)]
-    by: str = "split"
-    test: tuple[str, ...] = ()
-    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    masked: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    official: bool = False
-
-
-class Model(Section):
-    """The architecture and its options; ``init`` is a catalogued name or a weight file whose trunk
-    to start from."""
-
-    architecture: Literal["ssast", "cnn"] = "ssast"
-    config: dict[str, Any] = Field(default_factory=dict)
-    init: str | None = None
-
-
-class Adapt(Section):
-    """What is trained: ``full``; the head alone (``probe``); or the head and low-rank updates of
-    the blocks (``lora``), which are merged when the weights are written."""
-
-    kind: Literal["full", "probe", "lora"] = "full"
-    rank: PositiveInt = 8
-
-
-class Recipe(vitrail.training.recipe.Recipe):
-    """``mixup`` is the parameter of its Beta distribution (0: none), ``smoothing`` that of the
-    labels."""
-
-    data: Annotated[Labelled | Unlabelled, Field(discriminator="kind")]
-    model: Model
-    adapt: Adapt = Adapt()
-    augment: Augment = Augment()
-    mixup: Annotated[float, Field(ge=0)] = 0.0
-    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    class_weights: bool = False
 
 
 def Task(recipe: Recipe) -> "SoundTask":
@@ -164,7 +99,8 @@ class SoundTask(vitrail.training.loop.Task):
 
     @property
     def collate(self) -> partial:
-        return partial(collate, shortest=shortest_input(self.network.config))
+        config = self.network.config
+        return partial(collate, features=self.features, min_frames=config.min_frames)
 
     def metadata(self, num_classes: int, labels: list[str]) -> dict[str, Any]:
         return {
@@ -218,8 +154,7 @@ class Classify(SoundTask):
         return len(self.train_clips) / (len(self.labels) * counts)
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
-        clips, classes = batch
-        image = self.features.normalise(self.features.silence_high(clips))
+        image, classes = batch
         targets = F.one_hot(classes, len(self.labels)).float()
         if self.recipe.mixup:
             image, targets = mix(image, targets, self.recipe.mixup)
@@ -235,15 +170,15 @@ class Classify(SoundTask):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
-        clips, classes = batch
-        logits = self.network(self.features.normalise(clips)).float()
+        image, classes = batch
+        logits = self.network(image).float()
         loss = F.cross_entropy(logits, classes)
         if not self.val_clips:
-            self.log("val/fit", loss, batch_size=len(clips))
+            self.log("val/fit", loss, batch_size=len(image))
             return
-        self.log("val/loss", loss, batch_size=len(clips))
+        self.log("val/loss", loss, batch_size=len(image))
         self.log(
-            "val/accuracy", (logits.argmax(1) == classes).float().mean(), batch_size=len(clips)
+            "val/accuracy", (logits.argmax(1) == classes).float().mean(), batch_size=len(image)
         )
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -278,14 +213,14 @@ class Pretrain(SoundTask):
             chosen[1], longest
         )
 
-    def _losses(self, clips: Tensor, generator: torch.Generator) -> PretextLoss:
-        grid = self.model.config.grid(clips.shape[1])
+    def _losses(self, image: Tensor, generator: torch.Generator) -> PretextLoss:
+        grid = self.model.config.grid(image.shape[1])
         count = max(1, round(self.recipe.data.masked * grid[0] * grid[1]))
         draw = official_mask if self.recipe.data.official else clustered_mask
 
         def loss() -> PretextLoss:
-            masked = torch.stack([draw(grid, count, generator) for _ in clips])
-            return self.model(self.features.normalise(clips), masked.to(clips.device))
+            masked = torch.stack([draw(grid, count, generator) for _ in image])
+            return self.model(image, masked.to(image.device))
 
         return joined(loss(), loss()) if self.recipe.data.official else loss()
 
@@ -380,8 +315,3 @@ def mix(image: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
         for part in (image, targets)
     ]
     return blend[0], blend[1]
-
-
-def shortest_input(config: Any) -> int:
-    """The fewest frames that a network takes."""
-    return config.patch[1] if isinstance(config, SSASTConfig) else MEL_BINS // 8

@@ -5,17 +5,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audio_classify.features import Features
-from audio_classify.model import SSASTConfig, build_model
+from audio_classify.models import build_model
+from audio_classify.models.config import SSASTConfig
 from audio_classify.networks import AudioNetwork
+from audio_classify.sound.features import Features
 from vitrail.weights.catalogue import Weights
 
 RATE = 16_000
 LABELS = ("low", "high", "noise")
 SMALL = {
-    "num_classes": 3, "num_frames": 64, "patch": (16, 16), "stride": (16, 16), "embed_dim": 32, "depth": 2,
+    "num_classes": 3,
+    "num_frames": 64,
+    "patch": (16, 16),
+    "stride": (16, 16),
+    "embed_dim": 32,
+    "depth": 2,
     "num_heads": 2,
-}  # fmt: skip
+}
 
 
 def tone(hertz: float, seconds: float, rate: int = RATE, loudness: float = 0.3) -> np.ndarray:
@@ -37,14 +43,15 @@ def silence(seconds: float, rate: int = RATE) -> np.ndarray:
 def small_network(**changes) -> AudioNetwork:
     torch.manual_seed(0)
     config = SMALL | changes
-    module = build_model("ssast", config).eval()
+    module = build_model("ssast", config)
     return AudioNetwork(
         name="small",
-        module=module,
-        example=torch.zeros(2, config["num_frames"], 128),
+        build=lambda: module,
+        example=np.zeros((2, config["num_frames"], 128), np.float32),
         weights=Weights("small", Path("small.safetensors"), "0" * 64),
         features=Features(RATE, -6.0, 4.0, config["num_frames"]),
         labels=LABELS[: config["num_classes"]],
+        min_frames=16,
     )
 
 

@@ -1,0 +1,277 @@
+"""The job: cut a recording into windows, classify those that are not silent, and join them to
+labels and events."""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soxr
+
+from audio_classify import system
+from audio_classify.networks import AudioNetwork
+from audio_classify.result import Embeddings, Result
+from audio_classify.sound.events import Event, EventTracker, Rule
+from audio_classify.sound.spectrogram import SpectrogramBuilder
+from audio_classify.sound.windows import SILENT_DB, Moments, Window, cut_windows
+from vitrail.engine import prepare
+from vitrail.errors import InputError, UsageError
+from vitrail.job import Ask, Steps, Tell
+from vitrail.preprocess.audio import Recording, open_audio
+from vitrail.runner import solve, stream
+from vitrail.sources import Source
+
+CHUNK = 32  # windows that are asked for together
+HOPS_PER_WINDOW = 5
+MIN_HOP = 0.01  # seconds
+MIN_LOUDNESS = -200.0  # dB, for what is nothing but zeros
+TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to look at and how to judge it; all of it changes numbers, so all of it stands in the
+    row.
+
+    ``window`` and ``hop`` in seconds; None: the longest that the network takes, and a fifth of it.
+    ``exact`` pads each window as the release does, where otherwise nothing is computed for what is
+    not there. ``channel``, counted from 0: one instead of all channels' mean. ``embed`` keeps the
+    windows' embeddings. ``begin``, ``keep`` and ``gap`` are those of ``Rule``.
+    """
+
+    window: float | None = None
+    hop: float | None = None
+    exact: bool = False
+    channel: int | None = None
+    embed: bool = False
+    begin: float = Rule.begin
+    keep: float = Rule.keep
+    gap: float = Rule.gap
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(self.begin, self.keep, self.gap)
+
+
+class AudioJob:
+    """Recordings in, labels and events out."""
+
+    model = "SSAST"
+    version = system.version
+
+    def __init__(
+        self,
+        network: AudioNetwork,
+        options: Options = Options(),
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+    ):
+        self.network, self.chosen = network, options
+        features = network.features
+        longest = features.window_samples / features.sample_rate
+        self.window = min(options.window or longest, longest)
+        self.hop = options.hop or self.window / HOPS_PER_WINDOW
+        if not MIN_HOP <= self.hop <= self.window:
+            problem = f"does not go with a window of {self.window:.2f} s"
+            raise UsageError(f"--hop {self.hop:g}", problem, "take a shorter one")
+        wanted = network.with_embedding() if options.embed or not network.labels else network
+        self.networks = {
+            network.name: prepare(wanted, engine=engine, device=device, tolerance=TOLERANCE)
+        }
+
+    @property
+    def options(self) -> dict[str, Any]:
+        classes = hashlib.sha256("\n".join(self.network.labels).encode()).hexdigest()
+        return {**asdict(self.chosen), "classes_sha256": classes}
+
+    @property
+    def hop_samples(self) -> int:
+        return round(self.hop * self.network.features.sample_rate)
+
+    def predict(self, sound: np.ndarray | Path | str, sample_rate: int | None = None) -> Result:
+        """The result for a path, or for a mono waveform (samples,) in -1..1 of ``sample_rate`` (the
+        network's own)."""
+        if isinstance(sound, Path | str):
+            steps = self.process(Source.of(sound))
+        else:
+            rate = sample_rate or self.network.features.sample_rate
+            steps = self._classify("array", _in_memory(sound, rate))
+        return solve(self.networks, steps)
+
+    def process(self, source: Source) -> Steps:
+        """Asks for the windows that are not silent, tells each event when it is over, and returns
+        the Result."""
+        return (yield from self._classify(source.name, open_audio(source.path)))
+
+    def listen(self, blocks: Iterator[np.ndarray]) -> Iterator[Event]:
+        """Each event of an endless sound as soon as it is over: at most a window, two hops and the
+        rule's gap later.
+
+        ``blocks`` are float32 (n,) at the network's sample rate. The events are those that the same
+        sound gives as a file, in the order of their ends.
+        """
+        yield from stream(self.networks, self._hear(blocks, together=1), batch_size=1)
+
+    def _classify(self, name: str, recording: "Recording | Sound") -> Steps:
+        rate = self.network.features.sample_rate
+        drawn, heard = SpectrogramBuilder(rate), _Heard()
+        with closing(recording.blocks(rate, self.chosen.channel)) as blocks:
+            yield from self._hear(_drawn(blocks, drawn), together=CHUNK, heard=heard)
+        if not heard.end:
+            raise InputError(name, "holds no sound", "copy it again from where it came")
+        mean = heard.total / max(1, len(heard.starts))
+        order = np.argsort(-mean, kind="stable") if heard.starts else []
+        starts = np.array(heard.starts) / rate
+        found = heard.vectors.array() if heard.vectors.count else None
+        return Result(
+            source=name,
+            seconds=heard.end / rate,
+            probabilities={self.network.labels[number]: float(mean[number]) for number in order},
+            events=tuple(sorted(heard.events, key=lambda e: (e.start, e.end, e.label))),
+            silent=not heard.starts,
+            loudness=max(heard.loudness, MIN_LOUDNESS),
+            damage=tuple(recording.damage),
+            spectrogram=drawn.finish(),
+            embeddings=None if found is None else Embeddings(name, starts, found),
+        )
+
+    def _hear(
+        self, blocks: Iterator[np.ndarray], *, together: int, heard: "_Heard | None" = None
+    ) -> Steps:
+        """Walks over sound of any length, asking for ``together`` windows at once.
+
+        Tells each event when it is over. Files add up what they hear in ``heard``; of what has no
+        end nothing is kept.
+        """
+        rate, classes = self.network.features.sample_rate, len(self.network.labels)
+        moments = Moments(self.hop_samples)
+        tracker = EventTracker(self.network.labels, self.hop_samples / rate, self.chosen.rule)
+        windows = cut_windows(blocks, round(self.window * rate), self.hop_samples)
+        end = 0
+        while spans := list(islice(map(self._span, windows), together)):
+            items = [span.item for span in spans if span.item is not None]
+            rows = iter(self._scores((yield Ask(self.network.name, items)) if items else []))
+            for span in spans:
+                end = span.end
+                row = np.zeros(classes, np.float32) if span.item is None else next(rows)
+                if heard:
+                    heard.add(span, row[:classes], row[classes:])
+                for cell in moments.add(span.start, span.end, row[:classes]):
+                    yield from _told(tracker.add(cell), heard)
+        for cell in moments.end():
+            yield from _told(tracker.add(cell), heard)
+        yield from _told(tracker.end(end / rate), heard)
+
+    def _span(self, window: Window) -> "_Span":
+        loudness, end = window.loudness, window.start + len(window.samples)
+        item = None if loudness < SILENT_DB else self.prepare(window)
+        return _Span(window.start, end, loudness, item)
+
+    def prepare(self, window: Window) -> np.ndarray:
+        """The network's input (frames, bins)."""
+        return self.network.features.network_input(
+            window.samples, exact=self.chosen.exact, min_frames=self.network.min_frames
+        )
+
+    def _scores(self, rows: list[np.ndarray]) -> np.ndarray:
+        """Rows of the network -> probabilities (B, classes), and after them the embedding where it
+        is kept."""
+        if not rows:
+            return np.empty((0, 0), np.float32)
+        outputs, classes = np.stack(rows), len(self.network.labels)
+        scores = self.network.probabilities(outputs[:, :classes])
+        return np.concatenate([scores, outputs[:, classes:]], axis=1)
+
+
+@dataclass
+class Sound:
+    """A waveform in memory, as the reader of a file would give it."""
+
+    samples: np.ndarray
+    rate: int
+    damage: list[str] = field(default_factory=list)
+
+    def blocks(self, sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
+        samples = self.samples
+        if self.rate != sample_rate:
+            samples = soxr.resample(samples, self.rate, sample_rate)
+        yield samples.astype(np.float32)
+
+
+class _Span(NamedTuple):
+    """A window in samples, its loudness, and what the network gets of it (None: silence)."""
+
+    start: int
+    end: int
+    loudness: float
+    item: np.ndarray | None
+
+
+class _Rows:
+    """Rows of one shape in one buffer that doubles: thousands of small arrays between the large
+    ones of the work would keep memory from being given back."""
+
+    def __init__(self):
+        self.count = 0
+        self._buffer = np.empty(0, np.float32)
+
+    def add(self, row: np.ndarray) -> None:
+        if self.count == len(self._buffer):
+            grown = np.empty((max(CHUNK, 2 * self.count), *row.shape), row.dtype)
+            if self.count:
+                grown[: self.count] = self._buffer
+            self._buffer = grown
+        self._buffer[self.count] = row
+        self.count += 1
+
+    def array(self) -> np.ndarray:
+        """(rows, ...)."""
+        return self._buffer[: self.count].copy()
+
+
+class _Heard:
+    """What is kept of a file while it passes: sums, events, and the windows that were not silent,
+    with their embeddings where there are any."""
+
+    def __init__(self):
+        self.end, self.loudness = 0, -np.inf
+        self.events: list[Event] = []
+        self.starts = array("q")
+        self.total: np.ndarray | float = 0.0
+        self.vectors = _Rows()
+
+    def add(self, span: _Span, scores: np.ndarray, embedding: np.ndarray) -> None:
+        self.end, self.loudness = span.end, max(self.loudness, span.loudness)
+        if span.item is None:
+            return
+        self.starts.append(span.start)
+        self.total = self.total + scores.astype(np.float64)
+        if len(embedding):
+            self.vectors.add(embedding)
+
+
+def _told(events: Iterable[Event], heard: _Heard | None) -> Steps:
+    for event in events:
+        if heard:
+            heard.events.append(event)
+        yield Tell(event)
+
+
+def _drawn(blocks: Iterable[np.ndarray], drawn: SpectrogramBuilder) -> Iterator[np.ndarray]:
+    for block in blocks:
+        drawn.add(block)
+        yield block
+
+
+def _in_memory(sound: np.ndarray, rate: int) -> Sound:
+    sound = np.asarray(sound)
+    if sound.ndim != 1 or not sound.size or sound.dtype.kind != "f" or not np.isfinite(sound).all():
+        problem = f"is {sound.dtype} of shape {sound.shape}"
+        raise InputError("array", problem, "give finite floating-point numbers (samples,)")
+    return Sound(sound, rate)
