@@ -208,3 +208,11 @@ def test_a_row_of_several_sources_has_the_same_columns(sources, capsys):
     assert {k: made[k] for k in ("model", "weights", "options")} == {
         k: usual[k] for k in ("model", "weights", "options")
     }
+
+
+def test_results_are_heard_of_in_the_order_of_the_sources(sources):
+    heard = []
+    given = [Source.of(path) for path in sources]
+    answers = Answers("toy", Summing(), Answering(batch_size=9, quiet=True), write, heard.append)
+    assert answers.run(given) == 1
+    assert [result.value for result in heard] == [6, 9]
