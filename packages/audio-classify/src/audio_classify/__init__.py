@@ -1,12 +1,10 @@
 """SSAST: which sounds does this recording hold, and when?"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitrail.system import System
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from audio_classify.job import AudioJob
 
 system = System(
@@ -20,21 +18,7 @@ system = System(
 )
 
 
-def load(
-    weights: str | None = None,
-    *,
-    labels: "Path | None" = None,
-    engine: str = "auto",
-    device: str = "auto",
-    **options,
-) -> "AudioJob":
-    """The whole system in one call: ``load().predict("rain.wav").labels``.
-
-    ``weights`` is a catalogued name or a file (default: ``sounds``), ``labels`` a file with the
-    class names of an official checkpoint; ``options`` are those of ``job.Options``.
-    """
-    from audio_classify.job import AudioJob, Options
-    from audio_classify.networks import load_network
-
-    network = load_network(weights or "sounds", labels)
-    return AudioJob(network, Options(**options), engine=engine, device=device)
+def load(weights: str | None = None, **options: Any) -> "AudioJob":
+    """The whole system in one call: ``load().predict("rain.wav").labels``; options as in
+    ``job.load``."""
+    return system.room("job").load(weights, **options)

@@ -14,7 +14,7 @@ import numpy as np
 import soxr
 
 from audio_classify import system
-from audio_classify.networks import AudioNetwork
+from audio_classify.networks import AudioNetwork, load_network
 from audio_classify.result import Embeddings, Result
 from audio_classify.sound.events import Event, EventTracker, Rule
 from audio_classify.sound.spectrogram import SpectrogramBuilder
@@ -187,6 +187,23 @@ class AudioJob:
         outputs, classes = np.stack(rows), len(self.network.labels)
         scores = self.network.probabilities(outputs[:, :classes])
         return np.concatenate([scores, outputs[:, classes:]], axis=1)
+
+
+def load(
+    weights: str | None = None,
+    *,
+    labels: Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    **options: Any,
+) -> AudioJob:
+    """The job with the weights of a catalogued name or a file (default: ``sounds``).
+
+    ``labels`` is a file with the class names of an official checkpoint; ``options`` are those of
+    ``Options``.
+    """
+    network = load_network(weights or "sounds", labels)
+    return AudioJob(network, Options(**options), engine=engine, device=device)
 
 
 @dataclass

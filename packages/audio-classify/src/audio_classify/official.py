@@ -37,21 +37,23 @@ OFFICIAL = {
     r"gpredlayer\.": "generative.",
     r"mask_embed$": "mask_embed",
 }
+_STEM, _LAYER = "audio_spectrogram_transformer.", r"encoder\.layer\.(\d+)\."
+_EMBEDDINGS, _BLOCK = r"embeddings\.", r"trunk.blocks.\1."
 PORT = {
-    r"audio_spectrogram_transformer\.embeddings\.cls_token": "trunk.cls_token",
-    r"audio_spectrogram_transformer\.embeddings\.distillation_token": "trunk.dist_token",
-    r"audio_spectrogram_transformer\.embeddings\.position_embeddings": "trunk.pos_embed",
-    r"audio_spectrogram_transformer\.embeddings\.patch_embeddings\.projection": "trunk.patch_embed.proj",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.layernorm_before": r"trunk.blocks.\1.norm1",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.layernorm_after": r"trunk.blocks.\1.norm2",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.attention\.attention": r"trunk.blocks.\1.attn",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.attention\.output\.dense": r"trunk.blocks.\1.attn.proj",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.intermediate\.dense": r"trunk.blocks.\1.mlp.fc1",
-    r"audio_spectrogram_transformer\.encoder\.layer\.(\d+)\.output\.dense": r"trunk.blocks.\1.mlp.fc2",
-    r"audio_spectrogram_transformer\.layernorm": "trunk.norm",
+    rf"{_EMBEDDINGS}cls_token": "trunk.cls_token",
+    rf"{_EMBEDDINGS}distillation_token": "trunk.dist_token",
+    rf"{_EMBEDDINGS}position_embeddings": "trunk.pos_embed",
+    rf"{_EMBEDDINGS}patch_embeddings\.projection": "trunk.patch_embed.proj",
+    rf"{_LAYER}layernorm_before": f"{_BLOCK}norm1",
+    rf"{_LAYER}layernorm_after": f"{_BLOCK}norm2",
+    rf"{_LAYER}attention\.attention": f"{_BLOCK}attn",
+    rf"{_LAYER}attention\.output\.dense": f"{_BLOCK}attn.proj",
+    rf"{_LAYER}intermediate\.dense": f"{_BLOCK}mlp.fc1",
+    rf"{_LAYER}output\.dense": f"{_BLOCK}mlp.fc2",
+    r"layernorm": "trunk.norm",
     r"classifier\.layernorm": "head.0",
     r"classifier\.dense": "head.1",
-}
+}  # its trunk's keys begin with _STEM
 PORT_EPS = 1e-12
 HEAD_DIM = 64  # of every released size
 NUM_BINS = 128
@@ -59,11 +61,11 @@ STRIDES = {
     (16, 16): ((10, 10), (16, 16)),
     (128, 2): ((128, 1), (128, 2)),
 }  # the likelier of each patch size first
-_OPTIONS = {
-    "model_size", "embed_dim", "depth", "heads", "mlp_ratio", "num_classes_of_unused_vit_heads", "pretrain_stage",
-    "label_dim", "fshape", "tshape", "fstride", "tstride", "input_fdim", "input_tdim", "num_patches", "p_f_dim",
-    "p_t_dim", "f_dim", "t_dim", "mask_patch", "batch", "seed", "base", "cls_token_num",
-}  # fmt: skip
+_OPTIONS = set(
+    "model_size embed_dim depth heads mlp_ratio num_classes_of_unused_vit_heads pretrain_stage "
+    "label_dim fshape tshape fstride tstride input_fdim input_tdim num_patches p_f_dim p_t_dim "
+    "f_dim t_dim mask_patch batch seed base cls_token_num".split()
+)
 
 
 def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
@@ -107,7 +109,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in state.items():
         if not port and DEAD.fullmatch(key):
             continue
-        ours = _rename(key, PORT if port else OFFICIAL)
+        ours = _rename(key.removeprefix(_STEM), PORT if port else OFFICIAL)
         if ours is None:
             unknown.append(key)
         else:
@@ -120,7 +122,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def is_port(state: Mapping[str, Tensor]) -> bool:
     """Whether the keys are those of the library transformers."""
-    return any(key.startswith("audio_spectrogram_transformer.") for key in state)
+    return any(key.startswith(_STEM) for key in state)
 
 
 def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:

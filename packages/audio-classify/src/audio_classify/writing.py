@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from audio_classify.result import Embeddings, Result
-from audio_classify.sound.drawing import draw
+from audio_classify.sound.spectrogram import DYNAMIC_RANGE
 from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.output import atomic_file
+from vitrail.preprocess.filterbank import MIN_HZ, mel
+from vitrail.report import HeatMap, Span
 
 SUFFIXES = (".npy", ".parquet")
+SHOWN_HZ = (100, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 def write(result: Result, folder: Path) -> None:
@@ -26,10 +30,34 @@ def write(result: Result, folder: Path) -> None:
         table.writerows(rows)
     lines = (f"{event.start:.6f}\t{event.end:.6f}\t{event.label}\n" for event in result.events)
     (folder / "events.txt").write_text("".join(lines))
-    drawn = draw(result.spectrogram, result.events, result.seconds)
-    drawn.save(folder / "spectrogram.png")
+    Image.fromarray(draw(result)).save(folder / "spectrogram.png")
     if result.embeddings is not None:
         np.save(folder / "embeddings.npy", result.embeddings.vectors)
+
+
+def draw(result: Result) -> np.ndarray:
+    """uint8 (400, 1000, 3): mel bands over time, a bar and a name for each event."""
+    levels, column_seconds, max_hz = result.spectrogram
+    # The last column reaches over the end of the sound, so the axis ends with the column.
+    return HeatMap(
+        result.summary,
+        levels,
+        (0.0, levels.shape[1] * column_seconds),
+        y_label="Hz",
+        y_ticks=[(_band(hz, max_hz, len(levels)), f"{hz}") for hz in SHOWN_HZ if hz <= max_hz],
+        value_range=(-DYNAMIC_RANGE, 0.0),
+        unit="dB",
+        spans=[
+            Span(event.start, event.end, f"{event.label} {event.probability:.0%}")
+            for event in result.events
+        ],
+    ).to_image()
+
+
+def _band(hertz: float, max_hz: float, bands: int) -> float:
+    """Where a frequency lies among bands that are equally spaced in mel."""
+    low, high = mel(MIN_HZ), mel(max_hz)
+    return float((mel(hertz) - low) / (high - low)) * bands
 
 
 def check_target(path: Path) -> None:
