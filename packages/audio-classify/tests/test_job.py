@@ -77,9 +77,8 @@ def test_a_file_gives_what_its_samples_give(network, tmp_path):
 
 
 def test_the_sample_rate_of_the_file_does_not_matter(network):
-    import librosa
-
-    low = librosa.resample(hiss(2, 44100), orig_sr=44100, target_sr=RATE)
+    signal = pytest.importorskip("scipy.signal")
+    low = signal.resample_poly(hiss(2, 44100), 160, 441)  # another resampler
     results = [job(network).predict(hiss(2, 44100), 44100), job(network).predict(low)]
     assert results[0].probabilities == pytest.approx(results[1].probabilities, abs=1e-3)
 

@@ -61,11 +61,12 @@ STRIDES = {
     (16, 16): ((10, 10), (16, 16)),
     (128, 2): ((128, 1), (128, 2)),
 }  # the likelier of each patch size first
-_OPTIONS = set(
-    "model_size embed_dim depth heads mlp_ratio num_classes_of_unused_vit_heads pretrain_stage "
-    "label_dim fshape tshape fstride tstride input_fdim input_tdim num_patches p_f_dim p_t_dim "
-    "f_dim t_dim mask_patch batch seed base cls_token_num".split()
-)
+_OPTIONS = {
+    "model_size", "embed_dim", "depth", "heads", "mlp_ratio", "num_classes_of_unused_vit_heads",
+    "pretrain_stage", "label_dim", "fshape", "tshape", "fstride", "tstride", "input_fdim",
+    "input_tdim", "num_patches", "p_f_dim", "p_t_dim", "f_dim", "t_dim", "mask_patch", "batch",
+    "seed", "base", "cls_token_num",
+}  # fmt: skip
 
 
 def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
