@@ -1,7 +1,6 @@
 """The bridge to the official release: goldens, and checkpoints of all three formats."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from audio_classify.models.ssast import WithEmbedding
 from audio_classify.networks import load_network
 from audio_classify.official import convert, read_config
 from vitrail.errors import InputError, UsageError
+from vitrail.testing.beside import PARITY, needs
 
-DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
-PARITY = DATA.parent / "parity" / "audio"
+PACK = PARITY / "audio"
 TINY = {"embed_dim": 32, "depth": 2, "heads": 2, "fshape": 16, "tshape": 16, "input_fdim": 128}
 CLASSIFIER = TINY | {"fstride": 10, "tstride": 10, "input_tdim": 64, "label_dim": 5}
 PRETRAINED = TINY | {"fstride": 16, "tstride": 16, "input_tdim": 128}
@@ -28,10 +27,10 @@ def failed(folder: Path) -> list[str]:
     return [str(comparison) for comparison in parity.check(folder) if not comparison.passed]
 
 
-@pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
+@needs(PACK)
 def test_parity_packs():
-    assert len(parity.check(PARITY)) > 90
-    assert failed(PARITY) == []
+    assert len(parity.check(PACK)) > 90
+    assert failed(PACK) == []
 
 
 def ours_under_official_keys(config: dict, seed: int = 0) -> dict[str, torch.Tensor]:

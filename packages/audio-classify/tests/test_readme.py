@@ -1,6 +1,5 @@
 """Every command in the package's README runs."""
 
-import os
 import shlex
 import shutil
 from pathlib import Path
@@ -8,13 +7,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from vitrail.testing.beside import DATA, needs
 from vitrail.testing.commands import call, console_lines
 
 from .fakes import tone
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("VITRAIL_DATA") or ROOT.parent / "shared" / "data")
 LINES = console_lines(PACKAGE / "README.md")
 
 
@@ -43,8 +42,6 @@ def test_a_command_of_the_job(workplace, line):
 def few_sounds(workplace) -> Path:
     """The lists of the data sets cut down to a few clips."""
     folder = DATA / "audio"
-    if not folder.is_dir():
-        pytest.skip(f"needs the data sets in {DATA}")
     (workplace / "audio").mkdir()
     for name in ("esc10", "fsdd"):
         head, *rows = (folder / f"{name}.csv").read_text().splitlines()
@@ -55,6 +52,7 @@ def few_sounds(workplace) -> Path:
     return workplace
 
 
+@needs(DATA / "audio")
 @pytest.mark.parametrize(
     "line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))]
 )
