@@ -72,6 +72,15 @@ class Sized(Convolutions):
         return super().forward(image) + torch.zeros(len(image), 1)
 
 
+class Joined(Convolutions):
+    """Puts tokens before each row; a trace would put them before as many rows as it saw."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        image = x.flatten(1)
+        tokens = torch.zeros(1, 7).expand(len(x), -1)
+        return super().forward(torch.cat([tokens, image], dim=1)[:, 7:].view(x.shape))
+
+
 class RowByRow(Convolutions):
     """A loop over the batch, which no exporter follows for batches of any length."""
 
@@ -198,8 +207,8 @@ def test_a_network_that_cannot_run_channels_last_runs_as_it_is():
 
 @pytest.mark.parametrize(
     ("kind", "exports", "rows"),
-    [(Branching, 0, None), (Sized, 1, None), (RowByRow, 1, 2)],
-    ids=["traced", "exported", "exported for two rows"],
+    [(Branching, 0, None), (Sized, 1, None), (Joined, 1, None), (RowByRow, 1, 2)],
+    ids=["traced", "exported", "exported, tokens joined", "exported for two rows"],
 )
 def test_a_network_that_computes_with_the_length_of_a_batch_is_converted_another_way(
     monkeypatch, kind, exports, rows

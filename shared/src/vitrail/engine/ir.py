@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -107,7 +108,9 @@ def _traced(module: "nn.Module", sample: Arrays) -> Any:
     decoder = library("openvino.frontend.pytorch.ts_decoder", "").TorchScriptPythonDecoder
     # PyTorch's check of a trace imports sympy, which takes seconds; ``agrees`` is ours.
     options = {"check_trace": False}
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # Such a length becomes a constant, and OpenVINO reads beyond the rows of another batch.
+        warnings.filterwarnings("error", "Using len to get tensor shape")
         traced = decoder(module, example_input=two_rows(sample), trace_kwargs=options)
         model = openvino.convert_model(traced, example_input=two_rows(sample))
     return _fitted(model, sample, -1)

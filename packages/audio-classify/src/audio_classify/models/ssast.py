@@ -95,7 +95,7 @@ class Trunk(nn.Module):
         tokens = (patches + self._positions(patches.shape[2])).flatten(1, 2)
         heads = [token for token in (self.cls_token, self.dist_token) if token is not None]
         heads = torch.cat(heads, dim=1) + self.pos_embed[:, : self.config.class_tokens]
-        tokens = torch.cat([heads.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([heads.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         return self.norm(self.blocks(tokens))
 
     def _positions(self, columns: int) -> Tensor:
