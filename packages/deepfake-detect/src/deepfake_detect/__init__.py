@@ -24,6 +24,4 @@ system = System(
 def load(weights: "str | Sequence[str] | None" = None, **options: Any) -> "DeepfakeJob":
     """The whole system in one call: ``load().predict("video.mp4").verdict``; the options are those
     of ``job.load``."""
-    from deepfake_detect.job import load as load_job
-
-    return load_job(weights, **options)
+    return system.room("job").load(weights, **options)
