@@ -33,14 +33,16 @@ import torch
 from torch import Tensor, nn
 
 from deepfake_detect.decide.crops import CropRule
-from deepfake_detect.model import FAKE, GenConViTED, GenConViTVAE, build_model
+from deepfake_detect.job import DeepfakeJob, Options
+from deepfake_detect.model import GenConViTED, GenConViTVAE, build_model
 from deepfake_detect.networks import FakeNetwork, load_networks
-from deepfake_detect.pipeline import DeepfakePipeline, Options
 from vitrail.engine import ENGINES, prepare
 from vitrail.errors import MissingError, UsageError
-from vitrail.pipeline import run
+from vitrail.faces.detector import load_finder
 from vitrail.preprocess.image import normalise
 from vitrail.preprocess.video import open_video
+from vitrail.runner import run
+from vitrail.sources import Source
 from vitrail.testing.media import write_clip
 from vitrail.testing.parity import formula_tensor
 
@@ -54,6 +56,20 @@ PORTRAIT = Path(__file__).parents[1] / "packages/deepfake-detect/examples/portra
 NETWORKS = {"ed": "genconvit-ed", "vae": "genconvit-vae"}
 
 Infer = Callable[[Tensor], Tensor]
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+class Plain:
+    """A function of tensors in the place of an engine."""
+
+    device, weights = "cpu", ""
+
+    def __init__(self, name: str, infer: Infer):
+        self.name, self.infer = name, infer
+
+    @torch.inference_mode()
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        return self.infer(torch.from_numpy(batch)).float().numpy()
 
 
 def official_ed(model: GenConViTED, image: Tensor) -> Tensor:
@@ -120,16 +136,15 @@ def network(name: str, fill: Callable[[str, tuple[int, ...]], Tensor]) -> nn.Mod
     return model
 
 
-def crops(number: int) -> Tensor:
+def crops(number: int) -> np.ndarray:
     return normalise(np.random.default_rng(0).integers(0, 256, (number, 224, 224, 3), np.uint8))
 
 
-@torch.inference_mode()
 def peak_memory(name: str, order: str) -> list[int]:
     """MiB that a process of its own has needed by the time it scored each of the ``GROWTH`` numbers
     of crops."""
     model = network(name, lambda key, shape: torch.full(shape, 1e-3))
-    infer = model if order == "ours" else official_order(name, model)
+    infer = Plain(order, model if order == "ours" else official_order(name, model))
     peaks = []
     for number in GROWTH:
         infer(crops(number))
@@ -137,10 +152,9 @@ def peak_memory(name: str, order: str) -> list[int]:
     return peaks
 
 
-@torch.inference_mode()
 def fastest(
-    variants: dict[str, Infer], batch: Tensor
-) -> tuple[dict[str, float], dict[str, Tensor]]:
+    variants: dict[str, Run], batch: np.ndarray
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Seconds of the fastest of some runs of each, in turn, so that a busy moment strikes them all;
     and the outputs."""
     seconds, outputs = {name: [] for name in variants}, {}
@@ -152,18 +166,18 @@ def fastest(
     return {name: min(runs) for name, runs in seconds.items()}, outputs
 
 
-def engines(model: nn.Module) -> dict[str, Infer]:
+def engines(network: FakeNetwork) -> dict[str, Run]:
     """Our order under every engine that is installed and can run it."""
     found = {}
     for name in ENGINES:
         if name in ("auto", "compile"):  # one of the others; minutes of compiling
             continue
         try:
-            found[name] = prepare(model, engine=name, device="cpu")
-            found[name](crops(2))  # converts and compiles
+            engine = prepare(network, engine=name, device="cpu")
+            engine(crops(2))  # converts and compiles
+            found[name] = engine
         except (MissingError, UsageError) as error:
             print(f"left out: {error}")
-            del found[name]
     return found
 
 
@@ -180,15 +194,17 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
 
 
 def compare_speed(name: str, official: Path | None) -> None:
-    model = network(name, formula_tensor)
+    ours = full_size(name)
     # Its own copy: engines lay out the weights of theirs anew.
-    variants = {"official order": official_order(name, deepcopy(model))}
+    peers = {"official order": official_order(name, deepcopy(ours.module))}
     if official:
-        variants["official code"] = official_code(official, name, model)
-    variants |= engines(model)
+        peers["official code"] = official_code(official, name, ours.module)
+    variants: dict[str, Run] = {peer: Plain(peer, infer) for peer, infer in peers.items()}
+    variants |= engines(ours)
     runs = {number: fastest(variants, crops(number)) for number in GROWTH}
     p_fake = {
-        variant: logits.float().softmax(1)[:, FAKE] for variant, logits in runs[CROPS][1].items()
+        variant: replace(ours, temperature=1.0).probability(logits)
+        for variant, logits in runs[CROPS][1].items()
     }
     rows = []
     for variant in variants:
@@ -197,7 +213,7 @@ def compare_speed(name: str, official: Path | None) -> None:
             f"{runs[number][0]['official order'] / runs[number][0][variant]:.2f}x"
             for number in GROWTH
         ]
-        difference = (p_fake[variant] - p_fake["official order"]).abs().max()
+        difference = np.abs(p_fake[variant] - p_fake["official order"]).max()
         rows.append((variant, *seconds, *ratios, f"{difference:.0e}"))
     sizes = [f"{number} crop{'s' * (number > 1)}" for number in GROWTH]
     header = (
@@ -206,12 +222,8 @@ def compare_speed(name: str, official: Path | None) -> None:
         *(f"{size}, speed" for size in sizes),
         "change",
     )
-    threads = torch.get_num_threads()
-    print_table(
-        f"{name}, {threads} threads: speed as a ratio to the official order, largest change of P(fake)",
-        header,
-        rows,
-    )
+    what = "speed as a ratio to the official order, largest change of P(fake)"
+    print_table(f"{name}, {torch.get_num_threads()} threads: {what}", header, rows)
 
 
 def compare_memory(name: str) -> None:
@@ -229,20 +241,23 @@ def compare_memory(name: str) -> None:
 
 def full_size(name: str) -> FakeNetwork:
     bundled = load_networks([name])[0]
-    model, crop = network(name, formula_tensor), CropRule()
     # A name of its own for what the engines keep on disk.
     weights = replace(bundled.weights, sha256=f"formula-{name}")
-    return replace(bundled, module=model, crop=crop, example=crops(2), weights=weights)
+    build = partial(network, name, formula_tensor)
+    return replace(bundled, build=build, crop=CropRule(), example=crops(2), weights=weights)
 
 
-def job(order: str, frames: int = CROPS) -> DeepfakePipeline:
+def job(order: str, frames: int = CROPS) -> DeepfakeJob:
     """The whole job with both networks; ``order`` is an engine's name, or the official order in
     plain PyTorch."""
-    networks = [full_size(name) for name in NETWORKS]
+    fakes = [full_size(name) for name in NETWORKS]
     engine = "eager" if order == "official order" else order
-    made = DeepfakePipeline(networks, Options(frames=frames), engine=engine, device="cpu")
+    finder = load_finder(engine=engine, device="cpu")
+    made = DeepfakeJob(fakes, finder, Options(frames=frames), engine=engine, device="cpu")
     if order == "official order":
-        made.engines = [official_order(network.name, network.module) for network in networks]
+        made.networks |= {
+            fake.name: Plain(order, official_order(fake.name, fake.module)) for fake in fakes
+        }
     return made
 
 
@@ -252,11 +267,10 @@ def clip(folder: str) -> Path:
     return write_clip(Path(folder) / "clip.mp4", islice(cycle(frames), max(FRAMES)))
 
 
-def judged(made: DeepfakePipeline, source: Path, number: int = 1) -> tuple[float, float]:
+def judged(made: DeepfakeJob, source: Path, number: int = 1) -> tuple[float, float]:
     """Seconds for ``number`` videos from file to verdict, and the last one's score."""
     started = time.perf_counter()
-    with torch.inference_mode():
-        *_, (_, result) = run(made, [source] * number, batch_size=BATCH)
+    *_, (_, result) = run(made, [Source.of(source)] * number, batch_size=BATCH)
     return time.perf_counter() - started, result.verdict.score
 
 
@@ -314,7 +328,7 @@ def compare_jobs(source: Path) -> None:
         ]
         print_table(
             f"Growth with {kind}, engine auto",
-            (kind, "seconds", "ms a frame", "peak MiB so far"),
+            (kind, "seconds", "ms per frame", "peak MiB so far"),
             rows,
         )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
-from deepfake_detect import augment
+from deepfake_detect.data import augment
 from deepfake_detect.data.augment import augment_alike, recompress
 from deepfake_detect.data.points import (
     BROWS,
