@@ -1,4 +1,4 @@
-"""Composed pictures: what is pasted where, and which labels are left."""
+"""Composed images: what is pasted where, and which labels are left."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The closer look: cut-outs around rough landmarks, and back to the picture."""
+"""The closer look: cut-outs around rough landmarks, and back to the image."""
 
 import numpy as np
 import pytest

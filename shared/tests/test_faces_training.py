@@ -58,7 +58,7 @@ def write_picture(path, size=(48, 48), seed=0):
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch) -> Recipe:
-    """The shipped recipe over pictures of noise, with a tiny network."""
+    """The shipped recipe over images of noise, with a tiny network."""
     people = {
         "train": ["Ann_Lee_0001", "Bo_Chu_0001", "Cy_Fox_0002"],
         "val": ["Bo_Chu_0003", "Di_Ray_0001"],

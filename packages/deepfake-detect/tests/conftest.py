@@ -110,7 +110,7 @@ MESH_GROUPS = {
 
 @pytest.fixture
 def faces(tmp_path, region):
-    """Two pictures of one face with a mesh of its 63 points, and one that the mesh does not
+    """Two images of one face with a mesh of its 63 points, and one that the mesh does not
     know."""
     for name in ("a.png", "b.png", "unknown.png"):
         (tmp_path / "train").mkdir(exist_ok=True)

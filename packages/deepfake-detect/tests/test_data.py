@@ -1,4 +1,4 @@
-"""From pictures and lists to samples: which faces, whose, and that a sample can be made again."""
+"""From images and lists to samples: which faces, whose, and that a sample can be made again."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_a_folder_without_known_pictures_is_named(faces):
 @pytest.mark.parametrize("content", ["no json", "{}", '{"file": "gone.npz", "groups": {}}'])
 def test_a_damaged_mesh_is_one_sentence(faces, content):
     (faces / "mesh.json").write_text(content)
-    with pytest.raises(InputError, match="is no face mesh"):
+    with pytest.raises(InputError, match="is not a face mesh"):
         read_regions(faces / "train", faces / "mesh.json")
 
 
@@ -69,7 +69,7 @@ def test_the_blend_map_shows_where_the_pictures_differ(region):
         ]  # of each 8 x 8 pixels
         assert sample["blend"].shape == (2, 8, 8)
         assert 0 < inside.max() < 1 + 1e-6 and 0 < boundary.max() < 1 + 1e-6
-        assert changed[inside == 0].max() <= 2  # the resized picture's edge of a cell
+        assert changed[inside == 0].max() <= 2  # the resized image's edge of a cell
         assert inside[changed > 20].min() > 0
 
 

@@ -137,7 +137,7 @@ def small_job(networks, finder) -> DeepfakeJob:
 
 @pytest.fixture
 def judged(tmp_path, networks, middle_face):
-    """A clip of each label, a picture too small for a face, and a file that is no video."""
+    """A clip of each label, an image too small for a face, and a file that is no video."""
     for kind, name in (("real", "a"), ("fake", "b")):
         (tmp_path / kind).mkdir()
         write_clip(tmp_path / kind / f"{name}.mp4")

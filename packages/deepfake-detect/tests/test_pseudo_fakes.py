@@ -1,4 +1,4 @@
-"""Pseudo-fakes differ from their real picture in the face and nowhere else, and the same seed makes
+"""Pseudo-fakes differ from their real image in the face and nowhere else, and the same seed makes
 them again."""
 
 import numpy as np
@@ -105,7 +105,7 @@ def test_altered_statistics_keep_the_scene(region, seed):
 
 
 def test_both_pictures_of_a_pair_are_changed_alike(region):
-    """Two equal pictures stay equal, whatever is drawn."""
+    """Two equal images stay equal, whatever is drawn."""
     for seed in range(30):
         first, second = augment_alike([region.image, region.image], default_rng(seed))
         assert first.shape == region.image.shape and first.dtype == np.uint8

@@ -72,7 +72,7 @@ def test_a_passer_by_is_not_judged():
         ([seen(i, 0.9, eyes=0.1) for i in range(5)], "every face is in profile"),
         (
             [replace(seen(i, 0.9), inside=0.7) for i in range(5)],
-            "every face is cut off by the picture's edge",
+            "every face is cut off by the image's edge",
         ),
         (
             [seen(0, 0.9, width=40), *(seen(i, 0.9, eyes=0.1) for i in range(1, 5))],

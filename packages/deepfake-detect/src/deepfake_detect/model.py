@@ -77,7 +77,7 @@ class BackboneClassifier(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """Halves the image once a width: 3x3 convolution, ReLU, max pooling."""
+    """Halves the image once per width: 3x3 convolution, ReLU, max pooling."""
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()
@@ -118,7 +118,7 @@ class VariationalEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Doubles the side once a step with 2x2 transposed convolutions, down to three channels.
+    """Doubles the side once per step with 2x2 transposed convolutions, down to three channels.
 
     The activation follows the last layer too: network A's reconstruction is never negative.
     """
@@ -154,7 +154,7 @@ class GenConViTED(nn.Module):
         return self.classify(image, self.reconstruct(image))
 
     def reconstruct(self, image: Tensor) -> Tensor:
-        """The autoencoder's picture of ``image``, of the same shape and at least zero."""
+        """The autoencoder's reconstruction of ``image``, of the same shape and at least zero."""
         return self.decoder(self.encoder(image))
 
     def classify(self, image: Tensor, reconstruction: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ class GenConViTVAE(nn.Module):
         return self.classify(image, self.reconstruct(image, noise))
 
     def reconstruct(self, image: Tensor, noise: Tensor | torch.Generator | None = None) -> Tensor:
-        """The autoencoder's picture of ``image``: (B, 3, img_size / 2, img_size / 2)."""
+        """The autoencoder's reconstruction of ``image``: (B, 3, img_size / 2, img_size / 2)."""
         return self.decoder(self.sample(self.encoder(image), noise))
 
     def sample(self, mu: Tensor, noise: Tensor | torch.Generator | None = None) -> Tensor:

@@ -56,8 +56,8 @@ def _page(result: Result) -> Page:
         page.heading("Most suspicious moments")
         page.text(
             "Each row shows one face as the networks saw it and what spoke for a fake: where the "
-            "last stage of the backbone looked (Grad-CAM), and where the autoencoder's image of "
-            "the face departs from it."
+            "last stage of the backbone looked (Grad-CAM), and where the autoencoder's "
+            "reconstruction departs from the face."
         )
         for moment in result.moments:
             page.gallery(_images(moment, result))

@@ -27,7 +27,7 @@ Found = Mapping[str, list[Matches]]
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """Tables on composed pictures, by size of the face, on the clips, and of time, each with a row
+    """Tables on composed images, by size of the face, on the clips, and of time, each with a row
     or column of YuNet.
 
     Where YuNet's file is missing, its figures are left out, and the first table's title says so.

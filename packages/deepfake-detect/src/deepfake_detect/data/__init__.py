@@ -31,7 +31,7 @@ from vitrail.sources import image_files
 SURROUNDINGS = 0.6
 REGION = 224  # pixels: the region's side while it is made
 BLEND_STRIDE = 8  # pixels of the crop to one of the map of where it was blended
-CUT_OFF = 0.15  # share of training pairs whose picture may end close to the face
+CUT_OFF = 0.15  # share of training pairs whose image may end close to the face
 
 Square = tuple[int, int, int, int]
 
@@ -53,7 +53,7 @@ class FaceRegion:
 
 
 def cut_region(image: np.ndarray, points: np.ndarray) -> FaceRegion:
-    """Cuts a face with its surroundings out of a picture; ``points`` (63, 2) in the picture's
+    """Cuts a face with its surroundings out of an image; ``points`` (63, 2) in the image's
     pixels."""
     rule = CropRule(box="detector", margin=SURROUNDINGS)
     x0, y0, x1, y1 = rule.square(Face(box_from_points(points), 1.0, landmarks_from_points(points)))
@@ -65,18 +65,16 @@ def cut_region(image: np.ndarray, points: np.ndarray) -> FaceRegion:
 
 
 def read_regions(folder: Path, mesh: Path) -> list[FaceRegion]:
-    """Every picture of ``folder`` that the mesh knows, in name order, as a region."""
+    """Every image of ``folder`` that the mesh knows, in name order, as a region."""
     points = read_mesh(mesh)
     paths = [path for path in image_files(folder) if f"{folder.name}/{path.name}" in points]
     if not paths:
-        raise InputError(
-            folder, f"no picture of it stands in {mesh.name}", "check the recipe's data"
-        )
+        raise InputError(folder, f"no image of it stands in {mesh.name}", "check the recipe's data")
     return [cut_region(read_image(path), points[f"{folder.name}/{path.name}"]) for path in paths]
 
 
 def detect_regions(folder: Path, finder: Finder) -> list[FaceRegion]:
-    """The likeliest face of every picture of ``folder``, in name order, its points guessed from
+    """The likeliest face of every image of ``folder``, in name order, its points guessed from
     five landmarks."""
     regions = []
     for path in image_files(folder):
@@ -84,7 +82,7 @@ def detect_regions(folder: Path, finder: Finder) -> list[FaceRegion]:
         if faces := finder.predict([image])[0]:
             regions.append(cut_region(image, points_from_landmarks(faces[0].landmarks)))
     if not regions:
-        raise InputError(folder, "no picture of it shows a face", "check the recipe's data")
+        raise InputError(folder, "no image of it shows a face", "check the recipe's data")
     return regions
 
 
@@ -96,8 +94,8 @@ class Pairs(Dataset):
     in 0..1.
 
     The same ``seed`` and n always give the same pair, in whichever process, so that a resumed run
-    sees what an uninterrupted one would. ``train`` turns on mirroring, loose crops and pictures
-    that end close to the face; ``change`` is done to both pictures.
+    sees what an uninterrupted one would. ``train`` turns on mirroring, loose crops and images
+    that end close to the face; ``change`` is done to both images.
     """
 
     def __init__(
@@ -135,7 +133,7 @@ class Pairs(Dataset):
             x0, y0, x1, y1 = self._ends(region, square, rng)
         # What lies beyond the crop is cut away before the changes, which take time for every pixel.
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, mask.shape[1]), min(y1, mask.shape[0])
-        real, fake, mask = (picture[y0:y1, x0:x1] for picture in (real, fake, mask))
+        real, fake, mask = (image[y0:y1, x0:x1] for image in (real, fake, mask))
         square = (square[0] - x0, square[1] - y0, square[2] - x0, square[3] - y0)
         size = self.rule.img_size
         images = to_tensor(
@@ -148,10 +146,10 @@ class Pairs(Dataset):
         return {"images": images, "labels": torch.tensor([FAKE, REAL]), "blend": blend}
 
     def _ends(self, region: FaceRegion, square: Square, rng: Generator) -> Square:
-        """Where the picture ends: at the crop's border, or for some anywhere between it and the
+        """Where the image ends: at the crop's border, or for some anywhere between it and the
         face.
 
-        Faces at the edge of a picture are filled up with repeated pixels; that is no sign of a
+        Faces at the edge of an image are filled up with repeated pixels; that is no sign of a
         fake.
         """
         if rng.random() >= CUT_OFF:
@@ -162,7 +160,7 @@ class Pairs(Dataset):
 
 
 def to_tensor(images: Sequence[np.ndarray]) -> Tensor:
-    """uint8 RGB pictures (S, S, 3) as one tensor (n, 3, S, S)."""
+    """uint8 RGB images (S, S, 3) as one tensor (n, 3, S, S)."""
     return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
 
 

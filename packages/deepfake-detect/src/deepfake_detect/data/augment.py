@@ -1,4 +1,4 @@
-"""What happens to a video on its way to the viewer, done to a real picture and its pseudo-fake
+"""What happens to a video on its way to the viewer, done to a real image and its pseudo-fake
 alike."""
 
 from collections.abc import Callable, Sequence
@@ -77,7 +77,7 @@ def _noise(size: tuple[int, int], rng: Generator) -> Change:
 
 
 def _jpeg(size: tuple[int, int], rng: Generator) -> Change:
-    """JPEG; a second time in half of the cases, as a picture that was stored and sent on."""
+    """JPEG; a second time in half of the cases, as an image that was stored and sent on."""
     qualities = [int(quality) for quality in rng.integers(30, 96, 1 + int(rng.random() < 0.5))]
     return lambda image: reduce(jpeg, qualities, image)
 
@@ -88,7 +88,7 @@ def _video(size: tuple[int, int], rng: Generator) -> Change:
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """The picture after JPEG at ``quality`` (1 to 100)."""
+    """The image after JPEG at ``quality`` (1 to 100)."""
     _, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
@@ -96,7 +96,7 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def recompress(image: np.ndarray, rate_factor: int) -> np.ndarray:
-    """The picture after H.264 at x264's constant rate factor (18 is fine, 40 coarse), as the first
+    """The image after H.264 at x264's constant rate factor (18 is fine, 40 coarse), as the first
     frame of a clip."""
     height, width = image.shape[:2]
     even = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

@@ -26,7 +26,7 @@ LAYOUT = "put the files into real/ and fake/, or write a list with the columns p
 
 @dataclass(frozen=True)
 class Labelled:
-    """A video or a picture with its label. What shares a ``group`` shows one scene and stays
+    """A video or an image with its label. What shares a ``group`` shows one scene and stays
     together in a split."""
 
     path: Path
@@ -45,7 +45,7 @@ def read_labelled(source: Path) -> list[Labelled]:
     if missing := [
         name for name, label in LABELS.items() if all(file.label != label for file in files)
     ]:
-        raise InputError(source, f"no {missing[0]} video or picture in it", LAYOUT)
+        raise InputError(source, f"no {missing[0]} video or image in it", LAYOUT)
     return files
 
 
@@ -90,7 +90,7 @@ def split(files: Sequence[Labelled], share: float) -> tuple[list[Labelled], list
         groups = sorted({file.group for file in files if file.label == label}, key=_by_chance)
         if len(groups) < 2:
             raise InputError(
-                name, "a split needs two videos, folders or pictures", "give more of them"
+                name, "a split needs two videos, folders or images", "give more of them"
             )
         chosen |= set(groups[: max(1, round(share * len(groups)))])
     train = [file for file in files if file.group not in chosen]

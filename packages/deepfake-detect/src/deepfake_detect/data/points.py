@@ -51,7 +51,7 @@ def read_mesh(description: Path) -> dict[str, np.ndarray]:
         return dict(zip(files_.tolist(), points[:, chosen], strict=True))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise InputError(
-            description, f"is no face mesh ({error})", "see the recipe's notes"
+            description, f"is not a face mesh ({error})", "see the recipe's notes"
         ) from error
 
 

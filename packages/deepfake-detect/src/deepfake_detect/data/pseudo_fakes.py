@@ -21,9 +21,9 @@ ELASTIC_STRENGTH, ELASTIC_SMOOTHNESS = 50.0, 7.0  # pixels, at a working side of
 def self_blend(
     image: np.ndarray, points: np.ndarray, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A real picture, its pseudo-fake, and where the two were blended.
+    """A real image, its pseudo-fake, and where the two were blended.
 
-    The pictures are like ``image`` and share every global alteration; the third is the soft mask,
+    The images are like ``image`` and share every global alteration; the third is the soft mask,
     float32 (H, W) in 0..1, before a fake that is only half blended in makes it fainter.
 
     ``image`` is uint8 RGB (H, W, 3) of a face that fills a third to two thirds of it; ``points``

@@ -13,7 +13,7 @@ from vitrail.metrics.bootstrap import bootstrap_interval
 MIN_FACE = 60  # pixels: below it a crop has less detail than the networks were trained on
 SMALL = f"smaller than {MIN_FACE} px"
 MIN_FRAMES = 3  # frames in which a person must be seen before the person is judged
-# Of the crop: below it the picture's edge cuts off what a blended face would have around it
+# Of the crop: below it the image's edge cuts off what a blended face would have around it
 MIN_INSIDE = 0.8
 MIN_EYE_DISTANCE = 0.22  # of the box's width: below it one eye is hidden, the face is a profile
 
@@ -36,7 +36,7 @@ class Thresholds:
 @dataclass(frozen=True)
 class Observation:
     """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean. ``inside``
-    is the share of its crop that lies within the picture."""
+    is the share of its crop that lies within the image."""
 
     frame: int
     time: float
@@ -56,7 +56,7 @@ class Observation:
         if min(x1 - x0, y1 - y0) < MIN_FACE:
             return SMALL
         if self.inside < MIN_INSIDE:
-            return "cut off by the picture's edge"
+            return "cut off by the image's edge"
         left, right = self.face.landmarks[:2]
         return "in profile" if np.linalg.norm(right - left) < MIN_EYE_DISTANCE * (x1 - x0) else None
 

@@ -1,4 +1,4 @@
-"""What simple picture statistics can tell: the figure that a network has to beat."""
+"""What simple image statistics can tell: the figure that a network has to beat."""
 
 import cv2
 import numpy as np

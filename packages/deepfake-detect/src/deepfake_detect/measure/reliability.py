@@ -22,7 +22,7 @@ def calibration_parts(
     network: FakeNetwork, scores: np.ndarray, fake: np.ndarray
 ) -> list[Table | Chart]:
     """Calibration error and Brier score of P(fake) (N,) with the network's temperature and without,
-    and the picture."""
+    and the chart."""
     hot = 1 / (1 + np.exp(-logit(np.clip(scores, 1e-7, 1 - 1e-7)) * network.temperature))
     kinds = {f"temperature {network.temperature:.2f}": scores, "without temperature": hot}
     rows = [

@@ -1,4 +1,4 @@
-"""How a network's figures fall as the pictures get worse."""
+"""How a network's figures fall as the images get worse."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from vitrail.report import Chart, Series, Table
 
 AS_MADE = "none"
 COLUMNS = (
-    "change to all pictures",
+    "change to all images",
     "strength",
     "AUC",
     "from",
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def rescale(image: np.ndarray, part: float) -> np.ndarray:
-    """The picture made smaller, to ``part`` of its sides, and large again."""
+    """The image made smaller, to ``part`` of its sides, and large again."""
     height, width = image.shape[:2]
     small = cv2.resize(
         image, (round(width * part), round(height * part)), interpolation=cv2.INTER_AREA
@@ -63,7 +63,7 @@ def robustness(network: FakeNetwork, regions: Sequence[FaceRegion]) -> list[Tabl
             Series("share of real faces called FAKE", strengths, called_fake),
         ]
         charts.append(Chart(f"Robustness: {name}", series, x_label=name, y_range=(0, 1)))
-    return [Table("Pseudo-fakes in pictures that get worse", COLUMNS, rows), *charts]
+    return [Table("Pseudo-fakes in images that get worse", COLUMNS, rows), *charts]
 
 
 def _apply(change: Callable, strength: float, image: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
 
 class PseudoFakes(Section):
-    """Real faces alone: pictures in ``train``, one person a picture, and in ``test``, of other
+    """Real faces alone: images in ``train``, one person per image, and in ``test``, of other
     people.
 
     ``val_share`` of the training people choose and calibrate the weights instead; the figures are
@@ -55,7 +55,7 @@ class PseudoFakes(Section):
 class Folders(Section):
     """The user's own labelled faces: ``real`` and ``fake`` below ``path``, each with face crops.
 
-    Where ``path`` holds videos or whole pictures, ``crops`` names a folder into which their faces
+    Where ``path`` holds videos or whole images, ``crops`` names a folder into which their faces
     are cut once, from ``frames`` frames each. ``val_share`` of the videos, or of the folders below
     ``real`` and ``fake``, validate.
     """
@@ -68,7 +68,7 @@ class Folders(Section):
 
 
 class Model(Section):
-    """The architecture and its options; ``init`` is a catalogued name or a weight file to start
+    """The architecture and its options; ``init`` is a catalogued name or a weights file to start
     from.
 
     A file of the same architecture brings its ``config`` and its crops of the face along; from one
@@ -121,7 +121,7 @@ class Task(vitrail.training.loop.Task):
         self.train()  # Lightning takes the modes as it finds them
 
     def train(self, mode: bool = True) -> Self:
-        """A backbone that was trained before keeps its batch norms' statistics: they serve picture
+        """A backbone that was trained before keeps its batch norms' statistics: they serve image
         and reconstruction alike, and network B shows it the two apart, which would pull them to and
         fro."""
         super().train(mode)

@@ -1,6 +1,6 @@
 """Where a face was blended in, as a second thing for a backbone to learn.
 
-One label a picture says little; a map of the blending boundary says at every place what was meant.
+One label per image says little; a map of the blending boundary says at every place what was meant.
 Idea: Li et al., "Face X-ray for More General Face Forgery Detection", CVPR 2020. The head serves
 training alone and is not stored.
 """
@@ -15,7 +15,7 @@ WIDTH = 64  # channels of the head
 
 
 class BlendMap(nn.Module):
-    """Reads the maps of a backbone at 8 and 16 pixels a cell; ``stages`` are their numbers in the
+    """Reads the maps of a backbone at 8 and 16 pixels per cell; ``stages`` are their numbers in the
     backbone."""
 
     def __init__(self, backbone: nn.Module):

@@ -1,4 +1,4 @@
-"""How the bundled face detector is trained: from composed pictures, taught by YuNet and a face
+"""How the bundled face detector is trained: from composed images, taught by YuNet and a face
 mesh."""
 
 from dataclasses import asdict
@@ -30,7 +30,7 @@ LOSS_WEIGHTS = {"score": 1.0, "box": 2.0, "landmarks": 10.0, "cut_outs": 5.0}
 
 
 class Model(vitrail.training.recipe.Section):
-    """The network's sizes, as in ``model.Config``; ``init`` is a catalogued name or a weight file
+    """The network's sizes, as in ``model.Config``; ``init`` is a catalogued name or a weights file
     to start from."""
 
     stem: int = Config.stem
@@ -46,7 +46,7 @@ class Recipe(vitrail.training.recipe.Recipe):
 
 
 class Task(vitrail.training.loop.Task):
-    """Trains ``FaceModel``; ``val/ap`` is the average precision at IoU 0.5 on composed pictures of
+    """Trains ``FaceModel``; ``val/ap`` is the average precision at IoU 0.5 on composed images of
     other people."""
 
     def __init__(self, recipe: Recipe):

@@ -1,11 +1,11 @@
-"""What cameras and codecs do to a picture: light, colour, blur, noise, compression."""
+"""What cameras and codecs do to an image: light, colour, blur, noise, compression."""
 
 import cv2
 import numpy as np
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random mixture of changes of a uint8 RGB picture (H, W, 3); none of them moves anything."""
+    """A random mixture of changes of a uint8 RGB image (H, W, 3); none of them moves anything."""
     image = _tones(image, rng)
     if rng.random() < 0.15:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
@@ -25,7 +25,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One picture in two as if enlarged from up to six times fewer pixels a side."""
+    """One image in two as if enlarged from up to six times fewer pixels per side."""
     return (
         _small_and_back(image, np.exp(rng.uniform(np.log(0.16), 0)), rng)
         if rng.random() < 0.5
@@ -34,7 +34,7 @@ def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _tones(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gamma, contrast, brightness and a colour cast by one table a channel; one picture in eight is
+    """Gamma, contrast, brightness and a colour cast by one table per channel; one image in eight is
     very dark."""
     levels = np.linspace(0, 1, 256)
     table = np.tile(levels ** np.exp(rng.uniform(-0.5, 0.5)), (3, 1))

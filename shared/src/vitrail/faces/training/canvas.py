@@ -72,7 +72,7 @@ def _labels(scene: Scene, shown: np.ndarray, unsure_shown: np.ndarray) -> tuple[
 
 
 def moved(scene: Scene, matrix: np.ndarray) -> Scene:
-    """The scene's labels under ``matrix``; its picture stays as it is."""
+    """The scene's labels under ``matrix``; its image stays as it is."""
     boxes, unsure = move_boxes(scene.boxes, matrix), move_boxes(scene.unsure, matrix)
     return Scene(scene.image, boxes, move_landmarks(scene.landmarks, matrix), unsure)
 

@@ -1,4 +1,4 @@
-"""Training pictures put together from photographs: faces of any size and angle pasted over
+"""Training images put together from photographs: faces of any size and angle pasted over
 scenes."""
 
 import cv2
@@ -12,7 +12,7 @@ MAX_ANGLE = 40.0  # degrees
 
 
 class Composer:
-    """Composes pictures from ``photographs``. Scenes without any face are pasted in the same way as
+    """Composes images from ``photographs``. Scenes without any face are pasted in the same way as
     faces, too: they teach that a pasted edge is no sign of a face, and hide parts of faces."""
 
     def __init__(self, photographs: Photographs):
@@ -20,7 +20,7 @@ class Composer:
         self.empty = [scene for scene in self.scenes if not len(scene.boxes) + len(scene.unsure)]
 
     def __call__(self, size: int, rng: np.random.Generator) -> Scene:
-        """One picture of ``size`` x ``size`` pixels with its labels: one scene or four, and up to
+        """One image of ``size`` x ``size`` pixels with its labels: one scene or four, and up to
         six portraits."""
         canvas = Canvas(size)
         for window in _windows(size, rng):
@@ -92,7 +92,7 @@ class Composer:
 
 
 def _face_sizes(size: int, rng: np.random.Generator) -> list[float]:
-    """Pixels of none to six faces, the largest first: most are small, one picture in four has one
+    """Pixels of none to six faces, the largest first: most are small, one image in four has one
     that fills it."""
     number = rng.choice(7, p=(0.1, 0.4, 0.2, 0.12, 0.08, 0.05, 0.05))
     largest = size * rng.choice((0.3, 0.6, 0.95))

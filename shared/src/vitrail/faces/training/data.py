@@ -46,7 +46,7 @@ class Data(Section):
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture, uint8 RGB (H, W, 3), and what is known of it in pixels.
+    """An image, uint8 RGB (H, W, 3), and what is known of it in pixels.
 
     ``boxes`` float32 (n, 4) and ``landmarks`` (n, 5, 2) are its faces, the landmarks NaN where they
     are not known; ``unsure`` (m, 4) are boxes that may or may not hold a face.
@@ -60,24 +60,24 @@ class Scene:
 
 @dataclass(frozen=True)
 class Photographs:
-    """``portraits`` have their one well-known face first; ``scenes`` are all other pictures."""
+    """``portraits`` have their one well-known face first; ``scenes`` are all other images."""
 
     portraits: list[Scene]
     scenes: list[Scene]
 
 
 def load_photographs(data: Data) -> tuple[Photographs, Photographs]:
-    """The pictures to train on and to validate on."""
+    """The images to train on and to validate on."""
     strangers = {
-        person(path) for folder in (data.val_faces, *data.held_out) for path in _pictures(folder)
+        person(path) for folder in (data.val_faces, *data.held_out) for path in _images(folder)
     }
-    known = [path for path in _pictures(data.faces) if person(path) not in strangers]
+    known = [path for path in _images(data.faces) if person(path) not in strangers]
     return _labelled(data, known, data.scenes), load_strangers(data)
 
 
 def load_strangers(data: Data) -> Photographs:
-    """The pictures to validate on."""
-    return _labelled(data, _pictures(data.val_faces), data.val_scenes)
+    """The images to validate on."""
+    return _labelled(data, _images(data.val_faces), data.val_scenes)
 
 
 def scenes_without_people(data: Data) -> list[Scene]:
@@ -85,14 +85,14 @@ def scenes_without_people(data: Data) -> list[Scene]:
     paths = [
         path
         for folder in data.val_scenes
-        for path in _pictures(folder)
+        for path in _images(folder)
         if path.stem not in data.peopled
     ]
     return [label(read_image(path), np.zeros((0, 5), np.float32)) for path in paths]
 
 
 def _labelled(data: Data, faces: list[Path], folders: Sequence[str]) -> Photographs:
-    scenes = [path for folder in folders for path in _pictures(folder)]
+    scenes = [path for folder in folders for path in _images(folder)]
     found = teach(Path(data.teacher), [*faces, *scenes], Path(data.cache))
     mesh = read_mesh(Path(data.mesh))
     return Photographs(
@@ -106,19 +106,19 @@ def person(path: Path) -> str:
     return path.stem.rpartition("_")[0]
 
 
-def _pictures(folder: str) -> list[Path]:
+def _images(folder: str) -> list[Path]:
     paths = image_files(Path(folder)) if Path(folder).is_dir() else []
     if not paths:
         raise InputError(
-            folder, "no pictures are here", "set VITRAIL_DATA to the folder of the data sets"
+            folder, "no images are here", "set VITRAIL_DATA to the folder of the data sets"
         )
     return paths
 
 
 def read_mesh(path: Path) -> dict[Path, np.ndarray]:
-    """The five landmarks (5, 2) in pixels of each picture that has a mesh."""
+    """The five landmarks (5, 2) in pixels of each image that has a mesh."""
     with np.load(path) as arrays:
-        points = arrays["xy_times_32"].astype(np.float32) / 32  # pictures, 468, 2
+        points = arrays["xy_times_32"].astype(np.float32) / 32  # images, 468, 2
         landmarks = np.stack([points[:, group].mean(axis=1) for group in EYES_NOSE_MOUTH], axis=1)
         return {
             (path.parent / name).resolve(): five
@@ -127,7 +127,7 @@ def read_mesh(path: Path) -> dict[Path, np.ndarray]:
 
 
 def teach(teacher: Path, paths: Sequence[Path], cache: Path) -> dict[Path, np.ndarray]:
-    """What YuNet, read from the file ``teacher``, finds in each picture, rows (x0, y0, x1, y1,
+    """What YuNet, read from the file ``teacher``, finds in each image, rows (x0, y0, x1, y1,
     score); ``cache`` is read first, then completed, and the file is needed only for what it
     lacks."""
     found = {}
@@ -165,7 +165,7 @@ def label(image: np.ndarray, rows: np.ndarray, landmarks: np.ndarray | None = No
     sure = rows[:, 4] >= SURE
     if landmarks is not None:
         if not len(rows):
-            raise InputError("portrait", "the teacher finds no face in it", "leave the picture out")
+            raise InputError("portrait", "the teacher finds no face in it", "leave the image out")
         centres = (rows[:, :2] + rows[:, 2:4]) / 2
         nearest = np.linalg.norm(centres - landmarks.mean(axis=0), axis=1).argmin()
         order = np.argsort(np.arange(len(rows)) != nearest, kind="stable")

@@ -57,7 +57,7 @@ def _unsure_but_first(portrait: Scene) -> Scene:
 
 
 def _cut_out(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """The matrix that fills the canvas with a part of a picture, mirrored or not."""
+    """The matrix that fills the canvas with a part of an image, mirrored or not."""
     full = np.array(shape[1::-1])
     scale = CANVAS / full.min() * rng.uniform(1.0, 1.6)
     room = full / 2 - CANVAS / scale / 2
@@ -76,7 +76,7 @@ def _surroundings(box: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def clip_frames(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """The name of the clip and the picture, for evenly spaced frames of each clip below
+    """The name of the clip and the image, for evenly spaced frames of each clip below
     ``folder``."""
     clips = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     if not clips:

@@ -59,7 +59,7 @@ def detection_losses(
 ) -> dict[str, Tensor]:
     """The three losses of a batch.
 
-    ``rows`` (B, N, 15) is what the network returns; each picture's ``labels`` are ``boxes`` (n, 4),
+    ``rows`` (B, N, 15) is what the network returns; each image's ``labels`` are ``boxes`` (n, 4),
     ``landmarks`` (n, 5, 2) with NaN where they are not known, and ``unsure`` (m, 4), all in pixels.
     The score learns the IoU of its own box (Li et al. 2020, quality focal loss); boxes learn by
     complete IoU (Zheng et al. 2020).

@@ -12,7 +12,7 @@ MIN_IOU = 0.5
 
 @dataclass(frozen=True)
 class Matches:
-    """The found faces of many pictures, each with its score, whether it is a known face, and where
+    """The found faces of many images, each with its score, whether it is a known face, and where
     it is one, the mean distance of its landmarks over the distance of the eyes (NaN where either is
     not known); ``known`` counts the faces that were there to be found."""
 
@@ -73,7 +73,7 @@ def match(
 
 
 def merge(parts: Iterable[Matches]) -> Matches:
-    """The matches of several pictures as one."""
+    """The matches of several images as one."""
     parts = list(parts)
     names = ("scores", "hits", "landmark_errors")
     return Matches(

@@ -1,4 +1,4 @@
-"""Endless composed pictures as batches for training, and a fixed set for validation."""
+"""Endless composed images as batches for training, and a fixed set for validation."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from vitrail.faces.training.canvas import similarity
 from vitrail.faces.training.compose import Composer
 from vitrail.faces.training.data import Photographs, Scene
 
-SIZES = (256, 320, 448, 640)  # pixels; larger faces need larger pictures
+SIZES = (256, 320, 448, 640)  # pixels; larger faces need larger images
 USUAL_SIZE = 320
 CUT_OUTS = 96  # in a batch
 
@@ -21,9 +21,9 @@ class Batches(Dataset):
     """Batch ``number`` is composed from the seed and that number alone, so a run can be continued
     or repeated.
 
-    It is a dict: ``images`` uint8 (B, 3, S, S), and ``labels``, for each picture its ``boxes`` (n,
+    It is a dict: ``images`` uint8 (B, 3, S, S), and ``labels``, for each image its ``boxes`` (n,
     4), ``landmarks`` (n, 5, 2) and ``unsure`` (m, 4). The side S is drawn from ``sizes``; a batch
-    has as many pixels as ``batch_size`` pictures of the usual side. ``cut_outs`` uint8 (96, 3, 80,
+    has as many pixels as ``batch_size`` images of the usual side. ``cut_outs`` uint8 (96, 3, 80,
     80) with ``landmarks`` (96, 5, 2) are single faces.
     """
 
