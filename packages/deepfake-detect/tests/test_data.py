@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 from deepfake_detect.data import Pairs, detect_regions, read_regions
-from deepfake_detect.data.extract import extract_faces
-from deepfake_detect.data.labelled import LabelledCrops, read_labelled, split
+from deepfake_detect.data.labelled import LabelledCrops, extract_faces, read_labelled, split
 from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, REAL
 from vitrail.errors import InputError

@@ -12,7 +12,6 @@ from torch.utils.data import default_collate
 
 pytest.importorskip("lightning")
 
-from deepfake_detect import training
 from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, REAL, build_model
 from deepfake_detect.networks import choose_networks
@@ -161,7 +160,7 @@ def test_the_other_network_gives_its_backbone_with_its_statistics(faces, tmp_pat
 
 def test_own_videos_are_cut_and_learned(tmp_path, middle_face, monkeypatch):
     """Dark faces are real and bright ones fake, so a few steps must tell them apart."""
-    monkeypatch.setattr(training, "load_finder", lambda spec: middle_face)
+    monkeypatch.setattr("deepfake_detect.training.recipe.load_finder", lambda spec: middle_face)
     for kind, shade in (("real", 50), ("fake", 200)):
         (tmp_path / "videos" / kind).mkdir(parents=True)
         for number in range(4):

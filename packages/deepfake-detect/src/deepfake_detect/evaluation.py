@@ -14,7 +14,7 @@ from deepfake_detect.measure.reliability import calibration_parts, undecided_tab
 from deepfake_detect.measure.robustness import robustness
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork, choose_networks
-from deepfake_detect.training import PseudoFakes, Recipe, make_datasets, read_faces
+from deepfake_detect.training.recipe import PseudoFakes, Recipe, make_datasets, read_faces
 from vitrail.faces.detector import load_finder
 from vitrail.report import Chart, Table
 

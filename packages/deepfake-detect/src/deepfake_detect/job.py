@@ -12,7 +12,7 @@ import numpy as np
 from deepfake_detect import system
 from deepfake_detect.decide.frames import Arrays, FrameSource, chunks, open_frames
 from deepfake_detect.decide.verdict import Label, Observation, Thresholds, Verdict, judge
-from deepfake_detect.networks import FakeNetwork, choose_networks
+from deepfake_detect.networks import FakeNetwork, NoisyEngine, choose_networks
 from deepfake_detect.official import official_score, pool
 from deepfake_detect.result import Moment, Result
 from vitrail.engine import prepare
@@ -206,8 +206,6 @@ class DeepfakeJob:
 
 def _engine(network: FakeNetwork, options: Options, engine: str, device: str) -> Engine:
     if network.name == "vae" and options.noise != "off":
-        from deepfake_detect.decide.noise import NoisyEngine
-
         return NoisyEngine(network, options.noise, options.seed, device)
     return prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
 
