@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import vitrail.engine as engines
 from vitrail.engine import ENGINES, FREE_SHAPES, MANY_ROWS, Network, ir, prepare
 from vitrail.engine.output import largest_error
-from vitrail.errors import MissingError, UsageError
+from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.weights.catalogue import Weights
 
 OPTIONAL = {"openvino": "openvino", "openvino-bfloat16": "openvino", "onnx": "onnxruntime"}
@@ -248,6 +248,16 @@ def test_a_module_is_built_once_and_only_when_it_must_compute():
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
+def test_weights_that_do_not_fit_are_named_in_the_reason_of_the_source_that_met_them():
+    def build():
+        raise InputError("/somewhere/own.safetensors", "does not fit", "use another")
+
+    engine = prepare(Network("toy", build, images(2), None), engine="eager", device="cpu")
+    with pytest.raises(InputError) as caught:
+        engine(images(1))
+    assert caught.value.reason == "the weights in own.safetensors: does not fit; use another"
+
+
 def test_a_missing_library_is_named_with_the_way_to_install_it(monkeypatch, name):
     for library in ("openvino", "onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, library, None)

@@ -1,8 +1,6 @@
 """Faces brought to the template, and cut out."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,9 @@ from vitrail.faces.align import TEMPLATE, align, alignment, crop, crop_box
 from vitrail.faces.face import Face
 from vitrail.faces.others import detector_box, official_box
 from vitrail.preprocess.image import read_image
+from vitrail.testing.beside import DATA, needs
 
-RAW = Path(os.environ.get("VITRAIL_DATA", "../shared/data")) / "face-quality"
+RAW = DATA / "face-quality"
 
 
 @pytest.mark.parametrize("angle", [-40, 0, 75])
@@ -47,9 +46,7 @@ def test_the_eye_ends_up_where_the_template_has_it():
     np.testing.assert_allclose(bright, TEMPLATE[0], atol=0.7)
 
 
-@pytest.mark.skipif(
-    not (RAW / "raw.csv").exists(), reason="needs the photographs of VITRAIL_DATA/face-quality"
-)
+@needs(RAW)
 def test_alignment_agrees_with_published_crops():
     rows = list(csv.DictReader((RAW / "raw.csv").open()))[:10]
     names = [

@@ -1,8 +1,6 @@
 """Finding faces: sizes, batches, other detectors, and weight files that hold none."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ import torch
 
 from vitrail.engine import prepare
 from vitrail.errors import InputError, MissingError
+from vitrail.faces import others
 from vitrail.faces.detector import Detector, load_finder, read_faces
 from vitrail.faces.face import Face
 from vitrail.faces.find import DETECTOR, Finder
@@ -18,12 +17,10 @@ from vitrail.faces.model import Config
 from vitrail.faces.networks import BoundedEngine, load_networks
 from vitrail.faces.others import official_box
 from vitrail.runner import solve
+from vitrail.testing.beside import DATA, needs
 from vitrail.weights.files import save
 
-YUNET = (
-    Path(os.environ.get("VITRAIL_DATA", "../shared/data"))
-    / "deepfake/models/face_detection_yunet_2023mar.onnx"
-)
+YUNET = DATA / "deepfake/models/face_detection_yunet_2023mar.onnx"
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
 
@@ -231,8 +228,10 @@ def test_another_onnx_network_is_no_yunet(tmp_path):
 def test_landmarks_that_do_not_settle_lower_the_score(monkeypatch):
     """On a face each look finds the same; on anything else the landmarks wander, and it is left out
     or comes last."""
-    steady, restless, lost = (Face((x, 0, x + 50, 50), score, np.zeros((5, 2), np.float32)) for x, score in
-                              ((0, 0.7), (100, 0.9), (200, 0.7)))  # fmt: skip
+    steady, restless, lost = (
+        Face((x, 0, x + 50, 50), score, np.zeros((5, 2), np.float32))
+        for x, score in ((0, 0.7), (100, 0.9), (200, 0.7))
+    )
     moves = {0: 0.0, 100: 1.0, 200: 10.0}  # pixels at each further look, by the place of the face
     faces = [restless, steady, lost]
 
@@ -255,9 +254,29 @@ def test_the_bundled_detector_finds_the_astronaut():
     _check_astronaut(load_finder(), landmarks=True)
 
 
-@pytest.mark.skipif(
-    not YUNET.exists(), reason="needs the YuNet file of VITRAIL_DATA/deepfake/models"
-)
+def test_yunets_rows_become_faces_the_best_first(monkeypatch, tmp_path):
+    """OpenCV tells of a box by its corner and its sides, and of the score last."""
+
+    class Opened:
+        def setInputSize(self, size):
+            self.size = size
+
+        def detect(self, image):
+            rows = np.arange(30, dtype=np.float32).reshape(2, 15)
+            rows[:, 14] = 0.8, 0.9
+            return 1, rows
+
+    monkeypatch.setattr(others.cv2.FaceDetectorYN, "create", lambda *_: Opened())
+    (tmp_path / "yunet.onnx").write_bytes(b"weights")
+    finder = load_finder(str(tmp_path / "yunet.onnx"))
+    ((best, second),) = finder.predict([np.zeros((80, 120, 3), np.uint8)])
+    assert finder.networks[DETECTOR]._network.size == (120, 80)
+    assert (best.score, second.score) == pytest.approx((0.9, 0.8))
+    assert second.box == (0, 1, 2, 4) and best.box == (15, 16, 32, 34)
+    assert best.landmarks.tolist() == [[19, 20], [21, 22], [23, 24], [25, 26], [27, 28]]
+
+
+@needs(YUNET.parent)
 def test_yunet_finds_the_astronaut():
     _check_astronaut(load_finder(str(YUNET)), landmarks=True)
 

@@ -14,10 +14,10 @@ from deepfake_detect.model import build_model
 from deepfake_detect.official import modern_swin_keys
 from vitrail.backbones import create_backbone
 from vitrail.errors import InputError, UsageError
+from vitrail.testing.beside import PARITY, needs
 
 GOLDENS = Path(__file__).parent / "goldens"
-DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "../shared/data"))
-PARITY = DATA.parent / "parity" / "deepfake"
+PACKS = PARITY / "deepfake"
 CONVNEXT = {
     "depths": [1, 2, 1, 1],
     "dims": [8, 12, 20, 28],
@@ -40,12 +40,12 @@ def test_committed_goldens():
     assert [str(comparison) for comparison in comparisons if not comparison.passed] == []
 
 
-@pytest.mark.skipif(not PARITY.is_dir(), reason="the parity packs are not here")
+@needs(PACKS)
 @pytest.mark.parametrize("pack", ["full_ed", "full_vae", "manifest", "preproc", "tiny", "tiny_vae"])
 def test_parity_pack(pack, tmp_path):
     if pack == "full_vae" and not os.environ.get("VITRAIL_FULL_PARITY"):
         pytest.skip("takes 3 GB of memory: set VITRAIL_FULL_PARITY=1")
-    for file in PARITY.glob(f"{pack}.*"):
+    for file in PACKS.glob(f"{pack}.*"):
         (tmp_path / file.name).symlink_to(file.resolve())
     assert len(parity.check(tmp_path)) > 3
     assert failed(tmp_path) == []

@@ -1,6 +1,5 @@
 """Every command in the package's README runs."""
 
-import os
 import shlex
 import shutil
 from pathlib import Path
@@ -9,12 +8,13 @@ import numpy as np
 import pytest
 
 from vitrail.preprocess.video import open_video
+from vitrail.testing.beside import DATA, needs
 from vitrail.testing.commands import call, console_lines
 from vitrail.testing.media import write_picture
 
 ROOT = Path(__file__).parents[3]
 README = Path(__file__).parents[1] / "README.md"
-DATA = Path(os.environ.get("VITRAIL_DATA") or ROOT.parent / "shared" / "data")
+FACES = DATA / "deepfake" / "faces_real"
 LINES = console_lines(README)
 
 
@@ -43,12 +43,9 @@ def test_a_command_of_the_job(workplace, line):
 def few_faces(workplace) -> list[str]:
     """Overrides that let a recipe see a dozen people, train for two steps and skip the labelled
     sets."""
-    folder = DATA / "deepfake" / "faces_real"
-    if not folder.is_dir():
-        pytest.skip(f"needs the data sets in {DATA}")
     for part in ("train", "val"):
         (workplace / part).mkdir()
-        for picture in sorted((folder / part).iterdir())[:12]:
+        for picture in sorted((FACES / part).iterdir())[:12]:
             (workplace / part / picture.name).symlink_to(picture)
     changes = [
         "budget={steps: 2}",
@@ -61,6 +58,7 @@ def few_faces(workplace) -> list[str]:
     return [word for change in changes for word in ("--set", change)]
 
 
+@needs(FACES)
 @pytest.mark.parametrize(
     "line", [line for line in LINES if line.startswith(("vitrail train", "vitrail evaluate"))]
 )

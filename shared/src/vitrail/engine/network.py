@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights
 
 if TYPE_CHECKING:
@@ -32,7 +34,11 @@ class Network:
 
     @cached_property
     def module(self) -> "nn.Module":
-        return self.build().eval()
+        try:
+            return self.build().eval()
+        except InputError as error:  # the source that meets it first is not to blame: name the file
+            problem = f"the weights in {Path(error.subject).name}: {error.problem}"
+            raise InputError(error.subject, problem, error.remedy) from error
 
     @property
     def inputs(self) -> tuple[np.ndarray, ...]:
