@@ -238,16 +238,6 @@ def test_an_engine_puts_the_network_into_evaluation_mode():
     assert np.array_equal(engine(batch), engine(batch)) and not module.training
 
 
-def test_a_module_is_built_once_and_only_when_it_must_compute():
-    built = []
-    made = Network("toy", lambda: built.append(1) or Convolutions(), images(2), None)
-    engine = prepare(made, engine="eager", device="cpu")
-    assert not built
-    engine(images(2)), engine(images(2, side=20))
-    assert built == [1]
-
-
-@pytest.mark.parametrize("name", OPTIONAL)
 def test_weights_that_do_not_fit_are_named_in_the_reason_of_the_source_that_met_them():
     def build():
         raise InputError("/somewhere/own.safetensors", "does not fit", "use another")
@@ -258,6 +248,16 @@ def test_weights_that_do_not_fit_are_named_in_the_reason_of_the_source_that_met_
     assert caught.value.reason == "the weights in own.safetensors: does not fit; use another"
 
 
+def test_a_module_is_built_once_and_only_when_it_must_compute():
+    built = []
+    made = Network("toy", lambda: built.append(1) or Convolutions(), images(2), None)
+    engine = prepare(made, engine="eager", device="cpu")
+    assert not built
+    engine(images(2)), engine(images(2, side=20))
+    assert built == [1]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
 def test_a_missing_library_is_named_with_the_way_to_install_it(monkeypatch, name):
     for library in ("openvino", "onnx", "onnxruntime"):
         monkeypatch.setitem(sys.modules, library, None)
