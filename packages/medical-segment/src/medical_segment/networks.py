@@ -48,13 +48,11 @@ def load_network(name: str) -> SegmentationNetwork:
 
 
 def _build(weights: Weights) -> "nn.Module":
-    import torch
-
     from medical_segment.models import build_model
     from vitrail.weights.files import load_into
 
     found, state = checkpoint.read(weights.path)
-    with torch.device("meta"):
-        module = build_model(found.architecture, found.config)
+    # Not on the device "meta": its initialisers load sympy, which takes longer than real ones.
+    module = build_model(found.architecture, found.config)
     load_into(module, state, subject=weights.path, assign=True)
     return module.eval()
