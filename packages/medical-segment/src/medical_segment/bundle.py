@@ -182,6 +182,7 @@ class WriteMaskd(MapTransform):
 
     def __call__(self, data: Mapping[str, Any]) -> dict:
         data = dict(data)
+        # Read once more: MONAI's dictionaries do not carry the file's grid through its loop.
         volume = _read(data[self.source], self.plan)
         name = Path(data[self.source]).name.split(".")[0]
         for key in self.keys:

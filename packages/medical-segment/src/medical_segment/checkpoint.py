@@ -44,6 +44,7 @@ def read(path: Path) -> "tuple[Description, dict[str, Tensor]]":
     from medical_segment.official import convert
     from vitrail.weights.files import read_checkpoint, read_state
 
+    # First, since such a file holds more than tensors and takes another reader.
     if _is_nnunet(path):
         from medical_segment.files.nnunet import read_plans
 
@@ -77,6 +78,7 @@ def _is_nnunet(path: Path) -> bool:
         return False
     try:
         with zipfile.ZipFile(path) as archive:
+            # torch.save packs nothing; what is packed may be a bomb.
             stored = [
                 entry for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED
             ]

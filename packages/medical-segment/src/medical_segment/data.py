@@ -42,6 +42,7 @@ class Prepare(Transform):
         volume = read_case(images if len(images) > 1 else images[0])
         numbers = read_label(Path(case["label"]), volume.shape)
         classes = cell_classes(numbers) if self.instances else numbers
+        # Nearest, so that no voxel becomes the mean of two labels.
         label = place(classes[None].astype(np.uint8), volume.affine, self.plan, labels=True)
         image = prepare(volume.data, volume.affine, self.plan)
         return {"image": torch.from_numpy(image), "label": torch.from_numpy(label)}

@@ -52,6 +52,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
 def _measure(
     name: str, recipe: Recipe, collection: Collection, cases: Sequence[LabelledCase]
 ) -> list[Measured]:
+    # Eager: figures must not hang on what another machine's converter rounds.
     job = load(name, engine="eager", mirror=recipe.mirror)
     measure = _cells if collection.instances else _structures
     found = []
@@ -115,6 +116,7 @@ def _means(measured: dict[str, list[Measured]], cases: int) -> Table:
 
 def _mean_row(network: str, label: str, found: Sequence[Measured], names: Sequence[str]) -> tuple:
     values = np.array([[item.values[name] for name in names] for item in found])
+    # Cases are what was sampled, so the interval is over them and not over labels.
     by_case = [
         np.mean([i.values["dice"] for i in found if i.case == case])
         for case in {i.case for i in found}

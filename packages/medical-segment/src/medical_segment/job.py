@@ -134,6 +134,7 @@ class SegmentationJob:
             problem = "is not a DICOM series, which a DICOM-SEG refers to"
             raise InputError(name, problem, "leave out --dicom-seg")
         axis, planes = cut(name, volume, self.plan, self.settings.overlap)
+        # Through all planes in one walk, so that the pages of a stack fill batches together.
         windows = ((plane, *window) for plane in planes for window in plane.windows())
         while chunk := list(itertools.islice(windows, CHUNK)):
             logits = yield from self._logits([crop for _, _, crop in chunk])
@@ -145,6 +146,7 @@ class SegmentationJob:
     def _logits(self, windows: Sequence[np.ndarray]) -> Steps:
         """(C, *patch) each -> (K, *patch) each: the mean over networks and mirrored views."""
         axes = range(1, windows[0].ndim)
+        # All combinations of axes: two views per axis, eight of a volume.
         flips = [f for n in range(self.plan.dims + 1) for f in itertools.combinations(axes, n)]
         flips = flips if self.settings.mirror else [()]
         total: list[Any] = [0] * len(windows)
@@ -156,6 +158,7 @@ class SegmentationJob:
     def _part(self, plane: Plane) -> Part:
         shape, plan = plane.data.shape[1:], self.plan
         channels = channels_back(plane.probabilities, shape, plane.affine, plan)
+        # One channel at a time is enough, unless all are to be kept.
         kept = None
         if self.settings.probabilities:
             kept = np.stack(list(channels))
@@ -204,6 +207,7 @@ class SegmentationJob:
         """Each page's objects on the file's grid, numbered through all pages, and what was
         measured."""
         maps, things, count = [], [], 0
+        # Plans number their labels as they like; background, interior, boundary come in this order.
         roles = np.zeros(max(self.plan.values) + 1, np.uint8)
         roles[list(self.plan.values)] = range(len(self.plan.values))
         for page, labels in enumerate(planes):
@@ -213,6 +217,7 @@ class SegmentationJob:
             things += postprocess.measure(found, image, page)
             count = max(count, int(found.max(initial=0)))
             maps.append(found)
+        # Instance maps are 16-bit files.
         if count > postprocess.MAX_OBJECTS:
             raise InputError(name, f"holds {count} objects, over 65,535", "cut it into pieces")
         return maps, things

@@ -113,6 +113,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     seems.
     """
     stripped = {_strip(key): value for key, value in state.items()}
+    # A copy that differs would be dropped unseen, so each is compared first.
     kept = {key: value for key, value in stripped.items() if not COPIES.search(key)}
     for key, value in stripped.items():
         original = canonical(key)

@@ -33,9 +33,11 @@ class Plane:
     def windows(self) -> Iterator[tuple[int, np.ndarray]]:
         """Number and (C, *patch) of each window that needs the network; mere background is settled
         on the way."""
+        # Made here and not before: of a stack only the plane at work is held prepared.
         image = prepare(self.data, self.affine, self.plan)
         grid = Grid(image.shape[1:], self.plan.patch, self.overlap)
         self._canvas, self.count = Canvas(grid, len(self.plan.labels)), len(grid)
+        # The air around a patient says nothing, so no network is asked about it.
         background = np.full(len(self.plan.labels), -SURE, np.float32)
         if self.plan.activation == "softmax":
             background[0] = SURE

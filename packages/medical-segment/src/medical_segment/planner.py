@@ -42,6 +42,7 @@ def look_at(collection: Collection, orientation: str | None) -> Findings:
     from medical_segment.data import read_label
     from medical_segment.preprocess import turns
 
+    # Evenly through the list: neighbours often come from one scanner.
     chosen = collection.cases[:: max(1, math.ceil(len(collection.cases) / MAX_READ))]
     shapes, spacings, values = [], [], []
     for case in chosen:

@@ -23,6 +23,7 @@ def activate(logits: np.ndarray, plan: Plan) -> np.ndarray:
         logits += 1
         logits *= 0.5
         return logits
+    # In place, since a whole scan's probabilities are the largest thing in memory.
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)
@@ -127,6 +128,7 @@ def separate(labels: np.ndarray, min_area: int = 1) -> np.ndarray:
     interiors, count = ndimage.label(labels == INTERIOR)
     if not count:
         return np.zeros(labels.shape, np.int32)
+    # Each boundary pixel goes to the interior that is nearest along the mask.
     depth = ndimage.distance_transform_edt(interiors == 0)
     grown = watershed(depth, interiors, mask=np.isin(labels, (INTERIOR, BOUNDARY)))
     areas = np.bincount(grown.ravel())

@@ -93,6 +93,7 @@ def resize(values: np.ndarray, shape: Sequence[int], *, labels: bool = False) ->
     Voxels are cells whose centres are what counts (PyTorch's ``align_corners=False`` and
     ``nearest-exact``, number for number but for the order of summation).
     """
+    # Whole numbers cannot hold what lies between two of them.
     if not labels and tuple(values.shape[1:]) != tuple(shape):
         values = values.astype(np.float32, copy=False)
     # The axes that shrink come first, so that the others have less to do.
@@ -111,6 +112,7 @@ def _nearest(values: np.ndarray, axis: int, size: int) -> np.ndarray:
 
 def _linear(values: np.ndarray, axis: int, size: int) -> np.ndarray:
     last = values.shape[axis] - 1
+    # In float32 as PyTorch computes them: the same voxels and weights even at far ends of axes.
     step, half = np.float32(values.shape[axis] / size), np.float32(0.5)
     places = np.maximum((np.arange(size, dtype=np.float32) + half) * step - half, np.float32(0))
     lower = np.minimum(places.astype(int), last)

@@ -49,6 +49,7 @@ def overlap(
     surface-distance counts; or the border ``voxels`` themselves, as MONAI does. The two give
     different numbers.
     """
+    # A surface that is not there has no distance.
     if not (predicted.any() and truth.any()):
         same = float(predicted.any() == truth.any())
         return Overlap(same, float("nan"), same)
@@ -154,6 +155,7 @@ def _iou(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         part.ravel() + (0 if whole.min() == 0 else 1)
         for part, whole in ((one, truth), (other, predicted))
     )
+    # Row and column 0 are the background, also where a map has none, so that they can be cut off.
     table = np.zeros((one.max() + 1, other.max() + 1), np.int64)
     np.add.at(table, (one, other), 1)
     union = table.sum(1, keepdims=True) + table.sum(0, keepdims=True) - table

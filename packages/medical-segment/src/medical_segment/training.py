@@ -121,6 +121,7 @@ class Task(vitrail.training.loop.Task):
             prepared(part, self.collection, self.plan, self.recipe.data.cache) for part in cases
         )
         check_labels(train, self.train_cases, known_numbers(self.collection))
+        # Where everything is trained on, the fit on a few of the cases is all there is to watch.
         if not self.val_cases:
             every = max(1, len(train) // FIT_CASES)
             val = [train[number] for number in range(0, len(train), every)][:FIT_CASES]
@@ -132,6 +133,7 @@ class Task(vitrail.training.loop.Task):
             Augmentation(self.plan, self.recipe.augment),
             self.recipe.windows_per_case,
         )
+        # drop_last keeps batch statistics alike, and must not drop a small set's only batch.
         size = min(self.recipe.optim.batch_size, len(windows))
         return loader(windows, size, shuffle=True, drop_last=True)
 
@@ -184,6 +186,7 @@ def training_cases(
     cases = list(collection.cases)
     if recipe.data.split:
         cases, _ = split(cases, recipe.data.split)
+    # Every n-th by name, which needs no seed and stays the same when cases are added.
     every = round(1 / recipe.data.val_share) if recipe.data.val_share else len(cases) + 1
     train = [case for number, case in enumerate(cases, start=1) if number % every]
     if not train:
@@ -227,6 +230,7 @@ def segmentation_loss(name: str, plan: Plan) -> nn.Module:
         "include_background": not exclusive,
         "softmax": exclusive,
         "sigmoid": not exclusive,
+        # Over the whole batch, since many a window holds none of a small structure.
         "batch": True,
     }
     if name == "dice_ce":
@@ -260,6 +264,7 @@ class OverStages(nn.Module):
     def forward(self, outputs: Sequence[Tensor], target: Tensor) -> Tensor:
         """Lists of logits (B, K, …) and the masks at full size; the masks are shrunk by nearest
         neighbours."""
+        # The coarsest stage sees too little to be told off for it (nnU-Net's rule).
         counted = outputs[:-1] if len(outputs) > 1 else outputs
         shares = [0.5**stage for stage in range(len(counted))]
         weighted = DeepSupervisionLoss(self.loss, weights=[share / sum(shares) for share in shares])

@@ -134,6 +134,7 @@ def _in_order(
         or rows * columns * len(slices) > MAX_VOXELS
     ):
         raise InputError(path, "has impossible sizes", COPY_AGAIN)
+    # Along the normal and never by name: names and instance numbers lie.
     order = np.argsort([place @ normal for place in places], kind="stable")
     places = [places[number] for number in order]
     step = _step(path, places, normal) if len(slices) > 1 else normal * thickness

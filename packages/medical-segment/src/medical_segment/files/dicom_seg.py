@@ -51,6 +51,7 @@ def write_dicom_seg(path: Path, volume: Volume, masks: Mapping[str, np.ndarray])
     pairs = zip(volume.files, volume.slices, strict=True)
     sources = [_without_patient(file, header) for file, header in pairs]
     frames = np.stack([mask.transpose(2, 1, 0) for mask in found.values()], axis=-1)
+    # The library warns of each value that the standard wants and we leave empty.
     with warnings.catch_warnings(action="ignore"):
         made = Segmentation(
             source_images=sources,

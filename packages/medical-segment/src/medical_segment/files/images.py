@@ -55,6 +55,7 @@ def _read_tiff(path: Path) -> np.ndarray | None:
         page = series.keyframe
         axes, shape = series.axes, series.shape
         _check_size(path, shape, series.dtype)
+        # Palettes and odd types are for Pillow, which turns them into colours.
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE or series.dtype.kind not in "uifb":
             return None
         try:
@@ -65,6 +66,7 @@ def _read_tiff(path: Path) -> np.ndarray | None:
             raise
         if data.dtype.kind == "f" and not np.isfinite(data).all():
             raise InputError(path, "holds values that are not finite", "replace them")
+        # Bright must be bright, as networks and people expect.
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype.kind == "u":
             data = np.iinfo(data.dtype).max - data
         return _arranged(path, data.astype(np.uint8) if data.dtype.kind == "b" else data, axes)
@@ -106,4 +108,5 @@ def _arranged(path: Path, data: np.ndarray, axes: str) -> np.ndarray:
     data = data.transpose(order)
     if not channels:
         return data[None]
+    # Of samples a fourth one is transparency, which is not a measurement.
     return data[:3] if "S" in names and len(data) == 4 else data

@@ -105,6 +105,7 @@ def _nnunet(folder: Path, content: Mapping[str, Any]) -> Collection:
         found = [
             folder / "imagesTr" / f"{name}_{number:04d}{ending}" for number in range(len(channels))
         ]
+        # nnU-Net keeps colours as three channels of one file.
         is_in_colour = len(channels) == 3 and not found[1].exists()
         cases.append(LabelledCase(name, tuple(found[:1] if is_in_colour else found), label))
     dims = 2 if ending.lower() in IMAGE_SUFFIXES else 3

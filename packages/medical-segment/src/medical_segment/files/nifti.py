@@ -55,6 +55,7 @@ def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
             header[name] = b""
         header["cal_max"] = header["cal_min"] = 0
         header.set_data_dtype(values.dtype)
+        # The values are written as they are, so what scaled the input must not scale them.
         header["scl_slope"], header["scl_inter"] = 1, 0
         header["vox_offset"] = 0
         zooms = header["pixdim"].copy()
@@ -81,6 +82,7 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
 
 def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
     start = stream.read(4)
+    # The first number is the header's own size, and tells the byte order too.
     sizes = {int.from_bytes(start, order): order for order in ("little", "big")}
     size = next((size for size in HEADERS if size in sizes and len(start) == 4), None)
     if size is None:
@@ -106,6 +108,7 @@ def _shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
     sizes = [int(n) for n in header["dim"][1 : rank + 1]] if 1 <= rank <= 7 else []
     if len(sizes) < 2 or min(sizes) < 1:
         raise InputError(path, "has a damaged NIfTI header (its sizes)", COPY_AGAIN)
+    # As floats: the product of damaged sizes would wrap around.
     if np.prod(sizes, dtype=float) > MAX_VOXELS:
         raise InputError(
             path,
@@ -141,6 +144,7 @@ def _read_data(
             "does not hold plain numbers (complex or colour)",
             "convert it to integers or floats",
         )
+    # Read no more than the shape needs, whatever the file would unpack to.
     wanted = int(np.prod(shape)) * dtype.itemsize
     if wanted > BOMB_BYTES and wanted > BOMB_RATIO * path.stat().st_size:
         raise InputError(

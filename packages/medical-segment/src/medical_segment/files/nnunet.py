@@ -98,6 +98,7 @@ def _normalisation(
     if len(set(schemes)) > 1:
         raise ValueError(f"channels are normalised differently: {', '.join(schemes)}")
     name = NORMALISATIONS[schemes[0]]
+    # nnU-Net's mask is where the image is not zero.
     masked = any(configuration.get("use_mask_for_norm", [False]))
     if name == "zscore" and masked:
         return "zscore-nonzero", None

@@ -73,6 +73,7 @@ def read_source(source: Source, *, series: int | None = None, volume: int | None
     """The volume of a case, or of another source's paths as its channels; errors as in
     ``read_case``, also where a case lacks one of its channels."""
     inputs = source.inputs if isinstance(source, Case) else source.paths
+    # A first file that is missing is named by its reader; its siblings only exist by its name.
     missing = [path.name for path in inputs[1:] if not path.exists()]
     if missing and inputs[0].exists():
         raise InputError(
@@ -165,6 +166,7 @@ def _check_same_grid(path: Path, first: Volume, other: Volume) -> None:
             f"has another size ({sizes}) than the first of its case",
             "register them to one grid",
         )
+    # Two opposite corners: grids that agree there agree everywhere between.
     corners = np.array([[0, 0, 0, 1], [*(np.array([*first.shape, 1, 1])[:3] - 1), 1]]).T
     if np.abs((other.affine - first.affine) @ corners).max() > SAME_GRID:
         raise InputError(

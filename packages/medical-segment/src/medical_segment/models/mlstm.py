@@ -63,6 +63,7 @@ def chunkwise(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, chunk: int 
     before = (kept + level[..., None])[..., None]
     largest = torch.maximum(largest, before)
     weights = (q @ k.mT) * torch.exp(gate - largest)
+    # What earlier chunks left, at the same level as what this one adds.
     carried = q * torch.exp(before - largest)
     numerator = weights @ v + carried @ memory
     denominator = weights.sum(-1, keepdim=True) + carried @ total[..., None]
@@ -80,6 +81,7 @@ def _memories(k: Tensor, v: Tensor, i: Tensor, kept: Tensor) -> tuple[Tensor, Te
     added_v = added_v @ v
     memory, total = torch.zeros_like(added_v[:, :, 0]), torch.zeros_like(added_k[:, :, 0])
     level = torch.full_like(peak[:, :, 0], -math.inf)
+    # At -inf nothing is remembered: exp(level - new) is 0 whatever comes.
     starts = [(memory, total, level)]
     for n in range(k.shape[2] - 1):
         new = torch.maximum(whole[:, :, n] + level, peak[:, :, n])

@@ -181,6 +181,7 @@ class DepthwiseConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W, C) -> the same shape."""
         x = x.permute(0, 4, 1, 2, 3)
+        # Exporters cannot follow a function with a gradient of its own.
         if self.training and torch.is_grad_enabled():
             x = DepthwiseGradient.apply(x, self.dwconv.weight, self.dwconv.bias)
         else:
@@ -241,6 +242,7 @@ class Encoder(nn.Module):
         super().__init__()
         channels = (config.in_channels, *config.embed_dims)
         last = max(1, sum(config.depths) - 1)
+        # Deeper blocks are left out more often (stochastic depth's linear rule).
         rates = [config.drop_path * block / last for block in range(sum(config.depths))]
         for stage in range(STAGES):
             dim, number = channels[stage + 1], stage + 1
@@ -316,6 +318,7 @@ class Decoder(nn.Module):
         """The same: a 1x1x1 convolution commutes with resizing, so each scale passes its slice of
         it while small."""
         conv, norm, _ = self.linear_fuse
+        # In evaluation BatchNorm is a fixed factor per channel, which the convolution can carry.
         factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         slices = (conv.weight * factor.view(-1, 1, 1, 1, 1)).chunk(STAGES, dim=1)
         *coarse, fine = list(zip(self._scales(maps), slices, strict=True))

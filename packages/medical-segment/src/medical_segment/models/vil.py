@@ -117,6 +117,7 @@ class ViLBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, S, dim) -> the same shape, float32."""
+        # Exponentials of gates overflow in half precision.
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             return x + self.layer(self.norm(x))
@@ -131,6 +132,7 @@ class ViLBlock(nn.Module):
             nn.init.zeros_(gate.weight)
         nn.init.normal_(cell.igate.bias, std=0.1)
         with torch.no_grad():
+            # Gates begin nearly open, so that early steps remember (as released).
             cell.fgate.bias.copy_(torch.linspace(3, 6, cell.num_heads))
 
 

@@ -251,6 +251,7 @@ class Decoder(nn.Module):
         x, outputs, last = maps[-1], [], len(self.stages) - 1
         for j, (stage, up) in enumerate(zip(self.stages, self.upsample_layers, strict=True)):
             x = up(x)
+            # As released: in two dimensions the last stage does not look at its skip.
             if j < last or self.last_skip:
                 x = cat([x, maps[-(j + 2)]], dim=1)
             x = stage(x)

@@ -66,6 +66,7 @@ def _numbered(result: Result) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as 1, 2, … in the order of the structures; objects, which are many, take turns."""
     if result.instances is not None:
         numbers = result.instances.astype(np.int64)
+        # Neighbours should differ, and hundreds of hues would not.
         return np.where(numbers > 0, (numbers - 1) % len(COLOURS) + 1, 0).astype(np.uint8), ()
     table = np.zeros(int(max(result.plan.values)) + 1, np.uint8)
     structures = result.structures
@@ -79,6 +80,7 @@ def _to_bytes(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8 and image.shape[-1] == 3:
         return image
     values = image.ravel()
+    # A few voxels of metal or flow would leave the rest black.
     low, high = np.percentile(
         values[:: max(1, values.size // SAMPLE)].astype(np.float32), PERCENTILES
     )

@@ -50,6 +50,7 @@ def _tile(view: Shown, axis: int, number: int, palette: list) -> Image.Image:
     colour = blend(
         np.take(view.image, number, axis), np.take(view.labels, number, axis), palette, OPACITY
     )
+    # Images count rows from the top, the patient's axes from below.
     tile = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 0, 2)[::-1, ::-1]))
     width, height = tile.width * view.spacing[across], tile.height * view.spacing[up]
     scale = TILE / max(width, height)

@@ -38,6 +38,7 @@ def html(result: Result) -> str:
         notice=escape(NOTICE),
         style=style,
         script=script,
+        # A label's name must not end the script that it stands in.
         data=json.dumps(_data(result, view, factor)).replace("<", "\\u003c"),
     )
 
@@ -79,6 +80,7 @@ def _packed(values: np.ndarray) -> str:
 def _within(view: Shown, limit: int) -> tuple[Shown, tuple[int, int, int]]:
     """The same with every n-th voxel along each axis, the finest axes first, so that at most
     ``limit`` are left."""
+    # Thinned along the finest axis first, so that what remains is as even as can be.
     factor, size = [1, 1, 1], view.image.size
     while size > limit:
         lengths = [
