@@ -157,8 +157,8 @@ def test_dangerous_calls_stay_in_one_audited_module(path):
 @pytest.mark.parametrize(
     "code",
     ["torch.load(f)", "import pickle", "from joblib import load", "np.load(f, allow_pickle=True)",
-     "yaml.load(s)", "eval(s)", "exec(s)", "z.extractall(p)", "try:\n    pass\nexcept:\n    pass", "import socket",
-     "from urllib.request import urlopen"],
+     "yaml.load(s)", "eval(s)", "exec(s)", "z.extractall(p)", "try:\n    pass\nexcept:\n    pass",
+     "import socket", "from urllib.request import urlopen"],
 )  # fmt: skip
 def test_the_check_itself_sees_each_danger(code):
     assert list(dangers(ast.parse(code)))

@@ -157,7 +157,7 @@ def test_a_file_of_the_hub_is_pulled_and_resolved(system, hub_entry, monkeypatch
     with pytest.raises(MissingError, match="vitrail weights pull toy big"):
         resolve(system, "big")
     publish(monkeypatch, system.folder.parent / "published.pth")
-    assert pull(hub_entry) == hub_path(hub_entry) == resolve(system, "big").path
+    assert pull(hub_entry) == hub_path(hub_entry.hub) == resolve(system, "big").path
 
 
 def test_another_file_than_the_catalogued_is_not_kept(system, hub_entry, monkeypatch):
@@ -167,7 +167,7 @@ def test_another_file_than_the_catalogued_is_not_kept(system, hub_entry, monkeyp
     publish(monkeypatch, checkpoint(system.folder.parent / "other.pth", {"a": torch.ones(1)}))
     with pytest.raises(InputError, match="sha256 differs"):
         pull(hub_entry)
-    assert not hub_path(hub_entry).exists()
+    assert not hub_path(hub_entry.hub).exists()
 
 
 def test_without_a_network_pulling_says_so(hub_entry, monkeypatch):

@@ -70,19 +70,26 @@ def test_the_two_activations_differ_a_little():
     assert 0 < difference < 0.1
 
 
+_ATTENTION = "layers.9.attention.attention"
 PORT_KEYS = {
-    "cvt.encoder.stages.0.embedding.convolution_embeddings.projection.weight": "stage0.patch_embed.proj.weight",
+    "cvt.encoder.stages.0.embedding.convolution_embeddings.projection.weight": (
+        "stage0.patch_embed.proj.weight"
+    ),
     "cvt.encoder.stages.2.cls_token": "stage2.cls_token",
     "encoder.stages.1.layers.3.layernorm_after.bias": "stage1.blocks.3.norm2.bias",
-    "module.cvt.encoder.stages.2.layers.9.attention.attention.convolution_projection_query.convolution_projection"
+    f"module.cvt.encoder.stages.2.{_ATTENTION}.convolution_projection_query.convolution_projection"
     ".normalization.running_var": "stage2.blocks.9.attn.conv_proj_q.bn.running_var",
-    "backbone.encoder.stages.0.layers.0.attention.attention.projection_value.bias": "stage0.blocks.0.attn.proj_v.bias",
+    "backbone.encoder.stages.0.layers.0.attention.attention.projection_value.bias": (
+        "stage0.blocks.0.attn.proj_v.bias"
+    ),
     "cvt.encoder.stages.0.layers.0.attention.output.dense.bias": "stage0.blocks.0.attn.proj.bias",
     "cvt.encoder.stages.0.layers.0.intermediate.dense.weight": "stage0.blocks.0.mlp.fc1.weight",
     "cvt.encoder.stages.0.layers.0.output.dense.weight": "stage0.blocks.0.mlp.fc2.weight",
     "layernorm.weight": "norm.weight",
     "classifier.bias": "head.bias",
-    "model.stage1.blocks.0.attn.conv_proj_k.conv.weight": "stage1.blocks.0.attn.conv_proj_k.conv.weight",
+    "model.stage1.blocks.0.attn.conv_proj_k.conv.weight": (
+        "stage1.blocks.0.attn.conv_proj_k.conv.weight"
+    ),
 }
 
 

@@ -95,13 +95,14 @@ def test_read_pack_refuses_what_is_not_json(tmp_path):
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch) -> str:
-    """A package whose bridge reads one comparison from each golden."""
+    """A package whose ``parity`` reads one comparison from each golden."""
     name = f"toy_{tmp_path.name}"
     (tmp_path / name).mkdir()
-    (tmp_path / name / "official.py").write_text(
+    (tmp_path / name / "parity.py").write_text(
         "from vitrail.testing.parity import Comparison, read_pack\n"
         "def check(folder):\n"
-        "    return [Comparison(p.stem, read_pack(p)[0]['error'], 0.1) for p in sorted(folder.glob('*.json'))]\n"
+        "    paths = sorted(folder.glob('*.json'))\n"
+        "    return [Comparison(p.stem, read_pack(p)[0]['error'], 0.1) for p in paths]\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     return name

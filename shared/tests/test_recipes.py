@@ -237,7 +237,10 @@ def test_a_path_that_is_no_file_is_named(tmp_path):
 
 
 def test_only_yaml_1_2_words_and_numbers_are_more_than_strings():
-    text = b"[no, on, 2020-01-01, 010, 1_000, '1', 1e-3, .5, null, ~, true, 1:30, <<, 99999999999999999999]"
+    text = (
+        b"[no, on, 2020-01-01, 010, 1_000, '1', 1e-3, .5, null, ~, true, 1:30, <<, "
+        b"99999999999999999999]"
+    )
     assert read_yaml(text, "x") == [
         *(
             "no",

@@ -82,5 +82,5 @@ def test_a_cluster_that_does_not_answer_is_told_in_one_line(monkeypatch):
         raise ConnectionError("nobody is there")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(UsageError, match="no Ray cluster answers .nobody is there"):
+    with pytest.raises(UsageError, match=r"no Ray cluster answers .nobody is there"):
         list(scale.run(Squaring(Path("x")), [Source("1")], batch_size=4, ray="127.0.0.1:1"))

@@ -174,7 +174,10 @@ def test_nothing_is_loaded_where_one_key_does_not_fit():
         (b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
         (b"\xef\xbb\xbf\n <HTML>", "is a web page"),
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "is a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "is a git-lfs pointer"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+            "is a git-lfs pointer",
+        ),
         (b"PK\x03\x04" + bytes(50), "is damaged"),
         (b"\x05\0\0\0\0\0\0\0{\"a\":", "is damaged"),
         (struct.pack("<Q", 1 << 62) + b"{}", "is damaged"),

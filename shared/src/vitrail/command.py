@@ -46,8 +46,9 @@ def _status(app: typer.Typer, name: str) -> int:
         )
         return _fail(name, str(missing), missing.exit_status)
     except Exception as error:
-        if hasattr(error, "format_message"):  # a usage error of Typer's own parser
-            return _unusable(error.format_message().strip(), name)
+        usage_error = getattr(error, "format_message", None)  # of Typer's own parser
+        if usage_error is not None:
+            return _unusable(usage_error().strip(), name)
         return _fail(name, f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
 
 

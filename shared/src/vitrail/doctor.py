@@ -85,9 +85,8 @@ def _optional(module: str, purpose: str) -> Finding:
     version = _version(distribution)
     if version is None:
         return Finding(distribution, "absent", purpose)
-    sys.modules.setdefault(
-        "openvino_telemetry", None
-    )  # OpenVINO would report its import over the network
+    # OpenVINO would report its import over the network; None forbids that module.
+    sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
     try:
         import_module(module)
     except Exception as error:  # a compiled library may fail in any way, and a doctor must go on

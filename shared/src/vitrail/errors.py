@@ -5,17 +5,17 @@ MAX_LINE = 200
 MAX_SUBJECT = 80
 
 
-def one_line(text: str, limit: int) -> str:
+def one_line(text: object, limit: int) -> str:
     """Makes ``text`` safe to print on one line: control characters escaped, the middle of a long
     text cut out."""
-    text = "".join(
+    line = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
         for c in str(text)
     )
-    if len(text) <= limit:
-        return text
+    if len(line) <= limit:
+        return line
     head = (limit - 1) // 2
-    return f"{text[:head]}…{text[-(limit - 1 - head) :]}"
+    return f"{line[:head]}…{line[-(limit - 1 - head) :]}"
 
 
 class VitrailError(Exception):

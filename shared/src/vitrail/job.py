@@ -56,12 +56,15 @@ class Result(Protocol):
     @property
     def damage(self) -> Sequence[str]:
         """What is wrong with the source, a sentence each."""
+        ...
 
     def to_dict(self) -> dict[str, Any]:
         """The domain's own part of the row, as JSON values."""
+        ...
 
     def cells(self) -> dict[str, str]:
         """The result as one row of the table for people."""
+        ...
 
 
 class Job(Protocol):
@@ -78,6 +81,7 @@ class Job(Protocol):
 
         Each error ends this source alone; ``with`` blocks are left wherever it ends.
         """
+        ...
 
 
 @dataclass(frozen=True)

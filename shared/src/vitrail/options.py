@@ -95,7 +95,8 @@ class Answering:
 
 def bundled(verb: Callable) -> Callable:
     """``verb`` as Typer sees it: each option class is replaced by its fields, nested ones too."""
-    kinds = {name: kind for name, kind in get_type_hints(verb).items() if is_dataclass(kind)}
+    hints = get_type_hints(verb).items()
+    kinds = {name: hint for name, hint in hints if isinstance(hint, type) and is_dataclass(hint)}
     options = []
     for name, parameter in inspect.signature(verb).parameters.items():
         if name in kinds:
@@ -109,7 +110,8 @@ def bundled(verb: Callable) -> Callable:
             values[name] = _filled(kind, values)
         return verb(**values)
 
-    call.__signature__ = inspect.Signature(options)
+    # What inspect and Typer look for; functools' own type does not know it.
+    call.__signature__ = inspect.Signature(options)  # pyright: ignore[reportAttributeAccessIssue]
     call.__annotations__ = {option.name: option.annotation for option in options}
     return call
 
@@ -118,7 +120,7 @@ def _options(kind: type) -> list[inspect.Parameter]:
     hints, options = get_type_hints(kind, include_extras=True), []
     for item in fields(kind):
         hint = hints[item.name]
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             options += _options(hint)
             continue
         default = inspect.Parameter.empty if item.default is MISSING else item.default

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.backbones import create_backbone
+from vitrail.backbones.cvt import Block, CvT
 from vitrail.backbones.cvt_official import build, convert, prepare_image
 from vitrail.testing.parity import Comparison, compare, read_pack, same
 from vitrail.weights.files import load_into
@@ -52,11 +53,12 @@ def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str,
     return {names.get(key, key): value for key, value in state.items()}
 
 
-def _values(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
+def _values(model: CvT, image: Tensor) -> dict[str, Tensor]:
     """Everything that the goldens keep, by their names."""
     values = {}
     embedded = model.stage0.patch_embed(image)
     block = model.stage0.blocks[0]
+    assert isinstance(block, Block)
     values["stage0_patch_embed"] = embedded
     values["stage0_block0_attn"] = block.attn(
         block.norm1(embedded.flatten(2).mT), embedded.shape[-2:]

@@ -24,8 +24,10 @@ def run(
     on_progress: Callable[[Source, int], None] | None = None,
     ray: str = LOCAL,
 ) -> Iterator[tuple[Source, Any]]:
-    """As ``runner.run``, by workers that Ray keeps: ``ray`` is a cluster's address, or ``local`` for
-    a cluster of this machine's processors that ends with the call.
+    """As ``runner.run``, by workers that Ray keeps.
+
+    ``ray`` is a cluster's address, or ``local`` for a cluster of this machine's processors that
+    ends with the call.
 
     Each worker has the job for itself, with one network of each kind. The sources of a worker that
     dies are given to another. ``on_progress`` hears of each source that is done; what jobs tell is
@@ -85,7 +87,9 @@ def _connect(address: str) -> Any:
     try:
         library, data = import_module("ray"), import_module("ray.data")
     except ImportError as error:
-        raise MissingError("ray", "this library is not installed", "install vitrail[ray]") from error
+        raise MissingError(
+            "ray", "this library is not installed", "install vitrail[ray]"
+        ) from error
     context = data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False

@@ -47,7 +47,7 @@ class System:
     @property
     def folder(self) -> Path:
         """Where the package's files lie (found without importing its rooms)."""
-        return Path(import_module(self.package).__file__).parent
+        return Path(import_module(self.package).__path__[0])
 
     def room(self, name: str) -> ModuleType:
         """Imports the module ``name`` of this system; MissingError where it, or a library that it

@@ -8,14 +8,14 @@ from types import ModuleType
 
 from torch import nn
 
-from vitrail.backbones.base import FeatureMaps
+from vitrail.backbones.base import Backbone, FeatureMaps
 from vitrail.backbones.convmixer import ConvMixer
 from vitrail.backbones.convnext import ConvNeXt
 from vitrail.backbones.cvt import CvT
 from vitrail.backbones.resnet import ResNet
 from vitrail.errors import MissingError, UsageError
 
-OURS: dict[str, Callable[..., nn.Module]] = {
+OURS: dict[str, Callable[..., Backbone]] = {
     "convmixer": ConvMixer,
     "convnext_tiny": ConvNeXt,
     "convnext_small": partial(ConvNeXt, depths=(3, 3, 27, 3)),
@@ -81,7 +81,7 @@ def create_backbone(
 
 
 def _build(
-    network: Callable[..., nn.Module], *, features: bool | tuple[int, ...], **config
+    network: Callable[..., Backbone], *, features: bool | tuple[int, ...], **config
 ) -> nn.Module:
     model = network(**config)
     if features is False:

@@ -7,13 +7,15 @@ before that.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.backbones import create_backbone
+from vitrail.backbones.cvt import CvT
 from vitrail.errors import InputError
 from vitrail.preprocess.image import normalise
 
@@ -64,15 +66,19 @@ PORT = {  # the port's names, in the order in which they are replaced
 }
 
 
-def build(config: Mapping, num_classes: int = 1000, activation: str = "quick_gelu") -> nn.Module:
+def build(config: Mapping, num_classes: int = 1000, activation: str = "quick_gelu") -> CvT:
     """A CvT from the official option names; InputError for an option that no released model has."""
     for option, value in config.items():
         if option not in OPTIONS and FIXED.get(option) != value:
             raise InputError(
                 "CvT", f"the option {option}: {value} is in no released model", "leave it out"
             )
-    ours = {OPTIONS[option]: tuple(value) for option, value in config.items() if option in OPTIONS}
-    return create_backbone("cvt", num_classes=num_classes, activation=activation, **ours)
+    ours: dict[str, Any] = {
+        OPTIONS[option]: tuple(value) for option, value in config.items() if option in OPTIONS
+    }
+    model = create_backbone("cvt", num_classes=num_classes, activation=activation, **ours)
+    assert isinstance(model, CvT)
+    return model
 
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

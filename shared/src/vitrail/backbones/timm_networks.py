@@ -54,5 +54,7 @@ def build(
 
         with torch.device("meta"):
             reference = timm.create_model(name)
-        load_pretrained(model if features is False else model.model, name, reference)
+        load_pretrained(
+            model if features is False else model.get_submodule("model"), name, reference
+        )
     return model

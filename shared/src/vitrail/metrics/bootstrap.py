@@ -26,17 +26,17 @@ def bootstrap_interval(
     groups the interval is too narrow. InputError when sizes differ or no draw gives a number.
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13.
     """
-    arrays = [np.asarray(array) for array in arrays]
-    groups = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
-    lengths = [len(array) for array in (*arrays, groups)]
+    columns = [np.asarray(array) for array in arrays]
+    names = np.arange(len(columns[0])) if groups is None else np.asarray(groups)
+    lengths = [len(array) for array in (*columns, names)]
     if len(set(lengths)) != 1 or not lengths[0]:
         raise InputError("bootstrap", f"needs rows and arrays of one length, not {lengths}")
-    rows = _rows_of_groups(groups)
+    rows = _rows_of_groups(names)
     draws = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
     values = []
     for draw in draws:
         chosen = np.concatenate([rows[group] for group in draw])
-        values.append(statistic(*(array[chosen] for array in arrays)))
+        values.append(statistic(*(column[chosen] for column in columns)))
     if np.isnan(values).all():
         raise InputError(
             "bootstrap", "the statistic is undefined on every draw", "give more groups"

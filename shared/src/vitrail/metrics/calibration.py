@@ -32,6 +32,6 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     def loss(log_temperature: float) -> float:
         return -log_softmax(logits / np.exp(log_temperature), axis=1)[picked].mean()
 
-    return float(
-        np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x)
-    )
+    bounds = (np.log(COLDEST), np.log(HOTTEST))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded")
+    return float(np.exp(best.x))  # pyright: ignore[reportAttributeAccessIssue] - SciPy is untyped

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import av.logging
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideData
+from av.stream import Discard, Disposition
 
 from vitrail.errors import InputError
 from vitrail.sources import require_file
@@ -40,7 +44,8 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> "Orientation":
         """From the container's display matrix, to the nearest quarter turn."""
-        matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
+        # PyAV's stubs promise keys of text alone.
+        matrix = frame.side_data.get(SideData.DISPLAYMATRIX)  # pyright: ignore[reportCallIssue, reportArgumentType]
         if matrix is None:
             return cls()
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]  # x' = a x + c y, y' = b x + d y
@@ -102,7 +107,7 @@ class Clip:
 @contextmanager
 def open_stream(
     path: Path, index: int | None = None
-) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """FFmpeg's demuxer on a local file of an ordinary video format, with all streams muted but one
     of moving pictures: that of ``index``, or the largest. InputError where the file cannot be
     opened, or FFmpeg gives up on it inside."""
@@ -111,7 +116,7 @@ def open_stream(
             str(require_file(path).absolute()), options=_OPTIONS, metadata_errors="replace"
         ) as container:
             yield container, _choose_stream(path, container, index)
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise _unreadable(path) from error
 
 
@@ -144,10 +149,8 @@ def scan(path: Path) -> Clip:
     return Clip(width=first.width, height=first.height, orientation=Orientation.of(first), **clip)
 
 
-def _choose_stream(
-    path: Path, container: av.container.InputContainer, index: int | None
-) -> av.VideoStream:
-    cover = av.stream.Disposition.attached_pic
+def _choose_stream(path: Path, container: InputContainer, index: int | None) -> av.VideoStream:
+    cover = Disposition.attached_pic
     films = [
         stream
         for stream in container.streams.video
@@ -164,7 +167,7 @@ def _choose_stream(
         raise InputError(path, f"has frames of {chosen.width} x {chosen.height}", "scale it down")
     for stream in container.streams:
         if stream.index != chosen.index:
-            stream.discard = av.stream.Discard.all
+            stream.discard = Discard.all
     chosen.codec_context.options = _CODEC_OPTIONS
     return chosen
 
@@ -186,7 +189,7 @@ def _packets(container, stream) -> tuple[list[_Packet], int]:
                 hidden += 1
             elif packet.size:
                 shown.append(_Packet(packet.pts, packet.dts, packet.is_keyframe, packet.is_corrupt))
-    except av.FFmpegError:
+    except FFmpegError:
         pass  # what is missing shows in the count
     return shown, hidden
 
@@ -209,8 +212,9 @@ def _order(shown: list[_Packet], format_name: str) -> dict[str, Any]:
             "torn": frozenset(),
         }
     index = {stamp: number for number, stamp in enumerate(stamps)}
-    seek_stamps = {index[p.pts]: p.pts if p.dts is None else p.dts for p in shown if p.key}
-    torn = frozenset(index[packet.pts] for packet in shown if packet.torn)
+    timed = [(packet.pts, packet) for packet in shown if packet.pts is not None]
+    seek_stamps = {index[pts]: pts if p.dts is None else p.dts for pts, p in timed if p.key}
+    torn = frozenset(index[pts] for pts, packet in timed if packet.torn)
     return {
         "stamps": stamps,
         "timed": True,
@@ -226,7 +230,7 @@ def _first_frame(path: Path, index: int) -> av.VideoFrame:
             try:
                 if frames := packet.decode():
                     return frames[0]
-            except av.FFmpegError:
+            except FFmpegError:
                 continue
     raise InputError(path, "holds no frame that can be decoded", "copy it again from where it came")
 

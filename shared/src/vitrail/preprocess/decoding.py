@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
+from av.error import EOFError as EndOfFile
+from av.error import FFmpegError
 
 from vitrail.errors import InputError, MissingError
 from vitrail.preprocess.clip import Clip, open_stream
@@ -62,7 +64,7 @@ def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet
     for target in (key, clip.keys[0]):
         try:
             container.seek(clip.seek_stamps[target], stream=stream)
-        except av.FFmpegError:
+        except FFmpegError:
             continue
         packets = container.demux(stream)
         for packet in packets:
@@ -80,13 +82,13 @@ def _decoded(stream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | N
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError:
+        except FFmpegError:
             packet = None
         try:
             yield from stream.decode(packet)
-        except av.EOFError:
+        except EndOfFile:
             return
-        except av.FFmpegError:
+        except FFmpegError:
             yield None
         if packet is None:
             return
@@ -101,6 +103,8 @@ def _sound(
     for frame in frames:
         if frame is None:
             stumbled = True
+            continue
+        if frame.pts is None:  # a place that no packet had
             continue
         index = bisect_left(clip.stamps, frame.pts)
         if index == len(clip.stamps) or clip.stamps[index] != frame.pts:

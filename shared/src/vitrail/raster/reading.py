@@ -144,7 +144,7 @@ class Raster:
 def valid_pixels(part: np.ma.MaskedArray) -> np.ndarray:
     """(rows, columns) bool of what ``Raster.read`` gave: where a band at least holds data and none
     holds a number that is not finite."""
-    valid = ~np.ma.getmaskarray(part).all(axis=0)
+    valid = ~np.all(np.ma.getmaskarray(part), axis=0)
     return valid & np.isfinite(part.data).all(axis=0) if part.dtype.kind == "f" else valid
 
 

@@ -131,18 +131,17 @@ class Overlay:
         return [(2 * self._stroke, (*ink_on(tone), 255)), (self._stroke, (*tone, 255))]
 
     def _legend_strip(self) -> np.ndarray:
-        font = ImageFont.load_default(min(max(min(self._height, self._width) / 30, 12), 28))
-        pad = round(font.size * 0.6)
-        places, x, y, row = [], pad, pad, round(font.size * 1.5)
+        size = min(max(min(self._height, self._width) / 30, 12), 28)
+        font, side, pad = ImageFont.load_default(size), round(size), round(size * 0.6)
+        places, x, y, row = [], pad, pad, round(size * 1.5)
         for _, name in self._legend:
-            width = round(font.getlength(name)) + 3 * pad + round(font.size)
+            width = round(font.getlength(name)) + 3 * pad + side
             if x > pad and x + width > self._width:
                 x, y = pad, y + row
             places.append((x, y))
             x += width
         strip = Image.new("RGB", (self._width, y + row + pad // 2), PAPER)
         pen = ImageDraw.Draw(strip)
-        side = round(font.size)
         for (tone, name), (x, y) in zip(self._legend, places, strict=True):
             pen.rectangle((x, y + 1, x + side, y + 1 + side), tone, INK)
             pen.text((x + side + pad, y), name, INK, font)

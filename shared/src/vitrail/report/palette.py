@@ -26,7 +26,9 @@ def colour(number: int) -> Colour:
         return _FIRST[max(number, 0)]
     lightness = (0.62, 0.78, 0.48)[number % 3]
     hue = 2.6 + _GOLDEN_ANGLE * number
-    return tuple(map(int, _from_oklab(lightness, 0.13 * np.cos(hue), 0.13 * np.sin(hue))))
+    tone = _from_oklab(lightness, 0.13 * np.cos(hue), 0.13 * np.sin(hue))
+    red, green, blue = map(int, tone)
+    return red, green, blue
 
 
 def class_colours(values: Iterable[int]) -> dict[int, Colour]:

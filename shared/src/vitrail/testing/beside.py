@@ -1,6 +1,8 @@
-"""The folders beside the checkout, which a clone alone does not have, and the mark of what needs them."""
+"""The folders beside the checkout, which a clone alone does not have, and the mark of what needs
+them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,11 @@ DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[5] / "shared" 
 PARITY = DATA.parent / "parity"
 
 
-def needs(*folders: Path) -> pytest.MarkDecorator:
-    """Marks a test, or a module by ``pytestmark``, as one that reads these folders; it is skipped
-    where one is missing."""
+def needs(*folders: Path) -> Callable[[Callable], Callable]:
+    """Marks a test as one that reads these folders; it is skipped where one is missing."""
     missing = [str(folder) for folder in folders if not folder.is_dir()]
 
-    def mark(test):
+    def mark(test: Callable) -> Callable:
         skip = pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} is not here")
         return pytest.mark.data(skip(test))
 

@@ -53,6 +53,7 @@ def write_clip(
     ticks = itertools.count() if times is None else iter(times)
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
+        assert isinstance(stream, av.VideoStream), f"{codec} encodes no video"
         stream.height, stream.width, stream.pix_fmt = *first.shape[:2], pixel_format
         if rotation:
             stream.set_display_rotation(rotation)

@@ -44,10 +44,10 @@ class Comparison:
 
 
 def compare(name: str, got: Tensor, expected: Tensor, rtol: float, atol: float) -> Comparison:
-    """Compares two tensors element by element, each allowed to be off by ``atol + rtol * |expected|``.
+    """Compares two tensors element by element.
 
-    The comparison tells the element that is nearest to its bound or farthest beyond it. Another
-    shape fails.
+    Each may be off by ``atol + rtol * |expected|``. The comparison tells the element that is
+    nearest to its bound or farthest beyond it. Another shape fails.
     """
     if got.shape != expected.shape:
         return Comparison(
@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a comparison; returns 0 when all passed, 1 when one failed or nothing was there
     to check."""
     parser = argparse.ArgumentParser(
-        prog="python -m vitrail.testing.parity", description=__doc__.splitlines()[0]
+        prog="python -m vitrail.testing.parity",
+        description="Proves a system against goldens of its official implementation.",
     )
     parser.add_argument(
         "package", metavar="IMPORT_NAME", help="the system's import name, such as deepfake_detect"

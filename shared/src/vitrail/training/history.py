@@ -21,20 +21,22 @@ from vitrail.errors import UsageError, VitrailError
 from vitrail.training.recipe import Recipe
 from vitrail.training.schedule import PARTS, BudgetClock
 
+# Step, share and seconds, which are numbers, and the ``val/`` metrics, None where not a number.
+Point = dict[str, Any]
+
 
 class History(Callback):
-    """The validations of a run, each a dict of step, share, seconds and the ``val/`` metrics (None
-    where not a number).
+    """The validations of a run.
 
     It travels with the checkpoints, and prints about a line to stderr in each part of the run.
     """
 
     def __init__(self, recipe: Recipe, clock: BudgetClock):
         self.recipe, self.clock = recipe, clock
-        self.points: list[dict[str, float | None]] = []
+        self.points: list[Point] = []
         self._part_of_line = self._part_of_validation = 0
 
-    def best(self) -> dict[str, float | None]:
+    def best(self) -> Point:
         """The first validation with the best monitored metric; VitrailError where none gave a
         number."""
         return self._best(self.points)
@@ -89,7 +91,7 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.points = list(state_dict["points"])
 
-    def _best(self, points: list[dict[str, float | None]]) -> dict[str, float | None]:
+    def _best(self, points: list[Point]) -> Point:
         monitor = self.recipe.monitor
         numbers = [point for point in points if point[monitor.metric] is not None]
         if not numbers:
@@ -106,8 +108,9 @@ class History(Callback):
         if not trainer.is_global_zero:
             return
         figures = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        when = f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}  {self.clock.seconds:.0f} s"
-        print(f"{self.clock.spent:4.0%}  {when}  {figures}", file=sys.stderr, flush=True)
+        when = f"epoch {trainer.current_epoch + 1}  step {trainer.global_step}"
+        spent = f"{self.clock.spent:4.0%}  {when}  {self.clock.seconds:.0f} s"
+        print(f"{spent}  {figures}", file=sys.stderr, flush=True)
 
 
 class Bar(Callback):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import nn
+from torch import Tensor, nn
 
 from vitrail.errors import VitrailError
 from vitrail.system import find
@@ -33,14 +33,18 @@ class Task(LightningModule):
     """What a system trains: its networks, losses, loaders and metrics.
 
     A subclass gives ``train_dataloader``, ``val_dataloader``, ``training_step`` (returns the loss),
-    a validation that logs ``recipe.monitor.metric``, and ``weights() -> (state, metadata)``: the
-    state that the domain command loads, with system, architecture and config. Building its loaders
-    draws nothing from the global random state.
+    a validation that logs ``recipe.monitor.metric``, and ``weights``. Building its loaders draws
+    nothing from the global random state.
     """
 
     def __init__(self, recipe: Recipe):
         super().__init__()
         self.recipe = recipe
+
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The state that the domain command loads, and its metadata: system, architecture and
+        config."""
+        raise NotImplementedError
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW without weight decay on biases and norms; the budget's clock sets the learning rate
@@ -118,7 +122,7 @@ def _trainer(run: Run, callbacks: list[Callback]) -> Trainer:
     )
     return Trainer(
         default_root_dir=run.folder,
-        precision={"32": "32-true", "bf16": "bf16-mixed"}[recipe.optim.precision],
+        precision="bf16-mixed" if recipe.optim.precision == "bf16" else "32-true",
         gradient_clip_val=recipe.optim.clip,
         logger=[
             CSVLogger(run.folder, "csv"),

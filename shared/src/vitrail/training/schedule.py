@@ -64,8 +64,10 @@ class BudgetClock(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         budget = self.recipe.budget
-        if not budget.minutes:
-            self._steps = budget.steps or budget.epochs * trainer.num_training_batches
+        if budget.steps:
+            self._steps = budget.steps
+        elif budget.epochs:
+            self._steps = budget.epochs * trainer.num_training_batches
             if math.isinf(self._steps):
                 raise UsageError(
                     "budget.epochs", "the length of this data is not known", "give steps or minutes"

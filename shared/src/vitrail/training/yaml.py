@@ -26,7 +26,7 @@ class _Composer(yaml.SafeLoader):
     yaml_implicit_resolvers: ClassVar[dict] = {}
     depth = 0
 
-    def compose_node(self, parent: Any, index: Any) -> yaml.Node:
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
         event = self.peek_event()
         refusal = None
         if isinstance(event, yaml.AliasEvent):

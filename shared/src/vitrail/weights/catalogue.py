@@ -98,7 +98,7 @@ def resolve(system: System, name: str | Path) -> Weights:
             known = f"known: {', '.join(entries)}" if entries else "give a file"
             raise MissingError(name, "neither weights of this name nor such a file", known)
         return _weights(path.name, path)
-    path = system.folder / "weights" / entry.file if entry.file else hub_path(entry)
+    path = hub_path(entry.hub) if entry.hub else system.folder / f"weights/{entry.file}"
     if not path.exists():
         remedy = (
             "install the package again"
@@ -128,9 +128,9 @@ def _check_sum(entry: Entry, path: Path, found: str) -> None:
         raise InputError(path, "is not the catalogued file (its sha256 differs)", remedy)
 
 
-def hub_path(entry: Entry) -> Path:
+def hub_path(hub: Hub) -> Path:
     """Where ``pull`` puts a hub's file."""
-    return cache_folder("weights") / entry.hub.repo.replace("/", "--") / entry.hub.file
+    return cache_folder("weights") / hub.repo.replace("/", "--") / hub.file
 
 
 def pull(entry: Entry) -> Path:
@@ -141,7 +141,7 @@ def pull(entry: Entry) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    path, folder = hub_path(entry), cache_folder("weights") / entry.hub.repo.replace("/", "--")
+    path, folder = hub_path(entry.hub), cache_folder("weights") / entry.hub.repo.replace("/", "--")
     try:
         hf_hub_download(entry.hub.repo, entry.hub.file, local_dir=folder)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

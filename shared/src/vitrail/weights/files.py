@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -161,7 +162,7 @@ def _load_zip(path: Path) -> Any:
 def _numpy_numbers() -> list[Any]:
     """What numpy's numbers and arrays are rebuilt with, under their names of before and since numpy
     2."""
-    makers = {name: getattr(np._core.multiarray, name) for name in ("scalar", "_reconstruct")}
+    makers = {name: getattr(multiarray, name) for name in ("scalar", "_reconstruct")}
     named = [
         (maker, f"numpy.{core}.multiarray.{name}")
         for name, maker in makers.items()
