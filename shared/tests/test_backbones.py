@@ -207,7 +207,8 @@ def photographs(side: int) -> torch.Tensor:
 
     images = [Image.fromarray(image) for image in (data.cat(), data.coffee())]
     fitted = [ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC) for image in images]
-    return normalise(np.stack([np.asarray(image) for image in fitted]), MEAN, STD)
+    images = np.stack([np.asarray(image) for image in fitted])
+    return torch.from_numpy(normalise(images, MEAN, STD))
 
 
 def test_pretrained_features_are_those_of_the_classifier():
