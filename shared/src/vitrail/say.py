@@ -1,14 +1,13 @@
 """How a command says something that is not a result of a job: a sentence for people, JSON lines for
-machines."""
+machines.
+
+Rich is loaded where a person looks; in a pipe it would be a third of a short command's start.
+"""
 
 import json as json_module
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from vitrail.errors import MAX_LINE, one_line
 
@@ -21,6 +20,9 @@ def say(row: dict[str, Any], sentence: str, *, json: bool, quiet: bool, style: s
     if _for_machines(json):
         print(json_module.dumps(row, allow_nan=False), flush=True)
     elif not quiet:
+        from rich.console import Console
+        from rich.text import Text
+
         Console().print(Text(one_line(sentence, MAX_LINE), style=style))
 
 
@@ -30,6 +32,10 @@ def say_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json: bo
         for row in rows:
             print(json_module.dumps(row, allow_nan=False))
         return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         cells = ("" if row[column] is None else row[column] for column in columns)
@@ -43,6 +49,8 @@ def say_tables(tables: Sequence["ReportTable"], *, json: bool) -> None:
         if _for_machines(json):
             print(json_module.dumps(table.to_dict(), allow_nan=False))
         else:
+            from rich.console import Console
+
             Console().print(table.to_rich())
 
 

@@ -1,15 +1,15 @@
-"""The report page of one capture, for people: decision, pulse wave, spectrum, scalogram, quality."""
+"""The report page of one capture: decision, pulse wave, spectrum, scalogram, quality."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import periodogram
 
 from ppg_auth.decide.decision import Decision, Outcome
 from ppg_auth.decide.presentation import SIGNS
 from ppg_auth.signal.beats import REASONS
+from ppg_auth.signal.filters import periodogram
 from vitrail.report import Chart, Page, Series
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _wave(capture: "Capture") -> Chart:
 
 
 def _spectrum(capture: "Capture") -> Chart:
-    frequency, power = periodogram(capture.pulse, capture.sample_rate, window="hann")
+    frequency, power = periodogram(capture.pulse, capture.sample_rate)
     shown = frequency <= MAX_FREQUENCY
     level = np.sqrt(power[shown] / max(power.max(), np.finfo(float).tiny))
     title = "Amplitude by frequency: the pulse and its overtones"

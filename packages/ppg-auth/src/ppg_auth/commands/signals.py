@@ -1,12 +1,15 @@
 """The verbs about recordings, which need no store: quality, extract."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ppg_auth.commands.options import ModelOptions
 from vitrail.options import Answering, Debug, Sources, bundled
+
+if TYPE_CHECKING:
+    from ppg_auth.result import Capture
 
 Health = Annotated[
     bool,
@@ -23,12 +26,17 @@ def quality(
     For each SOURCE whether it can be enrolled or verified on, and if not why; with -o also a report
     page.
     """
-    from ppg_auth.writing import write
     from vitrail.answers import Answers
     from vitrail.sources import Source, expand_sources
 
     found = [Source.of(path) for path in expand_sources(sources)]
-    return Answers("ppg-auth", model.load(health=health), answering, write).run(found)
+    return Answers("ppg-auth", model.load(health=health), answering, _write).run(found)
+
+
+def _write(capture: "Capture", folder: Path) -> None:
+    from ppg_auth.writing import write  # what draws is loaded only where a page is asked for
+
+    write(capture, folder)
 
 
 @bundled

@@ -1,15 +1,19 @@
-"""Telling a capture that was shown before, also when it was cut or filtered anew, without keeping
-its signal."""
+"""Signs that a capture does not come from a live finger now (presentation attack detection, ISO/IEC
+30107-3), or was shown before, also when it was cut or filtered anew.
+
+A pulse is weak evidence of life: a good recording of the right finger, shown to the sensor for the
+first time, passes.
+"""
 
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import periodogram, resample
 
 from ppg_auth.signal.beats import systolic_peaks, unit_rows
 from ppg_auth.signal.conditioning import PULSE_BAND
+from ppg_auth.signal.filters import periodogram, resample
 from ppg_auth.store.template import BITS, DIM, cosine, expand_key, protect
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ def stretches(pulse: NDArray, rate: float) -> NDArray:
     starts = [peak for peak in systolic_peaks(pulse, rate) if peak + length <= len(pulse)]
     if not starts:
         return np.empty((0, DIM))
-    rows = resample(np.array([pulse[start : start + length] for start in starts]), DIM, axis=1)
+    rows = resample(np.array([pulse[start : start + length] for start in starts]), DIM)
     return unit_rows(rows - rows.mean(axis=1, keepdims=True))
 
 
@@ -104,7 +108,7 @@ def _between_samples(pulse: NDArray, peaks: NDArray) -> tuple[NDArray, NDArray]:
 def _overtone(pulse: NDArray, rate: float) -> float:
     """Power within 0.1 Hz of twice the pulse's frequency, as a share of that near the frequency
     itself."""
-    frequency, power = periodogram(pulse, rate, window="hann", nfft=8 * len(pulse))
+    frequency, power = periodogram(pulse, rate, 8 * len(pulse))
     inside = (frequency >= PULSE_BAND[0]) & (frequency <= PULSE_BAND[1])
     beat = frequency[inside][power[inside].argmax()]
     first, second = (power[np.abs(frequency - number * beat) < 0.1].sum() for number in (1, 2))

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 from ppg_auth.signal.conditioning import signal_to_noise, spectral_rate
+from ppg_auth.signal.filters import find_peaks
 
 BEAT_POINTS = 64
 BEFORE_PEAK = 0.35  # of a beat
@@ -30,7 +30,7 @@ def systolic_peaks(pulse: NDArray, rate: float) -> NDArray[np.intp]:
     spread = np.subtract(*np.quantile(pulse, (0.95, 0.05)))
     if spread <= 0:
         return np.empty(0, np.intp)
-    return find_peaks(pulse, distance=max(1, int(MIN_BEAT * rate)), prominence=0.4 * spread)[0]
+    return find_peaks(pulse, max(1, int(MIN_BEAT * rate)), 0.4 * spread)
 
 
 def beat_shape(pulse: NDArray, rate: float) -> NDArray:

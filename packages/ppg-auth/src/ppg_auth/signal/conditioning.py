@@ -4,10 +4,10 @@ rate in Hz."""
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import signal
-from scipy.linalg import eigh, solveh_banded
+from scipy.linalg import solveh_banded
 from scipy.ndimage import maximum_filter1d, median_filter
-from scipy.stats import skew
+
+from ppg_auth.signal import filters
 
 PULSE_BAND = (0.7, 4.0)  # Hz; the fundamental of 42 to 240 beats a minute
 HAMPEL_WINDOW, HAMPEL_LIMIT = 2.0, 4.0  # seconds, robust standard deviations
@@ -23,7 +23,8 @@ SSA_LAG, SSA_ENERGY = 1.5, 0.9  # seconds, share of the in-band energy
 def upright_sign(x: NDArray) -> int:
     """1 where systole points up, else -1: the upstroke is the steeper flank, so it skews the first
     derivative."""
-    return -1 if skew(np.diff(x)) < 0 else 1
+    slope = np.diff(x)
+    return -1 if np.mean((slope - slope.mean()) ** 3) < 0 else 1
 
 
 def detrend(x: NDArray, rate: float, cutoff: float) -> NDArray:
@@ -66,8 +67,7 @@ def band_pass(x: NDArray, rate: float, band: tuple[float, float]) -> NDArray:
     """Butterworth of order 2 between ``band`` Hz, forwards and backwards, so that no phase is
     shifted."""
     high = min(band[1], 0.45 * rate)
-    sections = signal.butter(2, (band[0], high), "bandpass", fs=rate, output="sos")
-    return signal.sosfiltfilt(sections, x, padlen=min(len(x) - 1, int(3 * rate)))
+    return filters.band_pass(x, rate, (band[0], high), pad=min(len(x) - 1, int(3 * rate)))
 
 
 def resample(x: NDArray, rate: float, new_rate: float) -> NDArray:
@@ -77,7 +77,7 @@ def resample(x: NDArray, rate: float, new_rate: float) -> NDArray:
         return x
     pad = min(len(x) - 1, int(2 * rate))
     padded = np.pad(x, pad, mode="reflect", reflect_type="odd")
-    dense = signal.resample(padded, round(len(padded) * new_rate / rate))
+    dense = filters.resample(padded, round(len(padded) * new_rate / rate))
     start = round(pad * new_rate / rate)
     return dense[start : start + int(len(x) * new_rate / rate)]
 
@@ -148,7 +148,7 @@ def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:
     """
     lags = min(int(SSA_LAG * rate), len(x) // 2)
     rows = sliding_window_view(x, lags)
-    energies, patterns = eigh(rows.T @ rows)
+    energies, patterns = np.linalg.eigh(rows.T @ rows)
     energies, patterns = energies[::-1], patterns[:, ::-1]
     spectra = np.abs(np.fft.rfft(patterns, 4 * lags, axis=0))
     peaks = np.fft.rfftfreq(4 * lags, 1 / rate)[spectra.argmax(axis=0)]
@@ -170,8 +170,6 @@ def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:
 
 
 def _spectrum(x: NDArray, rate: float) -> tuple[NDArray, NDArray]:
-    frequency, power = signal.periodogram(
-        x, rate, window="hann", nfft=max(len(x), int(20 * rate)), detrend="linear"
-    )
+    frequency, power = filters.periodogram(x, rate, max(len(x), int(20 * rate)), trend=True)
     inside = (frequency >= PULSE_BAND[0]) & (frequency <= PULSE_BAND[1])
     return frequency[inside], power[inside]
