@@ -17,17 +17,16 @@ import numpy as np
 import pywt
 import torch
 
+from ppg_auth import load
+from ppg_auth.decide.decision import Impostors
 from ppg_auth.decide.enrolment import Registry
 from ppg_auth.decide.gallery import Gallery, protected_cosine
-from ppg_auth.store.people import Person
-from ppg_auth.job import load
-from ppg_auth.store.record import Record
+from ppg_auth.decide.verification import Model, Verifier
 from ppg_auth.signal.reading import read_recording
+from ppg_auth.store.people import Person
+from ppg_auth.store.record import Attempts, Record
 from ppg_auth.store.session import open_store
 from ppg_auth.store.template import expand_key
-from ppg_auth.testing import capture, fake_model
-from ppg_auth.store.record import Attempts
-from ppg_auth.decide.verification import Model, Verifier
 from vitrail.preprocess.cwt import cwt
 from vitrail.preprocess.wavelets import Wavelet
 
@@ -70,10 +69,16 @@ def strangers(number: int, model: Model) -> list[Person]:
     return people
 
 
+def _windows(number: int) -> np.ndarray:
+    """Unit embeddings (number, 128) of nobody."""
+    rows = np.random.default_rng(1).normal(size=(number, 128)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
 def compare_search() -> None:
     """Everyone at once against one person after the other, as a loop over ``verify`` would do
     it."""
-    model, attempt = fake_model(), capture(1, 1, windows=3).embeddings
+    model, attempt = Model("a" * 64, Impostors(0.0, 0.15)), _windows(3)
     rows = []
     for number in ENROLLED:
         people = strangers(number, model)
@@ -95,17 +100,17 @@ def compare_search() -> None:
 
 def measure_verification() -> None:
     """From the file to the decision that is written down, after loading."""
-    pipeline = load(engine="eager", device="cpu")
-    model = Model(pipeline.network.weights.sha256, pipeline.network.impostors)
+    job = load(device="cpu")
+    model = Model(job.network.weights.sha256, job.network.checkpoint.impostors)
     whole = read_recording(EXAMPLES / "ann-later.csv")
     kept = whole.seconds < whole.seconds[0] + CAPTURE
     recording = replace(whole, seconds=whole.seconds[kept], values=whole.values[kept])
     with TemporaryDirectory() as folder:
         store = open_store(f"{folder}/people.db", None, b"a passphrase for measuring", create=True)
         verifier = Verifier(store, model)
-        Registry(verifier).enroll("ann", [pipeline.capture(EXAMPLES / "ann.csv")])
-        captured = seconds(lambda: pipeline.capture(recording))
-        taken = pipeline.capture(recording)
+        Registry(verifier).enroll("ann", [job.predict(EXAMPLES / "ann.csv")])
+        captured = seconds(lambda: job.predict(recording))
+        taken = job.predict(recording)
         started = time.process_time()
         verifier.verify("ann", taken)  # once: a second time it would be a replay
         decided = time.process_time() - started

@@ -153,7 +153,7 @@ def test_a_weight_file_is_read_whole(tmp_path):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"architecture": "genconvit-ed"}, "holds no cvt-convmixer-lstm"),
+        ({"architecture": "genconvit-ed"}, "is not a cvt-convmixer-lstm"),
         ({"impostors": None}, "lacks what ppg-auth needs"),
         ({"impostors": {"mean": 0.5, "deviation": 0.0}}, "lacks what ppg-auth needs"),
         ({"impostors": {"mean": 0.5, "deviation": "NaN"}}, "lacks what ppg-auth needs"),

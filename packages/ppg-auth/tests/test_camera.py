@@ -11,7 +11,7 @@ from vitrail.errors import InputError, MissingError
 
 
 class FakeCamera:
-    """Sees a red finger that pulses 72 times a minute, at 30 frames a second of a clock of its
+    """Sees a red finger that pulses 72 times per minute, at 30 frames a second of a clock of its
     own."""
 
     def __init__(self, frames: int | None, opened: bool = True):

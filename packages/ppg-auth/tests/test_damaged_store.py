@@ -115,7 +115,8 @@ def change_header(address: str, name: str, value: bytes) -> None:
     ("parameters", "problem"),
     [(b'{"format": 0, "cost": 256, "salt": "00"}', "format 0"),
      (b'{"format": 1, "cost": 1e12, "salt": "00"}', "damaged"),
-     (b"[" * 100_000, "damaged"), (b"\xff", "damaged"), (b'{"format": 1, "cost": 256, "salt": "00"}', "passphrase")],
+     (b"[" * 100_000, "damaged"), (b"\xff", "damaged"),
+      (b'{"format": 1, "cost": 256, "salt": "00"}', "passphrase")],
 )  # fmt: skip
 def test_a_header_of_another_version_or_none(address, impostor, parameters, problem):
     change_header(address, "parameters", parameters)

@@ -1,8 +1,5 @@
 """A fingertip's video: where the finger is, which colour tells the pulse, and what is refused."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,9 +8,9 @@ from ppg_auth.signal.fingertip import find_region, from_frames
 from ppg_auth.signal.reading import read_recording
 from ppg_auth.signal.windows import Preprocess
 from vitrail.errors import InputError
+from vitrail.testing.beside import DATA, needs
 from vitrail.testing.media import write_clip
 
-DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
 RATE, BEATS = 30, 1.2
 
 
@@ -27,7 +24,7 @@ def frames(
     rate: int = RATE,
     side: int = 64,
 ):
-    """A lit finger on the left ``covered`` share of the picture; its brightness swings with each
+    """A lit finger on the left ``covered`` share of the image; its brightness swings with each
     beat."""
     noise = np.random.default_rng(0).normal(0, 1, (side, side, 3))
     for number in range(int(seconds * rate)):
@@ -56,14 +53,14 @@ def test_the_finger_is_where_it_is_red():
     assert region.share == pytest.approx(0.5, abs=0.02) and region.mask[:, :32].all()
 
 
-def test_black_bars_are_no_part_of_the_picture():
+def test_black_bars_are_no_part_of_the_image():
     images = np.stack([image for _, image in frames(1)])
     images[:, :, :10] = 0
     region = find_region(images)
     assert not region.mask[:, :10].any() and region.mask[:, 10:].mean() > 0.95
 
 
-def test_a_monochrome_picture_gives_its_middle_tones():
+def test_a_monochrome_image_gives_its_middle_tones():
     ramp = np.linspace(20, 220, 64)[None, None, :, None] + np.random.default_rng(0).normal(
         size=(5, 64, 64, 1)
     )
@@ -96,14 +93,14 @@ def test_a_step_of_the_exposure_is_noted():
 
 def test_a_video_file_keeps_its_irregular_times(tmp_path):
     times = np.cumsum(np.random.default_rng(1).integers(20, 50, 330))
-    pictures = [
+    images = [
         np.full(
             (64, 64, 3), (190 - 25 * np.sin(2 * np.pi * BEATS * time / 1000) ** 3, 50, 10)
         ).astype(np.uint8)
         for time in times
     ]
     path = write_clip(
-        tmp_path / "finger.mp4", pictures, fps=1000, times=times.tolist(), options={"crf": "10"}
+        tmp_path / "finger.mp4", images, fps=1000, times=times.tolist(), options={"crf": "10"}
     )
     recording = read_recording(path)
     assert np.diff(recording.seconds).std() > 0.005
@@ -118,15 +115,15 @@ def test_a_video_that_takes_too_long_is_given_up(tmp_path):
 
 
 def test_too_few_frames_a_second_are_refused():
-    with pytest.raises(InputError, match="10 samples a second; at least 12"):
+    with pytest.raises(InputError, match="10 samples per second; at least 12"):
         Preprocess()(from_frames(frames(rate=10)))
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg")
+@needs(DATA / "ppg")
 def test_the_real_preview():
     """Ten frames a second, black bars at the sides, red saturated: green tells the pulse, 67.5
-    beats a minute."""
-    recording = read_recording(DATA / "fingertip" / "seeing_red_preview.gif")
+    beats per minute."""
+    recording = read_recording(DATA / "ppg" / "fingertip" / "seeing_red_preview.gif")
     assert "r" not in recording.names and recording.names[0] == "g"
     assert recording.values[:, 0].mean() == pytest.approx(65.6, abs=2)
     assert spectral_rate(recording.values[:, 0], 10.0) == pytest.approx(67.5, abs=2)

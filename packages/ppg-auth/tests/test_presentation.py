@@ -10,8 +10,7 @@ from ppg_auth.decide.decision import Outcome
 from ppg_auth.decide.enrolment import Registry
 from ppg_auth.decide.presentation import SIGNS, attack_signs, is_replay, polarity, sketch
 from ppg_auth.decide.verification import Verifier
-from ppg_auth.measure.attacks import ATTACKS
-from ppg_auth.measure.pad import evaluate_folder
+from ppg_auth.measure.pad import ATTACKS, evaluate_folder
 from ppg_auth.signal.recording import Recording
 from ppg_auth.signal.windows import Preprocess, SignalConfig
 from ppg_auth.store.session import open_store

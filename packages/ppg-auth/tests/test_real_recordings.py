@@ -1,7 +1,6 @@
 """What is wrong with real recordings, and must not show in what is made of them."""
 
 import csv
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,28 +11,36 @@ from ppg_auth.signal.conditioning import choose_channel
 from ppg_auth.signal.reading import read_recording
 from ppg_auth.signal.timeline import measured_rate, regularise
 from ppg_auth.signal.windows import Preprocess
+from vitrail.testing.beside import DATA, needs
 
-DATA = Path(os.environ.get("VITRAIL_DATA") or Path(__file__).parents[4] / "shared" / "data") / "ppg"
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="VITRAIL_DATA names no folder with the data set ppg"
-)
+PPG = DATA / "ppg"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "ann.csv"  # a phone's, which is always here
+MARKS = [pytest.mark.data, pytest.mark.skipif(not PPG.is_dir(), reason=f"{PPG} is not here")]
+
+
+def example_and(name: str) -> pytest.MarkDecorator:
+    """A recording that the package brings, and one of the data set."""
+    other = pytest.param(PPG / "nr2_ufpr" / name, marks=MARKS)
+    return pytest.mark.parametrize("path", [EXAMPLE, other])
 
 
 def phone(number: str):
-    return read_recording(DATA / "welltory" / f"rec{number}_ppg.csv")
+    return read_recording(PPG / "welltory" / f"rec{number}_ppg.csv")
 
 
 def strap_rate(number: str) -> float:
-    """Beats a minute by the chest strap that was worn at the same time."""
-    intervals = np.loadtxt(DATA / "welltory" / f"rec{number}_rr.txt")
+    """Beats per minute by the chest strap that was worn at the same time."""
+    intervals = np.loadtxt(PPG / "welltory" / f"rec{number}_rr.txt")
     return float(60_000 / np.median(intervals))
 
 
+@needs(PPG)
 @pytest.mark.parametrize("number", ["04", "08", "10", "11", "14", "20"])
 def test_the_heart_rate_is_that_of_the_chest_strap(number):
     assert Preprocess()(phone(number)).heart_rate == pytest.approx(strap_rate(number), abs=4)
 
 
+@needs(PPG)
 def test_irregular_frames_are_taken_at_their_own_times():
     """Recording 19 has 26 frames a second on average, and one gap of 613 ms."""
     recording = phone("19")
@@ -43,6 +50,7 @@ def test_irregular_frames_are_taken_at_their_own_times():
     assert Preprocess()(recording).heart_rate == pytest.approx(strap_rate("19"), abs=4)
 
 
+@needs(PPG)
 def test_a_saturated_colour_is_not_the_pulse():
     """Red is 255 throughout recording 20, where green works."""
     (part,) = regularise(phone("20"), 25.0)
@@ -50,6 +58,7 @@ def test_a_saturated_colour_is_not_the_pulse():
     assert part.values[:, 0].min() > 254.9 and np.ptp(chosen) > 1
 
 
+@needs(PPG)
 def test_a_colour_that_is_black_does_not_disturb():
     """Green is 0 throughout recording 13."""
     recording = phone("13")
@@ -57,18 +66,20 @@ def test_a_colour_that_is_black_does_not_disturb():
     assert np.isfinite(Preprocess()(recording).pulse).all()
 
 
-def test_either_polarity_gives_the_same_pulse():
-    recording = read_recording(DATA / "nr2_ufpr" / "s04_sitting_b.csv")
+@example_and("s04_sitting_b.csv")
+def test_either_polarity_gives_the_same_pulse(path):
+    recording = read_recording(path)
     turned = Preprocess()(replace(recording, values=1023 - recording.values))
     assert np.allclose(turned.pulse, Preprocess()(recording).pulse, atol=1e-6)
 
 
+@needs(PPG)
 def test_the_backlog_at_the_start_does_not_change_the_rate():
-    with (DATA / "nr2_ufpr.csv").open(newline="") as file:
+    with (PPG / "nr2_ufpr.csv").open(newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     for name in ("s01_sitting_a", "s01_sitting_b", "s09_sitting_a"):
         recording, row = (
-            read_recording(DATA / "nr2_ufpr" / f"{name}.csv"),
+            read_recording(PPG / "nr2_ufpr" / f"{name}.csv"),
             rows[f"nr2_ufpr/{name}.csv"],
         )
         assert measured_rate(recording.seconds) == pytest.approx(
@@ -77,19 +88,21 @@ def test_the_backlog_at_the_start_does_not_change_the_rate():
         assert len(recording.seconds) / recording.seconds[-1] > 1.02 * float(row["body_rate_hz"])
 
 
-def test_a_lifted_finger_costs_windows_not_the_recording():
-    recording = read_recording(DATA / "nr2_ufpr" / "s04_sitting_a.csv")
+@example_and("s04_sitting_a.csv")
+def test_a_lifted_finger_costs_windows_not_the_recording(path):
+    recording = read_recording(path)
     values, middle = recording.values.copy(), len(recording.values) // 2
-    values[middle : middle + 400] = 2.0
+    length = int(7 * measured_rate(recording.seconds))
+    values[middle : middle + length] = 2.0
     windows = Preprocess()(replace(recording, values=values))
-    lifted = recording.seconds[[middle, middle + 399]]
+    lifted = recording.seconds[[middle, middle + length - 1]]
     inside = (windows.starts + 5 > lifted[0] + 1) & (windows.starts < lifted[1] - 1)
     assert windows.good.mean() > 0.5 and inside.sum() >= 3 and not windows.good[inside].any()
 
 
-def test_a_sensor_that_cannot_follow_is_told():
-    recording = read_recording(DATA / "nr2_ufpr" / "s04_sitting_a.csv")
-    windows = Preprocess()(
-        replace(recording, values=np.minimum(recording.values, np.quantile(recording.values, 0.8)))
-    )
+@example_and("s04_sitting_a.csv")
+def test_a_sensor_that_cannot_follow_is_told(path):
+    recording = read_recording(path)
+    limits = np.quantile(recording.values, 0.8, axis=0)
+    windows = Preprocess()(replace(recording, values=np.minimum(recording.values, limits)))
     assert not windows.good.any() and all("clipped" in reasons for reasons in windows.reasons)

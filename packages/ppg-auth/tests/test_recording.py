@@ -178,7 +178,7 @@ def test_a_million_columns_are_no_recording(tmp_path):
 
 @pytest.mark.parametrize("rate", [0.0, 4e9, -50.0, float("nan")])
 def test_rates_that_make_no_sense(rate):
-    with pytest.raises(InputError, match="samples a second"):
+    with pytest.raises(InputError, match="samples per second"):
         as_recording(VALUES, rate)
 
 

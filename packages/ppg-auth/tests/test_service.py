@@ -79,12 +79,14 @@ def test_verdicts(client):
     assert show(client, 1, 100).json()["verdict"] == "accepted"
     assert show(client, 2, 100).json()["verdict"] == "rejected"
     assert show(client, 1, 999).json() | {"score": None} == {
-        "verdict": "inconclusive", "name": "alice", "reasons": ["noisy"], "score": None, "threshold": None, "wait": None
+        "verdict": "inconclusive", "name": "alice", "reasons": ["noisy"], "score": None,
+        "threshold": None, "wait": None,
     }  # fmt: skip
     assert show(client, 1, 101, name="nobody").json()["verdict"] == "not enrolled"
     assert show(client, 1, 102, name=None).json()["name"] == "alice"
     assert show(client, 3, 102, name=None).json() | {"score": 0} == {
-        "verdict": "rejected", "name": None, "reasons": [], "score": 0, "threshold": None, "wait": None
+        "verdict": "rejected", "name": None, "reasons": [], "score": 0,
+        "threshold": None, "wait": None,
     }  # fmt: skip
 
 
@@ -98,7 +100,8 @@ def test_failures_are_throttled(client):
 
 @pytest.mark.parametrize(
     ("data", "status"),
-    [({"name": "alice", "consent": "true"}, 409), ({"name": "bob", "consent": "false"}, 403), ({"name": "bob"}, 422),
+    [({"name": "alice", "consent": "true"}, 409), ({"name": "bob", "consent": "false"}, 403),
+     ({"name": "bob"}, 422),
      ({"name": "a\nb", "consent": "true"}, 400), ({"name": "x" * 201, "consent": "true"}, 422)],
 )  # fmt: skip
 def test_enrolments_that_are_refused(client, data, status):

@@ -90,9 +90,9 @@ def test_a_slow_source_keeps_its_own_rate():
 @pytest.mark.parametrize(
     "seconds, values, said",
     [
-        (clock(20, 10.0), None, "10 samples a second"),
+        (clock(20, 10.0), None, "10 samples per second"),
         (clock(0.5), None, "no second without a gap"),
-        (np.zeros(100), np.arange(100.0), "samples a second"),
+        (np.zeros(100), np.arange(100.0), "samples per second"),
         (clock(5), np.full(320, np.nan), "fewer than two samples"),
     ],
 )

@@ -14,8 +14,16 @@ from made_people import units
 from ppg_auth import load
 from ppg_auth.data import Take, load_takes
 from ppg_auth.evaluation import cross_validate, deal, evaluate, trial_of
-from ppg_auth.measure.comparison import Attempts, Placement, compare, plain, protected
-from ppg_auth.measure.figures import errors_at, false_non_matches, verification
+from ppg_auth.measure.figures import (
+    Attempts,
+    Placement,
+    compare,
+    errors_at,
+    false_non_matches,
+    plain,
+    protected,
+    verification,
+)
 from ppg_auth.measure.protocols import Captures, cut, protocols, usable
 from ppg_auth.networks import load_networks
 from ppg_auth.signal.reading import read_recording
@@ -25,13 +33,15 @@ from ppg_auth.training.augment import TrainingWindows, disturb, mask_scalogram, 
 from ppg_auth.training.paper import ClosedSetTask
 from vitrail.errors import InputError, UsageError
 from vitrail.report import Chart, Table
+from vitrail.testing.beside import DATA, needs
 from vitrail.training.loop import train
 from vitrail.training.recipe import load_recipe
 
 PIPELINES = Path(__file__).parents[3] / "pipelines" / "ppg-auth"
 RATE = 50
 MODEL = (
-    "{beats: true, frequencies: 8, columns: 16, cvt: {dims: [8, 8, 8], num_heads: [1, 1, 1], depths: [1, 1, 1]}, "
+    "{beats: true, frequencies: 8, columns: 16, "
+    "cvt: {dims: [8, 8, 8], num_heads: [1, 1, 1], depths: [1, 1, 1]}, "
     "convmixer: {dim: 8, depth: 1, kernel_size: 3, patch_size: 4}, hidden: 8}"
 )
 
@@ -256,16 +266,44 @@ def test_postures_make_protocols():
         protocols(takes[:1])
 
 
-def test_each_person_is_tested_once_and_never_by_a_network_that_knows_them():
-    recipe = load_recipe(PIPELINES / "verify.yaml")
-    folds = deal(recipe, 5)
-    tested = [person for fold in folds for person in fold.data.test]
-    assert len(tested) == len(set(tested)) == 22
+def index(folder: Path, recordings: dict[str, int]) -> None:
+    """The lists of a collection: so many recordings of each person."""
+    rows = [
+        f"{person},sitting,{person}/{take}.csv"
+        for person, count in recordings.items()
+        for take in range(count)
+    ]
+    (folder / "nr2_ufpr.csv").write_text("\n".join(["subject,posture,path", *rows]) + "\n")
+    (folder / "usc_bp.csv").write_text("record,path\n")
+
+
+def assert_each_is_tested_once(folds: list, tested: int, everyone: int) -> None:
+    people = [person for fold in folds for person in fold.data.test]
+    assert len(people) == len(set(people)) == tested
     for fold in folds:
         parts = [set(fold.data.people(part)) for part in ("train", "val", "test")]
-        assert len(set.union(*parts)) == sum(map(len, parts)) == 52
+        assert len(set.union(*parts)) == sum(map(len, parts)) == everyone
+
+
+@needs(DATA / "ppg")
+def test_each_person_is_tested_once_and_never_by_a_network_that_knows_them():
+    recipe = load_recipe(PIPELINES / "verify.yaml", [f"data.path={DATA / 'ppg'}"])
+    assert_each_is_tested_once(deal(recipe, 5), tested=22, everyone=52)
     with pytest.raises(UsageError, match="cannot be dealt"):
         deal(recipe, 12)
+
+
+def test_folds_of_made_people_test_each_once_too(tmp_path):
+    people = {f"p{number:02}": 2 if number < 9 else 1 for number in range(14)}
+    index(tmp_path, people)
+    names = ", ".join(list(people)[:-1])
+    data = f"data={{format: collection, path: {tmp_path}, train: [{names}], val: [p13]}}"
+    recipe = load_recipe(PIPELINES / "verify.yaml", [data])
+    folds = deal(recipe, 4)
+    assert_each_is_tested_once(folds, tested=9, everyone=14)
+    assert all("p13" in fold.data.val and "p12" in fold.data.train for fold in folds)
+    with pytest.raises(UsageError, match="cannot be dealt"):
+        deal(recipe, 5)
 
 
 def test_folds_need_a_recipe_that_names_people(folder, tmp_path):
@@ -302,7 +340,8 @@ def test_the_papers_experiment_splits_windows(folder, tmp_path):
     model = MODEL.replace("{beats: true", "{branches: [lstm]")
     options = [f"model={model}", "budget={steps: 2}", "optim.batch_size=8", "epoch=1"]
     for split in ("random", "contiguous"):
-        data = f"data={{format: closed-set, path: {tmp_path}, named: [{', '.join(people)}], split: {split}}}"
+        named = f"named: [{', '.join(people)}], split: {split}"
+        data = f"data={{format: closed-set, path: {tmp_path}, {named}}}"
         recipe = load_recipe(PIPELINES / "paper.yaml", [data, *options])
         task = Task(recipe)
         assert isinstance(task, ClosedSetTask)

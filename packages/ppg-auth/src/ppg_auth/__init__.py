@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 system = System(
     name="ppg-auth",
     title="CVT-ConvMixer-LSTM",
-    summary="Enrols people by their fingertip pulse (PPG) and verifies that they are who they are",
+    summary="Enrols people by their fingertip pulse (PPG) and verifies who they claim to be",
     package="ppg_auth",
     distribution="vitrail-ppg-auth",
     command="ppg-auth",

@@ -34,7 +34,7 @@ def read_checkpoint(weights: Weights) -> Checkpoint:
     """What the file says of itself; InputError where it is of something else or lacks a part."""
     metadata = weights.metadata
     if metadata.get("architecture") != ARCHITECTURE:
-        raise InputError(weights.path, f"holds no {ARCHITECTURE}", f"{REMEDY} for {system.name}")
+        raise InputError(weights.path, f"is not a {ARCHITECTURE}", f"{REMEDY} for {system.name}")
     try:
         signal = SignalConfig(**{**metadata["signal"], "band": tuple(metadata["signal"]["band"])})
         impostors = _impostors(metadata["impostors"])

@@ -74,7 +74,7 @@ class ClosedSet(Section):
 
 
 class Folders(Section):
-    """The user's own recordings: below ``path`` a folder a person, with one file a recording.
+    """The user's own recordings: below ``path`` a folder per person, with one file per recording.
 
     ``sample_rate`` in Hz is needed where files tell no times. The last ``val_share`` of the people
     validate, the last ``test_share`` before them test.

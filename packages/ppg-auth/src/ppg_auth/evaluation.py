@@ -45,8 +45,8 @@ def cross_validate(recipe: Recipe, count: int, runs: Path) -> list[Table | Chart
     """The figures of ``count`` networks, joined; each person with several recordings is a test
     person once.
 
-    The runs lie in ``runs``, a folder a fold: what is finished there is not trained again, what was
-    stopped goes on.
+    The runs lie in ``runs``, a folder per fold: what is finished there is not trained again, what
+    was stopped goes on.
     """
     trials = []
     for number, fold in enumerate(deal(recipe, count), 1):

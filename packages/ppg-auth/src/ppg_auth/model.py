@@ -216,7 +216,7 @@ def _fusion(width: int, dim: int, dropout: float) -> nn.Sequential:
 
 
 def build_model(config: Mapping[str, Any]) -> PulseNet:
-    """The network of a recipe's or a weight file's ``config``; UsageError for an option or a value
+    """The network of a recipe's or a weights file's ``config``; UsageError for an option or a value
     that is none."""
     known = {item.name for item in fields(ModelConfig)}
     for option in config.keys() - known:

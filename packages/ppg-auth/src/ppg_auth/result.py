@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.signal.beats import REASONS
-from ppg_auth.signal.scalogram import scalogram
+from ppg_auth.signal.filters import scalogram
 from ppg_auth.signal.windows import SLACK, Windows
 
 MIN_WINDOWS = 3
@@ -102,5 +102,5 @@ class Capture:
             "good windows": f"{len(self.embeddings)} of {self.windows_total}",
             "why": "; ".join(REASONS.get(reason, reason) for reason in self.reasons),
         }
-        rate = "–" if self.heart_rate is None else f"{self.heart_rate:.0f} a minute"
+        rate = "–" if self.heart_rate is None else f"{self.heart_rate:.0f} per minute"
         return row | ({"heart rate": rate} if self.health else {})

@@ -26,20 +26,26 @@ MAX_CAPTURES = 10
 
 PREFACE = """# The HTTP service of ppg-auth
 
-`ppg-auth serve` answers on `http://127.0.0.1:8417`; it needs `vitrail-ppg-auth[serve]`. The passphrase comes as for every verb.
-Where `PPG_AUTH_TOKEN` is set, each request must carry `Authorization: Bearer TOKEN`. Beyond one machine, put a proxy
-with TLS in front.
+`ppg-auth serve` answers on `http://127.0.0.1:8417`; it needs `vitrail-ppg-auth[serve]`. The
+passphrase comes as for every subcommand. Where `PPG_AUTH_TOKEN` is set, each request must carry
+`Authorization: Bearer TOKEN`. Beyond one machine, put a proxy with TLS in front.
 
 ```
-curl -F name=ann -F consent=true -F captures=@1.csv -F captures=@2.csv -F captures=@3.csv http://127.0.0.1:8417/enroll
+F='-F captures=@1.csv -F captures=@2.csv -F captures=@3.csv'
+curl -F name=ann -F consent=true $F http://127.0.0.1:8417/enroll
 curl -F name=ann -F capture=@now.csv http://127.0.0.1:8417/verify
 ```
 
-Limits: 64 MiB a request, 30 s for it to arrive, 20 s to decode a video, 60 requests a minute from one client, 10
-captures an enrolment, four captures worked on at once. Captures are measured in a temporary folder and forgotten.
-Errors are JSON, `{"detail": "…"}`: 400 the capture cannot be used, 401 no or a wrong token, 403 no consent, 408 too
-slow, 409 the name is taken, 413 too large, 415 not a known kind of file, 422 a field is missing or wrong, 429 too many
-requests or failures, 503 too busy. `/openapi.json` holds the schema that this page is made from.
+Limits: 64 MiB per request, 512 MiB of all that arrive at the same time, 10 s for a request's head
+and 30 s for its body to arrive, 20 s to decode a video, 60 requests per minute from one client, 10
+captures per enrolment, four requests worked on at once and 12 more that wait for up to 20 s. Pages
+of another origin may not ask. Captures are measured in a temporary folder and forgotten; the
+network looks at the windows of several clients together.
+
+Errors are JSON, `{"detail": "…"}`: 400 the capture cannot be used, 401 no or a wrong token, 403 no
+consent or a page of another origin, 408 too slow, 409 the name is taken, 413 too large, 415 not a
+known kind of file, 422 a field is missing or wrong, 429 too many requests or failures, 503 too
+busy. `/openapi.json` holds the schema that this page is made from.
 """
 
 Name = Annotated[str, Form(description="Under which the person is enrolled", max_length=200)]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 TONES = {Outcome.ACCEPTED: "good", Outcome.REJECTED: "bad"}
 LIMITS = (
-    "A pulse is one factor of several. The bundled network lets wrong people through far more often than NIST SP "
-    "800-63B and FIDO allow, and a good recording of the right finger, shown to the sensor for the first time, is "
-    "taken for a live one."
+    "A pulse is one factor of several. The bundled network lets wrong people through far more "
+    "often than NIST SP 800-63B and FIDO allow, and a good recording of the right finger, shown "
+    "to the sensor for the first time, is taken for a live one."
 )
 SHOWN_SECONDS = 20.0
 MAX_FREQUENCY = 8.0  # Hz

@@ -1,2 +1,1 @@
-"""The verbs of the ``ppg-auth`` command. Importing them costs nothing: each imports what it needs
-when it is called."""
+"""The subcommands. Importing them costs nothing: each imports what it needs when it is called."""

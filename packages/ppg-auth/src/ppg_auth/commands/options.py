@@ -1,4 +1,4 @@
-"""Options that several verbs of this command share, bundled."""
+"""Options that several subcommands share, bundled."""
 
 from dataclasses import dataclass
 from pathlib import Path

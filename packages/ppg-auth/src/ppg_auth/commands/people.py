@@ -1,4 +1,4 @@
-"""The verbs that look at a person's captures: enroll, verify, identify, renew."""
+"""The subcommands that look at a person's captures: enroll, verify, identify, renew."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -44,7 +44,7 @@ class Registry:
         self._verifier, self._roster = verifier, Roster(verifier.store, verifier.clock)
 
     def enroll(self, name: str, captures: Sequence["Capture"]) -> Enrolment:
-        """Makes a template of a person who consented, from one capture a placement of the finger.
+        """Makes a template of a person who consented, from one capture per placement of the finger.
 
         InputError where a capture is not good enough or looks like an attack; UsageError where the
         name is taken.

@@ -53,7 +53,7 @@ def is_replay(new: NDArray[np.uint8], known: NDArray[np.uint8]) -> bool:
 
 
 SIGNS = {
-    "static": "brightness hardly changes: a picture",
+    "static": "brightness hardly changes: a still image",
     "flicker": "a sine without overtones: a lamp",
     "synthetic": "beats as regular as no heart's",
     "even_amplitude": "beats of one height",

@@ -24,7 +24,7 @@ REPLAY, TURNED = "replay", "turned"
 
 @dataclass(frozen=True)
 class Model:
-    """What a weight file says beside the network: its sha256, and how wrong people score."""
+    """What a weights file says beside the network: its sha256, and how wrong people score."""
 
     sha256: str
     impostors: Impostors

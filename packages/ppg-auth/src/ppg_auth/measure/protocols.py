@@ -20,7 +20,7 @@ SETTLING = 1.0  # seconds at the start of a recording that no capture holds
 
 @dataclass(frozen=True)
 class Protocol:
-    """Templates are made of ``enrol``, a placement a recording; attempts are captures cut from
+    """Templates are made of ``enrol``, a placement per recording; attempts are captures cut from
     ``probe``."""
 
     name: str

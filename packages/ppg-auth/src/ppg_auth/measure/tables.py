@@ -4,8 +4,7 @@ never saw."""
 from collections.abc import Callable, Mapping, Sequence
 
 from ppg_auth.decide.decision import threshold
-from ppg_auth.measure.comparison import Attempts
-from ppg_auth.measure.figures import VERIFICATION, errors_at, verification
+from ppg_auth.measure.figures import VERIFICATION, Attempts, errors_at, verification
 from ppg_auth.measure.trials import (
     ATTEMPT,
     TEMPLATE,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.data import Take
-from ppg_auth.measure.comparison import Attempts, Placement, Scorer, compare, plain, protected
+from ppg_auth.measure.figures import Attempts, Placement, Scorer, compare, plain, protected
 from ppg_auth.measure.protocols import Captures, protocols, usable
 from ppg_auth.networks import PulseNetwork, embed
 from ppg_auth.result import MIN_WINDOWS
@@ -70,7 +70,7 @@ def unprotected(network: PulseNetwork) -> Way:
 
 
 def at_camera_rate(network: PulseNetwork) -> Way:
-    """The same from 14 samples a second."""
+    """The same from 14 samples per second."""
     signal = replace(network.checkpoint.signal, grid=CAMERA_RATE)
     return Way("camera", signal, lambda windows: embed(network.module, windows), plain)
 

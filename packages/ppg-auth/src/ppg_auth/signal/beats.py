@@ -101,18 +101,18 @@ def unit_rows(rows: NDArray) -> NDArray:
 
 MIN_SNR = 0.0  # dB
 MIN_LIKENESS = 0.85  # correlation of a beat with the median beat
-MIN_HEART_RATE, MAX_HEART_RATE = 40.0, 180.0  # beats a minute
+MIN_HEART_RATE, MAX_HEART_RATE = 40.0, 180.0  # beats per minute
 MAX_CHANGE = 0.25  # from one beat to the next
 MAX_CLIPPED = 0.02  # share of samples
 MIN_WINDOW_BEATS = 4
-MAX_DISAGREEMENT = 6.0  # beats a minute between spectrum and peaks
+MAX_DISAGREEMENT = 6.0  # beats per minute between spectrum and peaks
 
 REASONS = {
     "flat": "the signal does not change",
     "clipped": "the signal leaves the sensor's range or was disturbed",
     "noisy": "the pulse does not stand out from the noise",
     "few_beats": "fewer than four beats were found",
-    "heart_rate": "the beats are slower than 40 or faster than 180 a minute",
+    "heart_rate": "the beats are slower than 40 or faster than 180 per minute",
     "irregular": "the time from beat to beat jumps",
     "unlike_beats": "the beats do not resemble each other",
     "exposure": "the camera changed its exposure",

@@ -9,7 +9,7 @@ from scipy.ndimage import maximum_filter1d, median_filter
 
 from ppg_auth.signal import filters
 
-PULSE_BAND = (0.7, 4.0)  # Hz; the fundamental of 42 to 240 beats a minute
+PULSE_BAND = (0.7, 4.0)  # Hz; the fundamental of 42 to 240 beats per minute
 HAMPEL_WINDOW, HAMPEL_LIMIT = 2.0, 4.0  # seconds, robust standard deviations
 GAUSSIAN_MAD = 1.4826
 USUAL_REACH = 1.5
@@ -97,7 +97,7 @@ def signal_to_noise(x: NDArray, rate: float) -> float:
 
 
 def spectral_rate(x: NDArray, rate: float) -> float:
-    """The strongest frequency of 0.7-4 Hz in beats a minute."""
+    """The strongest frequency of 0.7-4 Hz in beats per minute."""
     frequency, power = _spectrum(x, rate)
     return float(60 * frequency[np.argmax(power)])
 

@@ -17,12 +17,12 @@ from vitrail.preprocess.video import open_video
 
 SETTLING = 1.0  # seconds in which a camera still adjusts its exposure
 LOOK = 30  # frames from which the region is found
-MIN_SHARE, MIN_PIXELS = 0.25, 10_000  # of the picture, either is enough
+MIN_SHARE, MIN_PIXELS = 0.25, 10_000  # of the image, either is enough
 SATURATED, DARK = 250, 5  # levels
 MAX_SATURATED = 0.2  # share of the region's pixels
 EXPOSURE_STEP = 0.04  # change of the level from one frame to the next
-BAR_SPREAD, BAR_LEVEL = 0.2, 8  # of black bars beside the picture
-GREY = 8  # levels between colours, below which a picture has none
+BAR_SPREAD, BAR_LEVEL = 0.2, 8  # of black bars beside the image
+GREY = 8  # levels between colours, below which an image has none
 GRID = 8
 MAX_IMAGE_PIXELS = 40_000_000  # pixels
 LUMA = (0.299, 0.587, 0.114)  # BT.601
@@ -114,19 +114,19 @@ def _within(
 
 
 def _gif_frames(path: Path) -> Iterator[TimedFrame]:
-    """Frames of an animated picture at the times that it states (FFmpeg's reader does not open all
+    """Frames of an animated image at the times that it states (FFmpeg's reader does not open all
     of them)."""
     seconds = 0.0
     try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_IMAGE_PIXELS:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise InputError(
                     path,
-                    f"has frames of {picture.width} x {picture.height} pixels",
+                    f"has frames of {image.width} x {image.height} pixels",
                     "make them smaller",
                 )
-            size = picture.size
-            for frame in ImageSequence.Iterator(picture):
+            size = image.size
+            for frame in ImageSequence.Iterator(image):
                 if frame.size != size:
                     raise InputError(
                         path, "changes its size from frame to frame", "convert it to MP4"
@@ -135,19 +135,19 @@ def _gif_frames(path: Path) -> Iterator[TimedFrame]:
                 seconds += frame.info.get("duration", 0) / 1000
     except InputError:
         raise
-    except Exception as error:  # a damaged picture makes Pillow raise nearly every kind there is
+    except Exception as error:  # a damaged image makes Pillow raise nearly every kind there is
         raise InputError(
-            path, f"is no readable picture ({type(error).__name__})", "convert it to MP4"
+            path, f"is not a readable image ({type(error).__name__})", "convert it to MP4"
         ) from error
 
 
 def find_region(images: NDArray[np.uint8]) -> Region | None:
-    """The finger in frames (T, H, W, 3): the largest red area, or the middle tones of a picture
+    """The finger in frames (T, H, W, 3): the largest red area, or the middle tones of an image
     without colour.
 
-    Black bars around the picture are no part of it. None where too little is covered.
+    Black bars around the image are no part of it. None where too little is covered.
     """
-    mean, inside = images.mean(axis=0), _picture(images)
+    mean, inside = images.mean(axis=0), _inside_bars(images)
     red, green, blue = np.moveaxis(mean, -1, 0)
     if np.abs(mean - mean.mean(axis=-1, keepdims=True))[inside].max(initial=0) < GREY:
         low, high = np.quantile(red[inside], (0.2, 0.8)) if inside.any() else (0, 0)
@@ -164,7 +164,7 @@ def _settled(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
     return ((seconds, image) for seconds, image in frames if seconds >= SETTLING)
 
 
-def _picture(images: NDArray) -> NDArray[np.bool_]:
+def _inside_bars(images: NDArray) -> NDArray[np.bool_]:
     """Without the rows and columns of black bars."""
     luma = images @ np.array(LUMA)
     bar = (luma.std(axis=0) < BAR_SPREAD) & (luma.mean(axis=0) < BAR_LEVEL)

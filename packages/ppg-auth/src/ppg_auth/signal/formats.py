@@ -68,7 +68,7 @@ def read_parquet(path: Path, sample_rate: float | None = None) -> Recording:
         table = pyarrow.parquet.read_table(path, memory_map=True)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            path, f"is no readable Parquet file ({type(error).__name__})", "write it again"
+            path, f"is not a readable Parquet file ({type(error).__name__})", "write it again"
         ) from error
     if table.num_columns > MAX_CHANNELS:
         raise InputError(
@@ -92,9 +92,9 @@ def read_array(path: Path, sample_rate: float | None = None) -> Recording:
     """A ``.npy`` of shape (n,) or (n, channels); its rate must be given."""
     try:
         values = np.load(path, mmap_mode="r")
-    except Exception as error:  # numpy reads the header with Python's own parser, which raises nearly every kind there is
+    except Exception as error:  # Python's own parser reads the header and raises every kind
         raise InputError(
-            path, f"is no readable array ({type(error).__name__})", "save it with numpy.save"
+            path, f"is not a readable array ({type(error).__name__})", "save it with numpy.save"
         ) from error
     return as_recording(values, sample_rate, subject=path)
 
@@ -106,10 +106,10 @@ def _decode(path: Path) -> str:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            path, "is no text file", "give CSV, Parquet, an array, WFDB or a video"
+            path, "is not a text file", "give CSV, Parquet, an array, WFDB or a video"
         ) from error
     if "\0" in text:
-        raise InputError(path, "is no text file", "give CSV, Parquet, an array, WFDB or a video")
+        raise InputError(path, "is not a text file", "give CSV, Parquet, an array, WFDB or a video")
     return text
 
 

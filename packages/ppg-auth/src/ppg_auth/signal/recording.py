@@ -61,7 +61,7 @@ class Recording:
 def _check_rate(subject: object, rate: float) -> None:
     if not RATES[0] <= rate <= RATES[1]:
         raise InputError(
-            subject, f"{rate:g} samples a second make no sense", "give the right rate in Hz"
+            subject, f"{rate:g} samples per second make no sense", "give the right rate in Hz"
         )
 
 

@@ -54,7 +54,7 @@ def regularise(recording: Recording, rate: float) -> list[Stretch]:
     own = recording.rate_hint or measured_rate(seconds)
     if not own >= MIN_RATE:
         raise InputError(
-            "recording", f"has {own:.3g} samples a second", f"at least {MIN_RATE:g} are needed"
+            "recording", f"has {own:.3g} samples per second", f"at least {MIN_RATE:g} are needed"
         )
     seconds, values = _without_backlog(seconds, values, own)
     stretches = []

@@ -60,7 +60,7 @@ def _header(path: Path) -> tuple[float, list[_Signal]]:
         signals = [_signal(line) for line in lines[1 : count + 1]]
     except (UnicodeDecodeError, IndexError, ValueError) as error:
         raise InputError(
-            path, "is no WFDB header", "give the .hea file of a single-segment record"
+            path, "is not a WFDB header", "give the .hea file of a single-segment record"
         ) from error
     if not 0 < count <= MAX_CHANNELS or len(signals) != count:
         raise InputError(

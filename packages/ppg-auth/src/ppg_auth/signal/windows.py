@@ -31,7 +31,7 @@ MIN_STUCK = 3  # equal extreme samples in a row; a single one is just the highes
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """How a pulse wave is made; all of it is kept in the weight file.
+    """How a pulse wave is made; all of it is kept in the weights file.
 
     ``grid``: Hz of the even samples that the stamps are turned into; ``drift``: Hz below which is
     no pulse; ``band``: Hz; ``rate``: Hz of the windows; ``window`` and ``hop``: seconds;
@@ -71,7 +71,7 @@ class Windows:
     it is good.
 
     ``raw`` and ``pulse`` (samples,) at ``rate`` Hz are the longest stretch before and after
-    cleaning. ``heart_rate`` in beats a minute is None where no window had one; ``removed`` is the
+    cleaning. ``heart_rate`` in beats per minute is None where no window had one; ``removed`` is the
     share of energy that motion suppression took.
     """
 

@@ -20,7 +20,7 @@ import vitrail.training.recipe
 from ppg_auth.checkpoint import ARCHITECTURE
 from ppg_auth.data import ClosedSet, Data, Take, load_takes
 from ppg_auth.decide.decision import FMR, Impostors, threshold
-from ppg_auth.measure.comparison import Attempts, Placement, Scorer, compare, plain, protected
+from ppg_auth.measure.figures import Attempts, Placement, Scorer, compare, plain, protected
 from ppg_auth.model import build_model
 from ppg_auth.networks import embed
 from ppg_auth.signal.windows import SignalConfig
