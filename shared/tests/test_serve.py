@@ -20,9 +20,10 @@ from fastapi import UploadFile, WebSocket
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from vitrail.errors import InputError
+from vitrail.cli import _load
+from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.job import Ask
-from vitrail.serve import Busy, Desk, Limits, Shell, make_app, received
+from vitrail.serve import Busy, Desk, Limits, Shell, job_app, make_app, received
 from vitrail.sources import Source
 
 CALLERS = 6
@@ -313,6 +314,41 @@ def test_the_page_talks_to_this_service_alone():
     assert "default-src 'none'" in policy and "connect-src 'self'" in policy
     assert "unsafe" not in policy and policy.count("'sha256-") == 2
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+class Summary(list):
+    """A result as every system has it."""
+
+    damage = ("short",)
+
+    def to_dict(self) -> dict:
+        return {"doubled": list(self)}
+
+
+class Doubler(Numbers):
+    model, version, options = "doubler", "1.0", {"rounded": False}
+
+    def process(self, source: Source):
+        return Summary((yield from super().process(source)))
+
+
+def test_any_job_answers_with_its_row():
+    system = SimpleNamespace(name="doubler", version="1.0", summary="Doubles")
+    client = TestClient(job_app(system, Desk(Doubler()), hosts=["testserver"]))
+    row = client.post("/predict", files={"file": ("../x.nii.gz", "1 2")}).json()
+    assert list(row)[:5] == ["source", "sha256", "status", "model", "version"]
+    assert row["source"] == "../x.nii.gz" and row["doubled"] == [2.0, 4.0]
+    assert row["damage"] == ["short"] and row["weights"] == {"double": "0" * 64}
+    odd = client.post("/predict", files={"file": ("x.;rm -r", "3")}).json()
+    assert odd["source"] == "x.;rm -r" and odd["doubled"] == [6.0]
+    assert client.post("/predict", files={"file": ("x", "three")}).status_code == 400
+
+
+def test_a_system_without_a_job_is_not_served():
+    with pytest.raises(MissingError, match="has no job"):
+        _load(SimpleNamespace(name="toy", package="html"), None)
+    with pytest.raises(UsageError, match="one weights file"):
+        _load(SimpleNamespace(name="toy", package="json"), ["a", "b"])
 
 
 SERVER = """

@@ -2,16 +2,18 @@
 what it needs."""
 
 import json
+import os
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vitrail import command
-from vitrail.errors import UsageError
+from vitrail.errors import MissingError, UsageError
 from vitrail.options import BatchSize, Debug, Device, DeviceOption, Json
 from vitrail.say import say_rows, say_tables, warn
-from vitrail.system import broken, find, systems
+from vitrail.system import System, broken, find, systems
 
 app = typer.Typer(
     add_completion=False,
@@ -228,6 +230,35 @@ def export(
 
 
 @app.command()
+def serve(
+    system: SystemName,
+    weights: WeightsOption = None,
+    device: DeviceOption = Device.auto,
+    batch_size: BatchSize = 16,
+    host: Annotated[
+        str,
+        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
+    debug: Debug = False,
+) -> None:
+    """Answer over HTTP: POST a file to /predict, get its row.
+
+    Calls of several clients share a batch. Where VITRAIL_TOKEN is set, callers must send it as
+    their bearer token. Needs the extra serve.
+    """
+    from vitrail.serve import Desk, job_app
+    from vitrail.serve import serve as serve_app
+    from vitrail.serve.job import TOKEN_VARIABLE
+
+    found = find(system)
+    desk = Desk(_load(found, weights, device=device.value), batch_size=batch_size)
+    hosts = sorted({host, "127.0.0.1", "localhost"})
+    served = job_app(found, desk, hosts=hosts, token=os.environ.get(TOKEN_VARIABLE))
+    serve_app(served, desk, host=host, port=port)
+
+
+@app.command()
 def bench(
     system: SystemName,
     weights: WeightsOption = None,
@@ -244,6 +275,16 @@ def bench(
         row for network in networks for row in compare_engines(network, device.value, batch_size)
     ]
     say_rows(facts, ["network", "engine", "ms_per_item", "speedup", "error", "note"], json=json_)
+
+
+def _load(system: System, weights: list[str] | None, **options: str) -> Any:
+    """The system's job; weights are given only where the caller names some."""
+    load = getattr(import_module(system.package), "load", None)
+    if load is None:
+        raise MissingError(system.name, "has no job of its own", "see 'vitrail list'")
+    if len(weights or ()) > 1:
+        raise UsageError(", ".join(weights), "one weights file is enough", "name one")
+    return load(weights[0] if weights else None, **options)
 
 
 def main() -> None:
