@@ -2,7 +2,7 @@
 a stray file."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ppg_auth.decide.decision import Impostors
 from ppg_auth.job import PulseJob
 from ppg_auth.model import build_model
 from ppg_auth.networks import PulseNetwork, example_of, load_networks
+from ppg_auth.signal.recording import as_recording
 from ppg_auth.signal.windows import SignalConfig
 from ppg_auth.writing import write
 from vitrail.answers import Answers
@@ -124,6 +125,28 @@ def test_a_recording_in_memory_gives_the_same(job, tmp_path):
     assert np.array_equal(
         job.predict(path).embeddings, job.predict(read_recording(path)).embeddings
     )
+
+
+def test_a_long_recording_asks_in_pieces(job):
+    long = as_recording(500 + 100 * pulse(np.random.default_rng(0), 240.0), RATE)
+    steps, sizes, rows = job._look("long", long), [], None
+    try:
+        while True:
+            ask = steps.send(rows)
+            sizes.append(len(ask.items))
+            rows = [np.full(128, len(sizes), np.float32)] * len(ask.items)
+    except StopIteration as end:
+        capture = end.value
+    assert sizes[:-1] == [64] * (len(sizes) - 1) and len(sizes) > 1
+    assert len(capture.embeddings) == sum(sizes) == capture.windows.good.sum()
+    assert capture.embeddings[0, 0] == 1 and capture.embeddings[-1, 0] == len(sizes)
+
+
+def test_what_is_wrong_with_the_source_is_damage(job):
+    wave = as_recording(500 + 100 * pulse(np.random.default_rng(0), 16.0), RATE)
+    capture = job.predict(replace(wave, notes=("exposure",)))
+    assert capture.damage == ("the camera changed its exposure",)
+    assert "exposure" not in capture.reasons
 
 
 def good_weights(folder: Path, **changes) -> Path:

@@ -7,6 +7,7 @@ import pytest
 from made_people import write_recording
 
 from ppg_auth.decide.decision import threshold
+from vitrail.sources import sha256
 from vitrail.testing.commands import Outcome, call
 from vitrail.testing.media import mutate_bytes
 
@@ -106,6 +107,25 @@ def test_the_life_of_a_template(place, enrolled):
         == len(run("audit", "export").stdout.splitlines())
         == 11
     )
+
+
+COMMON = ["status", "model", "version", "weights", "engine", "device", "damage", "seconds"]
+
+
+def test_rows_begin_as_those_of_all_commands(place, run):
+    files = [write_recording(place / f"alice{take}.csv", ALICE, take) for take in range(2)]
+    now = write_recording(place / "now.csv", ALICE, 10)
+    enrolled = row(run("enroll", "alice", *files, "--consent"))
+    assert list(enrolled)[:10] == ["sources", "sha256", *COMMON] and list(enrolled)[-1] == "options"
+    assert enrolled["sources"] == [str(file) for file in files]
+    assert enrolled["sha256"] == [sha256(file) for file in files]
+    again = row(run("renew", "alice", write_recording(place / "again.csv", ALICE, 20)))
+    assert list(again)[:10] == list(enrolled)[:10] and again["verdict"] == "accepted"
+    for found in (row(run("verify", "alice", now)), row(run("identify", now))):
+        assert list(found)[:10] == ["source", "sha256", *COMMON]
+        assert (found["source"], found["sha256"]) == (str(now), sha256(now))
+        assert found["engine"] == {"pulse": "eager"} and found["damage"] == []
+        assert found["options"]["fmr"] > 0 and found["options"]["sample_rate"] is None
 
 
 def test_every_verdict_has_its_status(place, enrolled):

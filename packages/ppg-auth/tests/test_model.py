@@ -1,5 +1,7 @@
 """The network: its shapes, each branch alone, the beat expert, and what is refused."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,10 @@ from ppg_auth.model import (
     Scalogram,
     build_model,
 )
+from ppg_auth.networks import TOLERANCE
 from ppg_auth.signal.beats import SHAPE_POINTS
+from ppg_auth.signal.filters import scalogram
+from vitrail.engine import Network, prepare
 from vitrail.errors import UsageError
 
 SMALL = {
@@ -96,6 +101,25 @@ def test_a_scalogram_shows_a_tone_and_ignores_amplitude():
     assert image.shape == (1, 1, 64, 128)
     assert frequencies[image[0, 0, :, 40:90].mean(dim=1).argmax()] == pytest.approx(2.0, rel=0.06)
     assert torch.allclose(scalogram(5 * tone), image, atol=1e-4)
+
+
+def test_pages_show_the_scalogram_that_the_network_sees():
+    wave = np.random.default_rng(0).normal(size=250).astype(np.float32)
+    for config in (ModelConfig(samples=250, rate=50.0), ModelConfig(samples=250, columns=100)):
+        seen = Scalogram(config)(torch.from_numpy(wave)[None])[0, 0].numpy()
+        assert np.allclose(scalogram(wave, asdict(config)), seen, atol=1e-5)
+
+
+def test_a_converted_network_gives_the_same_for_any_number_of_windows():
+    torch.manual_seed(0)
+    model = build_model(SMALL | {"beats": True}).eval()
+    model.expert.projection.normal_()
+    network = Network("small", lambda: model, windows(2).numpy(), None)
+    batch = windows(19).numpy()
+    found, expected = (
+        prepare(network, engine=engine, device="cpu")(batch) for engine in ("openvino", "eager")
+    )
+    assert found.shape == (19, EMBED_DIM) and np.abs(found - expected).max() < TOLERANCE / 10
 
 
 def test_the_expert_finds_what_tells_people_apart():

@@ -2,26 +2,32 @@
 
 import csv
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from made_people import RATE, pulse
 
 from ppg_auth.signal.conditioning import choose_channel
 from ppg_auth.signal.reading import read_recording
+from ppg_auth.signal.recording import Recording, as_recording
 from ppg_auth.signal.timeline import measured_rate, regularise
 from ppg_auth.signal.windows import Preprocess
 from vitrail.testing.beside import DATA, needs
 
 PPG = DATA / "ppg"
-EXAMPLE = Path(__file__).parents[1] / "examples" / "ann.csv"  # a phone's, which is always here
 MARKS = [pytest.mark.data, pytest.mark.skipif(not PPG.is_dir(), reason=f"{PPG} is not here")]
 
 
-def example_and(name: str) -> pytest.MarkDecorator:
-    """A recording that the package brings, and one of the data set."""
-    other = pytest.param(PPG / "nr2_ufpr" / name, marks=MARKS)
-    return pytest.mark.parametrize("path", [EXAMPLE, other])
+def made_and(name: str) -> pytest.MarkDecorator:
+    """A made recording, which is always here, and one of the data set."""
+    real = pytest.param(lambda: read_recording(PPG / "nr2_ufpr" / name), marks=MARKS, id=name)
+    return pytest.mark.parametrize("read", [pytest.param(made, id="made"), real])
+
+
+def made() -> Recording:
+    """A minute of a sensor of ten bits."""
+    wave = 500 + 40 * pulse(np.random.default_rng(2), 60.0)
+    return as_recording(wave.round(), RATE)
 
 
 def phone(number: str):
@@ -66,9 +72,9 @@ def test_a_colour_that_is_black_does_not_disturb():
     assert np.isfinite(Preprocess()(recording).pulse).all()
 
 
-@example_and("s04_sitting_b.csv")
-def test_either_polarity_gives_the_same_pulse(path):
-    recording = read_recording(path)
+@made_and("s04_sitting_b.csv")
+def test_either_polarity_gives_the_same_pulse(read):
+    recording = read()
     turned = Preprocess()(replace(recording, values=1023 - recording.values))
     assert np.allclose(turned.pulse, Preprocess()(recording).pulse, atol=1e-6)
 
@@ -88,9 +94,9 @@ def test_the_backlog_at_the_start_does_not_change_the_rate():
         assert len(recording.seconds) / recording.seconds[-1] > 1.02 * float(row["body_rate_hz"])
 
 
-@example_and("s04_sitting_a.csv")
-def test_a_lifted_finger_costs_windows_not_the_recording(path):
-    recording = read_recording(path)
+@made_and("s04_sitting_a.csv")
+def test_a_lifted_finger_costs_windows_not_the_recording(read):
+    recording = read()
     values, middle = recording.values.copy(), len(recording.values) // 2
     length = int(7 * measured_rate(recording.seconds))
     values[middle : middle + length] = 2.0
@@ -100,9 +106,9 @@ def test_a_lifted_finger_costs_windows_not_the_recording(path):
     assert windows.good.mean() > 0.5 and inside.sum() >= 3 and not windows.good[inside].any()
 
 
-@example_and("s04_sitting_a.csv")
-def test_a_sensor_that_cannot_follow_is_told(path):
-    recording = read_recording(path)
+@made_and("s04_sitting_a.csv")
+def test_a_sensor_that_cannot_follow_is_told(read):
+    recording = read()
     limits = np.quantile(recording.values, 0.8, axis=0)
     windows = Preprocess()(replace(recording, values=np.minimum(recording.values, limits)))
     assert not windows.good.any() and all("clipped" in reasons for reasons in windows.reasons)

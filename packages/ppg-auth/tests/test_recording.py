@@ -139,7 +139,7 @@ def test_wfdb(tmp_path, form):
         ((" 16 ", " 61 "), "format 61"),
         (("rec 2", "rec 9"), "announces 9 signals"),
         (("PLETH left", "ECG V"), "no pulse signal"),
-        (("125/1", "x"), "no WFDB header"),
+        (("125/1", "x"), "not a WFDB header"),
     ],
 )
 def test_damaged_wfdb_headers(tmp_path, change, said):
@@ -162,7 +162,7 @@ def test_damaged_wfdb_headers(tmp_path, change, said):
         ("1\n2\n3\n", "--sample-rate"),
         (",".join(["1"] * 256) + "\n" + ",".join(["1"] * 256), "--sample-rate"),
         ("\n".join([",".join(["1"] * 300)] * 2), "300 columns"),
-        ("a,b\0c\n1,2\n", "no text file"),
+        ("a,b\0c\n1,2\n", "not a text file"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, content, said):
