@@ -22,14 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio_classify.features import Features
-from audio_classify.model import SIZES, SSAST, build_model
+from audio_classify.job import AudioJob, Options
+from audio_classify.models import build_model
+from audio_classify.models.config import SIZES
+from audio_classify.models.ssast import SSAST
 from audio_classify.networks import AudioNetwork
-from audio_classify.pipeline import AudioPipeline, Options
-from vitrail.engine import prepare
+from audio_classify.sound.features import Features
+from vitrail.engine import Network, prepare
 from vitrail.preprocess.filterbank import filterbank
 from vitrail.testing.parity import formula_tensor
-from vitrail.weights.catalogue import Weights
 
 RATE, FRAMES = 16_000, 1024
 CLASSES = 527
@@ -38,7 +39,7 @@ CLIP_SECONDS = (10, 1)
 LONG_MINUTES = (1, 30, 180)
 FEATURES = Features(RATE, -4.2677393, 4.5689974, FRAMES)
 
-Infer = Callable[[np.ndarray], Tensor]
+Infer = Callable[[np.ndarray], np.ndarray]
 
 
 def network(size: str, depth: int = 12) -> SSAST:
@@ -75,7 +76,7 @@ def official_order(size: str) -> Infer:
     model = network(size)
     for block in model.trunk.blocks:
         block.attn = WrittenOut(block.attn)
-    return lambda sound: model(spectrogram(sound, exact=True))
+    return lambda sound: model(torch.from_numpy(spectrogram(sound, exact=True))).numpy()
 
 
 def port(size: str) -> Infer | None:
@@ -95,18 +96,19 @@ def port(size: str) -> Infer | None:
     )
     model = ASTForAudioClassification(config).eval()
     model.load_state_dict(port_state(network(size).state_dict()))
-    return lambda sound: model(spectrogram(sound, exact=True)).logits
+    return lambda sound: model(torch.from_numpy(spectrogram(sound, exact=True))).logits.numpy()
 
 
 def port_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Our tensors under the names that the library has in memory."""
+    trunk = "audio_spectrogram_transformer."
     names = {
-        "trunk.cls_token": "audio_spectrogram_transformer.embeddings.cls_token",
-        "trunk.dist_token": "audio_spectrogram_transformer.embeddings.distillation_token",
-        "trunk.pos_embed": "audio_spectrogram_transformer.embeddings.position_embeddings",
-        "trunk.patch_embed.proj": "audio_spectrogram_transformer.embeddings.patch_embeddings.projection",
-        "trunk.blocks.": "audio_spectrogram_transformer.layers.",
-        "trunk.norm.": "audio_spectrogram_transformer.layernorm.",
+        "trunk.cls_token": f"{trunk}embeddings.cls_token",
+        "trunk.dist_token": f"{trunk}embeddings.distillation_token",
+        "trunk.pos_embed": f"{trunk}embeddings.position_embeddings",
+        "trunk.patch_embed.proj": f"{trunk}embeddings.patch_embeddings.projection",
+        "trunk.blocks.": f"{trunk}layers.",
+        "trunk.norm.": f"{trunk}layernorm.",
         "head.0": "classifier.layernorm",
         "head.1": "classifier.dense",
     }
@@ -129,19 +131,21 @@ def port_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def spectrogram(sound: np.ndarray, *, exact: bool) -> Tensor:
-    return FEATURES.network_input(torch.from_numpy(sound), exact=exact, shortest=16)[None]
+def spectrogram(sound: np.ndarray, *, exact: bool) -> np.ndarray:
+    return FEATURES.network_input(sound, exact=exact, min_frames=16)[None]
 
 
 def ours(size: str, engine: str, exact: bool) -> Infer:
-    run = prepare(network(size), engine=engine, device="cpu")
+    example = np.zeros((2, FRAMES, 128), np.float32)
+    unnamed = Network(size, lambda: network(size), example, None)  # nothing of it is kept
+    run = prepare(unnamed, engine=engine, device="cpu")
     return lambda sound: run(spectrogram(sound, exact=exact))
 
 
 @torch.inference_mode()
 def fastest(
     variants: dict[str, Infer], sound: np.ndarray
-) -> tuple[dict[str, float], dict[str, Tensor]]:
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Processor seconds of the best of some runs of each, in turn; and the logits."""
     seconds, outputs = {name: [] for name in variants}, {}
     for _ in range(REPEATS):
@@ -173,7 +177,7 @@ def compare_speed(size: str) -> None:
                 name,
                 times[name],
                 f"{times[peer] / times[name]:.2f}x",
-                f"{(logits[name] - logits[peer]).abs().max():.0e}",
+                f"{np.abs(logits[name] - logits[peer]).max():.0e}",
             )
             for name in variants
         ]
@@ -204,7 +208,7 @@ def compare_filterbank() -> None:
             htk=True,
             norm=None,
         ),
-        "ours": lambda sound: filterbank(torch.from_numpy(sound)),
+        "ours": filterbank,
     }
     for infer in variants.values():
         infer(sound)
@@ -229,17 +233,24 @@ def peak_memory(minutes: int) -> int:
         "num_heads": 1,
         "stride": (16, 16),
     }
-    module = build_model("ssast", config).eval()
+    module = build_model("ssast", config)
     labels = tuple(map(str, range(10)))
     features = Features(RATE, -6.0, 4.0, 512)
-    weights = Weights("small", Path("small"), "0" * 64)
-    job = AudioNetwork("small", module, torch.zeros(2, 512, 128), weights, features, labels)
+    small = AudioNetwork(
+        name="small",
+        build=lambda: module,
+        example=np.zeros((2, 512, 128), np.float32),
+        weights=None,
+        features=features,
+        labels=labels,
+        min_frames=16,
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.flac"
         with soundfile.SoundFile(path, "w", RATE, 1) as file:
             for _ in range(minutes):
                 file.write(noise(60))
-        AudioPipeline(job, Options(hop=2.5), engine="eager", device="cpu").predict(path)
+        AudioJob(small, Options(hop=2.5), engine="eager", device="cpu").predict(path)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

@@ -2,21 +2,20 @@
 labels and events."""
 
 import hashlib
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import soxr
 
 from audio_classify import system
 from audio_classify.networks import AudioNetwork, load_network
 from audio_classify.result import Embeddings, Result
 from audio_classify.sound.events import Event, EventTracker, Rule
+from audio_classify.sound.heard import Heard, Sound, Span
 from audio_classify.sound.spectrogram import SpectrogramBuilder
 from audio_classify.sound.windows import SILENT_DB, Moments, Window, cut_windows
 from vitrail.engine import prepare
@@ -101,7 +100,7 @@ class AudioJob:
             steps = self.process(Source.of(sound))
         else:
             rate = sample_rate or self.network.features.sample_rate
-            steps = self._classify("array", _in_memory(sound, rate))
+            steps = self._classify("array", Sound.checked(sound, rate))
         return solve(self.networks, steps)
 
     def process(self, source: Source) -> Steps:
@@ -120,7 +119,7 @@ class AudioJob:
 
     def _classify(self, name: str, recording: "Recording | Sound") -> Steps:
         rate = self.network.features.sample_rate
-        drawn, heard = SpectrogramBuilder(rate), _Heard()
+        drawn, heard = SpectrogramBuilder(rate), Heard()
         with closing(recording.blocks(rate, self.chosen.channel)) as blocks:
             yield from self._hear(_drawn(blocks, drawn), together=CHUNK, heard=heard)
         if not heard.end:
@@ -142,7 +141,7 @@ class AudioJob:
         )
 
     def _hear(
-        self, blocks: Iterator[np.ndarray], *, together: int, heard: "_Heard | None" = None
+        self, blocks: Iterator[np.ndarray], *, together: int, heard: "Heard | None" = None
     ) -> Steps:
         """Walks over sound of any length, asking for ``together`` windows at once.
 
@@ -168,10 +167,10 @@ class AudioJob:
             yield from _told(tracker.add(cell), heard)
         yield from _told(tracker.end(end / rate), heard)
 
-    def _span(self, window: Window) -> "_Span":
+    def _span(self, window: Window) -> "Span":
         loudness, end = window.loudness, window.start + len(window.samples)
         item = None if loudness < SILENT_DB else self.prepare(window)
-        return _Span(window.start, end, loudness, item)
+        return Span(window.start, end, loudness, item)
 
     def prepare(self, window: Window) -> np.ndarray:
         """The network's input (frames, bins)."""
@@ -206,74 +205,7 @@ def load(
     return AudioJob(network, Options(**options), engine=engine, device=device)
 
 
-@dataclass
-class Sound:
-    """A waveform in memory, as the reader of a file would give it."""
-
-    samples: np.ndarray
-    rate: int
-    damage: list[str] = field(default_factory=list)
-
-    def blocks(self, sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
-        samples = self.samples
-        if self.rate != sample_rate:
-            samples = soxr.resample(samples, self.rate, sample_rate)
-        yield samples.astype(np.float32)
-
-
-class _Span(NamedTuple):
-    """A window in samples, its loudness, and what the network gets of it (None: silence)."""
-
-    start: int
-    end: int
-    loudness: float
-    item: np.ndarray | None
-
-
-class _Rows:
-    """Rows of one shape in one buffer that doubles: thousands of small arrays between the large
-    ones of the work would keep memory from being given back."""
-
-    def __init__(self):
-        self.count = 0
-        self._buffer = np.empty(0, np.float32)
-
-    def add(self, row: np.ndarray) -> None:
-        if self.count == len(self._buffer):
-            grown = np.empty((max(CHUNK, 2 * self.count), *row.shape), row.dtype)
-            if self.count:
-                grown[: self.count] = self._buffer
-            self._buffer = grown
-        self._buffer[self.count] = row
-        self.count += 1
-
-    def array(self) -> np.ndarray:
-        """(rows, ...)."""
-        return self._buffer[: self.count].copy()
-
-
-class _Heard:
-    """What is kept of a file while it passes: sums, events, and the windows that were not silent,
-    with their embeddings where there are any."""
-
-    def __init__(self):
-        self.end, self.loudness = 0, -np.inf
-        self.events: list[Event] = []
-        self.starts = array("q")
-        self.total: np.ndarray | float = 0.0
-        self.vectors = _Rows()
-
-    def add(self, span: _Span, scores: np.ndarray, embedding: np.ndarray) -> None:
-        self.end, self.loudness = span.end, max(self.loudness, span.loudness)
-        if span.item is None:
-            return
-        self.starts.append(span.start)
-        self.total = self.total + scores.astype(np.float64)
-        if len(embedding):
-            self.vectors.add(embedding)
-
-
-def _told(events: Iterable[Event], heard: _Heard | None) -> Steps:
+def _told(events: Iterable[Event], heard: Heard | None) -> Steps:
     for event in events:
         if heard:
             heard.events.append(event)
@@ -284,11 +216,3 @@ def _drawn(blocks: Iterable[np.ndarray], drawn: SpectrogramBuilder) -> Iterator[
     for block in blocks:
         drawn.add(block)
         yield block
-
-
-def _in_memory(sound: np.ndarray, rate: int) -> Sound:
-    sound = np.asarray(sound)
-    if sound.ndim != 1 or not sound.size or sound.dtype.kind != "f" or not np.isfinite(sound).all():
-        problem = f"is {sound.dtype} of shape {sound.shape}"
-        raise InputError("array", problem, "give finite floating-point numbers (samples,)")
-    return Sound(sound, rate)

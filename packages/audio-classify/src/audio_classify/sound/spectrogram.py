@@ -44,8 +44,9 @@ class SpectrogramBuilder:
         while len(self._rest) >= self.hop + FFT:
             room = MAX_COLUMNS - self._filled
             count = min((len(self._rest) - FFT) // self.hop, room)
-            self._append(self._levels(self._rest[: count * self.hop + FFT]))
+            part = self._rest[: count * self.hop + FFT]
             self._rest = self._rest[count * self.hop :]
+            self._append(self._levels(part))
 
     def finish(self) -> Spectrogram:
         """What was heard, once the last block is in."""
