@@ -68,7 +68,7 @@ class WrittenOut(nn.Module):
         own = self.attention
         qkv = own.qkv(tokens).unflatten(2, (3, own.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)
-        weights = (q @ k.transpose(-2, -1) * own.scale).softmax(dim=-1)
+        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
         return own.proj((weights @ v).transpose(1, 2).flatten(2))
 
 
