@@ -96,11 +96,11 @@ def test_exif_orientation(tmp_path, orientation):
     ("name", "content", "problem"),
     [
         ("empty.png", b"", "is empty"),
-        ("one.jpg", b"\xff", "not a picture"),
-        ("text.png", b"hello", "not a picture"),
-        ("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-        ("paper.png", b"%PDF-1.7\n1 0 obj", "not a picture"),
-        ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        ("one.jpg", b"\xff", "not an image"),
+        ("text.png", b"hello", "not an image"),
+        ("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+        ("paper.png", b"%PDF-1.7\n1 0 obj", "not an image"),
+        ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     ],
 )
 def test_not_a_picture(tmp_path, name, content, problem):

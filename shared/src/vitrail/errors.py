@@ -1,8 +1,14 @@
 """Errors that a person can act on: one line that says what is wrong with which input and how to
 mend it."""
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 MAX_LINE = 200
 MAX_SUBJECT = 80
+COPY_AGAIN = "copy it again from where it came"
 
 
 def one_line(text: object, limit: int) -> str:
@@ -60,3 +66,28 @@ class MissingError(VitrailError):
     """Something that is not installed: weights, an optional library, a device."""
 
     exit_status = 3
+
+
+@contextmanager
+def plain(
+    subject: object, problem: str, remedy: str = COPY_AGAIN, *, log: str = "", private: bool = False
+) -> Iterator[None]:
+    """Around a library that decodes what strangers made: its errors become ``subject: problem;
+    remedy``, its warnings are not shown, and the logger called ``log`` stays quiet.
+
+    ``private``: the library's own words may name a person, so that no traceback shows them.
+    """
+    logger = logging.getLogger(log or "vitrail")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except VitrailError:
+        raise
+    except EOFError as error:
+        raise InputError(subject, "is cut short", remedy) from (None if private else error)
+    except Exception as error:  # damaged files make decoders raise nearly every kind there is
+        raise InputError(subject, problem, remedy) from (None if private else error)
+    finally:
+        logger.setLevel(level)

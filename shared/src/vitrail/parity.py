@@ -9,25 +9,21 @@ from torch import Tensor
 from vitrail.backbones import create_backbone
 from vitrail.backbones.cvt import Block, CvT
 from vitrail.backbones.cvt_official import build, convert, prepare_image
-from vitrail.testing.parity import Comparison, compare, read_pack, same
+from vitrail.testing.parity import Comparison, check_packs, compare, same
 from vitrail.weights.files import load_into
 
 
 def check(folder: Path) -> list[Comparison]:
     """Every golden in a folder of the cvt pack's format."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        spec, tensors = read_pack(path)
-        if path.stem == "manifest":
-            found = _check_manifest(spec)
-        elif path.stem.startswith("preproc"):
-            found = _check_pictures(spec, tensors)
-        else:
-            found = _check_network(spec, tensors)
-        comparisons += [
-            Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found
-        ]
-    return comparisons
+    return check_packs(folder, _check_pack)
+
+
+def _check_pack(path: Path, spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
+    if path.stem == "manifest":
+        return _check_manifest(spec)
+    if path.stem.startswith("preproc"):
+        return _check_pictures(spec, tensors)
+    return _check_network(spec, tensors)
 
 
 @torch.no_grad()

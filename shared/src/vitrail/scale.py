@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from vitrail import runner
 from vitrail.errors import MissingError, UsageError, VitrailError, one_line
-from vitrail.job import Failure, Job
+from vitrail.job import Engine, Failure, Job
 from vitrail.sources import Source
 
 LOCAL = "local"
@@ -45,11 +46,26 @@ def run(
         compute=data.ActorPoolStrategy(min_size=1, max_size=_workers(len(sources))),
     )
     for source, row in zip(sources, done.iter_rows(), strict=True):
-        for name, (engine_name, device) in row["engines"].items():
-            job.networks[name].name, job.networks[name].device = engine_name, device
+        job.networks = row["engines"]  # which say how the workers compute
         if on_progress:
             on_progress(source, 1)
         yield source, row["outcome"]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An engine in another process, as far as a row tells of it."""
+
+    name: str
+    device: str
+    weights: str
+
+    @classmethod
+    def of(cls, engine: Engine) -> "Elsewhere":
+        return cls(engine.name, engine.device, engine.weights)
+
+    def __call__(self, *batch: np.ndarray) -> Any:
+        raise RuntimeError("this network runs in another process")
 
 
 class _Worker:
@@ -62,7 +78,7 @@ class _Worker:
         sources = list(batch["item"])
         found = runner.run(self.job, sources, batch_size=self.batch_size)
         outcomes = [_portable(outcome) for _, outcome in found]
-        engines = {name: (e.name, e.device) for name, e in self.job.networks.items()}
+        engines = {name: Elsewhere.of(engine) for name, engine in self.job.networks.items()}
         return {"outcome": _column(outcomes), "engines": _column([engines] * len(outcomes))}
 
 

@@ -16,6 +16,7 @@ from audio_classify.sound.features import Features
 from vitrail.engine import Network
 from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights, resolve
+from vitrail.weights.header import as_dataclass, complete
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,13 +86,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _own(weights: Weights) -> AudioNetwork:
-    try:
+    with complete(weights.path, system.name):
         config = _config(weights.metadata)
         labels = tuple(weights.metadata["labels"])
-        features = Features.from_dict(weights.metadata["features"], weights.path)
-    except (KeyError, TypeError) as error:
-        problem = f"its metadata lacks what {system.name} needs ({error})"
-        raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote") from error
+        features = as_dataclass(Features, weights.metadata["features"])
     if len(labels) != config.num_classes:
         problem = f"names {len(labels)} of {config.num_classes} classes"
         raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote")

@@ -18,25 +18,23 @@ from audio_classify.models.ssast import SSAST, pool, resize_positions
 from audio_classify.official import DEAD, build, convert, read_config
 from audio_classify.sound.features import Features
 from vitrail.preprocess.filterbank import analysis_window, filterbank, mel_triangles
-from vitrail.testing.parity import Comparison, compare, read_pack, same
+from vitrail.testing.parity import Comparison, check_packs, compare, same
 from vitrail.weights.files import load_into
 
 
 def check(folder: Path) -> list[Comparison]:
     """Compares with every golden in ``folder``; what a golden is, its description's fields tell."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        spec, tensors = read_pack(path)
-        if "cases" in spec:
-            found = _check_cases(path, spec)
-        elif "norm" in spec:
-            found = _check_features(spec, tensors)
-        else:
-            found = _check_manifest(spec)
-        comparisons += [
-            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found
-        ]
-    return comparisons
+    return check_packs(folder, _check_pack)
+
+
+def _check_pack(
+    path: Path, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Iterable[Comparison]:
+    if "cases" in spec:
+        return _check_cases(path, spec)
+    if "norm" in spec:
+        return _check_features(spec, tensors)
+    return _check_manifest(spec)
 
 
 @torch.inference_mode()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from deepfake_detect import official, system
 from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.decide.verdict import Thresholds
-from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights
+from vitrail.weights.header import as_dataclass, complete
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,18 +72,11 @@ def build(weights: Weights) -> "nn.Module":
 
 def _facts(weights: Weights) -> Facts:
     metadata = weights.metadata
-    try:
-        crop = {key: tuple(v) if isinstance(v, list) else v for key, v in metadata["crop"].items()}
+    with complete(weights.path, system.name):
         return Facts(
             metadata["architecture"],
             metadata["config"],
-            CropRule(**crop),
+            as_dataclass(CropRule, metadata["crop"]),
             float(metadata["temperature"]),
-            Thresholds(**metadata["thresholds"]),
+            as_dataclass(Thresholds, metadata["thresholds"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            weights.path,
-            f"its metadata lacks what {system.name} needs ({error})",
-            "use a file that 'vitrail train' wrote",
-        ) from error

@@ -24,25 +24,21 @@ from deepfake_detect.official import (
 from vitrail.backbones import create_backbone
 from vitrail.preprocess.image import normalise
 from vitrail.preprocess.video import sample_indices
-from vitrail.testing.parity import Comparison, compare, formula_tensor, read_pack, same
+from vitrail.testing.parity import Comparison, check_packs, compare, formula_tensor, same
 from vitrail.weights.files import load_into
 
 
 def check(folder: Path) -> list[Comparison]:
     """Compares with every golden in ``folder``; what a golden is, its description's fields tell."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        spec, tensors = read_pack(path)
-        if "variants" in spec:
-            found = _check_manifest(spec)
-        elif "frame_sampling" in spec:
-            found = [*_check_faces(spec, tensors), *_check_rules(spec)]
-        else:
-            found = _check_network(spec, tensors)
-        comparisons += [
-            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance) for one in found
-        ]
-    return comparisons
+    return check_packs(folder, _check_pack)
+
+
+def _check_pack(path: Path, spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
+    if "variants" in spec:
+        return _check_manifest(spec)
+    if "frame_sampling" in spec:
+        return [*_check_faces(spec, tensors), *_check_rules(spec)]
+    return _check_network(spec, tensors)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from medical_segment.files.libraries import load_nibabel
+from medical_segment.files.nifti import load_nibabel
 from medical_segment.plan import Plan
 
 

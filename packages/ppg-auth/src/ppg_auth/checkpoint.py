@@ -9,8 +9,9 @@ from ppg_auth import system
 from ppg_auth.decide.decision import Impostors
 from ppg_auth.signal.beats import SHAPE_POINTS
 from ppg_auth.signal.windows import SignalConfig
-from vitrail.errors import InputError, UsageError
+from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights
+from vitrail.weights.header import as_dataclass, complete
 
 if TYPE_CHECKING:
     from ppg_auth.model import PulseNet
@@ -35,13 +36,11 @@ def read_checkpoint(weights: Weights) -> Checkpoint:
     metadata = weights.metadata
     if metadata.get("architecture") != ARCHITECTURE:
         raise InputError(weights.path, f"is not a {ARCHITECTURE}", f"{REMEDY} for {system.name}")
-    try:
-        signal = SignalConfig(**{**metadata["signal"], "band": tuple(metadata["signal"]["band"])})
+    with complete(weights.path, system.name):
+        signal = as_dataclass(SignalConfig, metadata["signal"])
         impostors = _impostors(metadata["impostors"])
         config, people = dict(metadata["config"]), dict(metadata["people"])
         sizes = (config["samples"], config["beat_points"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _lacks(weights, error) from error
     if sizes != (signal.samples, SHAPE_POINTS):
         raise InputError(weights.path, "its parts do not fit each other", REMEDY)
     return Checkpoint(config, signal, impostors, people)
@@ -52,18 +51,11 @@ def build_network(weights: Weights, config: Mapping[str, Any]) -> "PulseNet":
     from ppg_auth.model import build_model
     from vitrail.weights.files import load_into, read_state
 
-    try:
+    with complete(weights.path, system.name):
         model = build_model(config)
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise _lacks(weights, error) from error
     state, _ = read_state(weights.path)
     load_into(model, state, subject=weights.path)
     return model
-
-
-def _lacks(weights: Weights, error: Exception) -> InputError:
-    problem = f"its metadata lacks what {system.name} needs ({error})"
-    return InputError(weights.path, problem, REMEDY)
 
 
 def _impostors(values: Mapping[str, float]) -> Impostors:

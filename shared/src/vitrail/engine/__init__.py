@@ -38,18 +38,12 @@ class NetworkEngine:
         self._runs: dict[Shape, tuple[str, Run]] = {}
         self._rows: Counter[Shape] = Counter()
         self._put_off: set[Shape] = set()
-        self._told = ""
 
     @property
     def name(self) -> str:
         """How it computes: ``auto`` until the first batch; joined by ``+`` where shapes differ."""
         used = dict.fromkeys(name for name, _ in self._runs.values())
-        return "+".join(used) or self._told or self.engine
-
-    @name.setter
-    def name(self, name: str) -> None:
-        """What a worker elsewhere, which computes in this engine's place, says of itself."""
-        self._told = name
+        return "+".join(used) or self.engine
 
     def __getstate__(self) -> dict:
         """For another process: what runs here cannot run there."""

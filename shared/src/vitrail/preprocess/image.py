@@ -1,13 +1,12 @@
 """Pictures from files, and pictures as a network takes them."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vitrail.errors import InputError
+from vitrail.errors import InputError, plain
 from vitrail.sources import IMAGE_SUFFIXES, require_file
 
 __all__ = [
@@ -38,23 +37,16 @@ def read_image(path: str | Path) -> np.ndarray:
     ``MAX_PIXELS``.
     """
     path = require_file(Path(path))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with plain(path, "is damaged or cut short"):
         try:
             with Image.open(path, formats=_FORMATS) as image:
                 _check_size(path, image)
                 return np.array(_to_rgb(path, _upright(image)))
-        except InputError:
-            raise
         except UnidentifiedImageError as error:
             kinds = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
-            raise InputError(path, f"is not a picture in {kinds} format", "convert it") from error
+            raise InputError(path, f"is not an image in {kinds} format", "convert it") from error
         except Image.DecompressionBombError as error:
             raise _too_large(path) from error
-        except Exception as error:  # Pillow's decoders raise a dozen kinds on damaged data
-            raise InputError(
-                path, "is damaged or cut short", "copy it again from where it came"
-            ) from error
 
 
 def _check_size(path: Path, image: Image.Image) -> None:

@@ -9,7 +9,7 @@ import json
 import math
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -80,6 +80,20 @@ def read_pack(path: Path) -> tuple[dict, dict[str, Tensor]]:
         ) from error
     tensors = path.with_suffix(".safetensors")
     return spec, load_file(tensors) if tensors.exists() else {}
+
+
+def check_packs(
+    folder: Path, check: Callable[[Path, dict, dict[str, Tensor]], Iterable[Comparison]]
+) -> list[Comparison]:
+    """Every golden in ``folder``, by ``check(path, description, tensors)``; a comparison's name
+    begins with that of its file."""
+    comparisons = []
+    for path in sorted(Path(folder).glob("*.json")):
+        comparisons += [
+            Comparison(f"{path.stem}: {one.name}", one.error, one.tolerance)
+            for one in check(path, *read_pack(path))
+        ]
+    return comparisons
 
 
 def formula_tensor(key: str, shape: Sequence[int]) -> Tensor:

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vitrail.errors import InputError
+from vitrail.errors import InputError, plain
 from vitrail.output import atomic_file
 from vitrail.sources import require_file, sha256
 from vitrail.weights.header import METADATA_KEY, is_safetensors, read_metadata
@@ -247,15 +246,9 @@ def _is_finite(tensor: Tensor) -> bool:
 def _plain_errors(path: Path) -> Iterator[None]:
     """Whatever a reader says of a damaged file becomes one sentence, without its advice to lower
     the guard."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
+    with plain(path, "is damaged", "download or save it again"):
+        try:
             yield
-    except InputError:
-        raise
-    except pickle.UnpicklingError:
-        problem = "holds more than tensors, and such a pickle can run code"
-        raise InputError(path, problem, "save it as safetensors") from None
-    except Exception as error:  # damaged archives raise nearly every kind there is
-        raise InputError(
-            path, f"is damaged ({type(error).__name__})", "download or save it again"
-        ) from error
+        except pickle.UnpicklingError:
+            problem = "holds more than tensors, and such a pickle can run code"
+            raise InputError(path, problem, "save it as safetensors") from None

@@ -1,13 +1,17 @@
 """What a weights file says of itself, read without its tensors and without torch."""
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from vitrail.errors import InputError
+from vitrail.errors import InputError, UsageError, plain
 from vitrail.sources import require_file
 
 METADATA_KEY = "vitrail"
+TRAINED = "use a file that 'vitrail train' wrote"
+Kind = TypeVar("Kind")
 MAX_HEADER = 100_000_000  # bytes, as safetensors itself has it
 
 
@@ -16,15 +20,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
     damaged."""
     if not is_safetensors(require_file(path)):
         return {}
-    try:
+    with plain(path, "is damaged", "download or save it again"):
         header = read_header(path)
         metadata = json.loads((header.get("__metadata__") or {}).get(METADATA_KEY, "{}"))
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            path, f"is damaged ({type(error).__name__})", "download or save it again"
-        ) from error
     if not isinstance(metadata, dict):
-        raise InputError(path, "its metadata is no table", "use a file that 'vitrail train' wrote")
+        raise InputError(path, "its metadata is no table", TRAINED)
     return metadata
 
 
@@ -44,3 +44,20 @@ def is_safetensors(path: Path) -> bool:
     """By content, not by name: eight bytes of a length, then JSON."""
     with path.open("rb") as file:
         return file.read(9)[8:9] == b"{"
+
+
+def as_dataclass(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """A frozen dataclass from a table of metadata; JSON's lists become the tuples that it has."""
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+@contextmanager
+def complete(path: Path, system: str) -> Iterator[None]:
+    """Around what takes a system's facts out of a file's metadata: what is missing or of another
+    kind becomes one InputError."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+        raise InputError(
+            path, f"its metadata lacks what {system} needs ({error})", TRAINED
+        ) from error

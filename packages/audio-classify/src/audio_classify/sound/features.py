@@ -1,12 +1,10 @@
 """From a waveform to what a network takes, and all that must travel with its weights for that."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from vitrail.errors import InputError
 from vitrail.preprocess.filterbank import SILENCE, filterbank, frame_length, hop_length
 
 
@@ -83,13 +81,3 @@ class Features:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], subject: object) -> "Features":
-        """Raises InputError where ``values`` are not those of ``to_dict``."""
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise InputError(
-                subject, f"does not describe its features ({error})", "train it again"
-            ) from error

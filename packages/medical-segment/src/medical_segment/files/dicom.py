@@ -16,9 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from medical_segment.files.libraries import plain_errors
 from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
-from vitrail.errors import InputError, MissingError
+from vitrail.errors import InputError, MissingError, plain
 
 HEADER_TAGS = [
     "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
@@ -213,4 +212,4 @@ def _numbers(values: Sequence, count: int) -> np.ndarray:
 
 def _reading(path: Path) -> AbstractContextManager:
     """The reader's own words may hold a patient's name, so none of them is kept."""
-    return plain_errors(path, "pydicom", "is not a whole DICOM image", COPY_AGAIN, private=True)
+    return plain(path, "is not a whole DICOM image", COPY_AGAIN, log="pydicom", private=True)

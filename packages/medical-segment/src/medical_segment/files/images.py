@@ -8,9 +8,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from medical_segment.files.libraries import plain_errors
 from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
-from vitrail.errors import InputError
+from vitrail.errors import InputError, plain
 from vitrail.preprocess.image import MAX_PIXELS, read_image
 from vitrail.sources import require_file
 
@@ -48,7 +47,7 @@ def _read_deep(path: Path) -> np.ndarray | None:
 
 def _read_tiff(path: Path) -> np.ndarray | None:
     """The first series of a TIFF; None where only the reader of ordinary images can unpack it."""
-    with plain_errors(path, "tifffile", "is damaged or cut short"), tifffile.TiffFile(path) as file:
+    with plain(path, "is damaged or cut short", log="tifffile"), tifffile.TiffFile(path) as file:
         if not file.series:
             raise ValueError("no image in it")
         series = file.series[0]

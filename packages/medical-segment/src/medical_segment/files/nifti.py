@@ -2,17 +2,33 @@
 patient."""
 
 import gzip
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 import numpy as np
 
-from medical_segment.files.libraries import COPY_AGAIN, load_nibabel, plain_errors
 from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
-from vitrail.errors import InputError
+from vitrail.errors import COPY_AGAIN, InputError, plain
 from vitrail.sources import require_file
+
+
+def load_nibabel() -> ModuleType:
+    """The package nibabel. It would load pydicom, for one kind of extension of a header, which
+    takes three times as long as itself."""
+    hidden = "pydicom" not in sys.modules
+    if hidden:
+        sys.modules["pydicom"] = None
+    try:
+        return import_module("nibabel")
+    finally:
+        if hidden:
+            del sys.modules["pydicom"]
+
 
 nibabel = load_nibabel()
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
@@ -29,7 +45,7 @@ def read_nifti(path: Path) -> Volume:
     Numbers keep their stored type unless the header scales them. Raises InputError for what is
     damaged, cut short, not numbers, over ``MAX_VOXELS``, or lies on no proper grid.
     """
-    with plain_errors(require_file(path), "nibabel", "is damaged"), _unpacked(path) as stream:
+    with plain(require_file(path), "is damaged", log="nibabel"), _unpacked(path) as stream:
         header = _read_header(path, stream)
         shape = _shape(path, header)
         affine = _affine(path, header)
@@ -176,7 +192,7 @@ def _scaled(
     path: Path, header: nibabel.Nifti1Header, data: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The values that are meant, and what was odd about them."""
-    with plain_errors(path, "nibabel", "is damaged"), np.errstate(all="ignore"):
+    with plain(path, "is damaged", log="nibabel"), np.errstate(all="ignore"):
         slope, inter = header.get_slope_inter()
         if slope is not None and (slope, inter) != (1.0, 0.0):
             data = data.astype(np.float32) * np.float32(slope) + np.float32(inter)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medical_segment.files.libraries import COPY_AGAIN
 from medical_segment.files.volume import Volume
-from vitrail.errors import InputError
+from vitrail.errors import COPY_AGAIN, InputError
 from vitrail.sources import IMAGE_SUFFIXES, Source, expand_sources, natural_sorted, require_file
 
 SCAN_SUFFIXES = (".nii", ".nii.gz")

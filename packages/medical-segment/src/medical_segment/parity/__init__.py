@@ -8,7 +8,7 @@ from torch import Tensor
 
 from medical_segment.parity import cases, networks
 from vitrail.errors import InputError
-from vitrail.testing.parity import Comparison, read_pack
+from vitrail.testing.parity import Comparison, check_packs
 
 CHECKS = {  # by the beginning of a description's name
     "manifest": networks.check_manifest,
@@ -26,21 +26,13 @@ CHECKS = {  # by the beginning of a description's name
 def check(folder: Path) -> list[Comparison]:
     """Every golden in a folder of the packs of either system; InputError for one that is not
     known."""
-    comparisons = []
-    for path in sorted(Path(folder).glob("*.json")):
-        found = _check_pack(path.stem, path.parent, *read_pack(path))
-        comparisons += [
-            Comparison(f"{path.stem}, {item.name}", item.error, item.tolerance) for item in found
-        ]
-    return comparisons
+    return check_packs(folder, _check_pack)
 
 
-def _check_pack(
-    stem: str, folder: Path, spec: Mapping, tensors: Mapping[str, Tensor]
-) -> Iterator[Comparison]:
+def _check_pack(path: Path, spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterator[Comparison]:
     """The comparisons of one description, by its file's name."""
-    kind = next((name for name in CHECKS if stem.startswith(name)), None)
+    kind = next((name for name in CHECKS if path.stem.startswith(name)), None)
     if kind is None:
-        raise InputError(stem, "is not a golden that we know", "give a folder of the packs")
+        raise InputError(path.stem, "is not a golden that we know", "give a folder of the packs")
     with torch.no_grad():
-        yield from CHECKS[kind](spec, tensors, folder)
+        yield from CHECKS[kind](spec, tensors, path.parent)
