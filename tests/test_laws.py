@@ -47,7 +47,8 @@ NETWORK = {
     "smtplib",
 }
 PURE = {
-    "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math", "torch",
+    "collections", "dataclasses", "einops", "enum", "functools", "itertools", "math",
+    "monai.networks", "torch",
     "typing", "vitrail.architectures", "vitrail.backbones", "vitrail.errors",
     "vitrail.preprocess.cwt", "vitrail.preprocess.wavelets",
 }  # fmt: skip

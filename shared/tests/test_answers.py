@@ -99,7 +99,8 @@ def test_files_and_rows_agree(sources, tmp_path, capsys):
     assert [
         json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()
     ] == rows(capsys)
-    assert sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()) == [
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert sorted(path.relative_to(output).as_posix() for path in files) == [
         "a.txt/result.json", "a.txt/sum.txt", "b.txt/result.json", "b.txt/sum.txt", "results.jsonl",
     ]  # fmt: skip
 
@@ -203,7 +204,7 @@ def test_a_row_of_several_sources_has_the_same_columns(sources, capsys):
     (usual,) = rows(capsys)
     named = {"sources": ["a", "b"], "sha256": ["0", "1"]}
     made = row_of(Summing(), named, ["short"], 0.12345, {"sum": 3.0})
-    assert list(made)[1:] == list(usual)[1:] and list(made)[0] == "sources"
+    assert list(made)[1:] == list(usual)[1:] and next(iter(made)) == "sources"
     assert made["damage"] == ["short"] and made["seconds"] == 0.123
     assert {k: made[k] for k in ("model", "weights", "options")} == {
         k: usual[k] for k in ("model", "weights", "options")
