@@ -58,7 +58,7 @@ def apply_bank(signal: Tensor, bank: Tensor) -> Tensor:
     # Padded by hand, since OpenVINO's transform pads nothing.
     padded = (nn.functional.pad(piece, (0, size - length)) for piece in pieces)
     rows = [torch.fft.irfft(torch.fft.rfft(piece) * bank, size)[..., kept] for piece in padded]
-    return torch.cat(rows).reshape(*signal.shape[:-1], len(bank), length)
+    return torch.cat(rows).reshape(*signal.shape[:-1], bank.shape[0], length)
 
 
 @lru_cache(_BANKS)
