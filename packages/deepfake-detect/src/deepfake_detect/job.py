@@ -124,18 +124,18 @@ class DeepfakeJob:
                 own = np.array([next(rows) for _ in faces]).reshape(-1, len(self.fakes), 2)
                 searched.append(SearchedFrame(frame.index, frame.time, faces, inside, own))
         observations = self._observe(searched)
+        damage = tuple(reader.damage)  # before frames are read again
         worst = sorted(observations, key=lambda seen: -seen.score)[: self.moments]
-        moments = tuple(self._explain(reader, worst))
         return Result(
             name=name,
             verdict=self._judge(searched, observations),
             observations=tuple(observations),
             frames=len(searched),
             frames_with_face=sum(bool(frame.faces) for frame in searched),
-            damage=tuple(reader.damage),
+            damage=damage,
             thresholds=self.thresholds,
             has_time=reader.fps is not None,
-            moments=moments,
+            moments=tuple(self._explain(reader, worst)),
         )
 
     def _indices(self, reader: FrameSource) -> list[int]:

@@ -27,7 +27,7 @@ def self_blend(
     float32 (H, W) in 0..1, before a fake that is only half blended in makes it fainter.
 
     ``image`` is uint8 RGB (H, W, 3) of a face that fills a third to two thirds of it; ``points``
-    (63, 2) are its points as in ``face_points``.
+    (63, 2) are its points as in ``points``.
     """
     source, target = image, image
     if rng.random() < 0.5:
