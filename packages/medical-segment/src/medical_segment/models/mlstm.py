@@ -33,7 +33,8 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
     """Every token with every earlier one at once."""
     q, k, v, i, f = _exact(q, k, v, i, f)
     gate, largest = _within(F.logsigmoid(f).cumsum(-1), i)
-    weights = (q @ k.mT) / math.sqrt(q.shape[-1]) * torch.exp(gate - largest)
+    # transpose, not mT: OpenVINO's reader of traces does not know that.
+    weights = (q @ k.transpose(-1, -2)) / math.sqrt(q.shape[-1]) * torch.exp(gate - largest)
     return _normalised(weights @ v, weights.sum(-1, keepdim=True), largest)
 
 
@@ -62,7 +63,7 @@ def chunkwise(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, chunk: int 
     gate, largest = _within(kept, i)  # (B, H, N, L, L), (B, H, N, L, 1)
     before = (kept + level[..., None])[..., None]
     largest = torch.maximum(largest, before)
-    weights = (q @ k.mT) * torch.exp(gate - largest)
+    weights = (q @ k.transpose(-1, -2)) * torch.exp(gate - largest)
     # What earlier chunks left, at the same level as what this one adds.
     carried = q * torch.exp(before - largest)
     numerator = weights @ v + carried @ memory
@@ -76,7 +77,7 @@ def _memories(k: Tensor, v: Tensor, i: Tensor, kept: Tensor) -> tuple[Tensor, Te
     whole = kept[..., -1]
     gains = whole[..., None] - kept + i  # of each token, at its chunk's end
     peak = gains.amax(-1)
-    added_v = (k * torch.exp(gains - peak[..., None])[..., None]).mT
+    added_v = (k * torch.exp(gains - peak[..., None])[..., None]).transpose(-1, -2)
     added_k = added_v.sum(-1)
     added_v = added_v @ v
     memory, total = torch.zeros_like(added_v[:, :, 0]), torch.zeros_like(added_k[:, :, 0])

@@ -59,7 +59,8 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, S, dim) -> the same shape."""
-        return self.conv(x.mT)[..., : x.shape[1]].mT
+        # transpose, not mT: OpenVINO's reader of traces does not know that.
+        return self.conv(x.transpose(-1, -2))[..., : x.shape[1]].transpose(-1, -2)
 
 
 class Cell(nn.Module):
@@ -75,7 +76,7 @@ class Cell(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Three times (B, S, dim) -> (B, S, dim)."""
         together = torch.cat([q, k, v], dim=-1)
-        gates = (self.igate(together).mT, self.fgate(together).mT)
+        gates = (self.igate(together).transpose(-1, -2), self.fgate(together).transpose(-1, -2))
         heads = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
         return self.outnorm(mlstm(*heads, *gates).transpose(1, 2).flatten(2))
 
@@ -155,10 +156,10 @@ class ViLLayer(nn.Module):
         """(B, C, spatial…) -> the same shape and dtype."""
         tokens = x.flatten(2)
         if not self.channel_tokens:
-            tokens = tokens.mT
+            tokens = tokens.transpose(-1, -2)
         mixed = self.vil(tokens)
         if self.vil_reverse is not None:
             mixed = self.vil_reverse(mixed)
         if not self.channel_tokens:
-            mixed = mixed.mT
+            mixed = mixed.transpose(-1, -2)
         return mixed.reshape(x.shape).to(x.dtype)
