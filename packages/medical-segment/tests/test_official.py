@@ -170,9 +170,9 @@ def test_nnunets_checkpoint_tells_the_network_and_the_plan(tmp_path):
     assert network.plan.labels == ("background", "liver", "spleen")
     assert network.plan.normalisation == "ct" and network.plan.intensity == (-900, 300, 10, 100)
     assert network.plan.spacing == (2, 1, 1) and network.plan.patch == (8, 16, 16)
-    volume = torch.randn(1, 1, 8, 16, 16)
-    torch.manual_seed(0)
-    assert torch.equal(network.module(volume), official.build(plans_config()).eval()(volume))
+    logits = network.module(volume := torch.randn(1, 1, 8, 16, 16))
+    torch.manual_seed(0)  # as the checkpoint's network was made
+    assert torch.equal(logits, official.build(plans_config()).eval()(volume))
 
 
 class Canary:
