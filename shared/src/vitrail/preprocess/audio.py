@@ -6,12 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 import numpy as np
 import soundfile
 import soxr
 
 from vitrail.errors import InputError
+from vitrail.preprocess.containers import Body, Mended, read_body
+from vitrail.preprocess.ogg import Pages, read_pages
+from vitrail.preprocess.packets import (
+    MAX_SAMPLE,
+    Blocks,
+    Losses,
+    declared_seconds,
+    open_track,
+    packet_blocks,
+)
 from vitrail.sources import natural_sorted, require_file
 
 AUDIO_SUFFIXES = frozenset(
@@ -23,16 +32,8 @@ MAX_CHANNELS = 64
 BLOCK_VALUES = (
     1 << 14
 )  # little is lost where a decoder gives up, and memory stays small whatever a header claims
-MAX_SAMPLE = 1e4  # a float file may exceed 1; beyond this it holds no sound
-
 # MP3 is left to FFmpeg: the decoder inside libsndfile prints dozens of lines on damaged files.
 _SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
-# Formats that hold their own sound: a playlist could name other files and hosts.
-_FORMATS = "aac,ac3,aiff,amr,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"
-_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-av.logging.set_level(None)  # FFmpeg's own lines would land on stderr beside ours
-
-Blocks = Iterator[np.ndarray]
 
 
 @dataclass
@@ -40,13 +41,16 @@ class Recording:
     """A sound file that was found readable.
 
     ``rate`` and ``channels`` are the file's own; ``damage`` fills while ``blocks`` is read, one
-    sentence per trouble.
+    sentence per trouble. ``container`` is what the file's own header tells, where libsndfile reads
+    it (``by_soundfile``) or it is an OGG.
     """
 
     path: Path
     rate: int
     channels: int
     declared_seconds: float | None
+    by_soundfile: bool = False
+    container: Body | Pages | None = None
     damage: list[str] = field(default_factory=list)
 
     def blocks(self, sample_rate: int, channel: int | None = None) -> Blocks:
@@ -71,8 +75,11 @@ class Recording:
         if not samples:
             raise InputError(self.path, "holds no sound", "copy it again from where it came")
         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-        if self.declared_seconds and samples / self.rate < self.declared_seconds - 0.1:
-            end = f"{samples / self.rate:.1f} s of {self.declared_seconds:.1f} s declared"
+        seconds = samples / self.rate
+        if self.container:
+            self.damage.extend(self.container.remarks(seconds))
+        elif self.declared_seconds and seconds < self.declared_seconds - 0.1:
+            end = f"{seconds:.1f} s of {self.declared_seconds:.1f} s declared"
             self.damage.append(f"the sound ends at {end}")
 
     def _check(self, mono: np.ndarray, before: int) -> None:
@@ -84,13 +91,20 @@ class Recording:
             )
 
     def _decoded(self) -> Blocks:
-        """Blocks (n, channels) at the file's own rate, up to the end or to the first unreadable
-        place."""
-        decode = _soundfile_blocks if _soundfile_reads(self.path) else _pyav_blocks
-        try:
-            yield from decode(self.path, self.rate, self.channels)
-        except (av.FFmpegError, soundfile.LibsndfileError) as error:
-            self.damage.append(f"it cannot be read to the end ({_said(error)})")
+        """Blocks (n, channels) at the file's own rate, up to the end."""
+        done = 0
+        if self.by_soundfile:
+            try:
+                with _soundfile(self.path, self.container) as file:
+                    for block in _soundfile_blocks(file):
+                        done += len(block)
+                        yield block
+                return
+            except soundfile.LibsndfileError:
+                pass  # FFmpeg goes on where libsndfile gives up
+        losses = Losses()
+        yield from _behind(packet_blocks(self.path, 0, self.rate, losses), done)
+        self.damage.extend(losses.remarks())
 
 
 def open_audio(path: Path) -> Recording:
@@ -100,15 +114,20 @@ def open_audio(path: Path) -> Recording:
     WAV, FLAC, OGG, AIFF and their like are read by libsndfile, all else by FFmpeg.
     """
     path = require_file(path)
-    if _soundfile_reads(path):
-        with soundfile.SoundFile(path) as file:
-            recording = Recording(
-                path, file.samplerate, file.channels, file.frames / max(1, file.samplerate)
-            )
+    container = read_pages(path) or read_body(path)
+    if not (isinstance(container, Pages) and not container.plain) and _soundfile_reads(
+        path, container
+    ):
+        with _soundfile(path, container) as file:
+            seconds = file.frames / max(1, file.samplerate)
+            recording = Recording(path, file.samplerate, file.channels, seconds, True, container)
     else:
-        with _pyav_stream(path) as (container, stream):
-            seconds = container.duration / av.time_base if container.duration else None
-            recording = Recording(path, stream.rate or 0, stream.channels, seconds)
+        with open_track(path) as (opened, stream):
+            declared = declared_seconds(opened, stream)
+            seconds = container.seconds if isinstance(container, Pages) else declared
+            recording = Recording(
+                path, stream.rate or 0, stream.channels, seconds, container=container
+            )
     if not MIN_RATE <= recording.rate <= MAX_RATE:
         raise InputError(
             path,
@@ -140,12 +159,12 @@ def sound_files(folder: Path, more: Collection[str] = ()) -> list[Path]:
     )
 
 
-def _soundfile_reads(path: Path) -> bool:
+def _soundfile_reads(path: Path, container: Body | Pages | None) -> bool:
     with path.open("rb") as file:
         if not file.read(4).startswith(_SOUNDFILE_MAGIC):
             return False
     try:
-        with soundfile.SoundFile(path):
+        with _soundfile(path, container):
             return True
     except (
         soundfile.LibsndfileError,
@@ -154,41 +173,26 @@ def _soundfile_reads(path: Path) -> bool:
         return False
 
 
-def _soundfile_blocks(path: Path, rate: int, channels: int) -> Blocks:
-    with soundfile.SoundFile(path) as file:
-        while len(
-            block := file.read(max(1, BLOCK_VALUES // channels), dtype="float32", always_2d=True)
-        ):
-            yield block
-
-
-def _pyav_blocks(path: Path, rate: int, channels: int) -> Blocks:
-    with _pyav_stream(path) as (container, stream):
-        floats = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
-        for frame in container.decode(stream):
-            for converted in floats.resample(frame):
-                yield converted.to_ndarray().T
-        for converted in floats.resample(None):
-            yield converted.to_ndarray().T
-
-
 @contextmanager
-def _pyav_stream(path: Path) -> Iterator[tuple[av.container.InputContainer, av.AudioStream]]:
-    try:
-        container = av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        problem = "is damaged, cut short or not a sound file"
-        raise InputError(path, problem, "copy it again or convert it to WAV") from error
-    with container:
-        streams = [stream for stream in container.streams.audio if stream.codec_context]
-        if not streams:
-            raise InputError(path, "holds no sound", "give a file with sound")
-        yield container, streams[0]
+def _soundfile(path: Path, container: Body | Pages | None) -> Iterator[soundfile.SoundFile]:
+    mend = container.mend if isinstance(container, Body) else {}
+    if not mend:
+        with soundfile.SoundFile(path) as file:
+            yield file
+        return
+    with Mended(path, mend) as mended, soundfile.SoundFile(mended) as file:
+        yield file
 
 
-def _said(error: Exception) -> str:
-    return (
-        str(getattr(error, "strerror", None) or getattr(error, "error_string", error))
-        .strip(". ")
-        .lower()
-    )
+def _soundfile_blocks(file: soundfile.SoundFile) -> Blocks:
+    frames = max(1, BLOCK_VALUES // file.channels)
+    while len(block := file.read(frames, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _behind(blocks: Blocks, samples: int) -> Blocks:
+    """``blocks`` without their first ``samples``."""
+    for block in blocks:
+        if len(block) > samples:
+            yield block[samples:]
+        samples = max(0, samples - len(block))
