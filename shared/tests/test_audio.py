@@ -96,11 +96,8 @@ def test_channels_are_mixed_or_chosen(tmp_path):
     mixed, left, right = (
         np.concatenate(list(open_audio(path).blocks(16000, channel))) for channel in (None, 0, 1)
     )
-    assert (
-        np.allclose(mixed, chirp() / 2, atol=1e-6)
-        and np.allclose(left, chirp(), atol=1e-6)
-        and not right.any()
-    )
+    assert np.allclose(mixed, chirp(), atol=1e-6)  # a silent channel would halve it
+    assert np.allclose(left, chirp(), atol=1e-6) and not right.any()
     with pytest.raises(InputError, match="has 2 channels; channel 2 is not there"):
         list(open_audio(path).blocks(16000, 2))
 

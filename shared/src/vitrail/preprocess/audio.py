@@ -12,6 +12,7 @@ import soxr
 
 from vitrail.errors import InputError
 from vitrail.preprocess.containers import Body, Mended, read_body
+from vitrail.preprocess.mixing import Mix, choose_mix, equal_mix
 from vitrail.preprocess.ogg import Pages, read_pages
 from vitrail.preprocess.packets import (
     MAX_SAMPLE,
@@ -29,6 +30,7 @@ AUDIO_SUFFIXES = frozenset(
 )
 MIN_RATE, MAX_RATE = 1_000, 768_000
 MAX_CHANNELS = 64
+MIN_OFFSET = 0.02  # of full scale; less is how converters are
 BLOCK_VALUES = (
     1 << 14
 )  # little is lost where a decoder gives up, and memory stays small whatever a header claims
@@ -41,8 +43,8 @@ class Recording:
     """A sound file that was found readable.
 
     ``rate`` and ``channels`` are the file's own; ``damage`` fills while ``blocks`` is read, one
-    sentence per trouble. ``container`` is what the file's own header tells, where libsndfile reads
-    it (``by_soundfile``) or it is an OGG.
+    sentence per trouble, and ``notes`` with what was done to sound that is whole. ``container`` is
+    what the file's own header tells, where libsndfile reads it (``by_soundfile``) or it is an OGG.
     """
 
     path: Path
@@ -51,11 +53,13 @@ class Recording:
     declared_seconds: float | None
     by_soundfile: bool = False
     container: Body | Pages | None = None
+    track: int = 0
     damage: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def blocks(self, sample_rate: int, channel: int | None = None) -> Blocks:
-        """The sound as float32 (n,) at ``sample_rate``, lazily: all channels' mean, or one of them
-        (counted from 0).
+        """The sound as float32 (n,) at ``sample_rate``, lazily: the mean of all channels but dead
+        and opposite ones (``mixing``), or one of them (counted from 0).
 
         Resampled by soxr (quality HQ), which librosa uses too; however it is cut into blocks, the
         samples are the same. InputError for a channel that is not there, samples that are no
@@ -66,21 +70,33 @@ class Recording:
                 self.path, f"has {self.channels} channels", f"channel {channel} is not there"
             )
         resampler = soxr.ResampleStream(self.rate, sample_rate, 1, dtype="float32")
-        samples = 0
-        for block in self._decoded():
-            mono = block.mean(axis=1, dtype=np.float32) if channel is None else block[:, channel]
+        mix = self._mix() if channel is None else None
+        samples, total = 0, 0.0
+        for block in self._decoded(self.damage):
+            mono = mix(block) if mix else block[:, channel]
             self._check(mono, samples)
             samples += len(mono)
+            total += float(mono.sum(dtype=np.float64))
             yield resampler.resample_chunk(np.ascontiguousarray(mono))
         if not samples:
             raise InputError(self.path, "holds no sound", "copy it again from where it came")
         yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
-        seconds = samples / self.rate
+        self.damage.extend(self._end_remarks(samples / self.rate))
+        self.notes.extend(mix.notes if mix else ())
+        if abs(offset := total / samples) > MIN_OFFSET:
+            self.notes.append(f"the sound stands {offset:+.2f} off its middle")
+
+    def _mix(self) -> Mix:
+        """Only the whole recording tells whether a channel is dead, so several are read twice."""
+        if self.channels == 1:
+            return equal_mix(1)
+        return choose_mix(self._decoded([]), self.channels)
+
+    def _end_remarks(self, seconds: float) -> Iterator[str]:
         if self.container:
-            self.damage.extend(self.container.remarks(seconds))
+            yield from self.container.remarks(seconds)
         elif self.declared_seconds and seconds < self.declared_seconds - 0.1:
-            end = f"{seconds:.1f} s of {self.declared_seconds:.1f} s declared"
-            self.damage.append(f"the sound ends at {end}")
+            yield f"the sound ends at {seconds:.1f} s of {self.declared_seconds:.1f} s declared"
 
     def _check(self, mono: np.ndarray, before: int) -> None:
         wrong = ~np.isfinite(mono) | (np.abs(mono) > MAX_SAMPLE)
@@ -90,8 +106,8 @@ class Recording:
                 self.path, f"holds samples that are no sound at {seconds:.2f} s", "export it again"
             )
 
-    def _decoded(self) -> Blocks:
-        """Blocks (n, channels) at the file's own rate, up to the end."""
+    def _decoded(self, damage: list[str]) -> Blocks:
+        """Blocks (n, channels) at the file's own rate, up to the end; adds to ``damage``."""
         done = 0
         if self.by_soundfile:
             try:
@@ -103,8 +119,13 @@ class Recording:
             except soundfile.LibsndfileError:
                 pass  # FFmpeg goes on where libsndfile gives up
         losses = Losses()
-        yield from _behind(packet_blocks(self.path, 0, self.rate, losses), done)
-        self.damage.extend(losses.remarks())
+        try:
+            yield from _behind(packet_blocks(self.path, self.track, self.rate, losses), done)
+        except InputError:
+            if not done:
+                raise
+            damage.append("it cannot be read to the end")
+        damage.extend(losses.remarks())
 
 
 def open_audio(path: Path) -> Recording:
