@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from vitrail.errors import InputError
 from vitrail.preprocess.audio import Recording, open_audio
 from vitrail.preprocess.ogg import read_pages
 
@@ -296,3 +297,22 @@ def test_a_time_stamp_far_away_is_not_filled_with_silence(tmp_path, monkeypatch)
             container.mux(audio.encode(frame))
     sound, recording = hear(path)
     assert len(sound) == 2 * RATE and "time stamps jump at 1.00 s" in recording.damage[0]
+
+
+def test_one_of_several_tracks(tmp_path):
+    path = tmp_path / "a.mka"
+    with av.open(str(path), "w") as container:
+        tracks = [container.add_stream("pcm_s16le", rate=RATE, layout="mono") for _ in range(2)]
+        for track, value in zip(tracks, (1000, 2000), strict=True):
+            frame = av.AudioFrame.from_ndarray(
+                np.full((1, RATE), value, np.int16), format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts = RATE, 0
+            container.mux(track.encode(frame))
+    for track, value in enumerate((1000, 2000)):
+        recording = open_audio(path, track)
+        (*_, last) = (block for block in recording.blocks(RATE) if len(block))
+        assert last[0] == pytest.approx(value / 32768, rel=1e-3)
+        assert recording.notes[0] == f"track {track + 1} of 2 was heard"
+    with pytest.raises(InputError, match="has 2 sound tracks; track 3 is not there"):
+        open_audio(path, 2)

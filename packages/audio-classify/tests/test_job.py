@@ -1,7 +1,9 @@
 """From a recording to labels and events."""
 
 import json
+from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -42,10 +44,67 @@ def test_silence_is_a_result(listener):
     assert result.events == () and result.labels == {}
 
 
-@pytest.mark.parametrize("seconds", [0.0001, 0.01, 0.03, 0.2])
+@pytest.mark.parametrize("seconds", [0.025, 0.03, 0.2])
 def test_very_short_sounds(network, seconds):
     result = job(network).predict(hiss(seconds))
     assert sum(result.probabilities.values()) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 160, 399])
+def test_less_than_a_frame_gets_a_reason_and_no_label(network, samples):
+    with pytest.raises(InputError, match=r"record at least the 0\.025 s of a frame"):
+        job(network).predict(hiss(1)[:samples])
+
+
+def test_a_sound_that_resamples_to_nothing_gets_a_reason(network, tmp_path):
+    soundfile.write(tmp_path / "a.wav", hiss(1)[:3], 192_000)
+    with pytest.raises(InputError, match=r"lasts 0\.0\d+ s at 16000"):
+        job(network).predict(tmp_path / "a.wav")
+
+
+def test_answers_that_are_not_finite_are_a_reason(network):
+    class Broken(torch.nn.Module):
+        def forward(self, spectrogram):
+            return torch.full((len(spectrogram), 3), float("nan"))
+
+    with pytest.raises(InputError, match="gives no finite numbers"):
+        job(replace(network, build=Broken)).predict(hiss(1))
+
+
+def test_the_level_of_silence_can_be_set(network):
+    quiet = 0.003 * hiss(1)  # 70 dB below full scale
+    assert job(network).predict(quiet).silent
+    heard = job(network, silence_level=-90.0).predict(quiet)
+    assert not heard.silent and heard.loudness == pytest.approx(-70.5, abs=1)
+    assert job(network, silence_level=-10.0).predict(hiss(1)).silent
+
+
+def test_what_was_done_to_the_channels_is_in_the_row(network, tmp_path):
+    sound = hiss(1)
+    soundfile.write(tmp_path / "a.wav", np.stack([sound, -sound], 1), RATE, subtype="FLOAT")
+    result = job(network).predict(tmp_path / "a.wav")
+    assert result.damage == ("channels 1 and 2 are of opposite phase; channel 1 was heard alone",)
+    assert result.probabilities == pytest.approx(job(network).predict(sound).probabilities)
+
+
+def test_the_times_of_events_count_from_the_beginning_of_the_file(listener, tmp_path):
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width = video.height = 32
+        audio = container.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for number in range(60):
+            image = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            image.pts = number
+            container.mux(video.encode(image))
+            if number >= 30:
+                values = (tone(200, 0.1) * 32767).astype(np.int16)
+                frame = av.AudioFrame.from_ndarray(values[None], format="s16", layout="mono")
+                frame.sample_rate, frame.pts = RATE, number * 1600
+                container.mux(audio.encode(frame))
+        container.mux(video.encode(None))
+    (event,) = job(listener, hop=0.1).predict(path).events
+    assert event.label == "low" and (event.start, event.end) == pytest.approx((3, 6), abs=0.4)
 
 
 def test_fast_computes_nothing_for_padding_and_exact_pads(network):

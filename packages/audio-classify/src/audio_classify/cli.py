@@ -70,6 +70,13 @@ def classify(
         int | None,
         typer.Option(metavar="N", min=1, help="One channel, from 1 (default: their mean)."),
     ] = None,
+    track: Annotated[
+        int, typer.Option(metavar="N", min=1, help="One of a file's sound tracks, from 1.")
+    ] = 1,
+    silence_level: Annotated[
+        float,
+        typer.Option(metavar="DB", max=0, help="Quieter windows, below full scale, are silence."),
+    ] = -60.0,
     embed: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the windows' embeddings (.npy or .parquet)."),
@@ -113,6 +120,8 @@ def classify(
         hop=hop,
         exact=exact,
         channel=None if channel is None else channel - 1,
+        track=track - 1,
+        silence_level=silence_level,
         embed=bool(embed or search),
         begin=begin,
         keep=keep,

@@ -22,6 +22,7 @@ from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Steps, Tell
 from vitrail.preprocess.audio import Recording, open_audio
+from vitrail.preprocess.filterbank import frame_length
 from vitrail.runner import solve, stream
 from vitrail.sources import Source
 
@@ -40,13 +41,17 @@ class Options:
     ``window`` and ``hop`` in seconds; None: the longest that the network takes, and a fifth of it.
     ``exact`` pads each window as the release does, where otherwise nothing is computed for what is
     not there. ``channel``, counted from 0: one instead of all channels' mean. ``embed`` keeps the
-    windows' embeddings. ``begin``, ``keep`` and ``gap`` are those of ``Rule``.
+    windows' embeddings. ``silence_level`` is the loudness in dB below full scale under which a
+    window is silence. ``track``, counted from 0, is one of the sound tracks of a file. ``begin``,
+    ``keep`` and ``gap`` are those of ``Rule``.
     """
 
     window: float | None = None
     hop: float | None = None
     exact: bool = False
     channel: int | None = None
+    track: int = 0
+    silence_level: float = SILENT_DB
     embed: bool = False
     begin: float = Rule.begin
     keep: float = Rule.keep
@@ -106,7 +111,7 @@ class AudioJob:
     def process(self, source: Source) -> Steps:
         """Asks for the windows that are not silent, tells each event when it is over, and returns
         the Result."""
-        return (yield from self._classify(source.name, open_audio(source.path)))
+        return (yield from self._classify(source.name, open_audio(source.path, self.chosen.track)))
 
     def listen(self, blocks: Iterator[np.ndarray]) -> Iterator[Event]:
         """Each event of an endless sound as soon as it is over: at most a window, two hops and the
@@ -122,8 +127,10 @@ class AudioJob:
         drawn, heard = SpectrogramBuilder(rate), Heard()
         with closing(recording.blocks(rate, self.chosen.channel)) as blocks:
             yield from self._hear(_drawn(blocks, drawn), together=CHUNK, heard=heard)
-        if not heard.end:
-            raise InputError(name, "holds no sound", "copy it again from where it came")
+        if heard.end < (frame := frame_length(rate)):
+            problem = f"lasts {heard.end / rate:.4f} s at {rate} samples per second"
+            remedy = f"record at least the {frame / rate:.3f} s of a frame"
+            raise InputError(name, problem, remedy)
         mean = heard.total / max(1, len(heard.starts))
         order = np.argsort(-mean, kind="stable") if heard.starts else []
         starts = np.array(heard.starts) / rate
@@ -135,7 +142,7 @@ class AudioJob:
             events=tuple(sorted(heard.events, key=lambda e: (e.start, e.end, e.label))),
             silent=not heard.starts,
             loudness=max(heard.loudness, MIN_LOUDNESS),
-            damage=tuple(recording.damage),
+            damage=(*recording.damage, *recording.notes),
             spectrogram=drawn.finish(),
             embeddings=None if found is None else Embeddings(name, starts, found),
         )
@@ -169,7 +176,7 @@ class AudioJob:
 
     def _span(self, window: Window) -> "Span":
         loudness, end = window.loudness, window.start + len(window.samples)
-        item = None if loudness < SILENT_DB else self.prepare(window)
+        item = None if loudness < self.chosen.silence_level else self.prepare(window)
         return Span(window.start, end, loudness, item)
 
     def prepare(self, window: Window) -> np.ndarray:
@@ -184,6 +191,9 @@ class AudioJob:
         if not rows:
             return np.empty((0, 0), np.float32)
         outputs, classes = np.stack(rows), len(self.network.labels)
+        if not np.isfinite(outputs).all():
+            problem = "gives no finite numbers for this sound"
+            raise InputError(self.network.name, problem, "export the sound again as 16-bit WAV")
         scores = self.network.probabilities(outputs[:, :classes])
         return np.concatenate([scores, outputs[:, classes:]], axis=1)
 

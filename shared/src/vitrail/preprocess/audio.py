@@ -128,27 +128,28 @@ class Recording:
         damage.extend(losses.remarks())
 
 
-def open_audio(path: Path) -> Recording:
-    """What a sound file, or the first sound track of a video, says of itself; InputError where
-    there is no sound.
+def open_audio(path: Path, track: int = 0) -> Recording:
+    """What a sound file, or a sound track (counted from 0) of a video, says of itself; InputError
+    where there is no sound.
 
     WAV, FLAC, OGG, AIFF and their like are read by libsndfile, all else by FFmpeg.
     """
     path = require_file(path)
     container = read_pages(path) or read_body(path)
-    if not (isinstance(container, Pages) and not container.plain) and _soundfile_reads(
-        path, container
-    ):
+    whole = not isinstance(container, Pages) or container.plain
+    if not track and whole and _soundfile_reads(path, container):
         with _soundfile(path, container) as file:
             seconds = file.frames / max(1, file.samplerate)
             recording = Recording(path, file.samplerate, file.channels, seconds, True, container)
     else:
-        with open_track(path) as (opened, stream):
+        with open_track(path, track) as (opened, stream):
             declared = declared_seconds(opened, stream)
             seconds = container.seconds if isinstance(container, Pages) else declared
             recording = Recording(
-                path, stream.rate or 0, stream.channels, seconds, container=container
+                path, stream.rate or 0, stream.channels, seconds, False, container, track
             )
+            if (tracks := len(opened.streams.audio)) > 1:
+                recording.notes.append(f"track {track + 1} of {tracks} was heard")
     if not MIN_RATE <= recording.rate <= MAX_RATE:
         raise InputError(
             path,

@@ -21,6 +21,7 @@ class Sound:
     samples: np.ndarray
     rate: int
     damage: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def checked(cls, sound: np.ndarray, rate: int) -> "Sound":
