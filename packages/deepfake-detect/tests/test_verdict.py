@@ -59,6 +59,37 @@ def test_a_passer_by_is_not_judged():
     verdict = judge(observations, 15, LIMITS)
     assert verdict.label is Label.REAL
     assert verdict.persons[1].score is None and "only 1 of 15" in verdict.persons[1].reason
+    (reason,) = verdict.reasons
+    assert reason.startswith("person 1 was not judged: a usable face in only 1 of 15 frames")
+
+
+@pytest.mark.parametrize(
+    ("view", "weakness"),
+    [
+        ({"width": 40}, "smaller than 60 px in 15"),
+        ({"eyes": 0.1}, "in profile in 15"),
+    ],
+)
+def test_whom_nobody_could_judge_keeps_the_verdict_open(view, weakness):
+    """A second person whose face cannot be used may be the fake one."""
+    observations = [seen(i, 0.1) for i in range(15)]
+    observations += [seen(i, 0.1, person=1, **view) for i in range(15)]
+    verdict = judge(observations, 15, LIMITS)
+    assert verdict.label is Label.UNDECIDED and verdict.score == pytest.approx(0.1)
+    assert verdict.reasons[0] == "score 0.10 is real, but person 1 could change the verdict"
+    assert "person 1 was not judged" in verdict.reasons[1] and weakness in verdict.reasons[1]
+    fake = [replace(one, scores={"ed": 0.9}) if one.person == 0 else one for one in observations]
+    verdict = judge(fake, 15, LIMITS)
+    assert verdict.label is Label.FAKE and weakness in verdict.reasons[0]
+
+
+def test_who_is_cut_off_in_one_image_keeps_the_verdict_open():
+    half = replace(seen(0, 0.1, person=1), inside=0.5)
+    verdict = judge([seen(0, 0.1), half, replace(half, person=2)], 1, LIMITS)
+    assert verdict.label is Label.UNDECIDED
+    assert "persons 1, 2 could change the verdict" in verdict.reasons[0]
+    assert "persons 1, 2 were not judged" in verdict.reasons[1]
+    assert "cut off by the image's edge in 1" in verdict.reasons[1]
 
 
 @pytest.mark.parametrize(
@@ -88,14 +119,19 @@ def test_what_cannot_be_judged_is_undecided(observations, reason):
 
 
 def test_what_may_be_no_face_is_not_judged():
-    """A book's cover that is taken for a face in every frame must not make a video FAKE."""
+    """A book's cover that is taken for a face in every frame must not make a video FAKE; but while
+    it may be a face that is, the video is not REAL either."""
     book = [
         replace(seen(i, 0.95, person=1), face=replace(seen(i, 0).face, score=0.78))
         for i in range(6)
     ]
     verdict = judge([seen(i, 0.1) for i in range(6)] + book, 6, LIMITS, certain=0.8)
-    assert verdict.label is Label.REAL
+    assert verdict.label is Label.UNDECIDED and "person 1 could change" in verdict.reasons[0]
     assert "perhaps no face: the detector's median score is 0.78" in verdict.persons[1].reason
+    assert verdict.persons[1].reason in verdict.reasons[1]
+    real = [replace(one, scores={"ed": 0.1}) for one in book]  # a face or none: not a fake one
+    verdict = judge([seen(i, 0.1) for i in range(6)] + real, 6, LIMITS, certain=0.8)
+    assert verdict.label is Label.REAL and "perhaps no face" in verdict.reasons[0]
     book[0] = replace(book[0], face=replace(book[0].face, score=0.9))  # one lucky frame
     assert judge(book, 6, LIMITS, certain=0.8).label is Label.UNDECIDED
     assert judge(book, 6, LIMITS, certain=0.78).label is Label.FAKE

@@ -71,7 +71,7 @@ def detect(
         typer.Option(
             min=0,
             max=1,
-            help="One limit between REAL and FAKE, leaving nothing UNDECIDED.",
+            help="One limit between REAL and FAKE, leaving no score UNDECIDED.",
             show_default=False,
         ),
     ] = None,

@@ -67,13 +67,12 @@ def _page(result: Result) -> Page:
 
 
 def _sentence(result: Result) -> str:
-    score = result.verdict.score
-    reasons = "; ".join(result.verdict.reasons)
-    if score is None:
-        return reasons
+    score, reasons = result.verdict.score, result.verdict.reasons
+    if score is None or result.verdict.label is Label.UNDECIDED:
+        return "; ".join(reasons)
     low, high = result.thresholds.real_below, result.thresholds.fake_above
     limits = f"real up to {low:.2f}, fake from {high:.2f}"
-    return reasons or f"P(fake) of the most suspicious person is {score:.2f} ({limits})"
+    return "; ".join((f"P(fake) of the most suspicious person is {score:.2f} ({limits})", *reasons))
 
 
 def _facts(result: Result) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """From the scores of single faces to one verdict on a source, with its reasons."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -105,7 +105,9 @@ def judge(
     verdict.
 
     Nor is a person judged whose face has a detector's score, in the median of its frames, below
-    ``certain``: it may be none.
+    ``certain``: it may be none. Whoever was seen and not judged is named in the reasons, and while
+    such a person could be FAKE the verdict is UNDECIDED, never REAL; one seen in fewer frames than
+    a verdict needs is named only.
     """
     by_person = defaultdict(list)
     for observation in observations:
@@ -117,14 +119,44 @@ def judge(
     scores = [person.score for person in persons if person.score is not None]
     if not scores:
         return Verdict(Label.UNDECIDED, None, _why_nobody(observations, persons, frames), persons)
-    score = max(scores)
+    score, left_out = max(scores), _left_out(persons)
     if score >= thresholds.fake_above:
-        return Verdict(Label.FAKE, score, (), persons)
-    if score <= thresholds.real_below:
-        return Verdict(Label.REAL, score, (), persons)
-    low, high = f"{thresholds.real_below:.2f} (real)", f"{thresholds.fake_above:.2f} (fake)"
-    between = f"score {score:.2f} lies between {low} and {high}"
-    return Verdict(Label.UNDECIDED, score, (between,), persons)
+        return Verdict(Label.FAKE, score, left_out, persons)
+    needed = min(MIN_FRAMES, frames)
+    open_ones = [person for person in persons if _may_be_fake(person, needed, thresholds)]
+    if score > thresholds.real_below:
+        low, high = f"{thresholds.real_below:.2f} (real)", f"{thresholds.fake_above:.2f} (fake)"
+        between = f"score {score:.2f} lies between {low} and {high}"
+        return Verdict(Label.UNDECIDED, score, (between, *left_out), persons)
+    if open_ones:
+        whose = ", ".join(str(person.id) for person in open_ones)
+        who = "person" if len(open_ones) == 1 else "persons"
+        why = f"score {score:.2f} is real, but {who} {whose} could change the verdict"
+        return Verdict(Label.UNDECIDED, score, (why, *left_out), persons)
+    return Verdict(Label.REAL, score, left_out, persons)
+
+
+def _may_be_fake(person: Person, needed: int, thresholds: Thresholds) -> bool:
+    """Whether one who was not judged could turn REAL into another verdict: seen in as many frames
+    as a verdict needs, and without usable views that all together speak for a real face."""
+    if person.score is not None or len(person.observations) < needed:
+        return False
+    usable = [seen.score for seen in person.observations if seen.weakness is None]
+    return len(usable) < needed or float(np.mean(usable)) > thresholds.real_below
+
+
+def _left_out(persons: Sequence[Person]) -> tuple[str, ...]:
+    """A sentence for each reason why somebody was not judged, with the persons whom it names."""
+    whom = defaultdict(list)
+    for person in persons:
+        if person.reason:
+            whom[person.reason].append(str(person.id))
+    return tuple(
+        f"person {ids[0]} was not judged: {reason}"
+        if len(ids) == 1
+        else f"persons {', '.join(ids)} were not judged: {reason}"
+        for reason, ids in whom.items()
+    )
 
 
 def _person(
@@ -136,6 +168,8 @@ def _person(
     reason = None
     if len(usable) < needed:
         reason = f"a usable face in only {len(usable)} of {frames} frames, {needed} are needed"
+        if weak := Counter(one.weakness for one in seen if one.weakness):
+            reason += f" ({', '.join(f'{kind} in {count}' for kind, count in weak.items())})"
     elif usual < certain:
         reason = (
             f"perhaps no face: the detector's median score is {usual:.2f}, {certain:.2f} is needed"
@@ -166,4 +200,4 @@ def _why_nobody(
         return (f"the largest face is {largest:.0f} px wide, {SMALL}",)
     if all(weaknesses):
         return (f"every face is {' or '.join(dict.fromkeys(weaknesses))}",)
-    return (max(persons, key=lambda person: len(person.observations)).reason,)
+    return _left_out(persons)
