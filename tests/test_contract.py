@@ -77,7 +77,6 @@ OPTIONAL = (
     "tensorboard",
     "onnx",
     "onnxruntime",
-    "openvino",
     "dlib",
     "skimage",
 )
