@@ -154,7 +154,7 @@ class Stage(nn.Module):
         size = x.shape[-2:]
         tokens = x.flatten(2).transpose(1, 2)  # (B, H * W, dim)
         if self.cls_token is not None:
-            tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1)
+            tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens], dim=1)
         for block in self.blocks:
             tokens = block(tokens, size)
         token, tokens = tokens.split(

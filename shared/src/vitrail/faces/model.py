@@ -147,7 +147,7 @@ def grid(size: tuple[int, int], device: torch.device | None = None) -> tuple[Ten
         rows, columns = (torch.arange(side // stride, device=device) for side in size)
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         points.append((torch.stack((x, y), dim=-1).reshape(-1, 2) + 0.5) * stride)
-        strides.append(torch.full((len(points[-1]), 1), float(stride), device=device))
+        strides.append(torch.full((points[-1].shape[0], 1), float(stride), device=device))
     return torch.cat(points), torch.cat(strides)
 
 
