@@ -1,6 +1,7 @@
 """The command as a user types it, with a small network and made-up people."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,41 @@ def test_rows_begin_as_those_of_all_commands(place, run):
         assert (found["source"], found["sha256"]) == (str(now), sha256(now))
         assert found["engine"] == {"pulse": "eager"} and found["damage"] == []
         assert found["options"]["fmr"] > 0 and found["options"]["sample_rate"] is None
+
+
+def with_steps(file: Path) -> Path:
+    """The recording with an accelerometer beside the pulse, at one walking pace for everybody."""
+    lines = [line.split(",") for line in file.read_text().splitlines()]
+    file.write_text(
+        "t_s,ppg,acc_z\n"
+        + "".join(
+            f"{second},{value},{1000 + 200 * math.sin(12 * float(second)):.3f}\n"
+            for second, value in lines[1:]
+        )
+    )
+    return file
+
+
+def test_who_walks_at_ones_pace_is_not_one(place, run):
+    files = [with_steps(write_recording(place / f"a{take}.csv", ALICE, take)) for take in range(3)]
+    assert row(run("enroll", "alice", *files, "--consent"))["channels"] == ["ppg"]
+    right = row(run("verify", "alice", with_steps(write_recording(place / "r.csv", ALICE, 10))))
+    wrong = row(run("verify", "alice", with_steps(write_recording(place / "w.csv", EVE, 10))))
+    assert (right["verdict"], wrong["verdict"]) == ("accepted", "rejected")
+    assert right["channels"] == wrong["channels"] == ["ppg"]
+    assert right["options"]["channel"] is None
+
+
+def test_an_ambiguous_file_is_refused_and_counts_nothing(place, enrolled):
+    file = write_recording(place / "two.csv", ALICE, 10)
+    rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    file.write_text("t_s,nose,ear\n" + "".join(f"{s},{v},{v}\n" for s, v in rows))
+    refused = enrolled("verify", "alice", file)
+    assert_one_line(refused, 1)
+    assert "nose, ear" in refused.stderr and "--channel" in refused.stderr
+    assert row(enrolled("list"))["failures"] == 0
+    named = enrolled("verify", "alice", file, "--channel", "ear")
+    assert named.status == 0 and row(named)["channels"] == ["ear"]
 
 
 def test_every_verdict_has_its_status(place, enrolled):

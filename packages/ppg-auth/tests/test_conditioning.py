@@ -74,9 +74,17 @@ def test_the_best_channel_and_not_the_first_component(wave):
         )
         + 100
     )
-    chosen, left_out = conditioning.choose_channel(channels, RATE)
-    assert np.corrcoef(chosen, wave)[0, 1] > 0.9
+    chosen, left_out, channel = conditioning.choose_channel(channels, RATE)
+    assert np.corrcoef(chosen, wave)[0, 1] > 0.9 and channel == 1
     assert 0 <= left_out <= 1
+
+
+def test_volts_are_as_good_as_counts(wave):
+    rng = np.random.default_rng(2)
+    noise = rng.normal(size=len(wave))
+    counts = np.stack([500 + 20 * noise, 500 + 20 * wave / np.abs(wave).max()], axis=1)
+    assert conditioning.choose_channel(counts, RATE)[2] == 1
+    assert conditioning.choose_channel(counts / 1000, RATE)[2] == 1
 
 
 def test_a_component_has_the_sign_of_its_channels(wave):

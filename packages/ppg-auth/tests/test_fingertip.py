@@ -36,7 +36,7 @@ def frames(
 
 def test_the_pulse_is_found():
     recording = from_frames(frames())
-    signal, _ = choose_channel(recording.values, RATE)
+    signal, _, _ = choose_channel(recording.values, RATE)
     assert recording.origin == "camera" and recording.names[:3] == ("r", "g", "luma")
     assert recording.seconds[0] == pytest.approx(1.0), "while the exposure settles nothing is kept"
     assert spectral_rate(signal, RATE) == pytest.approx(60 * BEATS, abs=3)

@@ -60,7 +60,7 @@ def test_irregular_frames_are_taken_at_their_own_times():
 def test_a_saturated_colour_is_not_the_pulse():
     """Red is 255 throughout recording 20, where green works."""
     (part,) = regularise(phone("20"), 25.0)
-    chosen, _ = choose_channel(part.values, part.rate)
+    chosen, _, _ = choose_channel(part.values, part.rate)
     assert part.values[:, 0].min() > 254.9 and np.ptp(chosen) > 1
 
 

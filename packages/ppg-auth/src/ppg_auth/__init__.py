@@ -26,6 +26,7 @@ def load(
     engine: str = "auto",
     device: str = "auto",
     sample_rate: float | None = None,
+    channel: str | None = None,
     health: bool = False,
     patience: float | None = None,
 ) -> "PulseJob":
@@ -40,5 +41,5 @@ def load(
     networks = system.room("networks")
     (network,) = networks.load_networks([weights] if weights else [])
     prepared = prepare(network, engine=engine, device=device, tolerance=networks.TOLERANCE)
-    options = {"sample_rate": sample_rate, "health": health, "patience": patience}
-    return system.room("job").PulseJob(network, prepared, **options)
+    options = {"sample_rate": sample_rate, "channel": channel, "health": health}
+    return system.room("job").PulseJob(network, prepared, patience=patience, **options)

@@ -24,7 +24,8 @@ CHUNK = 64  # windows that wait together for the network; a long recording has t
 class PulseJob:
     """Recordings in, captures out.
 
-    ``sample_rate`` in Hz is for files that tell no times; ``health`` lets results tell the heart
+    ``sample_rate`` in Hz is for files that tell no times, ``channel`` names the column of the pulse
+    where the columns' names do not tell; ``health`` lets results tell the heart
     rate; ``patience`` is for how many seconds a video is decoded.
     """
 
@@ -36,18 +37,24 @@ class PulseJob:
         engine: Engine,
         *,
         sample_rate: float | None = None,
+        channel: str | None = None,
         health: bool = False,
         patience: float | None = None,
     ):
         self.network, self.patience = network, patience
         self.version = system.version
         self.networks: Mapping[str, Engine] = {"pulse": engine}
-        self.options: Mapping[str, Any] = {"sample_rate": sample_rate, "health": health}
+        self.options: Mapping[str, Any] = {
+            "sample_rate": sample_rate,
+            "channel": channel,
+            "health": health,
+        }
         self.preprocess = Preprocess(network.checkpoint.signal)
 
     def process(self, source: Source) -> Steps:
         """Reads the whole recording, cleans it, and asks for an embedding per good window."""
-        recording = read_source(source, self.options["sample_rate"], self.patience)
+        rate, channel = self.options["sample_rate"], self.options["channel"]
+        recording = read_source(source, rate, self.patience, channel)
         return (yield from self._look(source.name, recording))
 
     def predict(self, recording: Recording | Path | str) -> Capture:

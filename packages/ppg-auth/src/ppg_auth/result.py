@@ -89,6 +89,7 @@ class Capture:
             "good_windows": len(self.embeddings),
             "windows": self.windows_total,
             "good_seconds": round(self.seconds, 2),
+            "channels": list(self.windows.channels),
             "reasons": list(self.reasons),
         }
         return row | ({"heart_rate": self.heart_rate} if self.health else {})

@@ -82,12 +82,21 @@ class ModelOptions:
             metavar="HZ", min=1, help="Of files that have no time column.", show_default=False
         ),
     ] = None
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The pulse's column, where names do not tell; its number where there are none.",
+            show_default=False,
+        ),
+    ] = None
 
     def load(self, **options) -> "PulseJob":
         from ppg_auth import load
 
         where = self.computing.to_dict()
-        return load(self.weights, sample_rate=self.sample_rate, **where, **options)
+        reading = {"sample_rate": self.sample_rate, "channel": self.channel}
+        return load(self.weights, **reading, **where, **options)
 
 
 @dataclass(frozen=True)

@@ -206,5 +206,7 @@ def _row(
     from vitrail.answers import row_of
 
     damage = [sentence for capture in captures for sentence in capture.damage]
+    taken = {channel for capture in captures for channel in capture.windows.channels}
+    facts = facts | {"channels": sorted(taken)}
     row = row_of(job, named, damage, time.perf_counter() - started, facts)
     return row | {"options": row["options"] | options}

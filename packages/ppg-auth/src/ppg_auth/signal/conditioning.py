@@ -14,7 +14,7 @@ HAMPEL_WINDOW, HAMPEL_LIMIT = 2.0, 4.0  # seconds, robust standard deviations
 GAUSSIAN_MAD = 1.4826
 USUAL_REACH = 1.5
 LINE_WIDTH = 1.5  # of a Hann window, in cycles over its length
-MIN_LEVEL = 1.0  # of a camera's channel; darker ones hold only noise
+MIN_LEVEL = 1 / 255  # of the brightest channel's level; darker ones hold only noise
 MIN_SHARE = 1e-3  # of the energy of all channels: what is less is what rounding leaves
 WORTH_MIXING = 3.0  # dB by which a mixture of channels must beat the best single one
 SSA_LAG, SSA_ENERGY = 1.5, 0.9  # seconds, share of the in-band energy
@@ -122,22 +122,23 @@ def best_component(channels: NDArray, rate: float) -> tuple[NDArray, float]:
     return sign * components[best], float(1 - share[best])
 
 
-def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float]:
+def choose_channel(channels: NDArray, rate: float) -> tuple[NDArray, float, int | None]:
     """The signal (n,) of (n, channels): the only one, or the one with the best pulse among all and
     their components.
 
-    Also the share of energy that was left out.
+    Also the share of energy that was left out, and which channel it is, None for a component.
     """
     if channels.shape[1] == 1:
-        return channels[:, 0], 0.0
-    alive = channels[:, (channels.std(axis=0) > 0) & (np.abs(channels).mean(axis=0) > MIN_LEVEL)]
-    if not alive.shape[1]:
-        return channels[:, 0], 0.0
-    component, removed = best_component(alive, rate)
-    best = max(alive.T, key=lambda channel: signal_to_noise(channel, rate))
-    if signal_to_noise(component, rate) > signal_to_noise(best, rate) + WORTH_MIXING:
-        return component, removed
-    return best, 0.0
+        return channels[:, 0], 0.0, 0
+    levels = np.abs(channels).mean(axis=0)
+    alive = np.flatnonzero((channels.std(axis=0) > 0) & (levels > MIN_LEVEL * levels.max()))
+    if not len(alive):
+        return channels[:, 0], 0.0, 0
+    component, removed = best_component(channels[:, alive], rate)
+    best = max(alive, key=lambda index: signal_to_noise(channels[:, index], rate))
+    if signal_to_noise(component, rate) > signal_to_noise(channels[:, best], rate) + WORTH_MIXING:
+        return component, removed, None
+    return channels[:, best], 0.0, int(best)
 
 
 def pulse_subspace(x: NDArray, rate: float) -> tuple[NDArray, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ppg_auth.signal.channels import is_other, pulse_columns
 from ppg_auth.signal.recording import MAX_CHANNELS, Recording, as_recording
 from vitrail.errors import InputError, MissingError
 
@@ -26,13 +27,16 @@ CAMERA_COLUMNS = {"r", "g", "b", "red", "green", "blue", "luma"}
 MAX_STEP = 2.5
 
 
-def read_text(path: Path, sample_rate: float | None = None) -> Recording:
+def read_text(
+    path: Path, sample_rate: float | None = None, channel: str | None = None
+) -> Recording:
     """Numbers separated by comma, semicolon, tab or space, with or without a line of names, or one
     line of samples.
 
     A column ``t_s``, ``t_ms``, ``time`` (seconds, or milliseconds where the steps are too large for
-    seconds) or the like holds the time; without one ``sample_rate`` must be given. InputError names
-    the line and column of a bad cell.
+    seconds) or the like holds the time; without one ``sample_rate`` must be given. The pulse is the
+    column named ``channel``, or found by ``pulse_columns``. InputError names the line and column of
+    a bad cell.
     """
     text = _decode(path)
     delimiter = _delimiter(text)
@@ -52,10 +56,12 @@ def read_text(path: Path, sample_rate: float | None = None) -> Recording:
         names = [cell.strip().lower() for cell in rows.pop(0)[1]]
     if not rows:
         raise InputError(path, "holds a line of names and no samples", "give a recording")
-    return _from_columns(path, names, _numbers(path, rows, delimiter), sample_rate)
+    return _from_columns(path, names, _numbers(path, rows, delimiter), sample_rate, channel)
 
 
-def read_parquet(path: Path, sample_rate: float | None = None) -> Recording:
+def read_parquet(
+    path: Path, sample_rate: float | None = None, channel: str | None = None
+) -> Recording:
     """Numeric columns of a Parquet file, named as those of text files are."""
     try:
         import pyarrow
@@ -85,18 +91,22 @@ def read_parquet(path: Path, sample_rate: float | None = None) -> Recording:
         [name.strip().lower() for name in table.column_names],
         np.stack(columns, 1),
         sample_rate,
+        channel,
     )
 
 
-def read_array(path: Path, sample_rate: float | None = None) -> Recording:
-    """A ``.npy`` of shape (n,) or (n, channels); its rate must be given."""
+def read_array(
+    path: Path, sample_rate: float | None = None, channel: str | None = None
+) -> Recording:
+    """A ``.npy`` of shape (n,) or (n, columns); its rate must be given, and of several columns the
+    number of the pulse, from 1 on."""
     try:
         values = np.load(path, mmap_mode="r")
     except Exception as error:  # Python's own parser reads the header and raises every kind
         raise InputError(
             path, f"is not a readable array ({type(error).__name__})", "save it with numpy.save"
         ) from error
-    return as_recording(values, sample_rate, subject=path)
+    return _chosen(as_recording(values, sample_rate, subject=path), path, [], channel)
 
 
 def _decode(path: Path) -> str:
@@ -155,7 +165,11 @@ def _numbers(path: Path, rows: list[tuple[int, list[str]]], delimiter: str) -> N
 
 
 def _from_columns(
-    path: Path, names: list[str] | None, values: NDArray[np.float64], sample_rate: float | None
+    path: Path,
+    names: list[str] | None,
+    values: NDArray[np.float64],
+    sample_rate: float | None,
+    channel: str | None,
 ) -> Recording:
     names = names or [""] * values.shape[1]
     if len(names) != values.shape[1]:
@@ -164,16 +178,29 @@ def _from_columns(
         )
     timed = [index for index, name in enumerate(names) if name in TIME_COLUMNS]
     if not timed:
-        return as_recording(values, sample_rate, subject=path)
+        return _chosen(as_recording(values, sample_rate, subject=path), path, names, channel)
     seconds = values[:, timed[0]] * (TIME_COLUMNS[names[timed[0]]] or _unit(values[:, timed[0]]))
-    channels = [index for index in range(len(names)) if index != timed[0]]
-    if not channels:
+    columns = [index for index in range(len(names)) if index != timed[0]]
+    if not columns:
         raise InputError(path, "holds times and no samples", "give a recording")
-    camera = CAMERA_COLUMNS.issuperset(names[index] for index in channels)
+    channels = pulse_columns(path, names, channel, columns)
     kept = tuple(names[index] for index in channels)
+    # A sensor's red has an infrared beside it, also where --channel leaves that out
+    beside = [names[index] for index in columns if not is_other(names[index])]
+    camera = CAMERA_COLUMNS.issuperset((*kept, *beside))
     return Recording.checked(
         path, seconds, values[:, channels], "camera" if camera else "sensor", names=kept
     )
+
+
+def _chosen(recording: Recording, path: Path, names: list[str], channel: str | None) -> Recording:
+    """The pulse alone, of a recording without times whose columns have ``names``, if any."""
+    count = recording.values.shape[1]
+    names = names or [""] * count
+    channels = pulse_columns(path, names, channel, range(count))
+    called = tuple(names[index] or str(index + 1) for index in channels)
+    values = recording.values[:, channels]
+    return as_recording(values, recording.rate_hint, subject=path, names=called)
 
 
 def _unit(times: NDArray) -> float:
@@ -181,7 +208,7 @@ def _unit(times: NDArray) -> float:
     return 1e-3 if len(steps) and np.mean(steps) > MAX_STEP else 1.0
 
 
-READERS: dict[str, Callable[[Path, float | None], Recording]] = {
+READERS: dict[str, Callable[[Path, float | None, str | None], Recording]] = {
     ".csv": read_text,
     ".tsv": read_text,
     ".txt": read_text,

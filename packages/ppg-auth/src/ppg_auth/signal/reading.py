@@ -34,22 +34,30 @@ def source_of(argument: str) -> Source:
 
 
 def read_source(
-    source: Source, sample_rate: float | None = None, patience: float | None = None
+    source: Source,
+    sample_rate: float | None = None,
+    patience: float | None = None,
+    channel: str | None = None,
 ) -> Recording:
     """The recording of a file, or of what a camera sees now; as ``read_recording`` otherwise."""
     if not source.paths and (camera := CAMERA.fullmatch(source.name)):
         return record(int(camera.group(1)))
-    return read_recording(source.path, sample_rate, patience=patience)
+    return read_recording(source.path, sample_rate, patience=patience, channel=channel)
 
 
 def read_recording(
-    path: Path | str, sample_rate: float | None = None, *, patience: float | None = None
+    path: Path | str,
+    sample_rate: float | None = None,
+    *,
+    patience: float | None = None,
+    channel: str | None = None,
 ) -> Recording:
     """Reads a CSV, Parquet, ``.npy`` or WFDB (``.hea``) file, or the video of a fingertip, by its
     suffix.
 
-    ``sample_rate`` in Hz is needed where a file tells no times; a video is decoded for ``patience``
-    seconds at most. InputError says in one sentence what is wrong.
+    ``sample_rate`` in Hz is needed where a file tells no times, ``channel`` where the names of its
+    columns do not tell the pulse; a video is decoded for ``patience`` seconds at most. InputError
+    says in one sentence what is wrong.
     """
     path = require_file(Path(path))
     suffix = path.suffix.lower()
@@ -64,7 +72,7 @@ def read_recording(
         raise InputError(
             path, f"is of no known kind ({suffix or 'no suffix'})", f"give {known} or a video"
         )
-    return reader(path, sample_rate)
+    return reader(path, sample_rate, channel)
 
 
 def record(number: int, seconds: float = CAMERA_SECONDS) -> Recording:

@@ -66,9 +66,17 @@ def _check_rate(subject: object, rate: float) -> None:
 
 
 def as_recording(
-    values: ArrayLike, sample_rate: float | None, *, subject: object = "array"
+    values: ArrayLike,
+    sample_rate: float | None,
+    *,
+    subject: object = "array",
+    names: tuple[str, ...] = (),
 ) -> Recording:
-    """Samples (n,) or (n, channels) at a steady ``sample_rate`` in Hz as a recording."""
+    """Samples (n,) or (n, channels) at a steady ``sample_rate`` in Hz as a recording.
+
+    Channels are of one quantity, such as the colours of one sensor: the best may be taken.
+    ``names`` are theirs.
+    """
     array = np.asarray(values)
     if (
         array.dtype.kind not in "biuf"
@@ -90,7 +98,7 @@ def as_recording(
         raise InputError(subject, "has no column of times", "give --sample-rate")
     _check_rate(subject, sample_rate)
     return Recording.checked(
-        subject, np.arange(len(array)) / sample_rate, array, "sensor", sample_rate
+        subject, np.arange(len(array)) / sample_rate, array, "sensor", sample_rate, names
     )
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ppg_auth.signal.channels import pulse_columns
 from ppg_auth.signal.recording import MAX_CHANNELS, Recording, as_recording
 from vitrail.errors import InputError
 
-PULSE_NAMES = re.compile(r"pleth|ppg|pulse|photo", re.IGNORECASE)
 MAX_HEADER = 100_000
 MISSING = {"16": -(1 << 15), "212": -(1 << 11)}
 
@@ -25,9 +25,11 @@ class _Signal:
     name: str
 
 
-def read_wfdb(path: Path, sample_rate: float | None = None) -> Recording:
-    """The pulse signals of the record whose header is ``path``: those named PLETH, PPG or the like,
-    else the only one.
+def read_wfdb(
+    path: Path, sample_rate: float | None = None, channel: str | None = None
+) -> Recording:
+    """The pulse signals of the record whose header is ``path``: those described as ``channel``, as
+    PLETH, PPG or the like, else the only one.
 
     Source: the WFDB header and signal file formats, header(5) and signal(5) of the WFDB
     applications guide.
@@ -38,15 +40,10 @@ def read_wfdb(path: Path, sample_rate: float | None = None) -> Recording:
             path, "has signals in several files or formats", "convert it to one file of format 16"
         )
     values = _samples(path, signals)
-    chosen = [index for index, signal in enumerate(signals) if PULSE_NAMES.search(signal.name)]
-    if not chosen and len(signals) > 1:
-        raise InputError(
-            path,
-            "names no pulse signal",
-            f"it has {', '.join(signal.name for signal in signals[:5])}",
-        )
-    chosen = chosen or [0]
-    return as_recording(values[:, chosen], sample_rate or rate, subject=path)
+    names = [signal.name for signal in signals]
+    chosen = pulse_columns(path, names, channel, range(len(names)))
+    called = tuple(names[index] or str(index + 1) for index in chosen)
+    return as_recording(values[:, chosen], sample_rate or rate, subject=path, names=called)
 
 
 def _header(path: Path) -> tuple[float, list[_Signal]]:

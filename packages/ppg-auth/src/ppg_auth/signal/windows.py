@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_opening
 
 from ppg_auth.signal.beats import Judgement, beat_shape, judge
+from ppg_auth.signal.channels import MIXTURE
 from ppg_auth.signal.conditioning import (
     band_pass,
     choose_channel,
@@ -72,7 +73,8 @@ class Windows:
 
     ``raw`` and ``pulse`` (samples,) at ``rate`` Hz are the longest stretch before and after
     cleaning. ``heart_rate`` in beats per minute is None where no window had one; ``removed`` is the
-    share of energy that motion suppression took.
+    share of energy that motion suppression took. ``channels`` names those taken, a stretch after a
+    gap may have another.
     """
 
     waves: NDArray[np.float32]
@@ -85,6 +87,7 @@ class Windows:
     rate: float
     heart_rate: float | None
     removed: float
+    channels: tuple[str, ...]
 
     @property
     def items(self) -> NDArray[np.float32]:
@@ -107,6 +110,7 @@ class _Clean:
     pulse: NDArray
     clipped: NDArray
     removed: float
+    channel: int | None
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,12 @@ class Preprocess:
             rate=self.config.rate,
             heart_rate=float(np.median(rates)) if rates else None,
             removed=float(np.mean([clean.removed for clean in stretches])),
+            channels=_called({clean.channel for clean in stretches}, recording.names),
         )
 
     def _clean(self, stretch: Stretch) -> _Clean:
         config, rate = self.config, stretch.rate
-        raw, removed = choose_channel(stretch.values, rate)
+        raw, removed, channel = choose_channel(stretch.values, rate)
         level, spikes = clip_outliers(detrend(raw, rate, config.drift), rate)
         if config.motion == "ssa":
             level, removed = pulse_subspace(level, rate)
@@ -155,7 +160,8 @@ class Preprocess:
         marks = np.interp(
             np.arange(len(pulse)) / config.rate, np.arange(len(raw)) / rate, spikes | stuck(raw)
         )
-        return _Clean(stretch.start, resample(raw, rate, config.rate), pulse, marks > 0.5, removed)
+        level = resample(raw, rate, config.rate)
+        return _Clean(stretch.start, level, pulse, marks > 0.5, removed, channel)
 
     def _cut(self, clean: _Clean, sign: int) -> Iterator[tuple[float, NDArray, NDArray, Judgement]]:
         config = self.config
@@ -179,6 +185,12 @@ class Preprocess:
                 beat,
                 judgement,
             )
+
+
+def _called(channels: set[int | None], names: tuple[str, ...]) -> tuple[str, ...]:
+    found = sorted(index for index in channels if index is not None)
+    called = [names[index] if names else str(index + 1) for index in found]
+    return (*called, *([MIXTURE] if None in channels else []))
 
 
 def normalise(wave: NDArray, how: str) -> NDArray:
