@@ -87,12 +87,12 @@ def test_the_life_of_a_template(place, enrolled):
     eve = write_recording(place / "eve.csv", EVE, 10)
     bad = run("verify", "alice", eve)
     assert (
-        bad.status == 1
+        bad.status == 4
         and row(bad)["verdict"] == "rejected"
         and row(bad)["score"] < row(bad)["threshold"]
     )
     assert row(run("identify", write_recording(place / "who.csv", ALICE, 11)))["name"] == "alice"
-    assert run("identify", write_recording(place / "who.csv", EVE, 11)).status == 1
+    assert run("identify", write_recording(place / "who.csv", EVE, 11)).status == 4
     again = [write_recording(place / f"again{take}.csv", ALICE, 20 + take) for take in range(2)]
     assert run("renew", "alice", *again).status == 0
     assert row(run("list")) | {"id": "", "enrolled": "", "consent": ""} == {
@@ -100,7 +100,8 @@ def test_the_life_of_a_template(place, enrolled):
         "placements": 2, "template": 2, "failures": 0,
     }  # fmt: skip
     assert run("revoke", "alice").status == 0
-    assert run("verify", "alice", eve).status == 6
+    gone = run("verify", "alice", eve)
+    assert gone.status == 4 and row(gone)["verdict"] == "not enrolled"
     assert run("unlock", "alice").status == run("delete", "alice").status == 0
     assert run("list").stdout == ""
     assert (
@@ -166,16 +167,20 @@ def test_an_ambiguous_file_is_refused_and_counts_nothing(place, enrolled):
 
 def test_every_verdict_has_its_status(place, enrolled):
     run = enrolled
-    statuses = [
-        run("verify", "alice", write_recording(place / "e.csv", EVE, take)).status
-        for take in range(5)
+    attempts = [
+        run("verify", "alice", write_recording(place / "e.csv", EVE, take)) for take in range(5)
     ]
-    assert statuses == [1] * 5
+    assert [(found.status, row(found)["verdict"]) for found in attempts] == [(4, "rejected")] * 5
     throttled = run("verify", "alice", write_recording(place / "a.csv", ALICE, 30))
-    assert throttled.status == 5 and 0 < row(throttled)["wait"] <= 30
-    assert run("verify", "nobody", place / "a.csv").status == 6
+    assert throttled.status == 4 and row(throttled)["verdict"] == "throttled"
+    assert 0 < row(throttled)["wait"] <= 30
+    unknown = run("verify", "nobody", place / "a.csv")
+    assert unknown.status == 4 and row(unknown)["verdict"] == "not enrolled"
+    assert_one_line(run("verify", "alice", place / "missing.csv"), 1)
+    assert_one_line(run("identify", place / "missing.csv"), 1)
     short = run("verify", "nobody", write_recording(place / "short.csv", ALICE, 31, seconds=7))
-    assert short.status == 6  # who is not enrolled is not, however short the capture
+    # who is not enrolled is not, however short the capture
+    assert short.status == 4 and row(short)["verdict"] == "not enrolled"
 
 
 def test_a_capture_that_is_too_short_decides_nothing(place, enrolled):

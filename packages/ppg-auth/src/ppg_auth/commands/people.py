@@ -50,7 +50,6 @@ class Attempt:
 
     def answer(self, judge: Callable[["Verifier", "Capture"], "Decision"]) -> int:
         """Captures, decides, prints the decision and writes the report; the exit status."""
-        from ppg_auth.decide.decision import EXIT_STATUS
         from ppg_auth.signal.reading import source_of
 
         store, job = self.store.open(), self.model.load()
@@ -68,7 +67,7 @@ class Attempt:
         row = _row(job, named, [capture], started, facts, fmr=self.decision.fmr)
         style = STYLES.get(decision.outcome.value, "bold yellow")
         say(row, decision.sentence(), json=self.json, quiet=self.quiet, style=style)
-        return EXIT_STATUS[decision.outcome]
+        return decision.exit_status
 
 
 @bundled
@@ -122,8 +121,8 @@ def enroll(
 def verify(name: Name, attempt: Attempt, debug: Debug = False) -> int:
     """Is SOURCE the pulse of NAME?
 
-    Exit status 0 accepted, 1 rejected, 4 not enough quality, 5 throttled, 6 not enrolled. A SOURCE
-    that cannot be used at all has status 1 too, and prints no answer.
+    Exit status 0 accepted, 4 not accepted: rejected, inconclusive, throttled or not enrolled, as
+    the answer's verdict says. 1: SOURCE cannot be used, and there is no answer.
     """
     return attempt.answer(lambda verifier, capture: verifier.verify(name, capture))
 
@@ -153,7 +152,6 @@ def renew(
     Needs new captures that pass as NAME's, unless the template is revoked. Exit statuses as for
     verify.
     """
-    from ppg_auth.decide.decision import EXIT_STATUS
     from ppg_auth.decide.enrolment import Registry
     from ppg_auth.signal.reading import sources_of
 
@@ -165,7 +163,7 @@ def renew(
     row = _row(job, _named(found), captures, started, outcome.to_dict(), fmr=decision.fmr)
     style = STYLES.get(outcome.outcome.value, "")
     say(row, outcome.sentence(), json=json, quiet=quiet, style=style)
-    return EXIT_STATUS[outcome.outcome]
+    return outcome.exit_status
 
 
 def _captures(job: "PulseJob", sources: Sequence["Source"]) -> list["Capture"]:

@@ -57,13 +57,7 @@ class Outcome(StrEnum):
     NOT_ENROLLED = "not enrolled"
 
 
-EXIT_STATUS = {
-    Outcome.ACCEPTED: 0,
-    Outcome.REJECTED: 1,
-    Outcome.INCONCLUSIVE: 4,
-    Outcome.THROTTLED: 5,
-    Outcome.NOT_ENROLLED: 6,
-}
+NOT_ACCEPTED = 4  # an exit status; that of a source which cannot be used is another
 
 
 @dataclass(frozen=True)
@@ -80,6 +74,11 @@ class Decision:
     score: float | None = None
     threshold: float | None = None
     wait: float = 0.0
+
+    @property
+    def exit_status(self) -> int:
+        """0 accepted, 4 not; why not stands in the row."""
+        return 0 if self.outcome is Outcome.ACCEPTED else NOT_ACCEPTED
 
     def to_dict(self) -> dict:
         """The decision as JSON values; an infinite wait becomes None."""
