@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from vitrail.errors import InputError
 from vitrail.preprocess import audio
-from vitrail.preprocess.audio import open_audio, read_audio, sound_files
+from vitrail.preprocess.audio import open_audio, other_files, read_audio, sound_files
 from vitrail.preprocess.filterbank import SILENCE, filterbank, mel_triangles
 from vitrail.testing.beside import DATA, PARITY, needs
 from vitrail.testing.media import mutate_bytes, write_clip
@@ -28,8 +28,10 @@ def write(path: Path, sound: np.ndarray | None = None, rate: int = 16000, **opti
     return path
 
 
-def write_av(path: Path, codec: str, sound: np.ndarray, rate: int = 16000) -> Path:
-    with av.open(str(path), "w") as container:
+def write_av(
+    path: Path, codec: str, sound: np.ndarray, rate: int = 16000, form: str | None = None
+) -> Path:
+    with av.open(str(path), "w", format=form) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
         frame = av.AudioFrame.from_ndarray(sound[None], format="flt", layout="mono")
         frame.sample_rate = rate
@@ -172,12 +174,35 @@ def test_damaged_variants_give_sound_or_one_sentence(suffix, tmp_path):
 
 def test_sound_files_below_a_folder(tmp_path):
     (tmp_path / "below").mkdir()
-    for name in ("a10.wav", "a9.FLAC", "below/b.mp3", "notes.txt", "c.mp4"):
+    for name in ("a10.wav", "a9.FLAC", "below/b.mp3", "notes.txt", "c.mp4", "._a9.FLAC", ".hidden"):
         (tmp_path / name).touch()
     names = [path.name for path in sound_files(tmp_path)]
     assert names == ["a9.FLAC", "a10.wav", "b.mp3"]
     assert len(sound_files(tmp_path, {".mp4"})) == 4
     assert sound_files(tmp_path / "a10.wav") == [tmp_path / "a10.wav"]
+    assert [path.name for path in other_files(tmp_path)] == ["c.mp4", "notes.txt"]
+    assert [path.name for path in other_files(tmp_path, {".mp4"})] == ["notes.txt"]
+
+
+KINDS = {
+    "a.mp2": ("mp2", "mp2", 16000),
+    "a.m4b": ("aac", "ipod", 16000),
+    "a.weba": ("libopus", "webm", 48000),
+    "a.ac3": ("ac3", "ac3", 48000),
+    "a.wv": ("wavpack", "wv", 16000),
+    "a.tta": ("tta", "tta", 16000),
+    "a.amr": ("libopencore_amrnb", "amr", 8000),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_folder_gives_every_kind_that_is_read(name, tmp_path):
+    codec, container, rate = KINDS[name]
+    path = write_av(tmp_path / name, codec, chirp(2.0, rate), rate, container)
+    assert sound_files(tmp_path) == [path]
+    sound = read_audio(path, 8000)
+    assert abs(len(sound) / 8000 - 2) < 0.15
+    assert 0.2 < sound[4000:8000].std() < 0.5
 
 
 def test_the_filterbank_of_silence_and_of_too_little():

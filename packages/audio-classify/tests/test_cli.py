@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +16,7 @@ import soundfile
 import torch
 
 from audio_classify.sound import live
-from audio_classify.sound.live import WAITING_BLOCKS, microphone_blocks
+from audio_classify.sound.live import WAITING_BLOCKS, microphone_blocks, until_stopped
 from vitrail.testing.commands import call
 from vitrail.weights.files import save
 
@@ -49,11 +53,15 @@ def rows(outcome) -> list[dict]:
 
 
 def test_a_file_a_folder_and_a_pattern(classify, tmp_path):
-    for name in ("b.wav", "a10.wav", "a9.wav", "no-sound.txt"):
+    for name in ("b.wav", "a10.wav", "a9.wav", "no-sound.txt", "._a9.wav"):
         soundfile.write(tmp_path / name, hiss(0.3), RATE, format="WAV")
     outcome = classify(tmp_path)
     assert outcome.status == 0, outcome.stderr
     assert [Path(row["source"]).name for row in rows(outcome)] == ["a9.wav", "a10.wav", "b.wav"]
+    assert outcome.stderr.splitlines() == [
+        f"audio-classify: {tmp_path}: 1 not named as sound, left out: no-sound.txt"
+    ]
+    assert classify(tmp_path, "--quiet").stderr == ""
     assert rows(classify(tmp_path / "a*.wav"))[0]["label"] in ("low", "high", "noise")
 
 
@@ -123,8 +131,47 @@ def test_ctrl_c_is_how_listening_ends(classify, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(live, "microphone_blocks", blocks)
-    outcome = classify("--microphone")
+    outcome = classify("--microphone", "--begin", 0.1, "--keep", 0.1)
     assert outcome.status == 0 and not outcome.stderr
+    assert rows(outcome)  # what is open when it ends
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_waiting_for_sound_and_what_is_open_is_told(
+    classify, monkeypatch, number
+):
+    before = signal.getsignal(number)
+
+    class Endless(Pipe):
+        """A pipe that brings three seconds, and then nothing more for as long as anyone waits."""
+
+        def __init__(self):
+            super().__init__((hiss(3) * 32767).astype("<i2").tobytes())
+            first, self.buffer = self.buffer, self
+            self.read1 = lambda size: first.read1(size) or self.wait()
+
+        def wait(self) -> bytes:
+            threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+            time.sleep(60)
+            raise AssertionError("the signal was not heard")
+
+    monkeypatch.setattr(sys, "stdin", Endless())
+    outcome = classify("-", "--begin", 0.1, "--keep", 0.1)
+    assert outcome.status == 0, outcome.stderr
+    (last,) = {row["end"] for row in rows(outcome)}
+    assert last == pytest.approx(3, abs=0.2)
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_while_the_network_computes_loses_nothing():
+    def blocks():
+        yield hiss(1)
+        raise AssertionError("asked for more after the signal")
+
+    with until_stopped(blocks()) as heard:
+        assert len(next(heard)) == RATE
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert list(heard) == []
 
 
 def test_a_file_on_standard_input_is_named_as_such(classify, monkeypatch):

@@ -3,14 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitrail import command
-from vitrail.errors import InputError, UsageError
+from vitrail.errors import MAX_LINE, InputError, UsageError, one_line
 from vitrail.options import Answering, Computing, bundled
 
 if TYPE_CHECKING:
@@ -130,16 +129,16 @@ def classify(
     )
     if live:
         return _listen(job, None if microphone else rate)
-    found = find_sources(sources)
+    found = find_sources(sources, quiet=answering.quiet)
     if search:
         return _search(job, search, found, top, answering)
     return _classify(job, found, embed, answering)
 
 
-def find_sources(arguments: Sequence[str]) -> "list[Source]":
-    """Files as they are named; of a folder each sound file and video below it. InputError for a
-    folder without any."""
-    from vitrail.preprocess.audio import sound_files
+def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Source]":
+    """Files as they are named; of a folder each sound file and video below it, and a line about the
+    others. InputError for a folder without any."""
+    from vitrail.preprocess.audio import other_files, sound_files
     from vitrail.sources import VIDEO_SUFFIXES, Source, expand_sources
 
     found: list[Path] = []
@@ -148,6 +147,11 @@ def find_sources(arguments: Sequence[str]) -> "list[Source]":
         if not inside:
             raise InputError(path, "the folder holds no sound file", "name a folder of recordings")
         found += inside
+        others = other_files(path, VIDEO_SUFFIXES) if path.is_dir() and not quiet else []
+        if others:
+            names = ", ".join(other.name for other in others)
+            line = f"{COMMAND}: {path}: {len(others)} not named as sound, left out: {names}"
+            print(one_line(line, MAX_LINE), file=sys.stderr)
     return [Source.of(path) for path in dict.fromkeys(found)]
 
 
@@ -200,15 +204,15 @@ def _search(
 def _listen(job: "AudioJob", rate: int | None) -> int:
     """Prints one event per line as JSON: from raw standard input of ``rate``, or from the
     microphone without one."""
-    from audio_classify.sound.live import microphone_blocks, pcm_blocks
+    from audio_classify.sound.live import microphone_blocks, pcm_blocks, until_stopped
 
     if not job.network.labels:
         problem = "has no classes to listen for"
         raise UsageError(job.network.name, problem, "take fine-tuned weights")
     wanted = job.network.features.sample_rate
     blocks = pcm_blocks(sys.stdin.buffer, rate, wanted) if rate else microphone_blocks(wanted)
-    with suppress(KeyboardInterrupt):  # how one ends it
-        for event in job.listen(blocks):
+    with until_stopped(blocks) as heard:
+        for event in job.listen(heard):
             print(json.dumps(event.to_dict()), flush=True)
     return 0
 

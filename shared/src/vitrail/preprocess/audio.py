@@ -25,8 +25,10 @@ from vitrail.preprocess.packets import (
 from vitrail.sources import natural_sorted, require_file
 
 AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3"}
-    | {".oga", ".ogg", ".opus", ".rf64", ".snd", ".w64", ".wav", ".wma"}
+    {".3ga", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amr", ".au", ".awb", ".bwf"}
+    | {".caf", ".dts", ".eac3", ".flac", ".m4a", ".m4b", ".m4r", ".mka", ".mp2", ".mp3", ".mpga"}
+    | {".oga", ".ogg", ".opus", ".rf64", ".snd", ".spx", ".tta", ".w64", ".wav", ".wave", ".weba"}
+    | {".wma", ".wv"}
 )
 MIN_RATE, MAX_RATE = 1_000, 768_000
 MAX_CHANNELS = 64
@@ -174,11 +176,23 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
 def sound_files(folder: Path, more: Collection[str] = ()) -> list[Path]:
     """All sound files below ``folder`` (or the one file that it is), naturally sorted, and those
     with one of ``more`` suffixes, such as videos'."""
-    wanted = AUDIO_SUFFIXES.union(more)
     found = [folder] if folder.is_file() else folder.rglob("*")
+    return natural_sorted(path for path in found if _is_sound(path, more) and path.is_file())
+
+
+def other_files(folder: Path, more: Collection[str] = ()) -> list[Path]:
+    """The files below ``folder`` that ``sound_files`` leaves out, but for hidden ones."""
     return natural_sorted(
-        path for path in found if path.suffix.lower() in wanted and path.is_file()
+        path
+        for path in folder.rglob("*")
+        if not (path.name.startswith(".") or _is_sound(path, more)) and path.is_file()
     )
+
+
+def _is_sound(path: Path, more: Collection[str]) -> bool:
+    # What macOS lays beside a file on a foreign disk bears that file's suffix, and no sound
+    suffix = path.suffix.lower()
+    return not path.name.startswith("._") and (suffix in AUDIO_SUFFIXES or suffix in more)
 
 
 def _soundfile_reads(path: Path, container: Body | Pages | None) -> bool:

@@ -1,9 +1,10 @@
 """Live sound: blocks of samples from a pipe or a microphone, as they come."""
 
 import queue
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -64,3 +65,37 @@ def microphone_blocks(sample_rate: int) -> Iterator[np.ndarray]:
                 yield waiting.get()
     except sounddevice.PortAudioError as error:
         raise MissingError("microphone", str(error), "see the system's sound settings") from error
+
+
+@contextmanager
+def until_stopped(blocks: Iterator[np.ndarray]) -> Iterator[Iterator[np.ndarray]]:
+    """``blocks`` up to the first interrupt or SIGTERM, which end them as the sound's own end would:
+    at once where they are waited for, else before the next. A second signal stops all."""
+    stopped = waiting = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        if waiting or stopped:
+            raise KeyboardInterrupt
+        stopped = True
+
+    def heard() -> Iterator[np.ndarray]:
+        nonlocal waiting
+        while not stopped:
+            try:
+                waiting = True
+                block = next(blocks, None)
+            except KeyboardInterrupt:
+                return
+            finally:
+                waiting = False
+            if block is None:
+                return
+            yield block
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield heard()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

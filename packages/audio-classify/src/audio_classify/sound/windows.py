@@ -20,10 +20,6 @@ class Window(NamedTuple):
         """Root mean square without the constant part, in dB below full scale."""
         return 10 * float(np.log10(np.var(self.samples.astype(np.float64)) + 1e-20))
 
-    @property
-    def silent(self) -> bool:
-        return self.loudness < SILENT_DB
-
 
 def cut_windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[Window]:
     """Windows of ``length`` samples each ``hop`` samples, and one that ends with the sound.
