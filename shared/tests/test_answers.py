@@ -186,6 +186,15 @@ def test_a_result_that_cannot_be_written_fails_alone(sources, tmp_path, capsys):
     assert not (tmp_path / "out" / "bad.txt").exists()
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_row_that_is_not_json_fails_alone(value, sources, capsys):
+    sources[0].write_text(value)
+    assert answer(sources, json=True) == 1
+    first, *others = rows(capsys)
+    assert first["status"] == "failed" and "not JSON compliant" in first["reason"]
+    assert [row["status"] for row in others].count("done") == len(others) - 1
+
+
 def test_a_file_that_changes_while_it_is_read_fails(sources, capsys):
     sources[1].write_text("13")
     assert answer(sources) == 1

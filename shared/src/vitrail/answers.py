@@ -127,6 +127,7 @@ class Answers:
             try:
                 source.require_unchanged()
                 row = self._row(source, outcome, seconds)
+                json.dumps(row, allow_nan=False)  # one that cannot be written fails alone
                 if self.options.output:
                     self._write(name, row, outcome)
                 if self.on_result:
