@@ -102,11 +102,13 @@ def test_import_laws():
 
 
 def test_every_package_stands_under_the_import_laws():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    """In ``root_packages``, and beside the others in the contract that keeps them apart."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     packages = {
         path.name for path in ROOT.glob("packages/*/src/*") if (path / "__init__.py").exists()
     }
-    assert packages <= set(settings["tool"]["importlinter"]["root_packages"])
+    assert packages <= set(settings["root_packages"])
+    assert packages == set(settings["contracts"][0]["layers"][0].split(" | "))
 
 
 @pytest.mark.parametrize("path", ARCHITECTURES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -122,7 +124,7 @@ def test_architectures_are_pure(path):
             module = imported(node)[0]
             assert any(
                 module == pure or module.startswith(f"{pure}.") for pure in {*PURE, neighbours}
-            ), f"line {node.lineno}: {module}"
+            ), f"line {node.lineno}: {module} is not among what an architecture may import (PURE)"
         if isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in {"open", "print", "input"}, f"line {node.lineno}"
 

@@ -23,7 +23,8 @@ from {command.package}.cli import main
 try:
     main()
 except SystemExit as stop:
-    print(*sorted(sys.modules), sep="\\n", file=sys.stderr)
+    if not stop.code:  # of a job that failed, standard error tells why and nothing else
+        print(*sorted(sys.modules), sep="\\n", file=sys.stderr)
     raise
 """
     done = subprocess.run(

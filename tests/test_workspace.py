@@ -39,6 +39,8 @@ def test_a_package_has_one_name_everywhere(folder):
     tox.read(ROOT / "tox.ini")
     assert folder.name in tox["tox"]["env_list"]
     assert f"packages/{folder.name}/tests" in tox[f"testenv:{folder.name}"]["commands"]
+    for shared in ("types", "house"):
+        assert re.search(rf"/packages/{folder.name}\b", tox[f"testenv:{shared}"]["deps"]), shared
     assert (folder / "README.md").is_file()
     assert f"`{folder.name}`" in (ROOT / "README.md").read_text()
 
