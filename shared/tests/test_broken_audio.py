@@ -1,6 +1,7 @@
 """Cut, broken, chained and mislabelled sound files: all that is there is heard, at its own time,
 and what is wrong is said."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -119,6 +120,31 @@ def test_a_header_that_declares_too_little_is_not_believed(name, length, tmp_pat
     assert agrees(sound[: SECONDS * RATE], 0, SECONDS)
     (sentence,) = recording.damage
     assert sentence.startswith("the header declares") and "all 10.0 s were heard" in sentence
+
+
+def test_a_size_that_ends_in_digital_silence_is_not_believed_either(tmp_path):
+    path = tmp_path / "a.wav"
+    sound = sweep()
+    sound[3 * RATE : 6 * RATE] = 0
+    soundfile.write(path, sound, RATE)
+    declare(path, 4 * RATE * 2)
+    heard, recording = hear(path)
+    assert len(heard) == SECONDS * RATE and agrees(heard, 6.1, 9.9)
+    assert recording.damage == ["the header declares 4.0 s of sound; all 10.0 s were heard"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes a sparse file of more than 4 GB")
+def test_a_wav_that_wrapped_at_4_gb_is_heard_to_its_end(tmp_path):
+    path = tmp_path / "night.wav"
+    soundfile.write(path, np.zeros(16, np.float32), 384_000)
+    size = 2**32 + 400_000
+    with path.open("r+b") as file:
+        file.seek(40)
+        file.write(struct.pack("<I", size - 2**32))
+        file.truncate(44 + size)
+    recording = open_audio(path)
+    assert recording.declared_seconds == size / 2 / 384_000
+    path.unlink()
 
 
 def test_a_header_of_a_pipe_does_not_say_how_long_it_is(tmp_path):

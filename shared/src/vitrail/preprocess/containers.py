@@ -158,7 +158,7 @@ def _is_chunk(file: BinaryIO, size: int, position: int) -> bool:
     """Whether what follows the sound is something else than sound."""
     file.seek(position)
     head = file.read(8)
-    if head.startswith(_TAGS) or not any(head):
+    if head.startswith(_TAGS):
         return True
     named = all(byte in b" _" or chr(byte).isalnum() for byte in head[:4] if byte < 128)
     lengths = struct.unpack("<I", head[4:])[0], struct.unpack(">I", head[4:])[0]

@@ -16,7 +16,7 @@ from vitrail.errors import InputError
 
 MIN_HOLE = 0.05  # seconds; less is how codecs and containers round
 MIN_RESTART = 1.0  # seconds back; less is jitter, which the next stamps mend
-MAX_HOLE = 3600.0  # seconds; a longer one is a damaged time stamp
+MAX_HOLE = 3600.0  # seconds, all holes together; more comes from damaged time stamps
 MAX_SAMPLE = 1e4  # a float file may exceed 1; beyond this it holds no sound
 MAX_STUMBLES = 1000  # of the reader between two packets
 _SILENT_BLOCK = 1 << 14
