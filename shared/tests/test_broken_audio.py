@@ -325,6 +325,22 @@ def test_a_time_stamp_far_away_is_not_filled_with_silence(tmp_path, monkeypatch)
     assert len(sound) == 2 * RATE and "time stamps jump at 1.00 s" in recording.damage[0]
 
 
+def test_many_holes_are_not_filled_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitrail.preprocess.packets.MAX_HOLE", 2.5)
+    path = tmp_path / "a.mka"
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for number in range(50):
+            frame = av.AudioFrame.from_ndarray(
+                np.full((1, 1600), 1000, np.int16), format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts = RATE, number * 1600 + number // 10 * RATE
+            container.mux(audio.encode(frame))
+    sound, recording = hear(path)
+    assert len(sound) == 5 * RATE + 2 * RATE  # two holes of a second of the four
+    assert "2.00 s without sound" in recording.damage[0] and "jump" in recording.damage[1]
+
+
 def test_one_of_several_tracks(tmp_path):
     path = tmp_path / "a.mka"
     with av.open(str(path), "w") as container:

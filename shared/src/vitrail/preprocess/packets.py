@@ -139,9 +139,8 @@ def packet_blocks(path: Path, track: int, rate: int, losses: Losses) -> Blocks:
             time = _stamp(frame, following)
             if time is not None:
                 gap = time - zero + clock - heard / rate
-                if (
-                    gap < -MIN_RESTART or gap > MAX_HOLE
-                ):  # the next link of a radio stream begins at 0
+                # Backwards: the next link of a radio stream begins at 0
+                if gap < -MIN_RESTART or losses.silent + gap > MAX_HOLE:
                     if heard and gap > 0:
                         losses.jumps.append(heard / rate)
                     clock -= gap
