@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from vitrail.errors import InputError
-from vitrail.sources import expand_sources, image_files, natural_sorted, require_file, sha256
+from vitrail.sources import (
+    Source,
+    expand_sources,
+    image_files,
+    natural_sorted,
+    open_folders,
+    require_file,
+    sha256,
+)
 
 ODD_NAMES = [
     "two words.mp4",
@@ -28,25 +36,32 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def paths_of(arguments: list[str]) -> list[Path]:
+    found = expand_sources(arguments)
+    for source in found:
+        source.require_found()
+    return [source.path for source in found]
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_name_that_exists_is_taken_as_it_stands(folder, name):
-    assert expand_sources([name]) == [Path(name)]
-    assert expand_sources([(folder / name).as_uri()]) == [folder / name]
+    assert paths_of([name]) == [Path(name)]
+    assert paths_of([(folder / name).as_uri()]) == [folder / name]
 
 
 def test_patterns_expand_in_natural_order(folder):
-    assert expand_sources(["clip*.mp4"]) == [
+    assert paths_of(["clip*.mp4"]) == [
         Path("clip1.mp4"),
         Path("clip2.mp4"),
         Path("clip10.mp4"),
     ]
     (folder / "deep" / "er").mkdir(parents=True)
     (folder / "deep" / "er" / "clip7.mp4").touch()
-    assert Path("deep/er/clip7.mp4") in expand_sources(["**/clip*.mp4"])
+    assert Path("deep/er/clip7.mp4") in paths_of(["**/clip*.mp4"])
 
 
 def test_order_is_kept_and_repeats_are_dropped(folder):
-    assert expand_sources(["clip2.mp4", "clip?.mp4", "gone.mp4", "clip2.mp4"]) == [
+    assert paths_of(["clip2.mp4", "clip?.mp4", "gone.mp4", "clip2.mp4"]) == [
         Path("clip2.mp4"),
         Path("clip1.mp4"),
         Path("gone.mp4"),
@@ -54,13 +69,13 @@ def test_order_is_kept_and_repeats_are_dropped(folder):
 
 
 def test_a_folder_stays_a_folder(folder):
-    assert expand_sources(["."]) == [Path(".")]
+    assert paths_of(["."]) == [Path(".")]
 
 
 @pytest.mark.parametrize("argument", ["*.webm", "nothing/[ab].mp4"])
 def test_a_pattern_without_a_match_is_an_error(folder, argument):
     with pytest.raises(InputError, match="matches no file"):
-        expand_sources([argument])
+        paths_of([argument])
 
 
 @pytest.mark.parametrize(
@@ -68,12 +83,36 @@ def test_a_pattern_without_a_match_is_an_error(folder, argument):
 )
 def test_other_schemes_are_refused(url):
     with pytest.raises(InputError, match="not on this machine"):
-        expand_sources([url])
+        paths_of([url])
+
+
+def test_what_names_nothing_is_a_source_with_its_fault(folder):
+    """So that the others of the call are done."""
+    wanted = ["clip1.mp4", "http://host/a.mp4", "*.webm", "clip2.mp4", "http://host/a.mp4"]
+    found = expand_sources(wanted)
+    assert [source.name for source in found] == wanted[:4]
+    assert [bool(source.fault) for source in found] == [False, True, True, False]
+    assert "download it" in found[1].fault.reason and "matches no file" in found[2].fault.reason
+    assert [source.paths for source in found[1:3]] == [(), ()]
+    with pytest.raises(InputError, match="not on this machine"):
+        _ = found[1].fingerprint
+
+
+def test_a_folder_that_holds_nothing_stays_with_its_fault(folder):
+    def inside(path: Path) -> list[Path]:
+        if path.name == "empty":
+            raise InputError(path, "holds nothing")
+        return sorted(path.glob("clip1*.mp4"))
+
+    (folder / "empty").mkdir()
+    found = open_folders(map(Source.of, ["empty", ".", "clip1.mp4", "gone"]), inside)
+    assert [source.name for source in found] == ["empty", "clip1.mp4", "clip10.mp4", "gone"]
+    assert found[0].fault and not any(source.fault for source in found[1:])
 
 
 def test_local_urls():
-    assert expand_sources(["file:///a%20b/%E2%82%AC.mp4"]) == [Path("/a b/€.mp4")]
-    assert expand_sources(["file://localhost/a.mp4"]) == [Path("/a.mp4")]
+    assert paths_of(["file:///a%20b/%E2%82%AC.mp4"]) == [Path("/a b/€.mp4")]
+    assert paths_of(["file://localhost/a.mp4"]) == [Path("/a.mp4")]
 
 
 def test_require_file_names_the_trouble(tmp_path):

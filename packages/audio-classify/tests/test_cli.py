@@ -70,6 +70,14 @@ def test_a_folder_without_sounds(classify, tmp_path):
     assert outcome.status == 1 and "holds no sound file" in outcome.stderr
 
 
+def test_a_bad_argument_is_a_row_and_the_others_are_done(classify, tmp_path):
+    found = rows(classify("http://host/a.wav", tmp_path, tmp_path / "*.flac", ROOSTER))
+    assert [row["status"] for row in found] == ["failed"] * 3 + ["done"]
+    assert [row["reason"].split(";")[0] for row in found[:3]] == [
+        "is not on this machine", "the folder holds no sound file", "matches no file",
+    ]  # fmt: skip
+
+
 def test_results_in_a_folder(classify, tmp_path):
     outcome = classify(ROOSTER, "-o", tmp_path)
     names = {path.name for path in (tmp_path / "rooster.ogg").iterdir()}

@@ -37,6 +37,15 @@ def test_the_report_needs_nothing_but_a_browser(portrait, tmp_path):
     assert "<svg" in page
 
 
+def test_a_bad_argument_is_a_row_and_the_others_are_done(portrait, tmp_path):
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    bad = "https://host/a.mp4", tmp_path / "*.mkv", tmp_path / "loop.mp4"
+    outcome = call("deepfake_detect", *bad, portrait, "--frames", "1", "--net", "ed")
+    found = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert outcome.status == 1 and [row["status"] for row in found] == ["failed"] * 3 + ["done"]
+    assert [row["source"] for row in found[:3]] == [str(path) for path in bad]
+
+
 def test_a_file_address(portrait):
     outcome = call("deepfake_detect", portrait.resolve().as_uri(), "--frames", "2")
     assert outcome.status == 0 and json.loads(outcome.stdout)["frames"] == 2

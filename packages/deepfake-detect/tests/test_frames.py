@@ -5,13 +5,14 @@ import pytest
 
 from deepfake_detect.decide.frames import Arrays, find_sources, open_frames
 from vitrail.errors import InputError
+from vitrail.sources import expand_sources, open_folders
 from vitrail.testing.media import pattern, write_clip, write_picture
 
 
 def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path):
     for number in (10, 2, 1):
         write_picture(tmp_path / f"frame{number}.png", pattern(seed=number))
-    assert find_sources([tmp_path]) == [tmp_path]
+    assert find_sources(tmp_path) == [tmp_path]
     source = open_frames(tmp_path)
     assert source.frame_count == 3 and source.fps is None
     images = [frame.image for frame in source.frames([0, 1, 2])]
@@ -29,16 +30,17 @@ def test_a_folder_with_videos_holds_one_source_each(tmp_path):
     picture = write_picture(tmp_path / "poster.jpg")
     write_picture(tmp_path / "stills" / "1.png")
     (tmp_path / "notes.txt").write_text("not media")
-    assert set(find_sources([tmp_path])) == {*clips, nested, picture, tmp_path / "stills"}
+    assert set(find_sources(tmp_path)) == {*clips, nested, picture, tmp_path / "stills"}
 
 
 def test_a_source_named_twice_counts_once(tmp_path):
     clip = write_clip(tmp_path / "a.mp4")
-    assert find_sources([clip, tmp_path, clip]) == [clip]
+    found = open_folders(expand_sources([str(clip), str(tmp_path), str(clip)]), find_sources)
+    assert [source.path for source in found] == [clip]
 
 
 def test_an_empty_folder_is_named(tmp_path):
-    assert find_sources([tmp_path]) == [tmp_path]
+    assert find_sources(tmp_path) == [tmp_path]
     with pytest.raises(InputError, match="no image and no video"):
         open_frames(tmp_path)
 

@@ -143,6 +143,17 @@ def test_an_empty_folder(segment, tmp_path):
     assert outcome.status == 1 and "no scan and no image" in outcome.stderr
 
 
+def test_a_bad_argument_is_a_row_and_the_others_are_done(segment, scan, tmp_path):
+    (tmp_path / "loop.nii").symlink_to("loop.nii")
+    (tmp_path / "none").mkdir()
+    bad = "http://host/a.nii", tmp_path / "none", tmp_path / "*.mha", tmp_path / "loop.nii"
+    outcome = segment(*bad, scan)
+    found = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert outcome.status == 1 and [row["status"] for row in found] == ["failed"] * 4 + ["done"]
+    assert [row["source"] for row in found[:4]] == [str(path) for path in bad]
+    assert "symbolic links" in found[3]["reason"]
+
+
 def test_dicom_seg_is_for_dicom(segment, scan):
     pytest.importorskip("highdicom")
     outcome = segment(scan, "--dicom-seg")

@@ -212,6 +212,15 @@ def test_names_of_any_kind(place, run, name):
     assert {path.name.split(".")[0] for path in place.iterdir()} == {"a", "b", "people"}
 
 
+def test_a_bad_argument_is_a_row_of_its_own(place, run):
+    (place / "loop.csv").symlink_to("loop.csv")
+    outcome = run("quality", "http://host/a.csv", "*.parquet", "loop.csv")
+    found = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert outcome.status == 1 and [row["status"] for row in found] == ["failed"] * 3
+    for row, reason in zip(found, ("not on this machine", "no file", "symbolic"), strict=True):
+        assert reason in row["reason"]
+
+
 def test_a_name_with_a_leading_dash(place, run, weights):
     file = write_recording(place / "a.csv", ALICE, 0)
     assert (

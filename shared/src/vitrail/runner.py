@@ -84,6 +84,11 @@ def solve(networks: Mapping[str, Engine], steps: Steps, *, batch_size: int = 16)
             return end.value
 
 
+def _steps(job: Job, source: Source) -> Steps:
+    source.require_found()
+    return (yield from job.process(source))
+
+
 def _answer(engine: Engine, items: Sequence[Item], batch_size: int) -> list:
     """The rows of ``items``, computed in batches of consecutive ones of one kind."""
     rows: list = []
@@ -149,7 +154,7 @@ class _Runner:
         return len(self.open) < MAX_OPEN and not crowded and not self._first_is_done()
 
     def begin(self, source: Source) -> None:
-        owner = _Open(source, self.job.process(source))
+        owner = _Open(source, _steps(self.job, source))
         self.open.append(owner)
         self._step(owner, partial(owner.steps.send, None))
 

@@ -2,9 +2,10 @@
 
 import glob
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -28,11 +29,13 @@ class Source:
     """One unit of work: a name, under which it is reported, and the files that it consists of.
 
     One path for most; several for a pair, a case of four modalities, the slices of a scan. None for
-    what is not on disk.
+    what is not on disk. ``fault`` is why the name stands for nothing that could be opened: the
+    runner makes a failure of it, and the others are done.
     """
 
     name: str
     paths: tuple[Path, ...] = ()
+    fault: InputError | None = field(default=None, compare=False, kw_only=True)
 
     @classmethod
     def of(cls, path: Path | str) -> "Source":
@@ -51,10 +54,16 @@ class Source:
 
         Of one path as ``sha256`` has it; of several, of their lines ``name NUL digest LF``.
         """
+        self.require_found()
         self.__dict__["_state"] = self._look()
         if len(self.paths) == 1:
             return sha256(self.path)
         return _combined((path.name, sha256(path)) for path in self.paths)
+
+    def require_found(self) -> None:
+        """Raises ``fault`` where there is one."""
+        if self.fault:
+            raise self.fault
 
     def require_unchanged(self) -> None:
         """InputError where a file is another than it was when its fingerprint was taken."""
@@ -72,15 +81,39 @@ class Source:
         return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
-def expand_sources(arguments: Sequence[str]) -> list[Path]:
-    """Paths, glob patterns (``**`` crosses folders) and ``file://`` URLs as paths, each once, in
-    the order given.
+def expand_sources(arguments: Sequence[str]) -> list[Source]:
+    """Paths, glob patterns (``**`` crosses folders) and ``file://`` URLs as sources of one path,
+    each once, in the order given.
 
     A name that exists is taken as it stands, even where it looks like a pattern. A plain path that
-    does not exist is kept, for its reader to report. InputError where a pattern matches nothing or
-    the scheme is another than ``file``.
+    does not exist is kept, for its reader to report. A pattern that matches nothing and an address
+    of another scheme than ``file`` become a source with a ``fault``.
     """
-    return list(dict.fromkeys(path for argument in arguments for path in _expand(str(argument))))
+    return list(dict.fromkeys(s for argument in arguments for s in _sources(str(argument))))
+
+
+def open_folders(sources: Iterable[Source], inside: Callable[[Path], list[Path]]) -> list[Source]:
+    """The sources with each folder replaced by the paths that ``inside`` finds there, each once.
+
+    A folder of which ``inside`` raises InputError stays, with that ``fault``.
+    """
+    found: list[Source] = []
+    for source in sources:
+        if source.fault or not os.path.isdir(source.path):
+            found.append(source)
+            continue
+        try:
+            found += map(Source.of, inside(source.path))
+        except InputError as error:
+            found.append(Source(source.name, fault=error))
+    return list(dict.fromkeys(found))
+
+
+def _sources(argument: str) -> list[Source]:
+    try:
+        return [Source.of(path) for path in _expand(argument)]
+    except InputError as error:
+        return [Source(argument, fault=error)]
 
 
 def _expand(argument: str) -> list[Path]:

@@ -137,22 +137,24 @@ def classify(
 
 def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Source]":
     """Files as they are named; of a folder each sound file and video below it, and a line about the
-    others. InputError for a folder without any."""
+    others. A folder without any has a ``fault``."""
     from vitrail.preprocess.audio import other_files, sound_files
-    from vitrail.sources import VIDEO_SUFFIXES, Source, expand_sources
+    from vitrail.sources import VIDEO_SUFFIXES, expand_sources, open_folders
 
-    found: list[Path] = []
-    for path in expand_sources(arguments):
-        inside = sound_files(path, VIDEO_SUFFIXES) if path.is_dir() else [path]
-        if not inside:
-            raise InputError(path, "the folder holds no sound file", "name a folder of recordings")
-        found += inside
-        others = other_files(path, VIDEO_SUFFIXES) if path.is_dir() and not quiet else []
+    def inside(folder: Path) -> list[Path]:
+        found = sound_files(folder, VIDEO_SUFFIXES)
+        if not found:
+            raise InputError(
+                folder, "the folder holds no sound file", "name a folder of recordings"
+            )
+        others = [] if quiet else other_files(folder, VIDEO_SUFFIXES)
         if others:
             names = ", ".join(other.name for other in others)
-            line = f"{COMMAND}: {path}: {len(others)} not named as sound, left out: {names}"
+            line = f"{COMMAND}: {folder}: {len(others)} not named as sound, left out: {names}"
             print(one_line(line, MAX_LINE), file=sys.stderr)
-    return [Source.of(path) for path in dict.fromkeys(found)]
+        return found
+
+    return open_folders(expand_sources(arguments), inside)
 
 
 def _classify(

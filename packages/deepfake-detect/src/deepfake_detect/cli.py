@@ -94,9 +94,9 @@ def detect(
     """
     number = _frame_number(frames)
     from deepfake_detect.decide.frames import find_sources
-    from vitrail.sources import Source, expand_sources
+    from vitrail.sources import expand_sources, open_folders
 
-    found = [Source.of(path) for path in find_sources(expand_sources(sources))]
+    found = open_folders(expand_sources(sources), find_sources)
     from deepfake_detect.job import load
     from deepfake_detect.writing import write
     from vitrail.answers import Answers

@@ -150,7 +150,10 @@ def bundle_metadata(network: SegmentationNetwork, found: Description) -> dict:
 
 def cases(folder: str, num_channels: int) -> list[dict]:
     """MONAI's data list of all cases below ``folder``."""
-    return [{"image": case.name} for case in find_cases([folder], num_channels)]
+    found = find_cases([folder], num_channels)
+    for case in found:
+        case.require_found()
+    return [{"image": case.name} for case in found]
 
 
 class ReadCased(MapTransform):

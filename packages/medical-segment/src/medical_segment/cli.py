@@ -99,7 +99,10 @@ def segment(
     job = load(weights, **computing.to_dict(), **looking.to_dict())
     channels = job.plan.channels
     if together:
-        files = expand_sources(sources)
+        named = expand_sources(sources)
+        for one in named:
+            one.require_found()
+        files = [one.path for one in named]
         if len(files) != len(channels):
             problem = f"has {len(files)} files for {len(channels)} channels"
             raise UsageError("--together", problem, f"give {', '.join(channels[:4])}")

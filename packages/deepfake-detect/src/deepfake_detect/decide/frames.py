@@ -128,19 +128,11 @@ def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         yield chunk
 
 
-def find_sources(paths: Sequence[Path]) -> list[Path]:
-    """What a call's paths stand for: a folder of images alone is one sequence, a file is itself.
+def find_sources(folder: Path) -> list[Path]:
+    """What a folder stands for: one of images alone is one sequence.
 
-    Of any other folder each video and each image is a source, and its sub-folders follow the same
-    rule.
+    Of any other each video and each image is a source, and its sub-folders follow the same rule.
     """
-    found = []
-    for path in paths:
-        found += _in_folder(path) if path.is_dir() else [path]
-    return list(dict.fromkeys(found))
-
-
-def _in_folder(folder: Path) -> list[Path]:
     try:
         entries = natural_sorted(
             entry for entry in folder.iterdir() if not entry.name.startswith(".")
@@ -157,7 +149,7 @@ def _in_folder(folder: Path) -> list[Path]:
     nested = [
         source
         for child in folders
-        for source in _in_folder(child)
+        for source in find_sources(child)
         if source != child or image_files(child)
     ]
     return media + nested or [folder]

@@ -12,7 +12,14 @@ import numpy as np
 
 from medical_segment.files.volume import Volume
 from vitrail.errors import COPY_AGAIN, InputError
-from vitrail.sources import IMAGE_SUFFIXES, Source, expand_sources, natural_sorted, require_file
+from vitrail.sources import (
+    IMAGE_SUFFIXES,
+    Source,
+    expand_sources,
+    natural_sorted,
+    open_folders,
+    require_file,
+)
 
 SCAN_SUFFIXES = (".nii", ".nii.gz")
 NIFTI_HEADERS = (348, 540)  # bytes, which is also the first number of the file
@@ -41,21 +48,24 @@ def find_cases(arguments: Sequence[str], num_channels: int) -> list[Case]:
     folders below.
 
     Where the network has several channels, nnU-Net's files ``case_0001`` and up belong to
-    ``case_0000`` and are not cases of their own. InputError for a folder that holds nothing to
-    read.
+    ``case_0000`` and are not cases of their own. A folder that holds nothing to read has a
+    ``fault``.
     """
-    found: list[Path] = []
-    for path in expand_sources(arguments):
-        inside = _in_folder(path) if path.is_dir() else [path]
-        if not inside:
-            raise InputError(
-                path, "the folder holds no scan and no image", "name a folder of cases"
-            )
-        found += inside
-    kept = [
-        path for path in dict.fromkeys(found) if num_channels == 1 or not _belongs_to(path, found)
+    found = open_folders(expand_sources(arguments), _cases_inside)
+    paths = [path for source in found for path in source.paths]
+    return [
+        Case(source.name, fault=source.fault)
+        if source.fault
+        else case_of(source.path, num_channels)
+        for source in found
+        if source.fault or num_channels == 1 or not _belongs_to(source.path, paths)
     ]
-    return [case_of(path, num_channels) for path in kept]
+
+
+def _cases_inside(folder: Path) -> list[Path]:
+    if found := _in_folder(folder):
+        return found
+    raise InputError(folder, "the folder holds no scan and no image", "name a folder of cases")
 
 
 def case_of(path: Path, num_channels: int) -> Case:

@@ -30,9 +30,9 @@ def quality(
     page.
     """
     from vitrail.answers import Answers
-    from vitrail.sources import Source, expand_sources
+    from vitrail.sources import expand_sources
 
-    found = [Source.of(path) for path in expand_sources(sources)]
+    found = expand_sources(sources)
     return Answers("ppg-auth", model.load(health=health), answering, _write).run(found)
 
 

@@ -22,7 +22,7 @@ def sources_of(arguments: Sequence[str]) -> list[Source]:
     """Each file that ``arguments`` name once, then the cameras (``camera:0``)."""
     cameras = [argument for argument in arguments if CAMERA.fullmatch(argument)]
     files = expand_sources([argument for argument in arguments if argument not in cameras])
-    return [*map(Source.of, files), *map(Source, cameras)]
+    return [*files, *map(Source, cameras)]
 
 
 def source_of(argument: str) -> Source:
