@@ -11,7 +11,7 @@ from vitrail.answers import Answers, row_of
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Steps
 from vitrail.options import Answering
-from vitrail.sources import Source
+from vitrail.sources import Source, expand_sources
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,52 @@ def test_results_of_the_same_name_do_not_meet(tmp_path, capsys):
     answer(places, output=tmp_path / "out")
     results = sorted((tmp_path / "out").rglob("sum.txt"))
     assert [path.read_text() for path in results] == ["0.0", "1.0"]
+
+
+def test_results_of_the_same_name_do_not_meet_in_two_calls(tmp_path, capsys):
+    """A source made again keeps its folder, whatever was made of others of its name since."""
+    output, places = tmp_path / "out", [tmp_path / name / "x.txt" for name in ("one", "two")]
+    for number, path in enumerate(places):
+        path.parent.mkdir()
+        path.write_text(str(number))
+        answer([path], output=output)
+    places[0].write_text("7")
+    answer(places, output=output)
+    found = {path.parent.name: path.read_text() for path in output.rglob("sum.txt")}
+    assert found == {"x.txt": "7.0", "two-x.txt": "1.0"}
+    capsys.readouterr()
+    answer(places[::-1], output=output, resume=True)
+    assert rows(capsys) == [] and len(list(output.rglob("sum.txt"))) == 2
+
+
+def test_one_relative_name_in_two_places_is_two_sources(tmp_path, monkeypatch):
+    for number, folder in enumerate(("one", "two", "two")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "x.txt").write_text(str(number))
+        monkeypatch.chdir(tmp_path / folder)
+        answer([Path("x.txt")], output=tmp_path / "out")
+        answer([Path("x.txt")], output=Path("out"))
+    assert (tmp_path / "out" / "x.txt" / "sum.txt").read_text() == "0.0"
+    assert (tmp_path / "out" / "two-x.txt" / "sum.txt").read_text() == "1.0"
+    assert [path.name for path in (tmp_path / "two" / "out").iterdir() if path.is_dir()] == [
+        "x.txt"
+    ]
+    assert (tmp_path / "two" / "out" / "x.txt" / "sum.txt").read_text() == "2.0"
+
+
+def test_what_names_nothing_is_a_row_and_the_others_are_done(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("1 2")
+    (tmp_path / "loop").symlink_to("loop")
+    arguments = ["http://host/a.txt", tmp_path / "*.csv", tmp_path / "loop", tmp_path / "a.txt"]
+    found = expand_sources([str(argument) for argument in arguments])
+    options = Answering(batch_size=2, output=tmp_path / "out", resume=True)
+    assert Answers("toy", Summing(), options, write).run(found) == 1
+    printed = rows(capsys)
+    assert [row["status"] for row in printed] == ["failed"] * 3 + ["done"]
+    assert printed[0]["source"] == "http://host/a.txt" and printed[0]["sha256"] is None
+    assert printed[0]["reason"].startswith("is not on this machine")
+    assert printed[1]["reason"].startswith("matches no file")
+    assert (tmp_path / "out" / "a.txt" / "sum.txt").read_text() == "3.0"
 
 
 def test_a_folder_is_never_replaced_by_its_own_result(tmp_path):

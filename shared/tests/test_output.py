@@ -1,5 +1,6 @@
 """Results are whole or absent, whatever happens while they are written."""
 
+import hashlib
 import os
 import resource
 import subprocess
@@ -242,11 +243,31 @@ def test_names_that_collide_have_their_folders_in_front():
     assert chosen("a/x.mp4", "b/X.MP4") == ["a-x.mp4", "b-X.MP4"]
 
 
-def test_names_that_still_collide_are_numbered(tmp_path, monkeypatch):
+def test_names_that_still_collide_have_their_parent_then_a_hash(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert chosen("a/x", "b/x", "a-x", "c/a-x-2") == ["a-x", "b-x", "here-a-x", "a-x-2"]
+    assert chosen("b/x", "B/X", "y/b-x") == ["b-x", "X", "y-b-x"]
+
+
+def test_a_link_has_its_own_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "link").symlink_to(tmp_path)
-    assert chosen("x.mp4", "link/x.mp4") == ["x.mp4", "x.mp4-2"]
-    assert chosen("a/x", "b/x", "a-x", "c/a-x-2") == ["a-x", "b-x", "a-x-2", "a-x-2-2"]
+    (tmp_path / "x.mp4").touch()
+    (tmp_path / "other.mp4").symlink_to("x.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    assert chosen("x.mp4", "other.mp4", "loop.mp4") == ["x.mp4", "other.mp4", "loop.mp4"]
+
+
+def test_a_source_keeps_its_name_and_takes_no_other_ones():
+    owners = {"x.mp4": 1, "b-x.mp4": 3}
+
+    def owned(number: int, name: str) -> bool | None:
+        return owners[name] == number if name in owners else None
+
+    sources = [Path("a/x.mp4"), Path("b/x.mp4"), Path("c/y.mp4")]
+    assert result_names(sources, owned) == ["a-x.mp4", "x.mp4", "y.mp4"]
+    digest = hashlib.sha256(os.fsencode(Path.cwd() / "b" / "x.mp4")).hexdigest()
+    assert result_names([Path("b/x.mp4")], owned) == [f"x.mp4-{digest[:12]}"]
 
 
 @pytest.mark.parametrize(

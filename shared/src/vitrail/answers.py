@@ -1,6 +1,7 @@
 """How a command answers for many sources: progress, rows, files, resuming, exit status."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +47,7 @@ class Answers:
 
     def run(self, sources: Sequence[Source]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
-        names = dict(zip(sources, result_names([Path(s.name) for s in sources]), strict=True))
+        names = self._names([source for source in sources if not source.fault])
         self._spare_inputs(names)
         done = {source: row for source in sources if (row := self._done_before(source, names))}
         if done and not self.options.quiet:
@@ -54,7 +55,7 @@ class Answers:
         rows, table = dict(done), Table(box=None, pad_edge=False)
         rest = [source for source in sources if source not in done]
         for source, outcome, seconds in self._outcomes(rest):
-            row, outcome = self._finish(source, names[source], outcome, seconds)
+            row, outcome = self._finish(source, names.get(source, ""), outcome, seconds)
             rows[source] = row
             if isinstance(outcome, Failure):
                 report_failure(self.command, source.name, outcome)
@@ -72,17 +73,40 @@ class Answers:
     def _for_machines(self) -> bool:
         return self.options.json or not sys.stdout.isatty()
 
+    def _names(self, sources: Sequence[Source]) -> dict[Source, str]:
+        """Where each source's result goes, which is where its earlier one lies."""
+        paths, output = [Path(source.name) for source in sources], self.options.output
+        if not output:
+            return dict(zip(sources, result_names(paths), strict=True))
+        # Only then a name relative to the working folder may mean another file than it did.
+        elsewhere = output.is_absolute() or ".." in output.parts
+        earlier: dict[str, dict] = {}
+
+        def owned(number: int, name: str) -> bool | None:
+            row = earlier.setdefault(name, _earlier(output / name))
+            if not row:
+                return None
+            if os.path.abspath(row["source"]) != os.path.abspath(paths[number]):
+                return False
+            if os.path.isabs(row["source"]) or not elsewhere:
+                return True
+            with suppress(VitrailError, OSError):
+                return row.get("sha256") == sources[number].fingerprint
+            return False
+
+        return dict(zip(sources, result_names(paths, owned), strict=True))
+
     def _spare_inputs(self, names: dict[Source, str]) -> None:
         """UsageError where a result would take the place of a folder that is or holds its input."""
         for source, name in names.items():
             for path in source.paths if self.options.output else ():
-                place = (self.options.output / name).resolve()
-                if place.is_dir() and path.resolve().is_relative_to(place):
+                place = Path(os.path.realpath(self.options.output / name))
+                if place.is_dir() and Path(os.path.realpath(path)).is_relative_to(place):
                     problem = "would be replaced by its own result"
                     raise UsageError(source.name, problem, "choose another output folder")
 
     def _done_before(self, source: Source, names: dict[Source, str]) -> dict | None:
-        if not (self.options.resume and self.options.output):
+        if source.fault or not (self.options.resume and self.options.output):
             return None
         try:
             row = json.loads((self.options.output / names[source] / RESULT_FILE).read_text())
@@ -158,6 +182,15 @@ class Answers:
     def _write_rows(self, rows: Sequence[dict]) -> None:
         with atomic_file(self.options.output / ROWS_FILE) as temporary:
             temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def _earlier(folder: Path) -> dict:
+    """The row of the result that lies in ``folder``; empty where there is none to be read."""
+    try:
+        row = json.loads((folder / RESULT_FILE).read_text())
+        return row if isinstance(row["source"], str) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def row_of(

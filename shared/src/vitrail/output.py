@@ -1,15 +1,17 @@
 """Results that are written whole or not at all: to a temporary sibling first, then renamed."""
 
+import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain, count
 from pathlib import Path
 from uuid import uuid4
 
 from vitrail.errors import InputError
+
+HASH_LENGTH = 12
 
 
 @contextmanager
@@ -45,25 +47,49 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def result_names(sources: Sequence[Path]) -> list[str]:
+def result_names(
+    sources: Sequence[Path], owned: Callable[[int, str], bool | None] = lambda number, name: None
+) -> list[str]:
     """A name for each source's result that no other has: its file name, in front of it the folders
-    where names collide.
+    where names collide, behind it a hash of its path where they still do.
 
-    Compared without case, since some file systems do not know it; what still collides is numbered.
+    ``owned(number, name)`` tells whose the result is that already lies under ``name``: that of
+    source ``number`` (True), another's (False), or none (None). A source keeps the name that it
+    has, and never takes another's. Compared without case, since some file systems do not know it.
+    A link has its own name, not its target's.
     """
-    files = [source.resolve() for source in sources]
+    choices = _choices([Path(os.path.abspath(source)) for source in sources])
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for held in (True, None):
+        for number, wanted in enumerate(choices):
+            if number in names:
+                continue
+            free = (
+                name
+                for name in wanted
+                if name.casefold() not in taken and owned(number, name) is held
+            )
+            if name := next(free, None if held else wanted[-1]):
+                names[number] = name
+                taken.add(name.casefold())
+    return [names[number] for number in range(len(choices))]
+
+
+def _choices(files: Sequence[Path]) -> list[list[str]]:
+    """Names for each file, the wanted one first and the one that nobody else can have last."""
     counts = Counter(file.name.casefold() for file in files)
     clashing = [file.parent for file in files if counts[file.name.casefold()] > 1]
     root = Path(os.path.commonpath(clashing)) if clashing else Path()
-    names, taken = [], set()
+    choices = []
     for file in files:
+        name = file.name or "result"
+        parent = f"{file.parent.name}-{name}" if file.parent.name else name
+        digest = hashlib.sha256(os.fsencode(file)).hexdigest()[:HASH_LENGTH]
         clashes = counts[file.name.casefold()] > 1
-        wanted = "-".join(file.relative_to(root).parts) if clashes else file.name or "result"
-        numbered = (f"{wanted}-{number}" for number in count(2))
-        name = next(name for name in chain([wanted], numbered) if name.casefold() not in taken)
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+        first = "-".join(file.relative_to(root).parts) or name if clashes else name
+        choices.append([first, parent, name, f"{name}-{digest}"])
+    return choices
 
 
 def _swap(new: Path, path: Path) -> None:
