@@ -14,7 +14,7 @@ import pytest
 
 from vitrail import system as system_module
 from vitrail.engine import Network
-from vitrail.errors import MAX_LINE
+from vitrail.errors import MAX_LINE, MissingError, UsageError
 from vitrail.system import System, broken, systems
 from vitrail.testing.commands import call
 from vitrail.weights.catalogue import catalogue, resolve
@@ -297,6 +297,15 @@ def test_load_gives_a_job(command: System):
     job = import_module(command.package).load()
     assert job.networks and callable(job.process) and callable(job.predict)
     assert job.version == command.version and json.dumps(dict(job.options))
+
+
+def test_load_of_what_nobody_knows_is_an_error(command: System):
+    load = import_module(command.package).load
+    with pytest.raises(MissingError, match="nonsense: neither weights of this name nor such a"):
+        load("nonsense")
+    for option in ("engine", "device"):
+        with pytest.raises(UsageError, match="nonsense"):
+            load(**{option: "nonsense"})
 
 
 def test_a_broken_system_leaves_the_others_alone(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deepfake_detect.decide.verdict import Label
-from deepfake_detect.job import DeepfakeJob, Options
+from deepfake_detect.job import DeepfakeJob, Options, load
 from deepfake_detect.official import official_score
 from vitrail.errors import InputError, UsageError
 from vitrail.faces.find import DETECTOR
@@ -153,6 +153,14 @@ def test_noise_is_off_by_default_and_repeatable_when_seeded(make, portrait_frame
         != score(noise="seeded", seed=2)
     )
     assert score(noise="official") != score(noise="official")
+
+
+def test_a_choice_that_is_not_one_is_an_error(make):
+    for setting in ("scoring", "noise"):
+        with pytest.raises(UsageError, match=f"nonsense: is not a kind of {setting}"):
+            make(**{setting: "nonsense"})
+    with pytest.raises(UsageError, match="nonsense: is not a choice of networks"):
+        load(net="nonsense")
 
 
 def test_arrays_in_memory_give_what_the_file_gives(make, portrait):

@@ -28,6 +28,8 @@ from vitrail.runner import solve
 from vitrail.sources import Source
 
 CASCADE_SURE = 0.1  # network A decides alone when its P(fake) is this near to 0 or 1
+SCORINGS = ("person", "official")
+NOISES = ("off", "seeded", "official")
 TOLERANCE = 0.04  # of a logit: a change of at most 0.01 in P(fake)
 
 
@@ -79,6 +81,12 @@ class DeepfakeJob:
             raise UsageError(
                 "cascade", "leaves scores out that official scoring needs", "use --net both"
             )
+        for name, value, known in (
+            ("scoring", options.scoring, SCORINGS),
+            ("noise", options.noise, NOISES),
+        ):
+            if value not in known:
+                raise UsageError(value, f"is not a kind of {name}", f"use {' or '.join(known)}")
         self.fakes, self.finder, self.settings, self.moments = fakes, finder, options, moments
         self.crop = fakes[0].crop
         self.networks: Mapping[str, Engine] = finder.networks | {

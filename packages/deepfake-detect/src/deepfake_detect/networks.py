@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BUNDLED = ("ed", "vae")
+NETS = ("ed", "vae", "both", "cascade")
 CODE = ("deepfake_detect.model", "vitrail.architectures")
 
 
@@ -49,6 +50,8 @@ def choose_networks(net: str | None, weights: Sequence[str] = ()) -> list[FakeNe
 
     Raises UsageError where the weights do not fit, or were trained on different crops of the face.
     """
+    if net not in (None, *NETS):
+        raise UsageError(net, "is not a choice of networks", f"use {', '.join(NETS)}")
     wanted = {"ed": ["ed"], "vae": ["vae"]}.get(net, list(BUNDLED))
     networks = load_networks(weights or wanted)
     names = [network.name for network in networks]
@@ -91,8 +94,6 @@ class NoisyEngine:
     name = "eager"
 
     def __init__(self, network: FakeNetwork, kind: str, seed: int, device: str):
-        if kind not in ("seeded", "official"):
-            raise UsageError(kind, "is not a kind of noise", "use off, seeded or official")
         self.network, self.kind, self.seed = network, kind, seed
         self.device = choose_device(device)
         self.weights = network.weights.sha256 if network.weights else ""
