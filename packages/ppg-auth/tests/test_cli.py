@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_people import write_recording
 
@@ -183,11 +184,36 @@ def test_every_verdict_has_its_status(place, enrolled):
     assert short.status == 4 and row(short)["verdict"] == "not enrolled"
 
 
-def test_a_capture_that_is_too_short_decides_nothing(place, enrolled):
-    outcome = enrolled(
-        "verify", "alice", write_recording(place / "short.csv", ALICE, 31, seconds=7)
-    )
+@pytest.mark.parametrize("seconds", [7, 3])
+def test_a_capture_that_is_too_short_decides_nothing(place, enrolled, seconds):
+    file = write_recording(place / "short.csv", ALICE, 31, seconds=seconds)
+    outcome = enrolled("verify", "alice", file, "--report", place / "page.html")
     assert outcome.status == 4 and row(outcome)["verdict"] == "inconclusive"
+    assert "short" in row(outcome)["reasons"]
+    assert "fewer than 10 s without a gap" in (place / "page.html").read_text()
+
+
+def moved(file: Path, take: int) -> Path:
+    """The recording with the finger shaken all the while."""
+    lines = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    shakes = 400 * np.random.default_rng(take).normal(size=len(lines))
+    rows = zip(lines, shakes, strict=True)
+    file.write_text(
+        "t_s,ppg\n" + "".join(f"{s},{float(v) + shake:.3f}\n" for (s, v), shake in rows)
+    )
+    return file
+
+
+def test_motion_and_short_captures_never_count(place, enrolled):
+    """A wait begins at the fifth failure."""
+    attempts = [moved(write_recording(place / f"m{n}.csv", EVE, n), n) for n in range(3)]
+    attempts += [write_recording(place / f"s{n}.csv", EVE, n, seconds=4) for n in range(3)]
+    for file in attempts:
+        found = row(enrolled("verify", "alice", file))
+        assert found["verdict"] == "inconclusive" and found["reasons"]
+    assert row(enrolled("list"))["failures"] == 0
+    judged = enrolled("verify", "alice", write_recording(place / "e.csv", EVE, 9))
+    assert row(judged)["verdict"] == "rejected" and row(enrolled("list"))["failures"] == 1
 
 
 def test_nobody_is_enrolled_without_consent_or_quality(place, run):

@@ -116,6 +116,12 @@ def test_too_short_a_recording_is_refused(wave):
         Preprocess(SignalConfig())(as_recording(wave[:200], RATE))
 
 
+def test_a_short_recording_can_still_be_looked_at(wave):
+    windows = Preprocess(SignalConfig()).cut(as_recording(wave[:200], RATE))
+    assert windows.waves.shape == (0, 250) and windows.items.shape == (0, 370)
+    assert len(windows.pulse) == 200 and not windows.good.any() and windows.heart_rate is None
+
+
 def test_stuck_samples_lie_at_the_end_of_the_range():
     x = np.concatenate(
         [np.arange(20.0), np.full(5, 20.0), np.arange(20.0, 0, -1), [0.0], np.arange(19.0)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ppg_auth import system
 from ppg_auth.networks import PulseNetwork
-from ppg_auth.result import Capture
+from ppg_auth.result import Capture, too_short
 from ppg_auth.signal.reading import read_source
 from ppg_auth.signal.recording import Recording
 from ppg_auth.signal.windows import Preprocess
@@ -68,13 +68,15 @@ class PulseJob:
 
     def _look(self, name: str, recording: Recording) -> Steps:
         try:
-            windows = self.preprocess(recording)
+            windows = self.preprocess.cut(recording)
         except InputError as error:
             raise InputError(name, error.problem, error.remedy) from error
         items, rows = windows.items[windows.good], []
         for start in range(0, len(items), CHUNK):
             rows += yield Ask("pulse", list(items[start : start + CHUNK]))
         found = {reason for reasons in windows.reasons for reason in reasons}
+        if too_short(windows):
+            found.add("short")
         return Capture(
             source=name,
             embeddings=np.array(rows, np.float32).reshape(-1, DIM),

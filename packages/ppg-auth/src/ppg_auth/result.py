@@ -67,9 +67,7 @@ class Capture:
     @cached_property
     def seconds(self) -> float:
         """Of signal under the good windows, overlaps counted once."""
-        length = self.windows.waves.shape[1] / self.windows.rate
-        starts = self.windows.starts[self.windows.good]
-        return float(length + np.minimum(np.diff(starts), length).sum()) if len(starts) else 0.0
+        return _covered(self.windows, self.windows.starts[self.windows.good])
 
     @property
     def usable(self) -> bool:
@@ -105,3 +103,15 @@ class Capture:
         }
         rate = "–" if self.heart_rate is None else f"{self.heart_rate:.0f} per minute"
         return row | ({"heart rate": rate} if self.health else {})
+
+
+def too_short(windows: Windows) -> bool:
+    """Whether a capture of these would not be usable if all of them were good."""
+    seconds = _covered(windows, windows.starts)
+    return len(windows.starts) < MIN_WINDOWS or seconds < MIN_SECONDS - SLACK
+
+
+def _covered(windows: Windows, starts: NDArray[np.float64]) -> float:
+    """Seconds under the windows that begin at ``starts``, overlaps counted once."""
+    length = windows.waves.shape[1] / windows.rate
+    return float(length + np.minimum(np.diff(starts), length).sum()) if len(starts) else 0.0

@@ -82,12 +82,14 @@ def _add_signal(page: Page, capture: "Capture") -> None:
     page.chart(_wave(capture))
     page.heading("Spectrum")
     page.chart(_spectrum(capture))
-    page.heading("Scalogram")
-    page.picture(
-        colour_map(np.flipud(capture.scalogram)),
-        "Best window of five seconds as the network sees it: time to the right, frequency upwards.",
-        lossless=True,
-    )
+    if capture.windows_total:
+        page.heading("Scalogram")
+        page.picture(
+            colour_map(np.flipud(capture.scalogram)),
+            "Best window of five seconds as the network sees it: time to the right, frequency "
+            "upwards.",
+            lossless=True,
+        )
     page.heading("How to read this")
     page.text(LIMITS)
 

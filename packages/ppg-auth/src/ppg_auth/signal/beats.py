@@ -109,6 +109,7 @@ MAX_DISAGREEMENT = 6.0  # beats per minute between spectrum and peaks
 
 REASONS = {
     "flat": "the signal does not change",
+    "short": "there are fewer than 10 s without a gap",
     "clipped": "the signal leaves the sensor's range or was disturbed",
     "noisy": "the pulse does not stand out from the noise",
     "few_beats": "fewer than four beats were found",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_opening
 
-from ppg_auth.signal.beats import Judgement, beat_shape, judge
+from ppg_auth.signal.beats import SHAPE_POINTS, Judgement, beat_shape, judge
 from ppg_auth.signal.channels import MIXTURE
 from ppg_auth.signal.conditioning import (
     band_pass,
@@ -121,20 +121,26 @@ class Preprocess:
     config: SignalConfig = field(default_factory=SignalConfig)
 
     def __call__(self, recording: Recording) -> Windows:
+        windows = self.cut(recording)
+        if not len(windows.waves):
+            problem = f"holds {len(windows.pulse) / windows.rate:.1f} s without a gap"
+            raise InputError("recording", problem, f"{self.config.window:g} s are needed")
+        return windows
+
+    def cut(self, recording: Recording) -> Windows:
+        """The windows, none where no stretch is as long as one; InputError where nothing can be
+        read."""
         stretches = [self._clean(stretch) for stretch in regularise(recording, self.config.grid)]
         sign = upright_sign(np.concatenate([clean.pulse for clean in stretches]))
         cut = [window for clean in stretches for window in self._cut(clean, sign)]
         longest = max(stretches, key=lambda clean: len(clean.pulse))
-        if not cut:
-            problem = f"holds {len(longest.pulse) / self.config.rate:.1f} s without a gap"
-            raise InputError("recording", problem, f"{self.config.window:g} s are needed")
-        starts, waves, beats, judgements = zip(*cut, strict=True)
+        starts, waves, beats, judgements = zip(*cut, strict=True) if cut else ((),) * 4
         rates = [
             judgement.heart_rate for judgement in judgements if judgement.heart_rate is not None
         ]
         return Windows(
-            waves=np.stack(waves).astype(np.float32),
-            beats=np.stack(beats).astype(np.float32),
+            waves=np.array(waves, np.float32).reshape(-1, self.config.samples),
+            beats=np.array(beats, np.float32).reshape(-1, SHAPE_POINTS),
             starts=np.array(starts),
             quality=np.array([judgement.score for judgement in judgements]),
             reasons=tuple(judgement.reasons for judgement in judgements),
