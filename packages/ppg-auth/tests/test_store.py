@@ -15,6 +15,7 @@ from ppg_auth.decide.enrolment import Registry
 from ppg_auth.decide.roster import Roster
 from ppg_auth.decide.verification import Verifier
 from ppg_auth.store.database import people
+from ppg_auth.store.names import check_name
 from ppg_auth.store.session import Store, open_store
 from vitrail.errors import InputError, UsageError
 
@@ -49,6 +50,48 @@ def test_a_name_is_taken_once(store):
     with pytest.raises(UsageError, match="enrolled already"):
         registry(store).enroll("alice", takes(2))
     assert verify(store, "alice", 1) is Outcome.ACCEPTED
+
+
+SPELLINGS = ["Jose\u0301 Ruiz", "JOS\u00c9  RUIZ", " jos\u00e9 ruiz ", "\uff2aos\u00e9 Ruiz\ufe0f"]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_one_person_however_the_name_is_written(store, spelling):
+    enrolled = "Jos\u00e9 Ruiz"
+    registry(store).enroll(enrolled, takes(1))
+    with pytest.raises(UsageError, match="enrolled already"):
+        registry(store).enroll(spelling, takes(2))
+    assert verify(store, spelling, 1) is Outcome.ACCEPTED
+    assert registry(store).renew(spelling, takes(1, 20)).outcome is Outcome.ACCEPTED
+    assert names(store) == [enrolled]
+    assert verify(store, "Jose Ruiz", 1) is Outcome.NOT_ENROLLED, "an accent is not written away"
+    Roster(store).delete(spelling)
+    assert names(store) == []
+
+
+def test_a_store_whose_names_are_filed_as_typed_keeps_working(store, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("ppg_auth.store.people.name_key", lambda name: name)
+        registry(store).enroll("Ann", takes(1))
+    assert verify(store, "Ann", 1) is Outcome.ACCEPTED
+    with pytest.raises(UsageError, match="enrolled already"):
+        registry(store).enroll("ann", takes(2))
+    assert registry(store).renew("Ann", takes(1, 20)).outcome is Outcome.ACCEPTED
+    Roster(store).delete("Ann")
+    registry(store).enroll("ann", takes(2))
+    assert verify(store, "ANN", 2) is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("name", ["\u0430nn", "J\u03bfse", "\ufe0f", "an\u200bn"])
+def test_names_that_deceive(name):
+    """Cyrillic a, Greek o, a variation selector alone, a blank without width."""
+    with pytest.raises(UsageError):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["\u0410\u043d\u043d\u0430", "\u5c71\u7530 Taro", "x" * 200])
+def test_names_of_one_script(name):
+    check_name(name)
 
 
 def test_renewing_needs_the_same_person_and_ends_the_old_template(store):

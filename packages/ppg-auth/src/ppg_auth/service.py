@@ -13,7 +13,8 @@ from ppg_auth import system
 from ppg_auth.decide.decision import Decision, Outcome
 from ppg_auth.decide.enrolment import Registry
 from ppg_auth.decide.verification import Verifier
-from ppg_auth.store.record import NameTakenError, check_name
+from ppg_auth.store.names import check_name
+from ppg_auth.store.record import NameTakenError
 from vitrail.serve import Desk, Limits, make_app, received, serve
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ def enroll(
 
     From captures of together 20 s at least: best three SOURCEs, the finger laid on anew for each.
     """
-    from ppg_auth.store.record import check_name
+    from ppg_auth.store.names import check_name
 
     check_name(name)
     if not consent:

@@ -55,7 +55,8 @@ class Registry:
             lookalikes = self._lookalikes(session, captures)
             session.people.add(self._record(name, captures, secret), key_id, secret)
             self._remember(session, name, captures)
-            self._roster.note(session, "enroll", name, placements=len(captures), consent=True)
+            id_ = session.people.id_of(name)
+            self._roster.note(session, "enroll", id_, placements=len(captures), consent=True)
         return Enrolment(name, sum(len(c.embeddings) for c in captures), len(captures), lookalikes)
 
     def renew(self, name: str, captures: Sequence["Capture"]) -> Decision:
@@ -70,10 +71,11 @@ class Registry:
             person = self._roster.person(session, name)
             decision = self._pass(session, person, captures)
             if decision.outcome is Outcome.ACCEPTED:
-                session.people.replace(person, self._record(name, captures, secret), key_id, secret)
+                record = self._record(person.record.name, captures, secret)
+                session.people.replace(person, record, key_id, secret)
                 session.captures.forget(person)
                 self._remember(session, name, captures)
-                self._roster.note(session, "renew", name, placements=len(captures))
+                self._roster.note(session, "renew", person.id, placements=len(captures))
         self._verifier.store.vault.erase(
             person.key_id if decision.outcome is Outcome.ACCEPTED else key_id
         )

@@ -28,7 +28,7 @@ class Roster:
             person = self.person(session, name)
             session.people.replace(person, person.record.without_template(), key_id, secret)
             session.captures.forget(person)
-            self.note(session, "revoke", name)
+            self.note(session, "revoke", person.id)
         self.store.vault.erase(person.key_id)
 
     def delete(self, name: str) -> None:
@@ -39,14 +39,14 @@ class Roster:
             self.store.vault.erase(person.key_id)
             session.people.remove(person)
             session.captures.forget(person)
-            self.note(session, "delete", name)
+            self.note(session, "delete", person.id)
 
     def unlock(self, name: str) -> None:
         """Forgets the failures of a person."""
         with self.store.session() as session:
             person = self.person(session, name)
             session.people.set_attempts(person, Attempts(seen=person.attempts.seen))
-            self.note(session, "unlock", name)
+            self.note(session, "unlock", person.id)
 
     def person(self, session: Session, name: str) -> Person:
         """The person; UsageError where nobody of this name is enrolled."""
@@ -54,8 +54,8 @@ class Roster:
             return person
         raise UsageError(name, "is not enrolled", "'list' shows who is")
 
-    def note(self, session: Session, event: str, name: str, **facts: object) -> None:
-        session.audit.append(event, session.people.id_of(name), self._clock(), **facts)
+    def note(self, session: Session, event: str, id_: str, **facts: object) -> None:
+        session.audit.append(event, id_, self._clock(), **facts)
 
     def new_secret(self) -> tuple[str, bytes]:
         """A secret for a template to come; where none comes, a later call sweeps it away.

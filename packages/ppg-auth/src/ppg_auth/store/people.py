@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ppg_auth.store.database import people
+from ppg_auth.store.names import name_key
 from ppg_auth.store.record import Attempts, NameTakenError, Record
 from ppg_auth.store.vault import Vault, derive, seal, unseal
 
@@ -41,16 +42,18 @@ class People:
         self._connection, self._vault, self._master = connection, vault, master
 
     def id_of(self, name: str) -> str:
-        """The keyed hash under which a name is filed, so that the database tells no names."""
-        return hmac.digest(derive(self._master, "names"), name.encode(), "sha256").hex()
+        """The keyed hash under which a new name is filed, so that the database tells no names."""
+        return self._digest(name_key(name))
 
     def get(self, name: str) -> Person | None:
         """The person, None where nobody of this name is enrolled (or their secret was erased)."""
-        row = self._connection.execute(
-            select(people).where(people.c.id == self.id_of(name))
-        ).one_or_none()
-        secret = row and self._vault.get(row.key_id)
-        return self._open(row, secret) if secret else None
+        # Earlier versions filed names as they were typed
+        for id_ in dict.fromkeys((self._digest(name), self.id_of(name))):
+            row = self._connection.execute(select(people).where(people.c.id == id_)).one_or_none()
+            secret = row and self._vault.get(row.key_id)
+            if secret:
+                return self._open(row, secret)
+        return None
 
     def all(self) -> Iterator[Person]:
         """Everyone, in no particular order."""
@@ -65,7 +68,8 @@ class People:
     def add(self, record: Record, key_id: str, secret: bytes) -> None:
         """Enrols under a secret of the vault; UsageError where someone of this name is there
         already."""
-        if self.get(record.name):
+        key = name_key(record.name)
+        if any(name_key(person.record.name) == key for person in self.all()):
             raise NameTakenError(
                 record.name, "is enrolled already", "use 'renew', or 'delete' first"
             )
@@ -114,6 +118,9 @@ class People:
             Record.from_bytes(record),
             Attempts.from_bytes(attempts),
         )
+
+    def _digest(self, name: str) -> str:
+        return hmac.digest(derive(self._master, "names"), name.encode(), "sha256").hex()
 
     def _record_key(self, secret: bytes) -> bytes:
         return derive(self._master + secret, "record")

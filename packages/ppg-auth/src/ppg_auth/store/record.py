@@ -56,19 +56,8 @@ class Record:
         return cls(**values | {"placements": placements})
 
 
-MAX_NAME = 200
-
-
 class NameTakenError(UsageError):
     """Someone is enrolled under this name already."""
-
-
-def check_name(name: str) -> None:
-    """UsageError unless ``name`` is 1 to 200 printable characters."""
-    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-        raise UsageError(
-            name or "''", "cannot be a name", f"use 1 to {MAX_NAME} printable characters"
-        )
 
 
 @dataclass(frozen=True)
