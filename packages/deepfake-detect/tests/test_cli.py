@@ -46,6 +46,13 @@ def test_a_bad_argument_is_a_row_and_the_others_are_done(portrait, tmp_path):
     assert [row["source"] for row in found[:3]] == [str(path) for path in bad]
 
 
+def test_a_folder_tells_what_it_leaves_out(tmp_path):
+    write_clip(tmp_path / "a.mp4")
+    (tmp_path / "photo").write_bytes(b"x")
+    outcome = call("deepfake_detect", tmp_path, "--frames", "1", "--net", "ed")
+    assert outcome.status == 0 and "1 not named as media, left out: photo" in outcome.stderr
+
+
 def test_a_file_address(portrait):
     outcome = call("deepfake_detect", portrait.resolve().as_uri(), "--frames", "2")
     assert outcome.status == 0 and json.loads(outcome.stdout)["frames"] == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepfake_detect.decide.frames import Arrays, find_sources, open_frames
+from deepfake_detect.decide.frames import Arrays, find_sources, left_out, open_frames
 from vitrail.errors import InputError
 from vitrail.sources import expand_sources, open_folders
 from vitrail.testing.media import pattern, write_clip, write_picture
@@ -66,6 +66,28 @@ def test_one_picture_and_one_clip(tmp_path):
     assert picture.frame_count == 1 and next(iter(picture.frames([0]))).image.shape == (64, 64, 3)
     clip = open_frames(write_clip(tmp_path / "a.mp4"))
     assert clip.frame_count == 20 and clip.fps == pytest.approx(25)
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.jfif", "photo.jpe", "photo.mp4"])
+def test_an_image_is_told_by_its_bytes(tmp_path, name):
+    for suffix in ("jpg", "png", "webp", "tif", "gif"):
+        write_picture(tmp_path / f"a.{suffix}").rename(tmp_path / name)
+        source = open_frames(tmp_path / name)
+        assert source.fps is None and source.frame_count == 1
+        assert next(iter(source.frames([0]))).image.shape == (64, 64, 3)
+
+
+def test_what_a_folder_leaves_out(tmp_path):
+    write_clip(tmp_path / "a.mp4")
+    (tmp_path / "stills").mkdir()
+    write_picture(tmp_path / "stills" / "1.png")
+    for name in ("notes.txt", "photo", ".hidden", "stills/2.jfif"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    others = left_out(tmp_path, find_sources(tmp_path))
+    assert [str(path.relative_to(tmp_path)) for path in others] == [
+        "loop.mp4", "notes.txt", "photo", "stills/2.jfif",
+    ]  # fmt: skip
 
 
 def test_arrays_are_frames():

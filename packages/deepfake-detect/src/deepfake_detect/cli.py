@@ -1,12 +1,15 @@
 """The ``deepfake-detect`` command."""
 
+import sys
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vitrail import command
-from vitrail.errors import UsageError
+from vitrail.errors import MAX_LINE, UsageError, one_line
 from vitrail.options import Answering, Computing, Sources, bundled
 
 MOMENTS = 6
@@ -93,10 +96,10 @@ def detect(
     of all faces, and the result as JSON.
     """
     number = _frame_number(frames)
-    from deepfake_detect.decide.frames import find_sources
     from vitrail.sources import expand_sources, open_folders
 
-    found = open_folders(expand_sources(sources), find_sources)
+    inside = partial(_inside, quiet=answering.quiet)
+    found = open_folders(expand_sources(sources), inside)
     from deepfake_detect.job import load
     from deepfake_detect.writing import write
     from vitrail.answers import Answers
@@ -115,6 +118,19 @@ def detect(
         **computing.to_dict(),
     )
     return Answers("deepfake-detect", job, answering, write).run(found)
+
+
+def _inside(folder: Path, quiet: bool) -> list[Path]:
+    """The sources of a folder; a line names the files that are none."""
+    from deepfake_detect.decide.frames import find_sources, left_out
+
+    found = find_sources(folder)
+    others = [] if quiet else left_out(folder, found)
+    if others:
+        names = ", ".join(str(path.relative_to(folder)) for path in others)
+        line = f"deepfake-detect: {folder}: {len(others)} not named as media, left out: {names}"
+        print(one_line(line, MAX_LINE), file=sys.stderr)
+    return found
 
 
 def _frame_number(text: str) -> int | None:

@@ -13,6 +13,7 @@ from vitrail.preprocess.video import Frame, open_video
 from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, image_files, natural_sorted
 
 MAX_CHUNK = 16  # frames that are in memory together
+_IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 MAX_PIXELS = 32_000_000  # of them, so that large ones come in smaller chunks
 
 
@@ -111,9 +112,17 @@ def open_frames(source: Path) -> FrameSource:
                 "name a folder of frames or a video",
             )
         return Images(images)
-    if source.suffix.lower() in IMAGE_SUFFIXES:
-        return Images([source])
-    return open_video(source)
+    is_image = source.suffix.lower() in IMAGE_SUFFIXES or _begins_as_image(source)
+    return Images([source]) if is_image else open_video(source)
+
+
+def _begins_as_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except (OSError, ValueError):  # whose reader says it better
+        return False
+    return head.startswith(_IMAGE_HEADS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
 
 
 def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -126,6 +135,19 @@ def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def left_out(folder: Path, found: Sequence[Path]) -> list[Path]:
+    """The files below ``folder``, but for hidden ones, that belong to none of its sources."""
+    taken = set(found)
+    for source in found:
+        if source.is_dir():
+            taken.update(image_files(source))
+    return natural_sorted(
+        path
+        for path in folder.rglob("*")
+        if path not in taken and not path.name.startswith(".") and not path.is_dir()
+    )
 
 
 def find_sources(folder: Path) -> list[Path]:
