@@ -196,7 +196,10 @@ def evaluate(
     elif output:
         page = Page(f"{loaded.system}: {loaded.name}")
         for part in found:
-            (page.chart if isinstance(part, Chart) else page.table)(part)
+            if isinstance(part, Chart):
+                page.chart(part)
+            else:
+                page.table(part)
         page.write(output)
 
 

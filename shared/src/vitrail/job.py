@@ -45,7 +45,9 @@ class Engine(Protocol):
 
     name: str
     device: str
-    weights: str
+
+    @property
+    def weights(self) -> str: ...
 
     def __call__(self, *batch: np.ndarray) -> Any: ...
 
@@ -71,10 +73,14 @@ class Job(Protocol):
     """One system's work. ``options`` are JSON values: all that changes numbers beside the
     weights."""
 
-    model: str
-    version: str
-    networks: Mapping[str, Engine]
-    options: Mapping[str, Any]
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def networks(self) -> Mapping[str, Engine]: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
     def process(self, source: Source) -> Steps:
         """The whole way of one source, from opening it to its result.

@@ -176,6 +176,10 @@ class CvT(Backbone):
     transformers port.
     """
 
+    stage0: Stage
+    stage1: Stage
+    stage2: Stage
+
     def __init__(
         self,
         num_classes: int = 1000,

@@ -59,12 +59,14 @@ def choose(backends: Backends, batch: Arrays, tolerance: float) -> tuple[str, Ru
     eager = backends.build("eager")
     reference, seconds = measure(eager, rows)
     trials = [Trial(name="eager", seconds=seconds, error=0.0, accepted=True)]
-    runs: dict[str, Run | None] = {"eager": eager}
+    runs = {"eager": eager}
     for name in CANDIDATES[backends.device]:
         if reason := _pointless(name, backends.device, trials):
             trials.append(Trial(name=name, note=reason))
             continue
-        trial, runs[name] = _try(backends, name, rows, reference)
+        trial, run = _try(backends, name, rows, reference)
+        if run is not None:
+            runs[name] = run
         accepted = trial.error is not None and trial.error <= tolerance
         trials.append(trial.model_copy(update={"accepted": accepted}))
     name = _best(trials, counts_start=backends.device == "cpu")
@@ -98,6 +100,8 @@ def _best(trials: list[Trial], *, counts_start: bool) -> str:
 
 def _cost(trial: Trial, *, counts_start: bool) -> float:
     """Seconds per row, PyTorch's start spread over the rows of a usual call."""
+    if trial.seconds is None:  # it never ran
+        return math.inf
     return trial.seconds + (START if counts_start and trial.name not in EXPORTED else 0.0)
 
 
@@ -109,7 +113,8 @@ def _pointless(name: str, device: str, trials: list[Trial]) -> str:
         return "this processor does not compute in bfloat16"
     if name == "onnx" and version("openvino"):
         return "OpenVINO does the same"
-    others = [t.seconds for t in trials if t.accepted and t.name in EXPORTED]
+    exported = [t.seconds for t in trials if t.accepted and t.name in EXPORTED]
+    others = [seconds for seconds in exported if seconds is not None]
     if name == "bfloat16" and others and min(others) <= START:
         return "PyTorch's start alone takes longer"
     return ""

@@ -157,6 +157,6 @@ def _core() -> Any:
 
 
 def _openvino() -> ModuleType:
-    # It would report each import and conversion over the network.
-    sys.modules.setdefault("openvino_telemetry", None)
+    # It would report each import and conversion over the network; None forbids that module.
+    sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
     return library("openvino", "")

@@ -39,6 +39,7 @@ def write_onnx(module: "nn.Module", sample: Arrays, path: Path) -> None:
             Exception
         ):  # onnxscript's optimiser fails on some good graphs, such as a chunk of the batch axis
             written = torch.onnx.export(program, (), optimize=False, **options)
+    assert written is not None  # without a file's name the exporter gives the program
     for node in written.model.graph.all_nodes():
         node.metadata_props.clear()  # they tell where the code lies on this machine
     written.save(path, external_data=False)

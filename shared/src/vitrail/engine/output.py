@@ -23,16 +23,18 @@ def largest_error(output: Output, reference: Output, *, relative: bool = False) 
     ``relative`` divides it by the largest absolute value of ``reference`` where that exceeds 1.
     ValueError where the shapes or the numbers of outputs differ.
     """
-    one = isinstance(reference, np.ndarray)
-    pairs = [(output, reference)] if one else list(zip(output, reference, strict=True))
     errors = []
-    for got, expected in pairs:
+    for got, expected in zip(_parts(output), _parts(reference), strict=True):
         if got.shape != expected.shape:
             raise ValueError(f"shapes {got.shape} and {expected.shape}")
         error = np.abs(got.astype(float) - expected.astype(float)).max(initial=0.0)
         scale = np.abs(expected.astype(float)).max(initial=1.0) if relative else 1.0
         errors.append(error / scale)
     return float(np.max(errors))
+
+
+def _parts(output: Output) -> Arrays:
+    return (output,) if isinstance(output, np.ndarray) else output
 
 
 @contextmanager

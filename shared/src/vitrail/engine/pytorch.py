@@ -49,9 +49,13 @@ class Eager:
 def arrays(output: Tensor | tuple[Tensor, ...]) -> Output:
     """On the CPU, floating-point numbers as float32."""
     if isinstance(output, Tensor):
-        output = output.detach().cpu()
-        return (output.float() if output.is_floating_point() else output).numpy()
-    return tuple(arrays(part) for part in output)
+        return _array(output)
+    return tuple(_array(part) for part in output)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 @torch.no_grad()

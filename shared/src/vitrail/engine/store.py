@@ -45,6 +45,7 @@ def _versions() -> list[str | None]:
 def _code(module: str) -> str:
     """The sha256 of a module's source, or of all files of a package; it is not imported."""
     spec = find_spec(module)
+    assert spec and spec.origin, f"{module} is not a module of files"
     places = spec.submodule_search_locations
     files = sorted(Path(places[0]).rglob("*.py")) if places else [Path(spec.origin)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -99,11 +99,9 @@ def load_finder(
         return Finder({DETECTOR: others.Hog()})
     if Path(spec).suffix.lower() == ".onnx":
         return Finder({DETECTOR: others.YuNet(Path(spec), min_score or others.MIN_SCORE)})
-    networks = {
-        network.name: prepare(
-            network, engine=engine, device=device, tolerance=TOLERANCES[network.name]
-        )
-        for network in load_networks(() if spec == "bundled" else [spec])
-    }
-    networks[DETECTOR] = BoundedEngine(networks[DETECTOR])
+    networks: dict[str, Engine] = {}
+    for network in load_networks(() if spec == "bundled" else [spec]):
+        tolerance = TOLERANCES[network.name]
+        ready = prepare(network, engine=engine, device=device, tolerance=tolerance)
+        networks[network.name] = BoundedEngine(ready) if network.name == DETECTOR else ready
     return Detector(networks, MIN_SCORE if min_score is None else min_score)

@@ -76,5 +76,5 @@ def _enlarged(face: Face, full: tuple[int, ...], small: tuple[int, ...]) -> Face
     if full == small:
         return face
     scale = np.array([full[1] / small[1], full[0] / small[0]], np.float32)
-    box = tuple((np.reshape(face.box, (2, 2)) * scale).ravel().tolist())
-    return Face(box, face.score, face.landmarks * scale)
+    x0, y0, x1, y1 = (np.reshape(face.box, (2, 2)) * scale).ravel().tolist()
+    return Face((x0, y0, x1, y1), face.score, face.landmarks * scale)

@@ -23,8 +23,10 @@ class Landmarker(nn.Module):
             nn.Flatten(),
             nn.Linear(40 * (SIDE // 16) ** 2, 2 * LANDMARKS),
         )
-        nn.init.normal_(self.layers[-1].weight, std=0.001)
-        nn.init.zeros_(self.layers[-1].bias)
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=0.001)
+        nn.init.zeros_(last.bias)
         self.register_buffer("usual", torch.tensor(USUAL, dtype=torch.float32), persistent=False)
 
     def forward(self, crops: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The network of the face detector: anchor-free, four strides, a box and five landmarks at each
 point."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -124,11 +125,11 @@ class FaceNet(nn.Module):
         self.head = nn.Sequential(
             Separable(config.neck, config.neck), nn.Conv2d(config.neck, 1 + 4 + 2 * LANDMARKS, 1)
         )  # shared by all strides: a face looks the same at each
-        nn.init.normal_(self.head[-1].weight, std=0.01)
-        nn.init.zeros_(self.head[-1].bias)
-        nn.init.constant_(
-            self.head[-1].bias[:1], -4.6
-        )  # a score of 0.01 at the start, as faces are rare
+        last = self.head[-1]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.bias[:1], -4.6)  # a score of 0.01 at the start, as faces are rare
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.neck(self.backbone(images / 64 - 2))
@@ -139,7 +140,7 @@ class FaceNet(nn.Module):
         return decode(rows, points, strides)
 
 
-def grid(size: tuple[int, int], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+def grid(size: Sequence[int], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """The points (N, 2) as x, y in pixels of an input of ``size`` (H, W), and their strides (N,
     1)."""
     points, strides = [], []
@@ -164,6 +165,9 @@ def fold_norms(model: nn.Module) -> nn.Module:
     """Puts each batch norm into the convolution before it: the same numbers in fewer steps. Changes
     ``model``."""
     for module in model.modules():
-        if isinstance(module, ConvNormAct) and isinstance(module[1], nn.BatchNorm2d):
-            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+        if not isinstance(module, ConvNormAct):
+            continue
+        conv, norm = module[0], module[1]
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module[0], module[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return model

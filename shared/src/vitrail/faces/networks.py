@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,13 @@ class BoundedEngine:
     def name(self) -> str:
         return self.engine.name
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    @name.setter
+    def name(self, name: str) -> None:
+        """What a worker elsewhere, which computes in this engine's place, says of itself."""
+        self.engine.name = name
+
+    def __call__(self, *batch: np.ndarray) -> np.ndarray:
+        (images,) = batch
         step = max(MAX_PIXELS // (images.shape[2] * images.shape[3]), 1)
         parts = [self.engine(images[at : at + step]) for at in range(0, len(images), step)]
         return np.concatenate(parts)
@@ -72,7 +78,7 @@ def read_model(weights: Weights) -> "FaceModel":
 
     state, metadata = read_state(weights.path)
     _require_sizes(metadata.get("config"), weights.path)
-    sizes = {
+    sizes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in metadata["config"].items()
     }

@@ -35,11 +35,13 @@ class Hog:
             raise MissingError(
                 "dlib", "is not installed", "install dlib-bin, or use the bundled detector"
             ) from error
-        self._detect = dlib.get_frontal_face_detector()
+        # A compiled module without stubs.
+        self._detect = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
         self.weights = f"dlib {dlib.__version__}"
 
-    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """Rows (n, 15) for each of the images (B, H, W, 3), uint8 RGB."""
+        (images,) = batch
         return [self._search(image) for image in images]
 
     def _search(self, image: np.ndarray) -> np.ndarray:
@@ -76,8 +78,9 @@ class YuNet:
             ) from error
         self.weights = sha256(path)
 
-    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         """Rows (n, 15) for each of the images (B, H, W, 3), uint8 RGB."""
+        (images,) = batch
         self._network.setInputSize((images.shape[2], images.shape[1]))
         return [self._search(image) for image in images]
 

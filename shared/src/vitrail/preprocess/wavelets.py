@@ -82,7 +82,7 @@ def filter_spectra(wavelet: str, scales: Sequence[float], length: int) -> NDArra
     if not length or not len(scales) or not all(0 < scale < np.inf for scale in scales):
         raise UsageError(wavelet, "needs a signal and positive scales", "give both")
     filters = np.stack([_filter(Wavelet.of(wavelet), scale, length) for scale in scales])
-    parts = [filters.real, filters.imag] if np.iscomplexobj(filters) else [filters]
+    parts = [np.real(filters), np.imag(filters)] if np.iscomplexobj(filters) else [filters]
     return np.fft.rfft(np.concatenate(parts), 2 * _fast_size(length))
 
 

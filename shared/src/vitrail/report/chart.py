@@ -21,8 +21,8 @@ class Series:
     line. As ``dots`` only points are drawn, and ``x`` is in any order."""
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
     dots: bool = False
 
 

@@ -63,9 +63,11 @@ def make_app(
         later = {"Retry-After": str(RETRY_SECONDS)}
         return JSONResponse({"detail": "too many requests at once, try again"}, 503, later)
 
+    networks = desk.job.networks if desk else {}
+
     @app.get("/health", summary="Whether the service works")
     def health() -> Health:
-        weights = {name: engine.weights for name, engine in desk.job.networks.items()}
+        weights = {name: engine.weights for name, engine in networks.items()}
         return Health(status="ok", version=version, weights=weights)
 
     if page:

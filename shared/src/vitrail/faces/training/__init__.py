@@ -2,7 +2,7 @@
 mesh."""
 
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -49,6 +49,8 @@ class Task(vitrail.training.loop.Task):
     """Trains ``FaceModel``; ``val/ap`` is the average precision at IoU 0.5 on composed images of
     other people."""
 
+    recipe: Recipe
+
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
         self.config = Config(**recipe.model.model_dump(exclude={"init"}))
@@ -79,7 +81,7 @@ class Task(vitrail.training.loop.Task):
         )
         losses["cut_outs"] = F.smooth_l1_loss(*self._pointed(batch), beta=0.02)
         self.log_dict({f"train/{name}": loss.detach() for name, loss in losses.items()})
-        loss = sum(LOSS_WEIGHTS[name] * part for name, part in losses.items())
+        loss = reduce(torch.add, (LOSS_WEIGHTS[name] * part for name, part in losses.items()))
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 

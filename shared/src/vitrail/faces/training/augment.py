@@ -86,4 +86,6 @@ def _noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _compress(image: np.ndarray, quality: int) -> np.ndarray:
     _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(code, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded a line above
+    return decoded

@@ -75,19 +75,20 @@ def match(
 def merge(parts: Iterable[Matches]) -> Matches:
     """The matches of several images as one."""
     parts = list(parts)
-    names = ("scores", "hits", "landmark_errors")
     return Matches(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in names),
-        sum(p.known for p in parts),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.hits for part in parts]),
+        np.concatenate([part.landmark_errors for part in parts]),
+        sum(part.known for part in parts),
     )
 
 
 def iou(box: Sequence[float], boxes: np.ndarray) -> np.ndarray:
     """The intersection over union of one box with each of ``boxes`` (n, 4)."""
-    box = np.asarray(box)
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    low, high = np.asarray(box[:2]), np.asarray(box[2:])
+    sides = np.minimum(high, boxes[:, 2:]) - np.maximum(low, boxes[:, :2])
     shared = np.clip(sides, 0, None).prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
+    union = (high - low).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
     return shared / np.maximum(union, 1e-9)
 
 
