@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from vitrail.errors import UsageError
 
-Architectures = Mapping[str, tuple[type[nn.Module], type]]
+Architecture = TypeVar("Architecture", bound=nn.Module)
 
 
-def build(architectures: Architectures, name: str, options: Mapping[str, Any]) -> nn.Module:
+def build(
+    architectures: Mapping[str, tuple[type[Architecture], type]],
+    name: str,
+    options: Mapping[str, Any],
+) -> Architecture:
     """The network ``name`` with fresh weights; options left out are the defaults of its dataclass.
 
     Raises UsageError for an architecture or an option that does not exist.

@@ -69,6 +69,6 @@ def initial_trunk(name: str, config: SSASTConfig) -> dict[str, Tensor]:
             checkpoint.path, "holds no transformer to start from", "give weights of SSAST"
         )
     before = SSASTConfig(**checkpoint.config)
-    grids = (one.grid(one.num_frames) for one in (before, config))
-    trunk["pos_embed"] = resize_positions(trunk["pos_embed"], *grids, config.class_tokens)
+    old, new = (one.grid(one.num_frames) for one in (before, config))
+    trunk["pos_embed"] = resize_positions(trunk["pos_embed"], old, new, config.class_tokens)
     return trunk

@@ -131,8 +131,8 @@ class AudioJob:
             problem = f"lasts {heard.end / rate:.4f} s at {rate} samples per second"
             remedy = f"record at least the {frame / rate:.3f} s of a frame"
             raise InputError(name, problem, remedy)
-        mean = heard.total / max(1, len(heard.starts))
-        order = np.argsort(-mean, kind="stable") if heard.starts else []
+        mean = np.asarray(heard.total / max(1, len(heard.starts)))
+        order = np.argsort(-mean, kind="stable") if heard.starts else ()
         starts = np.array(heard.starts) / rate
         found = heard.vectors.array() if heard.vectors.count else None
         return Result(

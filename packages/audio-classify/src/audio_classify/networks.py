@@ -137,7 +137,7 @@ def _built(path: Path) -> "nn.Module":
     return read_checkpoint(path).build()
 
 
-def _with_embedding(build: "Callable[[], nn.Module]") -> "nn.Module":
+def _with_embedding(build: Callable[[], Any]) -> "nn.Module":
     from audio_classify.models.ssast import WithEmbedding
 
     return WithEmbedding(build())

@@ -96,7 +96,9 @@ def build(config: Mapping[str, Any]) -> SSAST | MaskedModel:
     }
     if config.get("pretrain_stage", "label_dim" not in config):
         return MaskedModel(SSASTConfig(**ours))
-    return build_model("ssast", ours)
+    model = build_model("ssast", ours)
+    assert isinstance(model, SSAST)
+    return model
 
 
 def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -138,7 +140,7 @@ def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
         positions = ours["trunk.pos_embed"].shape[1]
         class_tokens = 2 if "trunk.dist_token" in ours else 1
         stride, columns = _grid(
-            tuple(patch), positions - class_tokens, pretrained="mask_embed" in ours
+            (patch[0], patch[1]), positions - class_tokens, pretrained="mask_embed" in ours
         )
     except (KeyError, ValueError):
         raise InputError(

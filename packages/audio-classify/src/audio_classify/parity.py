@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from audio_classify.models import build_model
 from audio_classify.models.config import SSASTConfig
@@ -58,7 +58,12 @@ def _check_cases(path: Path, spec: Mapping[str, Any]) -> Iterable[Comparison]:
             if not base or key.startswith(("trunk.", "head."))
         }
         load_into(model, ours, subject=name)
-        values = _classified(model, packs[name]) if base else _pretext(model, packs[name])
+        if base:
+            assert isinstance(model, SSAST)
+            values = _classified(model, packs[name])
+        else:
+            assert isinstance(model, MaskedModel)
+            values = _pretext(model, packs[name])
         for key, expected in packs[name].items():
             if key.startswith(("output.", "mid.")):
                 yield _compare(
@@ -96,9 +101,11 @@ def _check_positions(name, config, state, base_config, base_state, bounds) -> Co
 def _pretext(model: MaskedModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     image, masked = tensors["input.fbank"], tensors["input.mask_index"]
     first: list[Tensor] = []
-    hook = model.trunk.blocks[0].register_forward_hook(
-        lambda module, inputs, output: first.append(output)
-    )
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        first.append(output)
+
+    hook = model.trunk.blocks[0].register_forward_hook(keep)
     tokens = model.tokens(image, masked)
     hook.remove()
     hidden = pick(tokens[:, model.config.class_tokens :], masked)

@@ -2,15 +2,15 @@
 
 import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler
+from torch.utils.data import DataLoader, RandomSampler, Sampler
 
 
 def loader(
-    dataset: Dataset | Sequence, batch_size: int | None = 1, *, workers: int = 0, **options: Any
+    dataset: Any, batch_size: int | None = 1, *, workers: int = 0, **options: Any
 ) -> DataLoader:
     """PyTorch's loader, the one that every training of the house uses.
 
@@ -27,7 +27,6 @@ def loader(
     # stopped; the order of the items, which is drawn each epoch, is part of that state.
     seeded = torch.Generator().manual_seed(torch.initial_seed())
     if options.pop("shuffle", False):
-        assert isinstance(dataset, Sized)
         options["sampler"] = RandomSampler(dataset)
     context = multiprocessing.get_context("forkserver")
     # Read once, when the server starts: what it has imported its processes need not.

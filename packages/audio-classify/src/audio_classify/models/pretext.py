@@ -4,6 +4,7 @@ Of each clip many patches are hidden. The network says which hidden patch is whi
 the hidden patches of the same clip), and draws them (mean squared error). SSAST, section 2.3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -141,7 +142,7 @@ def pick(tokens: Tensor, places: Tensor) -> Tensor:
     return tokens.gather(1, places.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
-def _blank(spectrogram: Tensor, hidden: Tensor, patch: tuple[int, int]) -> Tensor:
+def _blank(spectrogram: Tensor, hidden: Tensor, patch: Sequence[int]) -> Tensor:
     """The spectrogram with the hidden patches set to zero, the mean of all normalised ones."""
     cells = hidden.repeat_interleave(patch[0], dim=1).repeat_interleave(
         patch[1], dim=2

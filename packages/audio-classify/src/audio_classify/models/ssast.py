@@ -43,7 +43,8 @@ class PatchStem(nn.Module):
 
     def __init__(self, patch: Sequence[int], stride: Sequence[int], embed_dim: int):
         super().__init__()
-        self.proj = nn.Conv2d(1, embed_dim, tuple(patch), tuple(stride))
+        kernel, step = (patch[0], patch[1]), (stride[0], stride[1])
+        self.proj = nn.Conv2d(1, embed_dim, kernel, step)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.proj(image)
@@ -93,8 +94,10 @@ class Trunk(nn.Module):
         """(B, rows, columns, dim) -> (B, class tokens + rows * columns, dim), the columns being the
         first in time."""
         tokens = (patches + self._positions(patches.shape[2])).flatten(1, 2)
-        heads = [token for token in (self.cls_token, self.dist_token) if token is not None]
-        heads = torch.cat(heads, dim=1) + self.pos_embed[:, : self.config.class_tokens]
+        heads = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
+        heads = (
+            torch.cat(list[Tensor](heads), dim=1) + self.pos_embed[:, : self.config.class_tokens]
+        )
         tokens = torch.cat([heads.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         return self.norm(self.blocks(tokens))
 
@@ -157,7 +160,7 @@ def resize_positions(
 class WithEmbedding(nn.Module):
     """A classifier that gives its logits and, after them, the embedding that it judged by."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: "SSAST | AudioCNN"):
         super().__init__()
         self.module = module
 

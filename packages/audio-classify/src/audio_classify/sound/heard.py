@@ -33,7 +33,7 @@ class Sound:
             raise InputError("array", problem, "give finite floating-point numbers (samples,)")
         return cls(sound, rate)
 
-    def blocks(self, sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
+    def blocks(self, sample_rate: int, channel: int | None = None) -> Blocks:
         samples = self.samples
         if self.rate != sample_rate:
             samples = soxr.resample(samples, self.rate, sample_rate)

@@ -37,6 +37,7 @@ from audio_classify.models.pretext import (
     joined,
     official_mask,
 )
+from audio_classify.models.ssast import SSAST, AudioCNN, Trunk
 from audio_classify.official import SAMPLE_RATE
 from audio_classify.sound.features import Features
 from audio_classify.training.recipe import Adapt, Labelled, Recipe, Unlabelled
@@ -60,7 +61,12 @@ class SoundTask(vitrail.training.loop.Task):
     """Spectrograms in memory, in batches of about the same length, normalised by their own mean and
     deviation."""
 
-    def __init__(self, recipe: Recipe, network: nn.Module, **features: Any):
+    recipe: Recipe
+    network: SSAST | AudioCNN | Trunk
+    scale: Tensor
+    datasets: tuple[Spectrograms, Spectrograms]
+
+    def __init__(self, recipe: Recipe, network: SSAST | AudioCNN | Trunk, **features: Any):
         super().__init__(recipe)
         self.network, self.options = network, features
         # Known only when the clips are read; a buffer, so that it is kept with the weights.
@@ -71,9 +77,9 @@ class SoundTask(vitrail.training.loop.Task):
 
     @property
     def features(self) -> Features:
-        return Features(
-            SAMPLE_RATE, *self.scale.tolist(), self.network.config.num_frames, **self.options
-        )
+        mean, deviation = self.scale.tolist()
+        longest = self.network.config.num_frames
+        return Features(SAMPLE_RATE, mean, deviation, longest, **self.options)
 
     def train_dataloader(self) -> DataLoader:
         train, _ = self.datasets
@@ -116,7 +122,10 @@ class Classify(SoundTask):
     """Cross-entropy on labelled sounds; ``val/accuracy``, or ``val/fit`` where nothing is held
     out."""
 
+    network: SSAST | AudioCNN
+
     def __init__(self, recipe: Recipe):
+        assert isinstance(recipe.data, Labelled)
         train, val = split(recipe.data)
         labels = sorted({clip.label for clip in train})
         config = recipe.model.config | {"num_classes": len(labels)}
@@ -124,6 +133,7 @@ class Classify(SoundTask):
         super().__init__(recipe, build_model(recipe.model.architecture, config), **options)
         self.train_clips, self.val_clips, self.labels = train, val, labels
         if recipe.model.init:
+            assert isinstance(self.network, SSAST)
             load_into(
                 self.network.trunk,
                 initial_trunk(recipe.model.init, self.network.config),
@@ -191,8 +201,9 @@ class Pretrain(SoundTask):
 
     def __init__(self, recipe: Recipe):
         model = MaskedModel(SSASTConfig(**recipe.model.config))
+        assert isinstance(recipe.data, Unlabelled)
         super().__init__(recipe, model.trunk)
-        self.model = model
+        self.model, self.data = model, recipe.data
         if recipe.model.init:
             load_into(
                 self.network,
@@ -202,11 +213,11 @@ class Pretrain(SoundTask):
 
     @cached_property
     def datasets(self) -> tuple[Spectrograms, Spectrograms]:
-        clips = list(excerpts(unlabelled_files(self.recipe.data), self.features))
+        clips = list(excerpts(unlabelled_files(self.data), self.features))
         order = torch.randperm(
             len(clips), generator=torch.Generator().manual_seed(MASK_SEED)
         ).tolist()
-        count = max(1, round(self.recipe.data.val_share * len(clips)))
+        count = max(1, round(self.data.val_share * len(clips)))
         chosen = [[clips[number] for number in part] for part in (order[count:], order[:count])]
         longest = self.model.config.num_frames
         return Spectrograms(chosen[0], longest, augment=self.recipe.augment), Spectrograms(
@@ -215,14 +226,14 @@ class Pretrain(SoundTask):
 
     def _losses(self, image: Tensor, generator: torch.Generator) -> PretextLoss:
         grid = self.model.config.grid(image.shape[1])
-        count = max(1, round(self.recipe.data.masked * grid[0] * grid[1]))
-        draw = official_mask if self.recipe.data.official else clustered_mask
+        count = max(1, round(self.data.masked * grid[0] * grid[1]))
+        draw = official_mask if self.data.official else clustered_mask
 
         def loss() -> PretextLoss:
             masked = torch.stack([draw(grid, count, generator) for _ in image])
             return self.model(image, masked.to(image.device))
 
-        return joined(loss(), loss()) if self.recipe.data.official else loss()
+        return joined(loss(), loss()) if self.data.official else loss()
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
@@ -283,10 +294,11 @@ def unlabelled_files(data: Unlabelled) -> list[Path]:
     return files
 
 
-def adapt(network: nn.Module, how: Adapt) -> None:
+def adapt(network: SSAST | AudioCNN, how: Adapt) -> None:
     """Freezes what is not trained, and adds the low-rank updates."""
     if how.kind == "full":
         return
+    assert isinstance(network, SSAST)
     network.trunk.requires_grad_(False)
     if how.kind == "lora":
         from peft import LoraConfig, inject_adapter_in_model
@@ -301,8 +313,9 @@ def merged(network: nn.Module) -> nn.Module:
     network = deepcopy(network)
     for name, module in list(network.named_modules()):
         if hasattr(module, "lora_A"):
-            module.merge()
-            network.set_submodule(name, module.get_base_layer())
+            # A layer of peft, which is imported only where it is used.
+            module.merge()  # pyright: ignore[reportCallIssue]
+            network.set_submodule(name, module.get_base_layer())  # pyright: ignore[reportCallIssue]
     return network
 
 
