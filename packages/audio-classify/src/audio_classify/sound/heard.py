@@ -1,7 +1,6 @@
 """A recording while it passes: what is read of it, and what is kept."""
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import soxr
 
 from audio_classify.sound.events import Event
 from vitrail.errors import InputError
+from vitrail.preprocess.audio import Blocks
 
 MIN_ROWS = 32  # of a buffer
 
