@@ -1,6 +1,6 @@
 """A system's networks by name, each with the frozen dataclass of its options."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ Architecture = TypeVar("Architecture", bound=nn.Module)
 
 
 def build(
-    architectures: Mapping[str, tuple[type[Architecture], type]],
+    architectures: Mapping[str, tuple[Callable[..., Architecture], type]],
     name: str,
     options: Mapping[str, Any],
 ) -> Architecture:

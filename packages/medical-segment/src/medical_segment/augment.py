@@ -2,7 +2,7 @@
 them (MONAI)."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ KEYS = ("image", "label")
 INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 MODES = ("bilinear", "nearest")
 FOREGROUND = (1, 2)  # of three windows one has its centre in the foreground, as nnU-Net's
+SIGMA = (0.5, 1.0)  # of the blur, in pixels of each axis
 MARGIN = (
     1.5  # of what is cut around a window before it is turned, so that its corners are not empty
 )
@@ -72,7 +73,8 @@ class Augmentation:
     def __call__(self, sample: dict[str, Tensor], seed: int) -> tuple[Tensor, Tensor]:
         """-> image (C, *patch) float32, label (1, *patch) int64."""
         self.transform.set_random_state(seed=seed)
-        (changed,) = self.transform({key: sample[key] for key in KEYS})  # the cut gives a list
+        windows: Any = self.transform({key: sample[key] for key in KEYS})
+        (changed,) = windows  # the cut gives a list
         return changed["image"].as_tensor().float(), changed["label"].as_tensor().long()
 
 
@@ -111,7 +113,7 @@ def _intensity(plan: Plan, options: Augment) -> list[Callable]:
     """In units of the image's own deviation, since it was normalised before."""
     return [
         RandGaussianNoised("image", prob=options.noise, std=0.3),
-        RandGaussianSmoothd("image", *[(0.5, 1.0)] * 3, prob=options.blur),
+        RandGaussianSmoothd("image", SIGMA, SIGMA, SIGMA, prob=options.blur),
         RandScaleIntensityd("image", 0.3, prob=options.brightness),
         RandShiftIntensityd("image", 0.3, prob=options.brightness),
         RandSimulateLowResolutiond(

@@ -29,6 +29,7 @@ from vitrail.output import atomic_folder
 
 def export_bundle(network: SegmentationNetwork, folder: Path) -> Path:
     """Writes the bundle's folder whole or not at all: ``configs``, ``models`` and ``docs``."""
+    assert network.weights is not None
     found = checkpoint.describe(network.weights)
     with atomic_folder(folder) as temporary:
         for name in ("configs", "models", "docs"):
@@ -104,6 +105,7 @@ def inference_config(network: SegmentationNetwork, found: Description) -> dict:
 
 def bundle_metadata(network: SegmentationNetwork, found: Description) -> dict:
     """``configs/metadata.json`` with the formats of input and output."""
+    assert network.weights is not None
     plan = network.plan
     shape = {"dtype": "float32", "spatial_shape": list(plan.patch), "is_patch_data": True}
     return {
@@ -165,12 +167,12 @@ class ReadCased(MapTransform):
         self.plan = Plan.from_dict(plan)
 
     def __call__(self, data: Mapping[str, Any]) -> dict:
-        data = dict(data)
+        changed: dict[Any, Any] = dict(data)
         for key in self.keys:
-            volume = _read(data[key], self.plan)
-            data[f"{key}_path"] = data[key]
-            data[key] = torch.from_numpy(prepare(volume.data, volume.affine, self.plan))
-        return data
+            volume = _read(changed[key], self.plan)
+            changed[f"{key}_path"] = changed[key]
+            changed[key] = torch.from_numpy(prepare(volume.data, volume.affine, self.plan))
+        return changed
 
 
 class WriteMaskd(MapTransform):
@@ -184,17 +186,18 @@ class WriteMaskd(MapTransform):
         self.plan, self.folder, self.source = Plan.from_dict(plan), Path(output_dir), source
 
     def __call__(self, data: Mapping[str, Any]) -> dict:
-        data = dict(data)
+        changed: dict[Any, Any] = dict(data)
         # Read once more: MONAI's dictionaries do not carry the file's grid through its loop.
         volume = _read(data[self.source], self.plan)
         name = Path(data[self.source]).name.split(".")[0]
         for key in self.keys:
-            logits = torch.as_tensor(data[key]).float().numpy(force=True).copy()
+            logits = torch.as_tensor(changed[key]).float().numpy(force=True).copy()
             scores = postprocess.activate(logits, self.plan)
-            data[key] = postprocess.label_map(scores, volume.shape, volume.affine, self.plan)
+            labels = postprocess.label_map(scores, volume.shape, volume.affine, self.plan)
+            changed[key] = labels
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_map(volume, self.folder, f"{name}_labels", data[key])
-        return data
+            write_map(volume, self.folder, f"{name}_labels", labels)
+        return changed
 
 
 def _read(path: str, plan: Plan):

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,14 @@ from vitrail.cache import cache_folder
 from vitrail.errors import InputError
 
 BOUNDARY = 2
+
+
+class Samples(Protocol):
+    """Prepared cases by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Any: ...
 
 
 class Prepare(Transform):
@@ -78,7 +86,7 @@ def cell_classes(instances: np.ndarray) -> np.ndarray:
 
 def prepared(
     cases: Sequence[LabelledCase], collection: Collection, plan: Plan, cache: str = "memory"
-) -> Dataset:
+) -> Samples:
     """The cases on the network's grid, each read once: kept in ``memory``, or on the ``disk`` for
     later runs too."""
     rows = [_row(case) for case in cases]
@@ -107,12 +115,10 @@ def _hash(steps: Sequence[Transform]) -> bytes:
     return hashlib.sha256(repr(steps).encode()).hexdigest().encode()
 
 
-def check_labels(
-    samples: Sequence[dict[str, Tensor]], cases: Sequence[LabelledCase], numbers: set[int]
-) -> None:
+def check_labels(samples: Samples, cases: Sequence[LabelledCase], numbers: set[int]) -> None:
     """InputError for the first case that holds a label beyond ``numbers``."""
-    for sample, case in zip(samples, cases, strict=True):
-        if strange := sorted(set(torch.unique(sample["label"]).tolist()) - numbers):
+    for number, case in enumerate(cases):
+        if strange := sorted(set(torch.unique(samples[number]["label"]).tolist()) - numbers):
             raise InputError(
                 case.label, f"holds the label {strange[0]}", f"known: {sorted(numbers)}"
             )
@@ -123,7 +129,7 @@ class Cuttings(Dataset):
     label)``."""
 
     def __init__(
-        self, samples: Dataset, augment: Callable[..., tuple[Tensor, Tensor]], per_case: int = 1
+        self, samples: Samples, augment: Callable[..., tuple[Tensor, Tensor]], per_case: int = 1
     ):
         self.samples, self.augment, self.per_case = samples, augment, per_case
 

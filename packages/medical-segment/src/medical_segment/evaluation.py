@@ -68,6 +68,7 @@ def _structures(
 ) -> list[Measured]:
     """Each label but the background."""
     if collection.regions:
+        assert result.regions is not None
         masks = {name: np.isin(truth, numbers) for name, numbers in collection.regions.items()}
         predicted = dict(zip(collection.labels, result.regions, strict=True))
     else:
@@ -91,6 +92,7 @@ def _cells(
     case: LabelledCase, result: Result, truth: np.ndarray, collection: Collection, recipe: Recipe
 ) -> list[Measured]:
     """The foreground's Dice, and F1 at each threshold."""
+    assert result.instances is not None
     counts = count_cells(result.instances, truth, THRESHOLDS)
     values = {"dice": dice(result.instances > 0, truth > 0)}
     values |= {f"f1@{t:g}": count.f1 for t, count in zip(THRESHOLDS, counts, strict=True)}

@@ -157,6 +157,7 @@ class SegmentationJob:
 
     def _part(self, plane: Plane) -> Part:
         shape, plan = plane.data.shape[1:], self.plan
+        assert plane.probabilities is not None
         channels = channels_back(plane.probabilities, shape, plane.affine, plan)
         # One channel at a time is enough, unless all are to be kept.
         kept = None
@@ -192,8 +193,8 @@ class SegmentationJob:
             volume=volume,
             plan=self.plan,
             labels=_joined([part.labels for part in parts], axis, 0),
-            regions=_joined([part.regions for part in parts], axis, 1),
-            probabilities=_joined([part.probabilities for part in parts], axis, 1),
+            regions=_all_joined([part.regions for part in parts], axis),
+            probabilities=_all_joined([part.probabilities for part in parts], axis),
             instances=separated,
             things=tuple(things),
             dicom_seg=self.settings.dicom_seg,
@@ -232,8 +233,12 @@ def _named(networks: Sequence[SegmentationNetwork]) -> Iterator[tuple[str, Segme
         yield f"{network.name}-{number}" if number else network.name, network
 
 
-def _joined(parts: Sequence[np.ndarray | None], axis: int | None, skip: int) -> np.ndarray | None:
+def _joined(parts: Sequence[np.ndarray], axis: int | None, skip: int) -> np.ndarray:
     """Slices put together along the file's ``axis``; ``skip`` axes come before the spatial ones."""
-    if parts[0] is None or axis is None:
-        return parts[0]
-    return np.stack(parts, axis=axis + skip)
+    return parts[0] if axis is None else np.stack(parts, axis=axis + skip)
+
+
+def _all_joined(parts: Sequence[np.ndarray | None], axis: int | None) -> np.ndarray | None:
+    """Slices of channels (K, spatial…); None where they were not kept."""
+    kept = [part for part in parts if part is not None]
+    return _joined(kept, axis, 1) if kept else None

@@ -82,7 +82,7 @@ class Plan:
         """The inverse of ``to_dict``, also after JSON; InputError names ``subject``."""
         known = {field.name for field in fields(cls)}
         try:
-            plain = {
+            plain: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in values.items()
             }

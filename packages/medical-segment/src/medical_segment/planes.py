@@ -52,9 +52,11 @@ class Plane:
     def add(self, number: int, logits: np.ndarray) -> None:
         """Adds a window's logits, (K, *patch) or (K,); after the last one there are
         probabilities."""
-        self._canvas.add(number, logits)
-        if not self._canvas.left:
-            self.probabilities = activate(self._canvas.logits(), self.plan)
+        canvas = self._canvas
+        assert canvas is not None  # ``windows`` made it
+        canvas.add(number, logits)
+        if not canvas.left:
+            self.probabilities = activate(canvas.logits(), self.plan)
             self._canvas = None
 
 

@@ -3,6 +3,7 @@ grid."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +44,9 @@ def label_map(
 
 def most_likely(channels: Iterator[np.ndarray]) -> np.ndarray:
     """int16 numbers of the likeliest channel (spatial…), the first of equals."""
-    best, winner = None, None
-    for number, channel in enumerate(channels):
-        if best is None:
-            best, winner = channel.copy(), np.zeros(channel.shape, np.int16)
-            continue
+    best = next(channels).copy()
+    winner = np.zeros(best.shape, np.int16)
+    for number, channel in enumerate(channels, start=1):
         winner[channel > best] = number
         np.maximum(best, channel, out=best)
     return winner
@@ -79,11 +78,12 @@ def clean(mask: np.ndarray, *, largest: bool = False, fill: bool = False) -> np.
     from scipy import ndimage  # whose import takes longer than a small scan
 
     if largest and mask.any():
-        pieces, _ = ndimage.label(mask)
+        labelled: Any = ndimage.label(mask)
+        pieces, _ = labelled
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
         mask = pieces == sizes.argmax()
-    return ndimage.binary_fill_holes(mask) if fill else mask
+    return np.asarray(ndimage.binary_fill_holes(mask)) if fill else mask
 
 
 def clean_labels(labels: np.ndarray, *, largest: bool = False, fill: bool = False) -> np.ndarray:
@@ -125,7 +125,8 @@ def separate(labels: np.ndarray, min_area: int = 1) -> np.ndarray:
     from scipy import ndimage
     from skimage.segmentation import watershed
 
-    interiors, count = ndimage.label(labels == INTERIOR)
+    labelled: Any = ndimage.label(labels == INTERIOR)
+    interiors, count = labelled
     if not count:
         return np.zeros(labels.shape, np.int32)
     # Each boundary pixel goes to the interior that is nearest along the mask.

@@ -83,7 +83,7 @@ def channels_back(
 
 def _flipped(values: np.ndarray, axes: np.ndarray) -> np.ndarray:
     against = [stored + 1 for stored, direction in enumerate(axes[:, 1]) if direction < 0]
-    return np.flip(values, against)
+    return np.flip(values, tuple(against))
 
 
 def resize(values: np.ndarray, shape: Sequence[int], *, labels: bool = False) -> np.ndarray:
@@ -143,7 +143,7 @@ def normalise(image: np.ndarray, plan: Plan) -> np.ndarray:
             ]
             return np.stack(slices)
         case "ct":
-            low, high, mean, std = map(np.float32, plan.intensity)
+            low, high, mean, std = map(np.float32, plan.intensity or ())
             return (np.clip(image, low, high) - mean) / std
         case "rgb":
             return image / np.float32(255)

@@ -63,8 +63,10 @@ def overlap(
 def _elements(
     masks: Sequence[Tensor], spacing: list[float], tolerance: float
 ) -> tuple[float, float]:
-    options = {"spacing": spacing, "use_subvoxels": True, "symmetric": True}
-    edges, distances, areas = get_edge_surface_distance(*masks, **options)
+    predicted, truth = masks
+    edges, distances, areas = get_edge_surface_distance(
+        predicted, truth, spacing=spacing, use_subvoxels=True, symmetric=True
+    )
     sides = [
         _sorted(found, area[edge])
         for edge, found, area in zip(edges, distances, areas, strict=True)
@@ -75,10 +77,14 @@ def _elements(
 
 
 def _voxels(masks: Sequence[Tensor], spacing: list[float], tolerance: float) -> tuple[float, float]:
-    batch = [mask[None, None] for mask in masks]
-    options = {"include_background": True, "spacing": spacing}
-    hd95 = compute_hausdorff_distance(*batch, percentile=95, **options)
-    return float(hd95), float(compute_surface_dice(*batch, [tolerance], **options))
+    predicted, truth = (mask[None, None] for mask in masks)
+    hd95 = compute_hausdorff_distance(
+        predicted, truth, include_background=True, percentile=95, spacing=spacing
+    )
+    nsd = compute_surface_dice(
+        predicted, truth, [tolerance], include_background=True, spacing=spacing
+    )
+    return float(hd95), float(nsd)
 
 
 def _sorted(distances: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,12 +12,12 @@ from monai.inferers import sliding_window_inference
 from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceFocalLoss, DiceLoss
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import vitrail.training.loop
 import vitrail.training.recipe
 from medical_segment.augment import Augment, Augmentation
-from medical_segment.data import Cuttings, check_labels, prepared
+from medical_segment.data import Cuttings, Samples, check_labels, prepared
 from medical_segment.files.layouts import Collection, LabelledCase, read_collection, split
 from medical_segment.models import build_model
 from medical_segment.plan import CONVENTIONS, Plan
@@ -94,6 +94,8 @@ class Task(vitrail.training.loop.Task):
     """A segmentation network on windows; validated on whole cases by the mean Dice of the
     foreground."""
 
+    recipe: Recipe
+
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
         self.collection = collection_of(recipe.data)
@@ -114,7 +116,7 @@ class Task(vitrail.training.loop.Task):
         )
 
     @cached_property
-    def samples(self) -> tuple[Dataset, Dataset]:
+    def samples(self) -> tuple[Samples, Samples]:
         """Prepared training and validation cases."""
         cases = [self.train_cases, self.val_cases]
         train, val = (
@@ -124,7 +126,7 @@ class Task(vitrail.training.loop.Task):
         # Where everything is trained on, the fit on a few of the cases is all there is to watch.
         if not self.val_cases:
             every = max(1, len(train) // FIT_CASES)
-            val = [train[number] for number in range(0, len(train), every)][:FIT_CASES]
+            return train, [train[n] for n in range(0, len(train), every)][:FIT_CASES]
         return train, val
 
     def train_dataloader(self) -> DataLoader:
@@ -151,6 +153,7 @@ class Task(vitrail.training.loop.Task):
         logits = sliding_window_inference(
             image, self.plan.patch, 4, self.network, overlap=OVERLAP, mode="gaussian"
         )
+        assert isinstance(logits, Tensor)
         masks = [
             decided(logits, self.plan),
             targets(sample["label"][None].long(), self.collection).bool(),
@@ -215,7 +218,7 @@ def targets(label: Tensor, collection: Collection) -> Tensor:
     overlapping regions."""
     if collection.regions:
         masks = [
-            sum(label == number for number in numbers) > 0
+            torch.isin(label, torch.tensor(numbers, device=label.device))
             for numbers in collection.regions.values()
         ]
         return torch.cat(masks, dim=1).float()
@@ -226,7 +229,7 @@ def segmentation_loss(name: str, plan: Plan) -> nn.Module:
     """MONAI's loss over a list of logits, the finest first: weights 1, 1/2, 1/4, … and none for the
     coarsest."""
     exclusive = plan.activation == "softmax"
-    options = {
+    options: dict[str, Any] = {
         "include_background": not exclusive,
         "softmax": exclusive,
         "sigmoid": not exclusive,
@@ -267,7 +270,9 @@ class OverStages(nn.Module):
         # The coarsest stage sees too little to be told off for it (nnU-Net's rule).
         counted = outputs[:-1] if len(outputs) > 1 else outputs
         shares = [0.5**stage for stage in range(len(counted))]
-        weighted = DeepSupervisionLoss(self.loss, weights=[share / sum(shares) for share in shares])
+        weights = [share / sum(shares) for share in shares]
+        # MONAI asks for torch's own class of losses, and only calls it.
+        weighted = DeepSupervisionLoss(self.loss, weights=weights)  # pyright: ignore[reportArgumentType]
         return weighted([output.float() for output in counted], target)
 
 

@@ -61,6 +61,7 @@ def write_map(volume: Volume, folder: Path, name: str, values: np.ndarray) -> No
 
 def _write_probabilities(result: Result, folder: Path) -> None:
     """float32: the channels are NIfTI's fourth axis, or a TIFF's C."""
+    assert result.probabilities is not None
     values = result.probabilities.astype(np.float32, copy=False)
     if result.volume.has_millimetres:
         from medical_segment.files.nifti import write_nifti
@@ -75,8 +76,9 @@ def _write_probabilities(result: Result, folder: Path) -> None:
 def _write_tiff(path: Path, values: np.ndarray, axes: str) -> None:
     import tifffile
 
-    options = {"photometric": "minisblack", "compression": "zlib"}
-    tifffile.imwrite(path, values, metadata={"axes": axes}, **options)
+    tifffile.imwrite(
+        path, values, photometric="minisblack", compression="zlib", metadata={"axes": axes}
+    )
 
 
 def _write_table(path: Path, kind: type, rows: Sequence[Any]) -> None:

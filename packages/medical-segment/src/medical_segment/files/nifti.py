@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -16,13 +16,16 @@ from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
 from vitrail.errors import COPY_AGAIN, InputError, plain
 from vitrail.sources import require_file
 
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
+
 
 def load_nibabel() -> ModuleType:
     """The package nibabel. It would load pydicom, for one kind of extension of a header, which
     takes three times as long as itself."""
     hidden = "pydicom" not in sys.modules
     if hidden:
-        sys.modules["pydicom"] = None
+        sys.modules["pydicom"] = None  # pyright: ignore[reportArgumentType]
     try:
         return import_module("nibabel")
     finally:
@@ -31,6 +34,7 @@ def load_nibabel() -> ModuleType:
 
 
 nibabel = load_nibabel()
+Stream = BinaryIO | gzip.GzipFile
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 ZOOMS = (1e-4, 1e4)  # mm per voxel that a scan can have
@@ -85,7 +89,7 @@ def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
+def _unpacked(path: Path) -> Iterator[Stream]:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -96,7 +100,7 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
             yield stream
 
 
-def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
+def _read_header(path: Path, stream: Stream) -> "Nifti1Header":
     start = stream.read(4)
     # The first number is the header's own size, and tells the byte order too.
     sizes = {int.from_bytes(start, order): order for order in ("little", "big")}
@@ -118,7 +122,7 @@ def _read_header(path: Path, stream: BinaryIO) -> nibabel.Nifti1Header:
     return header
 
 
-def _shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
+def _shape(path: Path, header: "Nifti1Header") -> tuple[int, ...]:
     """The stored shape without trailing axes of length one beyond the third."""
     rank = int(header["dim"][0])
     sizes = [int(n) for n in header["dim"][1 : rank + 1]] if 1 <= rank <= 7 else []
@@ -136,7 +140,7 @@ def _shape(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _affine(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
+def _affine(path: Path, header: "Nifti1Header") -> np.ndarray:
     """Voxels to millimetres."""
     with np.errstate(all="ignore"):
         affine = np.array(header.get_best_affine(), dtype=float)
@@ -151,7 +155,7 @@ def _affine(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
 
 
 def _read_data(
-    path: Path, stream: BinaryIO, header: nibabel.Nifti1Header, shape: tuple[int, ...]
+    path: Path, stream: Stream, header: "Nifti1Header", shape: tuple[int, ...]
 ) -> np.ndarray:
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
@@ -177,19 +181,19 @@ def _read_data(
     return np.frombuffer(content, dtype).reshape(shape, order="F")
 
 
-def _skip(stream: BinaryIO, count: int) -> None:
+def _skip(stream: Stream, count: int) -> None:
     while count > 0 and (block := stream.read(min(count, 1 << 20))):
         count -= len(block)
 
 
-def _check_rest(path: Path, stream: BinaryIO) -> None:
+def _check_rest(path: Path, stream: Stream) -> None:
     """Reads a packed stream's end, where its checksum lies."""
     if isinstance(stream, gzip.GzipFile) and len(stream.read(1 << 20)) == 1 << 20:
         raise InputError(path, "holds more than its header says", COPY_AGAIN)
 
 
 def _scaled(
-    path: Path, header: nibabel.Nifti1Header, data: np.ndarray
+    path: Path, header: "Nifti1Header", data: np.ndarray
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The values that are meant, and what was odd about them."""
     with plain(path, "is damaged", log="nibabel"), np.errstate(all="ignore"):

@@ -94,7 +94,8 @@ def _memories(k: Tensor, v: Tensor, i: Tensor, kept: Tensor) -> tuple[Tensor, Te
         total = old_share[..., None] * total + new_share[..., None] * added_k[:, :, n]
         level = new
         starts.append((memory, total, level))
-    return tuple(torch.stack(parts, dim=2) for parts in zip(*starts, strict=True))
+    memories, totals, levels = (torch.stack(parts, dim=2) for parts in zip(*starts, strict=True))
+    return memories, totals, levels
 
 
 def _within(kept: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:

@@ -88,12 +88,13 @@ class SegFormer3DConfig:
             # may be cut short.
             needed = [(self.sr_ratios[number] - 1) * s + 1 for s in stride]
             sides = [max(pair) for pair in zip(sides, needed, strict=True)]
-        return tuple(sides)
+        return axes(sides)
 
 
 def axes(value: int | Sequence[int]) -> tuple[int, int, int]:
     """One number for all three axes, or three."""
-    return (value,) * 3 if isinstance(value, int) else tuple(value)
+    first, second, third = (value,) * 3 if isinstance(value, int) else value
+    return first, second, third
 
 
 class PatchEmbed(nn.Module):
@@ -102,8 +103,8 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, in_channels: int, dim: int, kernel: Sequence[int], stride: Sequence[int]):
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
-        self.patch_embeddings = nn.Conv3d(in_channels, dim, tuple(kernel), tuple(stride), padding)
+        padding = axes([k // 2 for k in kernel])
+        self.patch_embeddings = nn.Conv3d(in_channels, dim, axes(kernel), axes(stride), padding)
         self.norm = nn.LayerNorm(dim, NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -318,6 +319,8 @@ class Decoder(nn.Module):
         """The same: a 1x1x1 convolution commutes with resizing, so each scale passes its slice of
         it while small."""
         conv, norm, _ = self.linear_fuse
+        assert isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)
+        assert norm.running_mean is not None and norm.running_var is not None
         # In evaluation BatchNorm is a fixed factor per channel, which the convolution can carry.
         factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         slices = (conv.weight * factor.view(-1, 1, 1, 1, 1)).chunk(STAGES, dim=1)

@@ -6,6 +6,7 @@ it.
 """
 
 import math
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +46,9 @@ class BlockDiagonal(nn.Module):
         parts = x.unflatten(-1, self.weight.shape[:2])
         # As many products as a block is wide: far faster on the CPU than thousands of tiny matrix
         # products.
-        return sum(
-            parts[..., d : d + 1] * self.weight[:, :, d] for d in range(self.weight.shape[-1])
-        ).flatten(-2)
+        width = range(self.weight.shape[-1])
+        products = (parts[..., d : d + 1] * self.weight[:, :, d] for d in width)
+        return reduce(torch.add, products).flatten(-2)
 
 
 class CausalConv(nn.Module):
@@ -76,9 +77,9 @@ class Cell(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Three times (B, S, dim) -> (B, S, dim)."""
         together = torch.cat([q, k, v], dim=-1)
-        gates = (self.igate(together).transpose(-1, -2), self.fgate(together).transpose(-1, -2))
-        heads = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
-        return self.outnorm(mlstm(*heads, *gates).transpose(1, 2).flatten(2))
+        igate, fgate = (gate(together).transpose(-1, -2) for gate in (self.igate, self.fgate))
+        q, k, v = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
+        return self.outnorm(mlstm(q, k, v, igate, fgate).transpose(1, 2).flatten(2))
 
 
 class Layer(nn.Module):

@@ -93,7 +93,7 @@ class XLSTMUNetConfig:
 
     def places(self, stage: int) -> int:
         """Pixels or voxels of a stage's map, for inputs of ``patch_size``."""
-        sides = list(self.patch_size)
+        sides = list(self.patch_size or ())
         for stride in self.strides[: stage + 1]:
             sides = [side // s for side, s in zip(sides, self.axes(stride), strict=True)]
         return math.prod(sides)
@@ -272,6 +272,7 @@ class XLSTMUNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
         if config.variant == "bot":
             self.xlstm = ViLLayer(config.features[-1], bidirectional=config.bidirectional)
@@ -291,9 +292,8 @@ class XLSTMUNet(nn.Module):
 
     def _check(self, size: tuple[int, ...]) -> None:
         config = self.config
-        if config.variant == "enc" and size != tuple(config.patch_size):
-            raise UsageError(
-                "xlstm-unet", f"takes {tuple(config.patch_size)} only, not {size}", "cut windows"
-            )
+        wanted = tuple(config.patch_size or ())
+        if config.variant == "enc" and size != wanted:
+            raise UsageError("xlstm-unet", f"takes {wanted} only, not {size}", "cut windows")
         if any(side % divisor for side, divisor in zip(size, config.divisor, strict=True)):
             raise UsageError("xlstm-unet", f"{size} does not divide by {config.divisor}", "pad it")

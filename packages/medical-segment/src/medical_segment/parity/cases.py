@@ -100,7 +100,7 @@ def check_cells(spec: Mapping, tensors: Mapping, folder: Path) -> Iterator[Compa
         path = _data("nuclei_dsb2018/instances") / f"{case['image']}.png"
         truth = read_label(path, read_case(path).shape)
         foreground = np.roll(truth, case["roll"], (0, 1)) > 0
-        predicted = label(foreground)
+        predicted = np.asarray(label(foreground))
         (count,) = count_cells(predicted, truth)
         where = f"{case['image']}, roll {case['roll']}"
         sizes = [len(np.unique(inside(part))) - 1 for part in (truth, predicted)]

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from medical_segment import official
 from medical_segment.models.mlstm import chunkwise, parallel
+from medical_segment.models.segformer3d import SegFormer3D
 from medical_segment.models.vil import ViLBlock
+from medical_segment.models.xlstm_unet import XLSTMUNet
 from vitrail.testing.parity import Comparison, compare, read_pack, same
 from vitrail.weights.files import load_into
 
@@ -88,6 +90,7 @@ def check_segformer(
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
     for scale in SCALES:
         model = official.build(spec["config"], scale).eval()
+        assert isinstance(model, SegFormer3D)
         load_into(model, official.convert(_weights(tensors)), subject="golden")
         for name in (
             key.removeprefix("input.") for key in tensors if key.startswith("input.image")
@@ -108,6 +111,7 @@ def check_segformer(
                 found = sliding_window_inference(
                     volume, (32,) * 3, 2, model, overlap=0.5, mode=mode
                 )
+                assert isinstance(found, Tensor)
                 yield compare(
                     f"sliding {mode}",
                     found[:, :, ::2, ::2, ::2],
@@ -121,6 +125,7 @@ def check_xlstm(spec: Mapping, tensors: Mapping[str, Tensor], folder: Path) -> I
     in it."""
     tolerance = spec["tolerance"]["rtol"], spec["tolerance"]["atol"]
     model = official.build(spec["config"]).eval()
+    assert isinstance(model, XLSTMUNet)
     state = official.with_copies(_weights(tensors))
     yield same("official keys", len(state), spec["official_key_count_with_aliases"])
     load_into(model, official.convert(state), subject="golden")

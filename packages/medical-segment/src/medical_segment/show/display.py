@@ -51,7 +51,8 @@ def shown(result: Result) -> Shown:
     turn = turns(result.volume.affine, "RAS")
     image, labels = (turned(part[None], turn)[0] for part in (image, labels))
     spacing = np.linalg.norm(result.volume.affine[:3, :3], axis=0)[np.argsort(turn[:, 0])]
-    return Shown(_to_bytes(image[..., None]), labels, tuple(map(float, spacing)), names, False)
+    x, y, z = map(float, spacing)
+    return Shown(_to_bytes(image[..., None]), labels, (x, y, z), names, False)
 
 
 def colours(count: int) -> list[tuple[int, int, int]]:
@@ -59,7 +60,10 @@ def colours(count: int) -> list[tuple[int, int, int]]:
     from colorsys import hsv_to_rgb
 
     more = [hsv_to_rgb((n * 0.618) % 1, 0.65, 0.95) for n in range(max(0, count - len(COLOURS)))]
-    return [*COLOURS[:count], *(tuple(round(255 * part) for part in colour) for colour in more)]
+    return [
+        *COLOURS[:count],
+        *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in more),
+    ]
 
 
 def _numbered(result: Result) -> tuple[np.ndarray, tuple[str, ...]]:

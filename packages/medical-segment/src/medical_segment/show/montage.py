@@ -110,7 +110,7 @@ def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Im
 
 
 def _lines(
-    legend: list[tuple[tuple, str]], width: int, font: ImageFont.ImageFont
+    legend: list[tuple[tuple, str]], width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> list[list[tuple[tuple, str]]]:
     """The legend broken into lines that fit."""
     lines, left = [[]], GAP

@@ -96,7 +96,8 @@ def _within(view: Shown, limit: int) -> tuple[Shown, tuple[int, int, int]]:
         for n, step in zip(view.labels.shape, factor, strict=True)
     )
     parts = {**vars(view), "image": view.image[pick], "labels": view.labels[pick]}
-    return Shown(**parts), tuple(factor)
+    x, y, z = factor
+    return Shown(**parts), (x, y, z)
 
 
 def _hash(text: str) -> str:
