@@ -4,6 +4,7 @@ baselines."""
 from collections.abc import Mapping
 
 from deepfake_detect.data import Pairs
+from deepfake_detect.data.labelled import LabelledCrops
 from deepfake_detect.job import DeepfakeJob, Options
 from deepfake_detect.measure import baseline
 from deepfake_detect.measure.figures import MEASURES, VERDICTS, measures, verdicts
@@ -34,7 +35,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     """
     name = recipe.model.architecture.removeprefix("genconvit-")
     networks = choose_networks(None, [weights or name])
-    parts = (
+    parts: list[Table | Chart] = list(
         _pseudo_fakes(networks[0], recipe)
         if isinstance(recipe.data, PseudoFakes)
         else _folders(networks[0], recipe)
@@ -61,6 +62,8 @@ def _labelled(title: str, source, jobs: Mapping[str, DeepfakeJob], recipe: Recip
 
 def _pseudo_fakes(network: FakeNetwork, recipe: Recipe) -> list[Table | Chart]:
     train, val = make_datasets(recipe, network.crop)
+    assert isinstance(recipe.data, PseudoFakes)
+    assert isinstance(train, Pairs) and isinstance(val, Pairs)
     return face_parts(network, train, val, read_faces(recipe, recipe.data.test))
 
 
@@ -89,7 +92,8 @@ def face_parts(network: FakeNetwork, train: Pairs, val: Pairs, people: list) -> 
 
 def _folders(network: FakeNetwork, recipe: Recipe) -> list[Table]:
     """Figures on the user's own validation crops."""
-    train, val = (crop_faces(part) for part in make_datasets(recipe, network.crop))
+    parts = make_datasets(recipe, network.crop)
+    train, val = (crop_faces(part) for part in parts if isinstance(part, LabelledCrops))
     faces = {"validation crops": val}
     scores = {title: score(network, known.images) for title, known in faces.items()}
     return _measured(network, baseline.fit(*_images_and_labels(train)), faces, scores, [CHANCE])

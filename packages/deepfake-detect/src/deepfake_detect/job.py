@@ -153,7 +153,8 @@ class DeepfakeJob:
                 "images", "images have no time, so no rate", "use --frames for a folder of images"
             )
         number = None if rate is not None else self.settings.frames
-        indices = sample_indices(reader.frame_count, number=number, rate=rate, fps=reader.fps)
+        fps = reader.fps or np.nan  # unknown only where no rate asks for it
+        indices = sample_indices(reader.frame_count, number=number, rate=rate, fps=fps)
         # The official rule counts a frame as often as it was drawn.
         return indices if self.settings.scoring == "official" else sorted(set(indices))
 
@@ -165,7 +166,7 @@ class DeepfakeJob:
         logits = np.full((len(crops), len(self.fakes), 2), np.nan, np.float32)
         asked = np.arange(len(crops))
         for column, network in enumerate(self.fakes):
-            rows = yield Ask(network.name, [crops[number] for number in asked])
+            rows = yield Ask(network.name, [crops[number] for number in asked.tolist()])
             logits[asked, column] = np.reshape(rows, (-1, 2))
             if self.settings.cascade:
                 fake = network.probability(logits[asked, column])

@@ -9,7 +9,7 @@ checkpoints.
 Images are ImageNet-normalised RGB; logits have two columns: 0 = fake, 1 = real.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from vitrail.architectures import build
 from vitrail.backbones import create_backbone
+from vitrail.backbones.base import Backbone
 
 FAKE, REAL = 0, 1
 
@@ -191,7 +192,7 @@ class GenConViTVAE(nn.Module):
         self.fc2 = nn.Linear(config.hidden, 2)
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> Backbone:
         """The backbone under the name it has in network A (the checkpoints know it by its longer
         one)."""
         return self.convnext_backbone
@@ -226,16 +227,15 @@ class GenConViTVAE(nn.Module):
         return self.fc2(F.relu(self.fc(F.relu(embedding))))
 
 
-ARCHITECTURES = {
+GenConViT = GenConViTED | GenConViTVAE | BackboneClassifier
+ARCHITECTURES: Mapping[str, tuple[Callable[..., GenConViT], type]] = {
     "genconvit-ed": (GenConViTED, EDConfig),
     "genconvit-vae": (GenConViTVAE, VAEConfig),
     "genconvit-backbone": (BackboneClassifier, BackboneConfig),
 }
 
 
-def build_model(
-    architecture: str, config: Mapping
-) -> GenConViTED | GenConViTVAE | BackboneClassifier:
+def build_model(architecture: str, config: Mapping) -> GenConViT:
     """The network of ``ARCHITECTURES`` with fresh weights; options left out are the official ones.
 
     Raises UsageError for an architecture or an option that does not exist.

@@ -65,7 +65,7 @@ def build(config: Mapping, network: str | None = None) -> "GenConViTED | GenConV
             "is not an official option",
             f"the options are {', '.join(sorted(_OPTIONS))}",
         )
-    from deepfake_detect.model import build_model
+    from deepfake_detect.model import GenConViTED, GenConViTVAE, build_model
 
     network = network or ("vae" if "latent_dims" in config else "ed")
     ours = {key: config[key] for key in ("img_size", "backbone") if key in config}
@@ -82,7 +82,9 @@ def build(config: Mapping, network: str | None = None) -> "GenConViTED | GenConV
         ours["hidden"] = config["fc"][1]
     if network == "vae" and "latent_dims" in config:
         ours["latent_channels"] = config["latent_dims"] // (config.get("img_size", 224) // 32) ** 2
-    return build_model(f"genconvit-{network}", ours)
+    model = build_model(f"genconvit-{network}", ours)
+    assert isinstance(model, GenConViTED | GenConViTVAE)
+    return model
 
 
 def convert(state: Mapping) -> "dict[str, Tensor]":

@@ -62,7 +62,12 @@ def _check_network(spec: Mapping, tensors: Mapping[str, Tensor]) -> list[Compari
     image = tensors.get("input.image")
     if image is None:
         image = torch.from_numpy(normalise(tensors["input.image_u8"].movedim(1, -1).numpy()))
-    ours = _values_ed(model, image) if noise is None else _values_vae(model, image, noise)
+    if noise is None:
+        assert isinstance(model, GenConViTED)
+        ours = _values_ed(model, image)
+    else:
+        assert isinstance(model, GenConViTVAE)
+        ours = _values_vae(model, image, noise)
     if "mid.logvar" in tensors:
         ours |= _kl(ours["encoder_features"], ours["mu"], stored)
     if "output.embedder" in tensors:

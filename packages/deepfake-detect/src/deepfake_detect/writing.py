@@ -4,6 +4,7 @@ verdict is, when it arose, and what spoke for it)."""
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from deepfake_detect.decide.verdict import Label, Observation
 from deepfake_detect.result import Moment, Result
@@ -11,7 +12,11 @@ from vitrail.report import Chart, Page, Series, Table
 
 FRAMES_FILE, REPORT_FILE = "frames.csv", "report.html"
 CORNERS = ("x0", "y0", "x1", "y1")
-TONES = {Label.REAL: "good", Label.FAKE: "bad", Label.UNDECIDED: "open"}
+TONES: dict[Label, Literal["good", "bad", "open"]] = {
+    Label.REAL: "good",
+    Label.FAKE: "bad",
+    Label.UNDECIDED: "open",
+}
 LIMITS = (
     "A score is evidence, not proof. Detectors of this kind recognise most forgeries of the kinds "
     "they were trained on and far fewer of others: on unseen generators an AUC near 0.7 is usual. "
@@ -113,7 +118,7 @@ def _suspicious(result: Result) -> Iterator[tuple[float, float]]:
     highest: dict[float, float] = {}
     for seen in result.observations:
         highest[seen.time] = max(seen.score, highest.get(seen.time, 0.0))
-    start = end = None
+    start, end = None, 0.0
     for time, score in sorted(highest.items()):
         if score >= result.thresholds.fake_above:
             start, end = (time if start is None else start), time

@@ -69,6 +69,7 @@ def _structures(
     """Each label but the background."""
     if collection.regions:
         assert result.regions is not None
+        assert result.regions is not None
         masks = {name: np.isin(truth, numbers) for name, numbers in collection.regions.items()}
         predicted = dict(zip(collection.labels, result.regions, strict=True))
     else:

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from types import ModuleType
+from typing import Any, Literal, overload
 
 from torch import nn
 
@@ -36,6 +37,31 @@ OURS: dict[str, Callable[..., Backbone]] = {
 PRETRAINED = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 
 
+@overload
+def create_backbone(
+    name: str,
+    *,
+    num_classes: int = 0,
+    in_chans: int = 3,
+    features: Literal[False] = False,
+    pretrained: bool = False,
+    **config,
+) -> Backbone: ...
+
+
+@overload
+def create_backbone(
+    name: str,
+    *,
+    num_classes: int = 0,
+    in_chans: int = 3,
+    features: Literal[True] | Sequence[int],
+    pretrained: bool = False,
+    **config,
+) -> FeatureMaps: ...
+
+
+# timm's networks are no subclasses of ours, but answer to the same words: hence Any.
 def create_backbone(
     name: str,
     *,
@@ -44,7 +70,7 @@ def create_backbone(
     features: bool | Sequence[int] = False,
     pretrained: bool = False,
     **config,
-) -> nn.Module:
+) -> Any:
     """Builds the network ``name``: one of ``OURS``, or one of timm's where the extra ``train`` is
     installed.
 

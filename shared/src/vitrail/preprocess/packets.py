@@ -37,7 +37,7 @@ av.logging.set_level(None)  # FFmpeg's own lines would land on stderr beside our
 _BARE = {"aac", "ac3", "amr", "dts", "eac3"}
 _COUNTS = (b"Xing", b"Info", b"VBRI")  # of the packets of an MP3, in its first one
 
-Blocks = Iterator[np.ndarray]
+Blocks = Generator[np.ndarray, None, None]
 
 
 @contextmanager

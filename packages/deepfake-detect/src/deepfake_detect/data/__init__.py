@@ -121,7 +121,8 @@ class Pairs(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = default_rng((self.seed, number))
-        place = rng.integers(len(self.regions)) if self.train else number % len(self.regions)
+        count = len(self.regions)
+        place = int(rng.integers(count)) if self.train else number % count
         region = self.regions[place]
         if self.train and rng.random() < 0.5:
             region = region.mirrored()
@@ -156,7 +157,8 @@ class Pairs(Dataset):
             return square
         face = np.array(region.face.box)
         kept = rng.random(4) * (rng.random(4) < 0.5)  # 0: the crop's border, 1: the face's
-        return tuple(int(end) for end in np.array(square) * (1 - kept) + face * kept)
+        x0, y0, x1, y1 = (int(end) for end in np.array(square) * (1 - kept) + face * kept)
+        return x0, y0, x1, y1
 
 
 def to_tensor(images: Sequence[np.ndarray]) -> Tensor:

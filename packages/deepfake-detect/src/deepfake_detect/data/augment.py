@@ -92,7 +92,9 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     _, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded a line above
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
 def recompress(image: np.ndarray, rate_factor: int) -> np.ndarray:
@@ -105,7 +107,7 @@ def recompress(image: np.ndarray, rate_factor: int) -> np.ndarray:
     encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
     encoder.options = {"crf": str(rate_factor), "preset": "veryfast", "tune": "zerolatency"}
     packets = [
-        *encoder.encode(av.VideoFrame.from_ndarray(even, format="rgb24")),
+        *encoder.encode(av.VideoFrame.from_ndarray(np.asarray(even, np.uint8), format="rgb24")),
         *encoder.encode(None),
     ]
     decoder = av.CodecContext.create("h264", "r")

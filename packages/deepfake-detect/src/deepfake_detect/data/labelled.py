@@ -135,7 +135,7 @@ def extract_faces(
 
 def _extract(source: Path, folder: Path, finder: Finder, rule: CropRule, frames: int) -> None:
     with open_frames(source) as reader, atomic_folder(folder) as temporary:
-        indices = sample_indices(reader.frame_count, number=frames, rate=None, fps=reader.fps)
+        indices = sample_indices(reader.frame_count, number=frames)
         for chunk in chunks(reader.frames(sorted(set(indices)))):
             found = finder.predict([frame.image for frame in chunk])
             for frame, faces in zip(chunk, found, strict=True):

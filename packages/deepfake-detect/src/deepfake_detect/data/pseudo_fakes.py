@@ -133,8 +133,9 @@ def _shift(source: np.ndarray, mask: np.ndarray, rng: Generator) -> tuple[np.nda
     height, width = mask.shape
     scale = rng.uniform(0.95, 1 / 0.95)
     x, y = rng.uniform(-0.03, 0.03) * width, rng.uniform(-0.015, 0.015) * height
-    matrix = np.float32(
-        [[scale, 0, (1 - scale) * width / 2 + x], [0, scale, (1 - scale) * height / 2 + y]]
+    matrix = np.array(
+        [[scale, 0, (1 - scale) * width / 2 + x], [0, scale, (1 - scale) * height / 2 + y]],
+        np.float32,
     )
     moved = cv2.warpAffine(
         source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepfake_detect.model import FAKE, BackboneClassifier, GenConViTED, GenConViTVAE
 from deepfake_detect.networks import FakeNetwork
+from vitrail.backbones.base import Backbone
 from vitrail.preprocess.image import normalise
 
 STRENGTH = 0.6  # of the hottest colour over the image
@@ -21,6 +22,7 @@ def heat_maps(networks: Sequence[FakeNetwork], crop: np.ndarray) -> dict[str, np
     images = {}
     for network in networks:
         model = network.module
+        assert isinstance(model, GenConViTED | GenConViTVAE | BackboneClassifier)
         item = normalise(crop, network.crop.mean, network.crop.std)
         image = torch.from_numpy(item[None]).to(next(model.parameters()).device)
         images[f"Grad-CAM ({network.name})"] = overlay(crop, grad_cam(model, image))
@@ -78,11 +80,11 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return (image * (1 - share) + colours * share).round().astype(np.uint8)
 
 
-def _last_stage(backbone: nn.Module) -> nn.Module:
+def _last_stage(backbone: Backbone) -> nn.Module:
     if getattr(backbone, "global_pool", "") == "token":
-        return backbone.blocks[
-            -1
-        ].norm1  # beyond its attention, the class token hears no other token
+        # Beyond its attention, the class token hears no other token.
+        *_, last = backbone.get_submodule("blocks").children()
+        return last.get_submodule("norm1")
     return backbone.get_submodule(backbone.feature_info[-1]["module"])
 
 
@@ -94,6 +96,7 @@ def _as_map(features: Tensor, channels: int) -> Tensor:
     return features[0] if features.shape[1] == channels else features[0].movedim(-1, 0)
 
 
-def _heat(values: Tensor, size: tuple[int, int]) -> np.ndarray:
+def _heat(values: Tensor, size: Sequence[int]) -> np.ndarray:
+    height, width = size
     values = values / values.max().clamp_min(torch.finfo(values.dtype).tiny)
-    return cv2.resize(values.float().cpu().numpy(), size[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(values.float().cpu().numpy(), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -24,9 +24,14 @@ class FrameSource(Protocol):
     ``damage`` fills while frames are read and holds one sentence per trouble.
     """
 
-    frame_count: int
-    fps: float | None
-    damage: list[str]
+    @property
+    def frame_count(self) -> int: ...
+
+    @property
+    def fps(self) -> float | None: ...
+
+    @property
+    def damage(self) -> list[str]: ...
 
     def __enter__(self) -> Self: ...
 
@@ -38,7 +43,7 @@ class FrameSource(Protocol):
 class _Timeless:
     """Frames without time, of which nothing stays open between two reads."""
 
-    fps = None
+    fps: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +86,7 @@ class Images(_Timeless):
 class Arrays(_Timeless):
     """uint8 RGB arrays (H, W, 3) in memory, or one of shape (T, H, W, 3)."""
 
-    def __init__(self, images: Sequence[np.ndarray]):
+    def __init__(self, images: Sequence[np.ndarray] | np.ndarray):
         self.images = images
         self.frame_count = len(images)
         self.damage: list[str] = []

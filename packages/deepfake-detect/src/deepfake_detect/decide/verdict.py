@@ -180,7 +180,7 @@ def _person(
         number,
         tuple(seen),
         score=float(usable.mean()),
-        interval=tuple(float(bound) for bound in bootstrap_interval(np.mean, usable)),
+        interval=bootstrap_interval(np.mean, usable),
         median=float(np.median(usable)),
         share_above=float((usable >= thresholds.fake_above).mean()),
         reason=None,
@@ -198,6 +198,7 @@ def _why_nobody(
             min(o.face.box[2] - o.face.box[0], o.face.box[3] - o.face.box[1]) for o in observations
         )
         return (f"the largest face is {largest:.0f} px wide, {SMALL}",)
-    if all(weaknesses):
-        return (f"every face is {' or '.join(dict.fromkeys(weaknesses))}",)
+    told = [weakness for weakness in weaknesses if weakness]
+    if len(told) == len(weaknesses):
+        return (f"every face is {' or '.join(dict.fromkeys(told))}",)
     return _left_out(persons)

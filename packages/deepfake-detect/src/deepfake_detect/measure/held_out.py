@@ -60,7 +60,7 @@ def score(network: FakeNetwork, images: np.ndarray) -> np.ndarray:
     engine = prepare(network, engine="eager")
     batches = (images[at : at + BATCH] for at in range(0, len(images), BATCH))
     inputs = (normalise(batch, network.crop.mean, network.crop.std) for batch in batches)
-    return np.concatenate([network.probability(engine(batch)) for batch in inputs])
+    return np.concatenate([network.probability(np.asarray(engine(batch))) for batch in inputs])
 
 
 def _alike(change: Change) -> Callable[[Sequence[np.ndarray], Generator], list[np.ndarray]]:

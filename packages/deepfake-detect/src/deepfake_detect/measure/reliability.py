@@ -29,10 +29,7 @@ def calibration_parts(
         (name, _calibration_error(p, fake), float(brier_score_loss(fake, p)))
         for name, p in kinds.items()
     ]
-    lines = [
-        Series(name, *reversed(calibration_curve(fake, p, n_bins=BINS, strategy="quantile")))
-        for name, p in kinds.items()
-    ]
+    lines = [_curve(name, p, fake) for name, p in kinds.items()]
     title = "Calibration: share of fakes against P(fake)"
     return [
         Table(
@@ -46,6 +43,11 @@ def calibration_parts(
             y_range=(0, 1),
         ),
     ]
+
+
+def _curve(name: str, scores: np.ndarray, fake: np.ndarray) -> Series:
+    share, mean = calibration_curve(fake, scores, n_bins=BINS, strategy="quantile")
+    return Series(name, mean, share)
 
 
 def _calibration_error(scores: np.ndarray, fake: np.ndarray) -> float:

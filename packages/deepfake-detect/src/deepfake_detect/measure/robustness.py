@@ -39,7 +39,7 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), sigma)
 
 
-CHANGES: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[float, ...]]] = {
+CHANGES: dict[str, tuple[Callable[..., np.ndarray], tuple[float, ...]]] = {
     "JPEG quality": (jpeg, (15, 30, 50, 70, 90)),
     "H.264 rate factor (CRF)": (recompress, (18, 23, 30, 35, 40)),
     "scale": (rescale, (0.25, 0.35, 0.5, 0.75)),

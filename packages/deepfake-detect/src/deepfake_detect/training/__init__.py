@@ -10,11 +10,13 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import vitrail.training.loop
+from deepfake_detect.data import Pairs
+from deepfake_detect.data.labelled import LabelledCrops
 from deepfake_detect.decide.crops import CropRule
-from deepfake_detect.model import FAKE, build_model
+from deepfake_detect.model import FAKE, BackboneClassifier, GenConViT, build_model
 from deepfake_detect.networks import load_networks
 from deepfake_detect.training.blend_map import BlendMap
 from deepfake_detect.training.calibration import calibrate
@@ -30,6 +32,11 @@ class Task(vitrail.training.loop.Task):
     """Cross-entropy on the label; network B also learns its reconstruction, the backbone alone
     where the fakes were blended, which teaches it many times faster than the label. ``val/auc`` is
     on faces of unseen people."""
+
+    recipe: Recipe
+    model: GenConViT
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
@@ -57,7 +64,7 @@ class Task(vitrail.training.loop.Task):
         return self
 
     @cached_property
-    def datasets(self) -> tuple[Dataset, Dataset]:
+    def datasets(self) -> tuple[Pairs, Pairs] | tuple[LabelledCrops, LabelledCrops]:
         return make_datasets(self.recipe, self.rule)
 
     def train_dataloader(self) -> DataLoader:
@@ -68,9 +75,8 @@ class Task(vitrail.training.loop.Task):
 
     def val_dataloader(self) -> DataLoader:
         data = self.recipe.data
-        numbers = range(
-            len(self.datasets[1]) * (data.val_repeats if data.format == "pseudo-fakes" else 1)
-        )
+        repeats = data.val_repeats if data.format == "pseudo-fakes" else 1
+        numbers = range(len(self.datasets[1]) * repeats)
         return loader(self.datasets[1], 25, workers=1, sampler=numbers)
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
@@ -90,12 +96,14 @@ class Task(vitrail.training.loop.Task):
     ) -> tuple[Tensor, Tensor | float]:
         if "blend" not in batch:
             return self.model(image), 0.0
+        assert isinstance(self.model, BackboneClassifier)
         backbone = self.model.backbone
         features, maps = backbone.forward_intermediates(image, indices=self.blend_map.stages)
         error = self.blend_map.error(maps, batch["blend"])
         return self.model.head(backbone.forward_head(features)), self.recipe.blend_map * error
 
     def _with_reconstruction(self, image: Tensor) -> tuple[Tensor, Tensor | float]:
+        assert not isinstance(self.model, BackboneClassifier)
         reconstruction = self.model.reconstruct(image)
         logits = self.model.classify(image, reconstruction)
         if self.recipe.model.architecture == "genconvit-ed":
@@ -143,15 +151,18 @@ class Task(vitrail.training.loop.Task):
         return images.contiguous(memory_format=torch.channels_last), batch["labels"].flatten()
 
 
-def _start(recipe: Recipe) -> tuple[nn.Module, CropRule]:
+def _start(recipe: Recipe) -> tuple[GenConViT, CropRule]:
     """The network to train, fresh or from ``init``, and the crops that it is to see."""
     architecture, config, init = recipe.model.architecture, recipe.model.config, recipe.model.init
     given = load_networks([init])[0] if init else None
+    trained = given.module if given else None
     if given and architecture == f"genconvit-{given.name}":
         if config:
             raise UsageError("model.config", "comes with model.init", "leave it out")
-        return given.module.train(), given.crop
+        assert isinstance(trained, GenConViT)
+        return trained.train(), given.crop
     model = build_model(architecture, config)
-    if given:
-        load_into(model.backbone, given.module.backbone.state_dict(), subject=init)
+    if trained is not None:
+        assert isinstance(trained, GenConViT)
+        load_into(model.backbone, trained.backbone.state_dict(), subject=init)
     return model, CropRule(img_size=model.config.img_size, box="detector", margin=recipe.margin)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake_detect.data import BLEND_STRIDE
+from vitrail.backbones.base import Backbone
 
 WIDTH = 64  # channels of the head
 
@@ -18,7 +19,7 @@ class BlendMap(nn.Module):
     """Reads the maps of a backbone at 8 and 16 pixels per cell; ``stages`` are their numbers in the
     backbone."""
 
-    def __init__(self, backbone: nn.Module):
+    def __init__(self, backbone: Backbone):
         super().__init__()
         stages = list(enumerate(backbone.feature_info))
         self.stages = [

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
-from torch.utils.data import Dataset
 
 import vitrail.training.recipe
 from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
@@ -86,7 +85,9 @@ class Recipe(vitrail.training.recipe.Recipe):
     manipulations: dict[str, str] = Field(default_factory=dict)
 
 
-def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
+def make_datasets(
+    recipe: Recipe, rule: CropRule
+) -> tuple[Pairs, Pairs] | tuple[LabelledCrops, LabelledCrops]:
     """Training and validation data, people or videos of the one never in the other."""
     if isinstance(recipe.data, PseudoFakes):
         regions = read_faces(recipe, recipe.data.train)
@@ -104,7 +105,8 @@ def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
         return Pairs(train, rule, seed=recipe.seed, train=True), Pairs(
             val, rule, seed=VAL_SEED, train=False
         )
-    train, val = split(read_labelled(_crops(recipe, rule)), recipe.data.val_share)
+    crops = _crops(recipe.data, rule, recipe.face_detector)
+    train, val = split(read_labelled(crops), recipe.data.val_share)
     return (
         LabelledCrops(train, rule, seed=recipe.seed, train=True),
         LabelledCrops(val, rule, seed=VAL_SEED, train=False),
@@ -113,14 +115,14 @@ def make_datasets(recipe: Recipe, rule: CropRule) -> tuple[Dataset, Dataset]:
 
 def read_faces(recipe: Recipe, folder: Path) -> list[FaceRegion]:
     """The faces of ``folder`` with their points, as the recipe's data are described."""
-    if recipe.data.mesh:
+    if isinstance(recipe.data, PseudoFakes) and recipe.data.mesh:
         return read_regions(folder, recipe.data.mesh)
     return detect_regions(folder, load_finder(recipe.face_detector))
 
 
-def _crops(recipe: Recipe, rule: CropRule) -> Path:
+def _crops(data: Folders, rule: CropRule, face_detector: str) -> Path:
     """The folder of face crops; the faces of videos are cut first, where that is still to do."""
-    data, files = recipe.data, read_labelled(recipe.data.path)
+    files = read_labelled(data.path)
     if data.crops is None:
         if any(file.path.suffix.lower() in VIDEO_SUFFIXES for file in files):
             raise UsageError(
@@ -130,9 +132,8 @@ def _crops(recipe: Recipe, rule: CropRule) -> Path:
             )
         return data.path
     folders = {file.path: data.crops / file.path.relative_to(data.path) for file in files}
-    for _, found in extract_faces(
-        folders, load_finder(recipe.face_detector), rule, frames=data.frames
-    ):
+    finder = load_finder(face_detector)
+    for _, found in extract_faces(folders, finder, rule, frames=data.frames):
         if not isinstance(found, int):
             print(f"left out: {found}", file=sys.stderr)
     return data.crops
