@@ -160,7 +160,7 @@ def _open(path: Path):
         return path.open(newline="", encoding="utf-8")
     except OSError as error:
         raise UsageError(
-            path, f"cannot be read: {error.strerror.lower()}", "set VITRAIL_DATA"
+            path, f"cannot be read: {str(error.strerror).lower()}", "set VITRAIL_DATA"
         ) from error
 
 
@@ -169,5 +169,5 @@ def _children(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError as error:
         raise UsageError(
-            folder, f"cannot be read: {error.strerror.lower()}", "check data.path"
+            folder, f"cannot be read: {str(error.strerror).lower()}", "check data.path"
         ) from error

@@ -68,6 +68,9 @@ class Scalogram(nn.Module):
     relative to each window's median, so that amplitude plays no part.
     """
 
+    bank: Tensor
+    columns: Tensor
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         high = min(config.high, 0.45 * config.rate)
@@ -120,6 +123,9 @@ class BeatExpert(nn.Module):
     from people's beats.
     """
 
+    mean: Tensor
+    projection: Tensor
+
     def __init__(self, points: int, dim: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(points))
@@ -159,6 +165,8 @@ class PulseNet(nn.Module):
     cosines, the expert counting ``share``.
     """
 
+    share: Tensor
+
     def __init__(self, config: ModelConfig = ModelConfig()):
         super().__init__()
         self.config = config
@@ -166,15 +174,13 @@ class PulseNet(nn.Module):
         self.branches, widths = nn.ModuleDict(), []
         if "cvt" in config.branches:
             stages = {"class_token": (False,) * 3, "activation": "gelu"}
-            self.branches["cvt"] = create_backbone(
-                "cvt", in_chans=1, **stages, **_sizes(config.cvt)
-            )
-            widths.append(self.branches["cvt"].num_features)
+            cvt = create_backbone("cvt", in_chans=1, **stages, **_sizes(config.cvt))
+            self.branches["cvt"] = cvt
+            widths.append(cvt.num_features)
         if "convmixer" in config.branches:
-            self.branches["convmixer"] = create_backbone(
-                "convmixer", in_chans=1, **_sizes(config.convmixer)
-            )
-            widths.append(self.branches["convmixer"].num_features)
+            mixer = create_backbone("convmixer", in_chans=1, **_sizes(config.convmixer))
+            self.branches["convmixer"] = mixer
+            widths.append(mixer.num_features)
         if "lstm" in config.branches:
             self.branches["lstm"] = LstmBranch(config.hidden)
             widths.append(2 * config.hidden)
@@ -201,6 +207,7 @@ class PulseNet(nn.Module):
         """The branches' part alone, of norm 1; training masks parts of the scalogram."""
         seen = {"cvt": scalogram, "convmixer": scalogram, "lstm": wave}
         features = [branch(seen[name]) for name, branch in self.branches.items()]
+        assert self.fusion is not None  # as there are branches
         return F.normalize(self.fusion(torch.cat(features, dim=1)), dim=1)
 
 

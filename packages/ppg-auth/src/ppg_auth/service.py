@@ -3,7 +3,7 @@ forgotten."""
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import JSONResponse
@@ -79,7 +79,9 @@ class Enrolled(BaseModel):
     lookalikes: list[str] = Field(description="People enrolled before whom the new one matches")
 
 
-_THROTTLED = {429: {"model": Verdict, "description": "Too many failures, or too many requests"}}
+_THROTTLED: dict[int | str, dict[str, Any]] = {
+    429: {"model": Verdict, "description": "Too many failures, or too many requests"}
+}
 
 
 def pulse_app(
@@ -115,17 +117,27 @@ def pulse_app(
             raise HTTPException(403, "nobody is enrolled who has not agreed")
         if len(captures) > MAX_CAPTURES:
             raise HTTPException(413, f"more than {MAX_CAPTURES} captures")
+        assert verifier is not None and desk is not None
         with desk.place():
             taken = [_capture(desk, file) for file in captures]
             return Enrolled(**Registry(verifier).enroll(name, taken).to_dict())
 
-    @app.post("/verify", summary="Whether a capture is of the person", responses=_THROTTLED)
-    def verify(name: Name, capture: CaptureFile) -> Verdict:
+    @app.post(
+        "/verify",
+        summary="Whether a capture is of the person",
+        response_model=Verdict,
+        responses=_THROTTLED,
+    )
+    def verify(name: Name, capture: CaptureFile) -> Verdict | JSONResponse:
+        assert verifier is not None and desk is not None
         with desk.place():
             return _answer(verifier.verify(name, _capture(desk, capture)))
 
-    @app.post("/identify", summary="Whose capture it is", responses=_THROTTLED)
-    def identify(capture: CaptureFile) -> Verdict:
+    @app.post(
+        "/identify", summary="Whose capture it is", response_model=Verdict, responses=_THROTTLED
+    )
+    def identify(capture: CaptureFile) -> Verdict | JSONResponse:
+        assert verifier is not None and desk is not None
         with desk.place():
             return _answer(verifier.identify(_capture(desk, capture)))
 

@@ -1,7 +1,7 @@
 """The report page of one capture: decision, pulse wave, spectrum, scalogram, quality."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from ppg_auth.result import Capture
 
 REPORT_FILE = "report.html"
-TONES = {Outcome.ACCEPTED: "good", Outcome.REJECTED: "bad"}
+TONES: dict[Outcome, Literal["good", "bad", "open"]] = {
+    Outcome.ACCEPTED: "good",
+    Outcome.REJECTED: "bad",
+}
 LIMITS = (
     "A pulse is one factor of several. The bundled network lets wrong people through far more "
     "often than NIST SP 800-63B and FIDO allow, and a good recording of the right finger, shown "

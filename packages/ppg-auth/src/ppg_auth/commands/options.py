@@ -123,5 +123,6 @@ class DecisionOptions:
         from ppg_auth.decide.verification import Model, Verifier
         from ppg_auth.store.record import Policy
 
+        assert job.network.weights is not None
         model = Model(job.network.weights.sha256, job.network.checkpoint.impostors)
         return Verifier(store, model, fmr=self.fmr, policy=Policy(lock=self.lock_after or None))

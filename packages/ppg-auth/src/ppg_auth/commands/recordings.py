@@ -151,5 +151,8 @@ def evaluate(
     if output:
         page = Page(f"ppg-auth: {loaded.name}")
         for part in parts:
-            (page.table if isinstance(part, Table) else page.chart)(part)
+            if isinstance(part, Table):
+                page.table(part)
+            else:
+                page.chart(part)
         page.write(output)

@@ -111,6 +111,7 @@ class Registry:
 
     def _remember(self, session: Session, name: str, captures: Sequence["Capture"]) -> None:
         person = session.people.get(name)
+        assert person is not None  # enrolled in this very session
         for capture in captures:
             self._verifier.remember(session, person, capture)
 

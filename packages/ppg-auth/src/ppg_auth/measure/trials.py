@@ -80,10 +80,14 @@ def with_share(share: float) -> Callable[[PulseNetwork], Way]:
 
     def way(network: PulseNetwork) -> Way:
         def rows(windows: Windows) -> NDArray[np.float32]:
-            kept = network.module.share.item()
-            network.module.share.fill_(share)
-            embedded = embed(network.module, windows)
-            network.module.share.fill_(kept)
+            from ppg_auth.model import PulseNet
+
+            module = network.module
+            assert isinstance(module, PulseNet)
+            kept = module.share.item()
+            module.share.fill_(share)
+            embedded = embed(module, windows)
+            module.share.fill_(kept)
             return embedded
 
         return Way(f"share {share}", network.checkpoint.signal, rows, plain)
@@ -148,7 +152,9 @@ def failure_to_acquire(trials: Sequence[Trial], seconds: float, protocol: str) -
 def _placement(
     trial: Trial, way: Way, take: Take, capture: Windows | None, least: int
 ) -> Placement:
-    rows = trial.rows(way, capture) if usable(capture, least) else np.empty((0, 0), np.float32)
+    rows = np.empty((0, 0), np.float32)
+    if capture is not None and usable(capture, least):
+        rows = trial.rows(way, capture)
     return Placement(take.person, take.sensor, rows)
 
 

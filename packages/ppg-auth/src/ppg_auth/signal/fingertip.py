@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,7 +173,8 @@ def _inside_bars(images: NDArray) -> NDArray[np.bool_]:
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    labels, count = ndimage.label(mask)
+    labelled: Any = ndimage.label(mask)
+    labels, count = labelled
     if not count:
         return mask
     return labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])

@@ -107,6 +107,6 @@ def _frames(number: int, seconds: float) -> Iterator[tuple[float, NDArray[np.uin
                 raise InputError(
                     f"camera:{number}", f"gave no image after {now:.1f} s", "check its cable"
                 )
-            yield now, np.ascontiguousarray(frame[..., ::-1])  # OpenCV gives blue first
+            yield now, np.ascontiguousarray(frame[..., ::-1], np.uint8)  # OpenCV gives blue first
     finally:
         camera.release()

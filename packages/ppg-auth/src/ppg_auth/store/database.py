@@ -83,7 +83,9 @@ class Database:
 
     def __init__(self, address: str):
         url = _parse(address)
-        self.file = Path(url.database) if url.get_backend_name() == "sqlite" else None
+        self.file = None
+        if url.get_backend_name() == "sqlite" and url.database:
+            self.file = Path(url.database)
         self.name = str(self.file or url.render_as_string(hide_password=True))
         self.engine = create_engine(url)
         if self.file:
@@ -173,7 +175,7 @@ def _make_private(file: Path) -> None:
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise InputError(
-            file, f"cannot be written: {error.strerror.lower()}", "choose another --store"
+            file, f"cannot be written: {str(error.strerror).lower()}", "choose another --store"
         ) from error
 
 

@@ -81,6 +81,8 @@ class Task(vitrail.training.loop.Task):
     which one is best.
     """
 
+    recipe: Recipe
+
     def __new__(cls, recipe: Recipe):
         if isinstance(recipe.data, ClosedSet):
             from ppg_auth.training.paper import ClosedSetTask
@@ -103,7 +105,9 @@ class Task(vitrail.training.loop.Task):
         if self.model.expert is not None and self.model.fusion is not None:
             self.model.share.fill_(recipe.share)
         if self.model.fusion is not None:
-            dim = self.model.fusion[-1].out_features
+            last = self.model.fusion[-1]
+            assert isinstance(last, nn.Linear)
+            dim = last.out_features
             self.directions = nn.Parameter(
                 torch.randn(len(self.windows.people), dim) / math.sqrt(dim)
             )
@@ -171,6 +175,7 @@ class Task(vitrail.training.loop.Task):
         )
 
     def _fit_expert(self) -> None:
+        assert self.model.expert is not None
         everyone = sorted({take.person for take in self.takes["train"]})
         takes = [
             (everyone.index(take.person), windows) for take, windows in self.takes["train"].items()

@@ -6,6 +6,7 @@ training window; split in time, none does. What lies between both figures is lea
 
 from dataclasses import asdict
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,9 @@ class ClosedSetTask(vitrail.training.loop.Task):
     """Learns with a softmax over all people; ``val/accuracy`` is the share of test windows that get
     the right name."""
 
-    def __init__(self, recipe):
+    recipe: Any  # a Recipe of ``ppg_auth.training``, which imports this module
+
+    def __init__(self, recipe: Any):
         super().__init__(recipe)
         self.signal = recipe.signal.config()
         self.model = build_model(
