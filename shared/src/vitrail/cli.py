@@ -286,7 +286,7 @@ def _load(system: System, weights: list[str] | None, **options: str) -> Any:
     if load is None:
         raise MissingError(system.name, "has no job of its own", "see 'vitrail list'")
     if len(weights or ()) > 1:
-        raise UsageError(", ".join(weights), "one weights file is enough", "name one")
+        raise UsageError(", ".join(weights or ()), "one weights file is enough", "name one")
     return load(weights[0] if weights else None, **options)
 
 

@@ -43,9 +43,10 @@ class Engine(Protocol):
     ``weights`` is the sha256 of its file.
     """
 
-    name: str
-    device: str
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def device(self) -> str: ...
     @property
     def weights(self) -> str: ...
 
@@ -73,12 +74,12 @@ class Job(Protocol):
     """One system's work. ``options`` are JSON values: all that changes numbers beside the
     weights."""
 
+    networks: Mapping[str, Engine]
+
     @property
     def model(self) -> str: ...
     @property
     def version(self) -> str: ...
-    @property
-    def networks(self) -> Mapping[str, Engine]: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
 

@@ -2,7 +2,7 @@
 labels and events."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -20,7 +20,7 @@ from audio_classify.sound.spectrogram import SpectrogramBuilder
 from audio_classify.sound.windows import SILENT_DB, Moments, Window, cut_windows
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
-from vitrail.job import Ask, Steps, Tell
+from vitrail.job import Ask, Engine, Steps, Tell
 from vitrail.preprocess.audio import Recording, open_audio
 from vitrail.preprocess.filterbank import frame_length
 from vitrail.runner import solve, stream
@@ -85,7 +85,7 @@ class AudioJob:
             problem = f"does not go with a window of {self.window:.2f} s"
             raise UsageError(f"--hop {self.hop:g}", problem, "take a shorter one")
         wanted = network.with_embedding() if options.embed or not network.labels else network
-        self.networks = {
+        self.networks: Mapping[str, Engine] = {
             network.name: prepare(wanted, engine=engine, device=device, tolerance=TOLERANCE)
         }
 

@@ -2,7 +2,7 @@
 the file's grid."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from medical_segment.preprocess import channels_back
 from medical_segment.result import Result
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
-from vitrail.job import Ask, Steps
+from vitrail.job import Ask, Engine, Steps
 from vitrail.runner import solve
 from vitrail.sources import Source
 
@@ -86,7 +86,7 @@ class SegmentationJob:
             require_dicom_seg()
         self.settings = settings
         self.plan = renumber(plan, settings.convention) if settings.convention else plan
-        self.networks = {
+        self.networks: Mapping[str, Engine] = {
             name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
             for name, network in _named(networks)
         }

@@ -36,11 +36,6 @@ class BoundedEngine:
     def name(self) -> str:
         return self.engine.name
 
-    @name.setter
-    def name(self, name: str) -> None:
-        """What a worker elsewhere, which computes in this engine's place, says of itself."""
-        self.engine.name = name
-
     def __call__(self, *batch: np.ndarray) -> np.ndarray:
         (images,) = batch
         step = max(MAX_PIXELS // (images.shape[2] * images.shape[3]), 1)

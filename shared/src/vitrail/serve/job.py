@@ -40,6 +40,7 @@ def job_app(
 
     @app.post("/predict", summary="What comes of a file")
     def predict(file: Upload) -> dict[str, Any]:
+        assert desk is not None  # where somebody calls
         started = time.perf_counter()
         with desk.place(), received(file) as source:
             name = one_line(file.filename or source.name, MAX_SUBJECT)
