@@ -46,7 +46,7 @@ def look_at(collection: Collection, orientation: str | None) -> Findings:
     chosen = collection.cases[:: max(1, math.ceil(len(collection.cases) / MAX_READ))]
     shapes, spacings, values = [], [], []
     for case in chosen:
-        volume = read_case(list(case.images) if len(case.images) > 1 else case.images[0])
+        volume = read_case(case.images[0] if len(case.images) == 1 else list(case.images))
         axes = turns(volume.affine, orientation, collection.dims)[:, 0].astype(int)
         order = np.argsort(axes)
         shapes.append(np.array(volume.shape)[order])

@@ -144,7 +144,7 @@ def _affine(path: Path, header: "Nifti1Header") -> np.ndarray:
     """Voxels to millimetres."""
     with np.errstate(all="ignore"):
         affine = np.array(header.get_best_affine(), dtype=float)
-        affine[:3] *= MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
+        affine[:3] *= MILLIMETRES.get(str(header.get_xyzt_units()[0]), 1.0)
         zooms = np.linalg.norm(affine[:3, :3], axis=0)
     good = np.isfinite(affine).all() and (zooms >= ZOOMS[0]).all() and (zooms <= ZOOMS[1]).all()
     if not good or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * np.prod(zooms):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtbtrs
+from scipy.linalg.lapack import dtbtrs  # pyright: ignore[reportAttributeAccessIssue] - compiled
 
 from vitrail.preprocess.wavelets import Wavelet, apply_spectra, filter_spectra, geometric_bands
 

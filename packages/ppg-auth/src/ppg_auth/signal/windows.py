@@ -212,4 +212,4 @@ def stuck(x: NDArray) -> NDArray[np.bool_]:
     """Which samples lie at the end of the range, at least three in a row: there the sensor could
     not follow."""
     extreme = (x == x.max()) | (x == x.min())
-    return np.asarray(binary_opening(extreme, np.ones(MIN_STUCK, bool)))
+    return np.asarray(binary_opening(extreme, np.ones(MIN_STUCK, bool)), bool)
