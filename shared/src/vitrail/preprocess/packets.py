@@ -1,14 +1,16 @@
 """Sound from packets by FFmpeg: broken ones are skipped and told, and every sample stands at the
 time that the file gives it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
 
 import av
+import av.logging
 import numpy as np
+from av.container import InputContainer
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
 
@@ -41,9 +43,7 @@ Blocks = Generator[np.ndarray, None, None]
 
 
 @contextmanager
-def open_track(
-    path: Path, track: int = 0
-) -> Iterator[tuple[av.container.InputContainer, av.AudioStream]]:
+def open_track(path: Path, track: int = 0) -> Iterator[tuple[InputContainer, av.AudioStream]]:
     """A file's sound track, counted from 0; InputError where there is none."""
     try:
         container = av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace")
@@ -60,9 +60,7 @@ def open_track(
         yield container, streams[track]
 
 
-def declared_seconds(
-    container: av.container.InputContainer, stream: av.AudioStream
-) -> float | None:
+def declared_seconds(container: InputContainer, stream: av.AudioStream) -> float | None:
     """The length of the sound, where the file tells it: that of a video may be another, and that
     of bare packets is FFmpeg's guess."""
     if container.format.name in _BARE or not _counted(container):
@@ -75,7 +73,7 @@ def declared_seconds(
     return None
 
 
-def _counted(container: av.container.InputContainer) -> bool:
+def _counted(container: InputContainer) -> bool:
     if container.format.name != "mp3":
         return True
     with open(container.name, "rb") as file:
@@ -88,7 +86,7 @@ def _counted(container: av.container.InputContainer) -> bool:
     return any(count in first for count in _COUNTS)
 
 
-def origin(container: av.container.InputContainer) -> float:
+def origin(container: InputContainer) -> float:
     """The time stamp, in seconds, of the file's beginning."""
     start = (container.start_time or 0) / av.time_base
     return 0.0 if container.format.name in _FROM_ZERO and start < _MAX_LEAD else start
