@@ -66,7 +66,7 @@ class Answers:
         if not (self._for_machines or self.options.quiet) and table.row_count:
             Console().print(table)
         if self.options.output and any(row["status"] == "done" for row in rows.values()):
-            self._write_rows([rows[source] for source in sources])
+            _write_rows(self.options.output, [rows[source] for source in sources])
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
 
     @property
@@ -98,18 +98,22 @@ class Answers:
 
     def _spare_inputs(self, names: dict[Source, str]) -> None:
         """UsageError where a result would take the place of a folder that is or holds its input."""
+        output = self.options.output
+        if output is None:
+            return
         for source, name in names.items():
-            for path in source.paths if self.options.output else ():
-                place = Path(os.path.realpath(self.options.output / name))
+            for path in source.paths:
+                place = Path(os.path.realpath(output / name))
                 if place.is_dir() and Path(os.path.realpath(path)).is_relative_to(place):
                     problem = "would be replaced by its own result"
                     raise UsageError(source.name, problem, "choose another output folder")
 
     def _done_before(self, source: Source, names: dict[Source, str]) -> dict | None:
-        if source.fault or not (self.options.resume and self.options.output):
+        output = self.options.output
+        if source.fault or not self.options.resume or output is None:
             return None
         try:
-            row = json.loads((self.options.output / names[source] / RESULT_FILE).read_text())
+            row = json.loads((output / names[source] / RESULT_FILE).read_text())
             wanted = json.loads(json.dumps(_origin(self.job)))
             same = all(row[key] == wanted[key] for key in SAME)
             same = same and row["sha256"] == source.fingerprint and row["status"] == "done"
@@ -153,7 +157,7 @@ class Answers:
                 row = self._row(source, outcome, seconds)
                 json.dumps(row, allow_nan=False)  # one that cannot be written fails alone
                 if self.options.output:
-                    self._write(name, row, outcome)
+                    self._write(self.options.output / name, row, outcome)
                 if self.on_result:
                     self.on_result(outcome)
                 return row, outcome
@@ -173,15 +177,16 @@ class Answers:
             row["sha256"] = source.fingerprint
         return row | {"damage": [], "seconds": round(seconds, 3), "reason": outcome.reason}
 
-    def _write(self, name: str, row: dict, result: Result) -> None:
-        with atomic_folder(self.options.output / name) as folder:
+    def _write(self, place: Path, row: dict, result: Result) -> None:
+        with atomic_folder(place) as folder:
             self.write(result, folder)
             text = json.dumps(row, indent=1, allow_nan=False)
             (folder / RESULT_FILE).write_text(text + "\n")
 
-    def _write_rows(self, rows: Sequence[dict]) -> None:
-        with atomic_file(self.options.output / ROWS_FILE) as temporary:
-            temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+def _write_rows(folder: Path, rows: Sequence[dict]) -> None:
+    with atomic_file(folder / ROWS_FILE) as temporary:
+        temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 
 def _earlier(folder: Path) -> dict:
@@ -209,7 +214,7 @@ def row_of(
     options = origin.pop("options")
     row = {**named, "status": "done", **origin}
     row |= {"damage": list(damage), "seconds": round(seconds, 3)}
-    return row | facts | {"options": options}
+    return {**row, **facts, "options": options}
 
 
 def _origin(job: Job) -> dict[str, Any]:

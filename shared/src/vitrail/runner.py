@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vitrail.job import Ask, Engine, Item, Job, Steps, Tell, failure
+from vitrail.job import Ask, Item, Job, Steps, Tell, failure
 from vitrail.sources import Source
 
 MAX_OPEN = 64  # sources, each of which may hold a file open
 
 Kind = tuple[str, Any]
+Compute = Callable[..., Any]  # an engine, or whatever computes in its place
 
 
 def run(
@@ -50,7 +51,7 @@ def run(
         runner.close()
 
 
-def stream(networks: Mapping[str, Engine], steps: Steps, *, batch_size: int) -> Generator:
+def stream(networks: Mapping[str, Compute], steps: Steps, *, batch_size: int) -> Generator:
     """Runs one generator alone: yields what it tells, as soon as it does, and returns its result.
 
     Errors pass through it first, so that its ``with`` blocks are left.
@@ -74,7 +75,7 @@ def stream(networks: Mapping[str, Engine], steps: Steps, *, batch_size: int) -> 
         steps.close()
 
 
-def solve(networks: Mapping[str, Engine], steps: Steps, *, batch_size: int = 16) -> Any:
+def solve(networks: Mapping[str, Compute], steps: Steps, *, batch_size: int = 16) -> Any:
     """The result of one generator; what it tells is not heard, and errors pass."""
     running = stream(networks, steps, batch_size=batch_size)
     while True:
@@ -89,7 +90,7 @@ def _steps(job: Job, source: Source) -> Steps:
     return (yield from job.process(source))
 
 
-def _answer(engine: Engine, items: Sequence[Item], batch_size: int) -> list:
+def _answer(engine: Compute, items: Sequence[Item], batch_size: int) -> list:
     """The rows of ``items``, computed in batches of consecutive ones of one kind."""
     rows: list = []
     batch: list[Item] = []
@@ -101,7 +102,7 @@ def _answer(engine: Engine, items: Sequence[Item], batch_size: int) -> list:
     return rows + (_compute(engine, batch) if batch else [])
 
 
-def _compute(engine: Engine, items: Sequence[Item]) -> list:
+def _compute(engine: Compute, items: Sequence[Item]) -> list:
     """One row for each of ``items``, which are of one kind."""
     parts = zip(*items, strict=True) if isinstance(items[0], tuple) else [items]
     output = engine(*(np.stack(part) for part in parts))

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +130,7 @@ def classify(
     )
     if live:
         return _listen(job, None if microphone else rate)
-    found = find_sources(sources, quiet=answering.quiet)
+    found = find_sources(sources or (), quiet=answering.quiet)
     if search:
         return _search(job, search, found, top, answering)
     return _classify(job, found, embed, answering)
@@ -212,7 +213,11 @@ def _listen(job: "AudioJob", rate: int | None) -> int:
         problem = "has no classes to listen for"
         raise UsageError(job.network.name, problem, "take fine-tuned weights")
     wanted = job.network.features.sample_rate
-    blocks = pcm_blocks(sys.stdin.buffer, rate, wanted) if rate else microphone_blocks(wanted)
+    if rate:
+        assert isinstance(sys.stdin.buffer, BufferedIOBase)
+        blocks = pcm_blocks(sys.stdin.buffer, rate, wanted)
+    else:
+        blocks = microphone_blocks(wanted)
     with until_stopped(blocks) as heard:
         for event in job.listen(heard):
             print(json.dumps(event.to_dict()), flush=True)

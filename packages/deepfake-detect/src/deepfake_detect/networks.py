@@ -52,7 +52,7 @@ def choose_networks(net: str | None, weights: Sequence[str] = ()) -> list[FakeNe
     """
     if net not in (None, *NETS):
         raise UsageError(net, "is not a choice of networks", f"use {', '.join(NETS)}")
-    wanted = {"ed": ["ed"], "vae": ["vae"]}.get(net, list(BUNDLED))
+    wanted = {"ed": ["ed"], "vae": ["vae"]}.get(net or "", list(BUNDLED))
     networks = load_networks(weights or wanted)
     names = [network.name for network in networks]
     given = ", ".join(weights)
@@ -98,27 +98,33 @@ class NoisyEngine:
         self.device = choose_device(device)
         self.weights = network.weights.sha256 if network.weights else ""
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
+    def __call__(self, *batch: np.ndarray) -> np.ndarray:
         import torch
 
+        (images,) = batch
         module = self.network.module.to(self.device)
         with torch.inference_mode():
-            images = torch.from_numpy(batch).to(self.device)
-            return module(images, self._noise(len(batch)).to(self.device)).cpu().numpy()
+            noise = self._noise(len(images)).to(self.device)
+            return module(torch.from_numpy(images).to(self.device), noise).cpu().numpy()
 
     def _noise(self, rows: int) -> "Tensor":
         import torch
 
-        shape = self.network.module.encoder.latent_shape
-        return (
-            torch.randn(rows, *shape)
-            if self.kind == "official"
-            else self._fixed.expand(rows, *shape)
-        )
+        if self.kind == "official":
+            return torch.randn(rows, *self._shape)
+        return self._fixed.expand(rows, *self._shape)
 
     @cached_property
     def _fixed(self) -> "Tensor":
         import torch
 
         generator = torch.Generator().manual_seed(self.seed)
-        return torch.randn(1, *self.network.module.encoder.latent_shape, generator=generator)
+        return torch.randn(1, *self._shape, generator=generator)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        from deepfake_detect.model import GenConViTVAE
+
+        module = self.network.module
+        assert isinstance(module, GenConViTVAE)
+        return module.encoder.latent_shape

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 MIN_REST = 4096  # bytes behind the declared sound; fewer are padding or another program's tag
 _ENDLESS = range(0xFFFF_FF00, 0x1_0000_0000)  # lengths that a pipe writes, which cannot go back
@@ -92,7 +92,7 @@ def _read_riff(file: BinaryIO, size: int) -> Body | None:
         if name != b"data":
             continue
         if large and length == 0xFFFF_FFFF:
-            length = _unpack(file, large + 8, "<Q")
+            (length,) = _unpack(file, large + 8, "<Q")
             mend = {large: struct.pack("<QQ", size - 8, size - position), large + 16: bytes(8)}
         else:  # the lengths of a file that was never closed, which libsndfile reads to its end
             mend = {4: struct.pack(order + "I", 8), position - 4: bytes(4)}
@@ -176,7 +176,6 @@ def _chunks(
         position += head + max(0, length) + (length % 2 if head == 8 else 0)
 
 
-def _unpack(file: BinaryIO, position: int, layout: str):
+def _unpack(file: BinaryIO, position: int, layout: str) -> tuple[Any, ...]:
     file.seek(position)
-    values = struct.unpack(layout, file.read(struct.calcsize(layout)))
-    return values if len(values) > 1 else values[0]
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))

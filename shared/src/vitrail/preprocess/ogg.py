@@ -40,8 +40,9 @@ class Link:
 
     @property
     def start(self) -> int:
-        late = self.first is not None and self.first > _MAX_LEAD * self.rate
-        return self.first if late else self.skipped
+        if self.first is not None and self.first > _MAX_LEAD * self.rate:
+            return self.first
+        return self.skipped
 
     @property
     def seconds(self) -> float:
@@ -68,7 +69,8 @@ class Pages:
     def remarks(self, seconds: float) -> Iterator[str]:
         """What is wrong, given the ``seconds`` that could be heard."""
         if self.broken:
-            places = f"{len(self.broken)} places" if len(self.broken) > 1 else "a place"
+            count = len(self.broken)
+            places = f"{count} places" if count > 1 else "a place"
             yield f"pages are broken or missing at {places}, first at {self.broken[0]:.1f} s"
         if seconds < self.seconds - 0.1:
             yield f"the sound ends at {seconds:.1f} s of {self.seconds:.1f} s declared"

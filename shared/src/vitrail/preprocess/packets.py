@@ -134,6 +134,7 @@ def packet_blocks(path: Path, track: int, rate: int, losses: Losses) -> Blocks:
         clock, zero, heard = 0.0, origin(container), 0
         frames = _frames(container, stream, losses)
         for frame, following in pairwise(chain(frames, [None])):
+            assert frame is not None  # None comes last, and only follows
             time = _stamp(frame, following)
             if time is not None:
                 gap = time - zero + clock - heard / rate
@@ -196,7 +197,8 @@ class _Converter:
 
     def __init__(self, rate: int, layout: av.AudioLayout):
         self.rate, self.layout = rate, layout
-        self._kind = self._resampler = None
+        self._kind: tuple[str, str, int] | None = None
+        self._resampler: av.AudioResampler | None = None
 
     def __call__(self, frame: av.AudioFrame | None) -> Blocks:
         kind = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -211,6 +213,7 @@ class _Converter:
         yield from self._converted(frame)
 
     def _converted(self, frame: av.AudioFrame | None) -> Blocks:
+        assert self._resampler is not None
         for converted in self._resampler.resample(frame):
             yield converted.to_ndarray().T
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from io import BufferedIOBase
 
 import numpy as np
 import soxr
@@ -16,7 +16,7 @@ FULL_SCALE = 32768.0
 WAITING_BLOCKS = 64  # of the microphone; older ones are dropped when the computer cannot keep up
 
 
-def pcm_blocks(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:
+def pcm_blocks(stream: BufferedIOBase, rate: int, sample_rate: int) -> Iterator[np.ndarray]:
     """Raw signed 16-bit little-endian mono sound of ``rate`` as blocks at ``sample_rate``, as they
     arrive.
 

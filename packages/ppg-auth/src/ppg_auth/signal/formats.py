@@ -171,22 +171,22 @@ def _from_columns(
     sample_rate: float | None,
     channel: str | None,
 ) -> Recording:
-    names = names or [""] * values.shape[1]
-    if len(names) != values.shape[1]:
+    titles = names or [""] * values.shape[1]
+    if len(titles) != values.shape[1]:
         raise InputError(
-            path, f"has {len(names)} names over {values.shape[1]} columns", "repair the first line"
+            path, f"has {len(titles)} names over {values.shape[1]} columns", "repair the first line"
         )
-    timed = [index for index, name in enumerate(names) if name in TIME_COLUMNS]
+    timed = [index for index, name in enumerate(titles) if name in TIME_COLUMNS]
     if not timed:
-        return _chosen(as_recording(values, sample_rate, subject=path), path, names, channel)
-    seconds = values[:, timed[0]] * (TIME_COLUMNS[names[timed[0]]] or _unit(values[:, timed[0]]))
-    columns = [index for index in range(len(names)) if index != timed[0]]
+        return _chosen(as_recording(values, sample_rate, subject=path), path, titles, channel)
+    seconds = values[:, timed[0]] * (TIME_COLUMNS[titles[timed[0]]] or _unit(values[:, timed[0]]))
+    columns = [index for index in range(len(titles)) if index != timed[0]]
     if not columns:
         raise InputError(path, "holds times and no samples", "give a recording")
-    channels = pulse_columns(path, names, channel, columns)
-    kept = tuple(names[index] for index in channels)
+    channels = pulse_columns(path, titles, channel, columns)
+    kept = tuple(titles[index] for index in channels)
     # A sensor's red has an infrared beside it, also where --channel leaves that out
-    beside = [names[index] for index in columns if not is_other(names[index])]
+    beside = [titles[index] for index in columns if not is_other(titles[index])]
     camera = CAMERA_COLUMNS.issuperset((*kept, *beside))
     return Recording.checked(
         path, seconds, values[:, channels], "camera" if camera else "sensor", names=kept

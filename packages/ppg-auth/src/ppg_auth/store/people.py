@@ -50,8 +50,8 @@ class People:
         # Earlier versions filed names as they were typed
         for id_ in dict.fromkeys((self._digest(name), self.id_of(name))):
             row = self._connection.execute(select(people).where(people.c.id == id_)).one_or_none()
-            secret = row and self._vault.get(row.key_id)
-            if secret:
+            secret = None if row is None else self._vault.get(row.key_id)
+            if row is not None and secret:
                 return self._open(row, secret)
         return None
 
