@@ -55,7 +55,7 @@ def timed(monkeypatch):
 
         monkeypatch.setattr(Backends, "build", named_build)
         monkeypatch.setattr(
-            choice, "measure", lambda run, rows: (measure(run, rows)[0], clock[names[run]])
+            choice, "measure", lambda run, rows, _: (measure(run, rows)[0], clock[names[run]])
         )
 
     return use
@@ -198,6 +198,19 @@ def test_auto_never_compiles(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", refuse)
     prepare(network(), device="cpu")(images(2))
+
+
+def test_a_slow_way_is_measured_once_and_a_quick_one_as_the_best_of_three():
+    calls = []
+
+    def run(rows: np.ndarray) -> np.ndarray:
+        calls.append(len(rows))
+        return rows
+
+    _, seconds = choice.measure(run, (images(4),), 0.0)
+    assert calls == [4] and 0 < seconds < 1
+    choice.measure(run, (images(4),), 60.0)
+    assert calls == [4] * 4
 
 
 # What is remembered

@@ -79,6 +79,31 @@ os.waitpid(child, 0)
 print("lives")
 """
 
+# With one thread OpenVINO's ``infer`` swallows an error and runs the failed task again with the
+# next inference: that of another network, which then ends this process.
+FAILED_INFERENCE = """
+import gc
+import numpy as np
+import openvino.opset13 as ops
+from openvino import Model
+from vitrail.engine import ir
+
+def run(build):
+    given = ops.parameter([-1, 3], np.float32, name="x")
+    return ir.compile_ir(Model([build(given)], [given], "toy"), "f32")
+
+for _ in range(20):
+    two_rows_only = run(lambda x: ops.concat([ops.relu(x), np.zeros((2, 3), np.float32)], 1))
+    try:
+        two_rows_only(np.zeros((1, 3), np.float32))
+    except RuntimeError:
+        del two_rows_only
+        gc.collect()
+    run(ops.relu)(np.ones((2, 3), np.float32))
+    assert "two_rows_only" not in globals(), "no error came"
+print("lives")
+"""
+
 
 @pytest.fixture
 def python(tmp_path):
@@ -130,4 +155,11 @@ def test_openvino_is_kept_from_calling_home(python):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signals and fork")
 def test_a_signal_after_two_networks_are_freed_does_not_kill_the_process(python):
     finished = python(TWO_NETWORKS)
+    assert (finished.returncode, finished.stdout) == (0, "lives\n"), finished.stderr
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_an_inference_that_fails_says_so_and_leaves_nothing_behind(python, monkeypatch, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    finished = python(FAILED_INFERENCE)
     assert (finished.returncode, finished.stdout) == (0, "lives\n"), finished.stderr

@@ -13,8 +13,8 @@ from vitrail.engine.store import version
 from vitrail.errors import InputError, MissingError, VitrailError, one_line
 from vitrail.output import atomic_file
 
-CPU_ROWS = 4  # on CPUs a row costs the same in any batch, so few are enough to measure
 REPEATS = 2
+ENOUGH = 0.2  # seconds of measuring, after which no repeat tells more
 WORTHWHILE = 0.9  # of the time: what saves less is not worth other numbers
 TORCH_START = 4.4  # CPU seconds that importing PyTorch takes, which a converted network saves
 USUAL_ROWS = 200  # of a call, over which those seconds are spread
@@ -55,9 +55,10 @@ def choose(backends: Backends, batch: Arrays, tolerance: float) -> tuple[str, Ru
     backends' store where it knows."""
     if (known := _recall(backends.store, tolerance)) and (run := _rebuild(backends, known.name)):
         return known.name, run, known.trials
-    rows = batch if backends.device == "cuda" else tuple(part[:CPU_ROWS] for part in batch)
+    rows = batch if backends.device == "cuda" else backends.sample
     eager = backends.build("eager")
-    reference, seconds = measure(eager, rows)
+    reference, seconds = measure(eager, rows, ENOUGH)
+    backends.reference = reference if backends.device == "cpu" else None
     trials = [Trial(name="eager", seconds=seconds, error=0.0, accepted=True)]
     runs = {"eager": eager}
     for name in CANDIDATES[backends.device]:
@@ -74,14 +75,16 @@ def choose(backends: Backends, batch: Arrays, tolerance: float) -> tuple[str, Ru
     return name, runs[name], trials
 
 
-def measure(run: Run, rows: Arrays) -> tuple[Output, float]:
-    """What ``run`` gives, and its seconds per row, the smallest of a few."""
-    output = run(*rows)  # warms up
-    seconds = []
-    for _ in range(REPEATS):
+def measure(run: Run, rows: Arrays, enough: float = math.inf) -> tuple[Output, float]:
+    """What ``run`` gives, and its seconds per row, the smallest of a few; none is repeated once
+    ``enough`` seconds are over."""
+    seconds: list[float] = []
+    for _ in range(1 + REPEATS):  # the first warms up
         started = time.perf_counter()
-        run(*rows)
+        output = run(*rows)
         seconds.append(time.perf_counter() - started)
+        if sum(seconds) >= enough:
+            break
     return output, min(seconds) / len(rows[0])
 
 
@@ -125,7 +128,7 @@ def _try(
 ) -> tuple[Trial, Run | None]:
     try:
         run = backends.build(name)
-        output, seconds = measure(run, rows)
+        output, seconds = measure(run, rows, ENOUGH)
         error = largest_error(output, reference)
     except MissingError as missing:
         return Trial(name=name, note=f"{missing.subject} is not installed"), None

@@ -14,7 +14,7 @@ class Eager:
     def __init__(self, module: nn.Module, sample: Arrays, device: str):
         self.module, self.device = module.to(device), device
         if device == "cpu":
-            _lay_out(self.module, self.tensors(sample))
+            _lay_out(self.module, self.tensors(tuple(part[:1] for part in sample)))
 
     def tensors(self, batch: Arrays) -> tuple[Tensor, ...]:
         return tuple(torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in batch)
