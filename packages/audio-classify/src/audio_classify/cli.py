@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Sequence
-from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -214,8 +213,8 @@ def _listen(job: "AudioJob", rate: int | None) -> int:
         raise UsageError(job.network.name, problem, "take fine-tuned weights")
     wanted = job.network.features.sample_rate
     if rate:
-        assert isinstance(sys.stdin.buffer, BufferedIOBase)
-        blocks = pcm_blocks(sys.stdin.buffer, rate, wanted)
+        # Standard input is buffered, which its declared type leaves open.
+        blocks = pcm_blocks(sys.stdin.buffer, rate, wanted)  # pyright: ignore[reportArgumentType]
     else:
         blocks = microphone_blocks(wanted)
     with until_stopped(blocks) as heard:
