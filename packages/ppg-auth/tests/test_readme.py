@@ -38,7 +38,7 @@ def test_the_commands_of_the_job_in_their_order(workplace):
     for line in JOB:
         words = " ".join(shlex.split(line, comments=True)[1:])
         outcome = run(line)
-        assert outcome.status == (1 if words in REJECTED else 0), (line, outcome)
+        assert outcome.status == (4 if words in REJECTED else 0), (line, outcome)
         assert "unexpected" not in outcome.stderr
         if words in REJECTED:
             assert json.loads(outcome.stdout)["verdict"] == "rejected"

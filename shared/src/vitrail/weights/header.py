@@ -59,5 +59,5 @@ def complete(path: Path, system: str) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise InputError(
-            path, f"its metadata lacks what {system} needs ({error})", TRAINED
+            path, f"lacks what {system} needs ({error})", TRAINED
         ) from error
