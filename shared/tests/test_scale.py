@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from vitrail.job import Ask, Failure, Steps
 from vitrail.sources import Source
 
 ray = pytest.importorskip("ray", reason="needs vitrail[ray]")
+
+CHILD = "VITRAIL_TESTS_OF_RAY"
+in_child = pytest.mark.skipif(CHILD not in os.environ, reason="runs in a process of its own, below")
 
 
 class Squares:
@@ -45,7 +50,21 @@ class Squaring:
         return [float(row) for row in rows]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.mark.timeout(900)
+def test_in_a_process_of_its_own():
+    """Ray changes how a process takes signals, which trainings in the same one would notice."""
+    if CHILD in os.environ:
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", __file__],
+        capture_output=True,
+        text=True,
+        env={**os.environ, CHILD: "1"},
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.fixture(scope="module")
 def cluster():
     yield
     ray.shutdown()
@@ -54,6 +73,8 @@ def cluster():
 NAMES = ["1 2 3", "bad", "4", *(str(number) for number in range(12)), "worse", "5 6"]
 
 
+@in_child
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("mortal", ["", "7"], ids=["all live", "one dies"])
 def test_a_cluster_gives_what_this_process_gives(mortal, tmp_path):
     sources = [Source(name) for name in NAMES]
@@ -72,11 +93,13 @@ def test_a_cluster_gives_what_this_process_gives(mortal, tmp_path):
     assert (tmp_path / "died").exists() is bool(mortal)
 
 
+@in_child
 def test_nothing_to_do_starts_no_cluster(monkeypatch):
     monkeypatch.setattr(scale, "_connect", lambda address: pytest.fail("connected"))
     assert list(scale.run(Squaring(Path("x")), [], batch_size=4)) == []
 
 
+@in_child
 def test_a_cluster_that_does_not_answer_is_told_in_one_line(monkeypatch):
     def refuse(**_):
         raise ConnectionError("nobody is there")
