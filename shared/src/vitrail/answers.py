@@ -112,14 +112,13 @@ class Answers:
         output = self.options.output
         if source.fault or not self.options.resume or output is None:
             return None
-        try:
-            row = json.loads((output / names[source] / RESULT_FILE).read_text())
-            wanted = json.loads(json.dumps(_origin(self.job)))
-            same = all(row[key] == wanted[key] for key in SAME)
-            same = same and row["sha256"] == source.fingerprint and row["status"] == "done"
-            return row if same else None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, VitrailError):
+        row = _earlier(output / names[source])
+        wanted = json.loads(json.dumps(_origin(self.job)))
+        if row.get("status") != "done" or any(row.get(key) != wanted[key] for key in SAME):
             return None
+        with suppress(VitrailError, OSError):
+            return row if row.get("sha256") == source.fingerprint else None
+        return None
 
     def _outcomes(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Any, float]]:
         bar = _bar(hidden=self.options.quiet)

@@ -195,11 +195,7 @@ def evaluate(
             )
     elif output:
         page = Page(f"{loaded.system}: {loaded.name}")
-        for part in found:
-            if isinstance(part, Chart):
-                page.chart(part)
-            else:
-                page.table(part)
+        page.add(found)
         page.write(output)
 
 

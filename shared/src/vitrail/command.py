@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from vitrail.errors import MAX_LINE, MAX_SUBJECT, MissingError, VitrailError, one_line
+from vitrail.errors import MAX_SUBJECT, MissingError, VitrailError, one_line
+from vitrail.say import warn
 
 INTERRUPTED = 130
 
@@ -33,7 +34,7 @@ def _status(app: typer.Typer, name: str) -> int:
         status = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
         if status == INTERRUPTED:  # Typer's own answer to ctrl-C
-            _say(name, "interrupted; finished results are kept")
+            warn(name, "interrupted; finished results are kept")
         return status if isinstance(status, int) else 0
     except BrokenPipeError:  # the reader of our output went away: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,12 +65,8 @@ def _unusable(message: str, name: str) -> int:
 def _fail(name: str, line: str, status: int) -> int:
     if "--debug" in sys.argv:
         traceback.print_exc()
-    _say(name, line)
+    warn(name, line)
     return status
-
-
-def _say(name: str, line: str) -> None:
-    print(one_line(f"{name}: {line}", MAX_LINE), file=sys.stderr)
 
 
 def report_failure(name: str, source: object, failure: Any) -> None:
@@ -77,4 +74,4 @@ def report_failure(name: str, source: object, failure: Any) -> None:
     under ``--debug``."""
     if "--debug" in sys.argv:
         traceback.print_exception(failure.error)
-    _say(name, f"{one_line(source, MAX_SUBJECT)}: {failure.reason}")
+    warn(name, f"{one_line(source, MAX_SUBJECT)}: {failure.reason}")

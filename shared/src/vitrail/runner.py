@@ -227,8 +227,7 @@ class _Runner:
                 if isinstance(step, Tell) and self.on_tell:
                     self.on_tell(owner.source, step.value)
                 step = owner.steps.send(None if isinstance(step, Tell) else [])
-            engine_name = step.network
-            items = [(engine_name, _kind(item), item) for item in step.items]
+            items = [((step.network, _kind(item)), item) for item in step.items]
         except StopIteration as end:
             owner.outcome, owner.done = end.value, True
             return
@@ -237,5 +236,5 @@ class _Runner:
             owner.outcome, owner.done = failure(owner.source, error), True
             return
         owner.rows, owner.missing = [None] * len(items), len(items)
-        for place, (network, kind, item) in enumerate(items):
-            self.waiting.setdefault((network, kind), []).append(_Waiting(owner, place, item))
+        for place, (kind, item) in enumerate(items):
+            self.waiting.setdefault(kind, []).append(_Waiting(owner, place, item))

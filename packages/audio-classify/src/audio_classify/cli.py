@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitrail import command
-from vitrail.errors import MAX_LINE, InputError, UsageError, one_line
+from vitrail.errors import InputError, UsageError
 from vitrail.options import Answering, Computing, bundled
+from vitrail.say import warn
 
 if TYPE_CHECKING:
     from audio_classify.job import AudioJob
@@ -150,8 +151,7 @@ def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Sour
         others = [] if quiet else other_files(folder, VIDEO_SUFFIXES)
         if others:
             names = ", ".join(other.name for other in others)
-            line = f"{COMMAND}: {folder}: {len(others)} not named as sound, left out: {names}"
-            print(one_line(line, MAX_LINE), file=sys.stderr)
+            warn(COMMAND, f"{folder}: {len(others)} not named as sound, left out: {names}")
         return found
 
     return open_folders(expand_sources(arguments), inside)

@@ -1,6 +1,5 @@
 """The ``deepfake-detect`` command."""
 
-import sys
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import Annotated
 import typer
 
 from vitrail import command
-from vitrail.errors import MAX_LINE, UsageError, one_line
+from vitrail.errors import UsageError
 from vitrail.options import Answering, Computing, Sources, bundled
+from vitrail.say import warn
 
 MOMENTS = 6
 
@@ -128,8 +128,7 @@ def _inside(folder: Path, quiet: bool) -> list[Path]:
     others = [] if quiet else left_out(folder, found)
     if others:
         names = ", ".join(str(path.relative_to(folder)) for path in others)
-        line = f"deepfake-detect: {folder}: {len(others)} not named as media, left out: {names}"
-        print(one_line(line, MAX_LINE), file=sys.stderr)
+        warn("deepfake-detect", f"{folder}: {len(others)} not named as media, left out: {names}")
     return found
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from vitrail.errors import InputError, UsageError
+from vitrail.weights.header import as_dataclass
 
 NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "rgb", "none")
 
@@ -82,11 +83,7 @@ class Plan:
         """The inverse of ``to_dict``, also after JSON; InputError names ``subject``."""
         known = {field.name for field in fields(cls)}
         try:
-            plain: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in values.items()
-            }
-            return cls(**{key: value for key, value in plain.items() if key in known})
+            return as_dataclass(cls, {k: v for k, v in values.items() if k in known})
         except (AttributeError, TypeError) as error:
             raise InputError(
                 subject, f"has no complete plan ({error})", "give 'vitrail train's file"

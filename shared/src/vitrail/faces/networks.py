@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from vitrail.errors import InputError
 from vitrail.faces import looks, system
 from vitrail.faces.find import DETECTOR
 from vitrail.weights.catalogue import Weights, resolve
+from vitrail.weights.header import as_dataclass
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,11 +53,11 @@ def load_networks(weights: Sequence[str] = ()) -> list[Network]:
     _require_sizes(origin.metadata.get("config"), origin.path)
     noise = np.random.default_rng(0)
     sides = {DETECTOR: SIDE, looks.LANDMARKER: looks.SIDE}
-    builders = {DETECTOR: _build_finder, looks.LANDMARKER: _build_landmarker}
+    parts = {DETECTOR: "finder", looks.LANDMARKER: "landmarker"}
     return [
         Network(
             name=name,
-            build=partial(builders[name], origin),
+            build=partial(_build, origin, parts[name]),
             example=noise.integers(0, 256, (2, 3, side, side), np.uint8),
             weights=origin,
             code=CODE,
@@ -73,25 +74,15 @@ def read_model(weights: Weights) -> "FaceModel":
 
     state, metadata = read_state(weights.path)
     _require_sizes(metadata.get("config"), weights.path)
-    sizes: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in metadata["config"].items()
-    }
-    model = FaceModel(Config(**sizes))
+    model = FaceModel(as_dataclass(Config, metadata["config"]))
     load_into(model, state, subject=weights.path)
     return model.eval()
 
 
-def _build_finder(weights: Weights) -> "nn.Module":
+def _build(weights: Weights, part: str) -> "nn.Module":
     from vitrail.faces.model import fold_norms
 
-    return fold_norms(read_model(weights).finder)
-
-
-def _build_landmarker(weights: Weights) -> "nn.Module":
-    from vitrail.faces.model import fold_norms
-
-    return fold_norms(read_model(weights).landmarker)
+    return fold_norms(getattr(read_model(weights), part))
 
 
 def _require_sizes(config: object, path: Path) -> None:

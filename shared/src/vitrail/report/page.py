@@ -2,7 +2,6 @@
 no script but those that the page itself was given."""
 
 import base64
-import hashlib
 import io
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -16,7 +15,7 @@ from PIL import Image
 from vitrail.output import atomic_file
 from vitrail.report.bars import Bars
 from vitrail.report.chart import Chart
-from vitrail.report.markup import escape
+from vitrail.report.markup import escape, policy_source
 from vitrail.report.table import Table
 
 _LONGEST_SIDE = 1600
@@ -60,6 +59,11 @@ class Page:
     def chart(self, chart: Chart | Bars) -> None:
         self._add(chart.to_html())
 
+    def add(self, parts: Iterable[Table | Chart | Bars]) -> None:
+        """Tables and charts, in their order."""
+        for part in parts:
+            self._add(part.to_html())
+
     def picture(self, image: np.ndarray, caption: str = "", *, lossless: bool = False) -> None:
         """An image: uint8 (H, W), (H, W, 3) or (H, W, 4). ``lossless`` is for label maps and
         drawings."""
@@ -85,12 +89,12 @@ class Page:
     def html(self) -> str:
         """The whole page. Its content security policy admits this style sheet, inline images and
         the scripts given to ``script``, nothing else."""
-        scripts = " ".join(map(_hash, self._scripts)) or "'none'"
+        scripts = " ".join(map(policy_source, self._scripts)) or "'none'"
         policy = "; ".join(
             [
                 "default-src 'none'",
                 "img-src data:",
-                f"style-src {_hash(_STYLE)}",
+                f"style-src {policy_source(_STYLE)}",
                 f"script-src {scripts}",
                 "base-uri 'none'",
                 "form-action 'none'",
@@ -109,11 +113,6 @@ class Page:
 
     def _add(self, part: str) -> None:
         self._parts.append(part)
-
-
-def _hash(text: str) -> str:
-    """As a content security policy names an inline element."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _figure(image: np.ndarray, caption: str, lossless: bool = False) -> str:

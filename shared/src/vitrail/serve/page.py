@@ -1,15 +1,13 @@
 """A page that a service shows, filled by its package: nothing of it comes from elsewhere, and it
 may talk to this service alone."""
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 
 from fastapi.responses import HTMLResponse
 
-from vitrail.report.markup import escape
+from vitrail.report.markup import escape, policy_source
 
 _STYLE = files("vitrail.report").joinpath("page.css").read_text("utf-8")
 _TEMPLATE = Template("""<!doctype html>
@@ -51,9 +49,10 @@ class Shell:
     def policy(self) -> str:
         """The content security policy: this style and this script by their hashes, images that are
         made here, requests to this service."""
-        script = _source(self.script) if self.script else "'none'"
+        script = policy_source(self.script) if self.script else "'none'"
+        style = policy_source(self._whole_style)
         return (
-            f"default-src 'none'; style-src {_source(self._whole_style)}; script-src {script}; "
+            f"default-src 'none'; style-src {style}; script-src {script}; "
             "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
             "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         )
@@ -70,8 +69,3 @@ class Shell:
     @property
     def _whole_style(self) -> str:
         return _STYLE + self.style
-
-
-def _source(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

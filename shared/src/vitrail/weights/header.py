@@ -58,6 +58,4 @@ def complete(path: Path, system: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
-        raise InputError(
-            path, f"lacks what {system} needs ({error})", TRAINED
-        ) from error
+        raise InputError(path, f"lacks what {system} needs ({error})", TRAINED) from error

@@ -3,7 +3,6 @@ browser."""
 
 import base64
 import gzip
-import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from medical_segment.result import NOTICE, Result
 from medical_segment.show.display import COLOURS, Shown, colours, shown
-from vitrail.report.markup import escape
+from vitrail.report.markup import escape, policy_source
 
 MAX_VALUES = 10_000_000  # of an image in the page; a larger one is shown at a lower resolution
 _ROOM = files("medical_segment.show")
@@ -29,8 +28,8 @@ def html(result: Result) -> str:
     view, factor = _within(shown(result), MAX_VALUES)
     style, script = (_ROOM.joinpath(f"viewer.{kind}").read_text("utf-8") for kind in ("css", "js"))
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {policy_source(script)}; "
+        f"style-src {policy_source(style)}; img-src data:; base-uri 'none'; form-action 'none'"
     )
     return Template(_ROOM.joinpath("viewer.html").read_text("utf-8")).substitute(
         policy=policy,
@@ -98,7 +97,3 @@ def _within(view: Shown, limit: int) -> tuple[Shown, tuple[int, int, int]]:
     parts = {**vars(view), "image": view.image[pick], "labels": view.labels[pick]}
     x, y, z = factor
     return Shown(**parts), (x, y, z)
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

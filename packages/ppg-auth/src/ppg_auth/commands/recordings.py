@@ -150,9 +150,5 @@ def evaluate(
     say_tables([part for part in parts if isinstance(part, Table)], json=json)
     if output:
         page = Page(f"ppg-auth: {loaded.name}")
-        for part in parts:
-            if isinstance(part, Table):
-                page.table(part)
-            else:
-                page.chart(part)
+        page.add(parts)
         page.write(output)
