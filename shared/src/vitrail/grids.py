@@ -23,7 +23,7 @@ where ``is_flat(crop)``.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -123,13 +123,20 @@ class Canvas:
 
     Held in strips along the first axis: one comes into being with the first window that touches it
     and goes when ``strips`` gives it out, so that windows added in their order need about one row
-    of windows of memory, whatever the length of the scene.
+    of windows of memory, whatever the length of the scene. ``weight`` gives a window's weights from
+    its sides, ``gaussian`` or ``cosine``.
     """
 
-    def __init__(self, grid: Grid, channels: int):
+    def __init__(
+        self,
+        grid: Grid,
+        channels: int,
+        weight: Callable[[Sequence[int]], np.ndarray] | None = None,
+    ):
         self.grid, self.channels = grid, channels
         self.left = len(grid)
-        self._weight = gaussian(grid.patch) if len(grid) > 1 else np.ones(grid.patch, np.float32)
+        blend = weight or gaussian
+        self._weight = blend(grid.patch) if len(grid) > 1 else np.ones(grid.patch, np.float32)
         self._sides = tuple(map(max, grid.shape, grid.patch))[1:]
         self._edges = (*grid.axes[0], max(grid.shape[0], grid.patch[0]))
         self._pending = [len(grid) // len(grid.axes[0])] * len(grid.axes[0])
@@ -216,6 +223,16 @@ def gaussian(patch: Sequence[int]) -> np.ndarray:
     for side in patch:
         middle = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
         weight = weight[..., None] * np.exp(-(middle**2) / np.float32(2 * (SIGMA * side) ** 2))
+    return np.maximum(weight, np.float32(MIN_WEIGHT))
+
+
+def cosine(patch: Sequence[int]) -> np.ndarray:
+    """Weights (*patch), float32: a raised cosine along each axis, one in the middle, at least
+    MIN_WEIGHT; windows that overlap by half add up to the same everywhere."""
+    weight = np.ones((), np.float32)
+    for side in patch:
+        turn = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 * np.pi / side)
+        weight = weight[..., None] * ((1 - np.cos(turn)) / 2)
     return np.maximum(weight, np.float32(MIN_WEIGHT))
 
 

@@ -2,7 +2,20 @@
 ``raster``."""
 
 from vitrail.raster.area import pixel_area
-from vitrail.raster.reading import Raster, valid_pixels
+from vitrail.raster.reading import Raster, count_pages, valid_pixels
+from vitrail.raster.stretch import Stretch, joint_stretch
+from vitrail.raster.warping import Warped, overlap
 from vitrail.raster.writing import RasterWriter, create_raster
 
-__all__ = ["Raster", "RasterWriter", "create_raster", "pixel_area", "valid_pixels"]
+__all__ = [
+    "Raster",
+    "RasterWriter",
+    "Stretch",
+    "Warped",
+    "count_pages",
+    "create_raster",
+    "joint_stretch",
+    "overlap",
+    "pixel_area",
+    "valid_pixels",
+]

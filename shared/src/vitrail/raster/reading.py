@@ -29,30 +29,32 @@ class Raster:
     ``names`` each band's description or "", ``nodata`` the value of the first band or None,
     ``colour_table`` {value: (red, green, blue, alpha)} of a palette and ``class_names``
     {value: name}, both empty elsewhere. ``remarks`` say in sentences what the raster lacks.
-    ``dataset`` is rasterio's own, for warping.
+    ``dataset`` is rasterio's own, for warping, and ``indexes`` the numbers of its bands without
+    that of alpha, which is ``alpha`` or None.
 
+    A TIFF of several pages has a raster on each, as ``count_pages`` tells; ``page`` chooses one.
     World files and other sidecars are not read. Raises InputError for what is not such a raster,
     is damaged, or would not fit in memory one block at a time; MissingError without rasterio.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, page: int = 0):
         self.path = require_file(Path(path))
-        self.dataset = dataset = _opened(self.path)
+        self.dataset = dataset = _opened(self.path, page)
         try:
             self._check()
             colours = [band.name for band in dataset.colorinterp]
-            self._alpha = colours.index("alpha") + 1 if "alpha" in colours else None
-            self._indexes = [n for n in dataset.indexes if n != self._alpha]
+            self.alpha = colours.index("alpha") + 1 if "alpha" in colours else None
+            self.indexes = [n for n in dataset.indexes if n != self.alpha]
             self._own_mask = (
                 dataset.driver == "GTiff"
-                and self._alpha is None
+                and self.alpha is None
                 and "per_dataset" in {flag.name for flag in dataset.mask_flag_enums[0]}
             )
-            self.shape, self.bands = (dataset.height, dataset.width), len(self._indexes)
+            self.shape, self.bands = (dataset.height, dataset.width), len(self.indexes)
             self.dtype = np.dtype(dataset.dtypes[0])
             self.crs, self.transform = dataset.crs or None, dataset.transform
-            self.colours = tuple(colours[n - 1] for n in self._indexes)
-            self.names = tuple(dataset.descriptions[n - 1] or "" for n in self._indexes)
+            self.colours = tuple(colours[n - 1] for n in self.indexes)
+            self.names = tuple(dataset.descriptions[n - 1] or "" for n in self.indexes)
             self.nodata = dataset.nodatavals[0]
             self.colour_table = dataset.colormap(1) if "palette" in self.colours[:1] else {}
             self.class_names = _class_names(dataset.tags(1).get("class_names", ""))
@@ -86,16 +88,16 @@ class Raster:
         for part, side in zip(window, self.shape, strict=True):
             if not 0 <= part.start < part.stop <= side or part.step not in (None, 1):
                 raise ValueError(f"the window {window} in a raster of {self.shape}")
-        pixels = self._pixels(self._indexes, window)
+        pixels = self._pixels(self.indexes, window)
         mask = np.zeros(pixels.shape, bool)
         if pixels.dtype.kind == "f":
             np.logical_not(np.isfinite(pixels), out=mask)
-        for band, index in enumerate(self._indexes):
+        for band, index in enumerate(self.indexes):
             nodata = self.dataset.nodatavals[index - 1]
             if nodata is not None:  # NaN is masked already
                 mask[band] |= pixels[band] == nodata
-        if self._alpha is not None:
-            mask |= self._pixels([self._alpha], window) == 0
+        if self.alpha is not None:
+            mask |= self._pixels([self.alpha], window) == 0
         elif self._own_mask:
             mask |= self._pixels([1], window, masks=True) == 0
         return np.ma.MaskedArray(pixels, mask)
@@ -148,7 +150,19 @@ def valid_pixels(part: np.ma.MaskedArray) -> np.ndarray:
     return valid & np.isfinite(part.data).all(axis=0) if part.dtype.kind == "f" else valid
 
 
-def _opened(path: Path) -> Any:
+def count_pages(path: Path) -> int:
+    """How many rasters a TIFF holds, overviews and masks left out; 1 for every other file.
+
+    Raises as ``Raster`` does.
+    """
+    path = require_file(Path(path))
+    if driver_of(path) != "GTiff":
+        return 1
+    with closed_gdal(), _opened(path, 0) as dataset:
+        return max(1, len(dataset.subdatasets))
+
+
+def _opened(path: Path, page: int) -> Any:
     rasterio = load_rasterio()
     data = _data_file(path)
     driver = driver_of(data)
@@ -158,7 +172,14 @@ def _opened(path: Path) -> Any:
     try:
         with warnings.catch_warnings(), closed_gdal(sidecars=driver == BARE):
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            return rasterio.open(data, driver=driver, sharing=False)
+            dataset = rasterio.open(data, driver=driver, sharing=False)
+            if not page:
+                return dataset
+            with dataset:
+                names = dataset.subdatasets
+            if page >= len(names):
+                raise InputError(path, f"has {len(names)} pages", "name one of them")
+            return rasterio.open(names[page], driver=driver, sharing=False)
     except gdal_errors() as error:
         raise InputError(path, f"{problem} that can be read", _AGAIN) from error
 
