@@ -1,6 +1,7 @@
 """Names from the command line, and fingerprints."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from vitrail.sources import (
     open_folders,
     require_file,
     sha256,
+    walk,
 )
 
 ODD_NAMES = [
@@ -160,3 +162,37 @@ def test_sha256_of_a_folder_covers_its_pictures_only(tmp_path):
     assert sha256(tmp_path) == expected
     (tmp_path / "b.png").rename(tmp_path / "c.png")
     assert sha256(tmp_path) != expected
+
+
+def test_a_tree_is_walked_once_without_results_and_hidden_files(tmp_path):
+    for name in ("a10", "a9", ".hidden"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scan").touch()
+    (tmp_path / "a9" / "up").symlink_to("..")
+    (tmp_path / ".file").touch()
+    result = tmp_path / "results" / "scan"
+    result.mkdir(parents=True)
+    row = dict.fromkeys(("source", "sha256", "status", "model", "version"), "x")
+    (result / "result.json").write_text(json.dumps(row))
+    tree = walk(tmp_path)
+    places = [tmp_path, tmp_path / "a9", tmp_path / "a10", tmp_path / "results"]
+    assert list(tree.folders) == places and tree.results == [result]
+    assert tree.folders[tmp_path / "a9"] == [tmp_path / "a9" / "scan"]
+    (result / "result.json").write_text('{"source": "somebody else\'s"}')
+    assert walk(tmp_path).results == []
+
+
+def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path, monkeypatch):
+    (tmp_path / "shut").mkdir()
+    real = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    (fault,) = walk(tmp_path).faults.values()
+    assert fault.reason == "cannot be read: permission denied; check the path and its permissions"
+    (source,) = open_folders([Source.of(tmp_path / "shut")], lambda folder: [*folder.iterdir()])
+    assert "permission denied" in source.fault.reason

@@ -1,5 +1,7 @@
 """What counts as a source, and the frames it gives."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,20 @@ def test_a_source_named_twice_counts_once(tmp_path):
     clip = write_clip(tmp_path / "a.mp4")
     found = open_folders(expand_sources([str(clip), str(tmp_path), str(clip)]), find_sources)
     assert [source.path for source in found] == [clip]
+
+
+def test_links_and_earlier_results_are_no_sources(tmp_path):
+    """A link to the folder itself is walked once; a sequence stays one with its results in it."""
+    write_picture(tmp_path / "1.png")
+    write_picture(tmp_path / "2.png")
+    (tmp_path / "again").symlink_to(".")
+    result = tmp_path / "results" / "frames"
+    result.mkdir(parents=True)
+    keys = ("source", "sha256", "status", "model", "version")
+    (result / "result.json").write_text(json.dumps(dict.fromkeys(keys, "x")))
+    write_picture(result / "face.png")
+    assert find_sources(tmp_path) == [tmp_path]
+    assert left_out(tmp_path, [tmp_path]) == [result]
 
 
 def test_an_empty_folder_is_named(tmp_path):

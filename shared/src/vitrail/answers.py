@@ -21,9 +21,8 @@ from vitrail.job import Failure, Job, Result, failure
 from vitrail.options import Answering
 from vitrail.output import atomic_file, atomic_folder, result_names
 from vitrail.runner import run
-from vitrail.sources import Source
+from vitrail.sources import RESULT_FILE, Source
 
-RESULT_FILE = "result.json"
 ROWS_FILE = "results.jsonl"
 SAME = ("model", "version", "weights", "options")  # what ``--resume`` compares, beside the content
 

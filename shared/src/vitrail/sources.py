@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,8 @@ VIDEO_SUFFIXES = frozenset(
     | {".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
 
+RESULT_FILE = "result.json"
+_ROW = {"source", "sha256", "status", "model", "version"}  # keys that every row of ours has
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _DIGITS = re.compile(r"(\d+)")
 
@@ -106,7 +109,64 @@ def open_folders(sources: Iterable[Source], inside: Callable[[Path], list[Path]]
             found += map(Source.of, inside(source.path))
         except InputError as error:
             found.append(Source(source.name, fault=error))
+        except OSError as error:
+            found.append(Source(source.name, fault=unreadable(source.name, error)))
     return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What lies below a folder: ``folders`` with their files, ``results`` of ours that were not
+    entered, and ``faults`` of folders that cannot be read."""
+
+    folders: dict[Path, list[Path]]
+    results: list[Path]
+    faults: dict[Path, InputError]
+
+
+def walk(top: Path) -> Tree:
+    """All folders at and below ``top``, each once however many links lead to it, in natural order.
+
+    Hidden files and folders are left out, and so are the results of earlier calls, which lie below
+    what they were made of where somebody wrote ``cases -o cases/results``.
+    """
+    tree = Tree({}, [], {})
+    _walk(top, tree, set())
+    return tree
+
+
+def _walk(folder: Path, tree: Tree, seen: set[str]) -> None:
+    place = os.path.realpath(folder)
+    if place in seen:
+        return
+    seen.add(place)
+    if is_result(folder):
+        tree.results.append(folder)
+        return
+    try:
+        entries = natural_sorted(e for e in folder.iterdir() if not e.name.startswith("."))
+    except OSError as error:
+        tree.faults[folder] = unreadable(folder, error)
+        return
+    tree.folders[folder] = [entry for entry in entries if not entry.is_dir()]
+    for entry in entries:
+        if entry.is_dir():
+            _walk(entry, tree, seen)
+
+
+def is_result(folder: Path) -> bool:
+    """Whether a command of this house wrote ``folder`` as its result for a source."""
+    try:
+        row = json.loads((folder / RESULT_FILE).read_text())
+        return isinstance(row, dict) and row.keys() >= _ROW
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def unreadable(subject: object, error: OSError | ValueError) -> InputError:
+    """What the operating system said about a path, in a sentence."""
+    problem = (getattr(error, "strerror", None) or str(error)).lower()
+    return InputError(subject, f"cannot be read: {problem}", "check the path and its permissions")
 
 
 def _sources(argument: str) -> list[Source]:
@@ -168,10 +228,7 @@ def require_file(path: Path) -> Path:
     except FileNotFoundError:
         raise InputError(path, "does not exist", "check the path") from None
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            path, f"cannot be read: {problem.lower()}", "check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     return path
 
 

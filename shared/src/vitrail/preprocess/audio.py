@@ -22,7 +22,7 @@ from vitrail.preprocess.packets import (
     open_track,
     packet_blocks,
 )
-from vitrail.sources import natural_sorted, require_file
+from vitrail.sources import natural_sorted, require_file, walk
 
 AUDIO_SUFFIXES = frozenset(
     {".3ga", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amr", ".au", ".awb", ".bwf"}
@@ -176,17 +176,22 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
 def sound_files(folder: Path, more: Collection[str] = ()) -> list[Path]:
     """All sound files below ``folder`` (or the one file that it is), naturally sorted, and those
     with one of ``more`` suffixes, such as videos'."""
-    found = [folder] if folder.is_file() else folder.rglob("*")
+    found = [folder] if folder.is_file() else _files_below(folder)
     return natural_sorted(path for path in found if _is_sound(path, more) and path.is_file())
 
 
 def other_files(folder: Path, more: Collection[str] = ()) -> list[Path]:
     """The files below ``folder`` that ``sound_files`` leaves out, but for hidden ones."""
     return natural_sorted(
-        path
-        for path in folder.rglob("*")
-        if not (path.name.startswith(".") or _is_sound(path, more)) and path.is_file()
+        path for path in _files_below(folder) if not _is_sound(path, more) and path.is_file()
     )
+
+
+def _files_below(folder: Path) -> list[Path]:
+    tree = walk(folder)
+    for fault in tree.faults.values():
+        raise fault
+    return [file for files in tree.folders.values() for file in files]
 
 
 def _is_sound(path: Path, more: Collection[str]) -> bool:

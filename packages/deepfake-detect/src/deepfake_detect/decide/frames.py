@@ -10,7 +10,7 @@ import numpy as np
 from vitrail.errors import InputError
 from vitrail.preprocess.image import read_image
 from vitrail.preprocess.video import Frame, open_video
-from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, image_files, natural_sorted
+from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, image_files, natural_sorted, walk
 
 MAX_CHUNK = 16  # frames that are in memory together
 _IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
@@ -143,16 +143,15 @@ def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 
 def left_out(folder: Path, found: Sequence[Path]) -> list[Path]:
-    """The files below ``folder``, but for hidden ones, that belong to none of its sources."""
+    """The files below ``folder``, but for hidden ones, that belong to none of its sources; and
+    results of earlier calls."""
     taken = set(found)
     for source in found:
         if source.is_dir():
             taken.update(image_files(source))
-    return natural_sorted(
-        path
-        for path in folder.rglob("*")
-        if path not in taken and not path.name.startswith(".") and not path.is_dir()
-    )
+    tree = walk(folder)
+    files = [path for inside in tree.folders.values() for path in inside if path not in taken]
+    return natural_sorted([*files, *tree.results])
 
 
 def find_sources(folder: Path) -> list[Path]:
@@ -160,23 +159,17 @@ def find_sources(folder: Path) -> list[Path]:
 
     Of any other each video and each image is a source, and its sub-folders follow the same rule.
     """
-    try:
-        entries = natural_sorted(
-            entry for entry in folder.iterdir() if not entry.name.startswith(".")
-        )
-    except OSError as error:
-        raise InputError(
-            folder, f"the folder cannot be read ({error.strerror})", "check its permissions"
-        ) from error
-    files = [entry for entry in entries if entry.is_file()]
-    folders = [entry for entry in entries if entry.is_dir()]
-    media = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
-    if media and not folders and all(file.suffix.lower() in IMAGE_SUFFIXES for file in media):
-        return [folder]
-    nested = [
-        source
-        for child in folders
-        for source in find_sources(child)
-        if source != child or image_files(child)
-    ]
-    return media + nested or [folder]
+    tree = walk(folder)
+    for fault in tree.faults.values():
+        raise fault
+    known = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    media = {
+        place: [file for file in files if file.suffix.lower() in known and file.is_file()]
+        for place, files in tree.folders.items()
+    }
+    found: list[Path] = []
+    for place, files in media.items():
+        alone = not any(place in other.parents and media[other] for other in media)
+        images = all(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+        found += [place] if files and alone and images else files
+    return found or [folder]
