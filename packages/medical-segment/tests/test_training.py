@@ -23,7 +23,7 @@ from medical_segment.plan import Plan
 from medical_segment.planner import make_plan, shape_network
 from medical_segment.training import Task, mean_dice, segmentation_loss, targets
 from vitrail.cli import app
-from vitrail.errors import InputError, VitrailError
+from vitrail.errors import InputError, UsageError, VitrailError
 from vitrail.training.loop import train
 from vitrail.training.recipe import load_recipe
 
@@ -222,6 +222,16 @@ def test_labels_that_do_not_fit_are_named(scans, tmp_path):
     nibabel.Nifti1Image(label, AFFINE).to_filename(folder / "labels" / "case_0.nii.gz")
     with pytest.raises(InputError, match="holds the label 7"):
         train(recipe(folder), tmp_path / "run")
+
+
+@pytest.mark.parametrize("metric", ["val/dise", "val/fit"])
+def test_a_monitor_that_is_never_measured_is_refused_before_training(
+    metric, scans, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Task, "training_step", None)  # no step is made
+    wrong = recipe(scans, "hippocampus", "data.val_share=0.5", f"monitor.metric={metric}")
+    with pytest.raises(UsageError, match=f"{metric} is not measured; there is val/dice"):
+        train(wrong, tmp_path / "run")
 
 
 def test_the_plan_follows_the_cases(scans):

@@ -107,6 +107,10 @@ class Task(vitrail.training.loop.Task):
             load_into(self.network, read_state(recipe.model.init)[0], subject=recipe.model.init)
         self.loss = segmentation_loss(recipe.loss, self.plan)
 
+    @property
+    def measured(self) -> Sequence[str]:
+        return ("val/dice",) if self.val_cases else ("val/fit",)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         if self.recipe.optimizer == "adamw":
             return super().configure_optimizers()

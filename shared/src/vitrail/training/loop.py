@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
-from vitrail.errors import VitrailError
+from vitrail.errors import UsageError, VitrailError
 from vitrail.system import find
 from vitrail.training.history import Bar, History
 from vitrail.training.recipe import Budget, Recipe
@@ -33,13 +33,19 @@ class Task(LightningModule):
     """What a system trains: its networks, losses, loaders and metrics.
 
     A subclass gives ``train_dataloader``, ``val_dataloader``, ``training_step`` (returns the loss),
-    a validation that logs ``recipe.monitor.metric``, and ``weights``. Building its loaders draws
+    a validation that logs what ``measured`` names, and ``weights``. Building its loaders draws
     nothing from the global random state.
     """
 
     def __init__(self, recipe: Recipe):
         super().__init__()
         self.recipe = recipe
+
+    @property
+    def measured(self) -> Sequence[str]:
+        """The metrics that a validation logs, so that a monitor of another is refused before any
+        time is spent; empty where they are not known before."""
+        return ()
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The state that the domain command loads, and its metadata: system, architecture and
@@ -74,6 +80,7 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
         return run.weights
     seed_everything(recipe.seed, workers=True, verbose=False)
     task = find(recipe.system).room("training").Task(recipe)
+    _require_metric(task)
     _use_channels_last(task)
     clock = BudgetClock(recipe)
     history = History(recipe, clock)
@@ -85,6 +92,14 @@ def train(recipe: Recipe, run_folder: Path, resume: bool = True) -> Path:
         _finish(run, task, clock, history)
     trainer.strategy.barrier()  # no process returns before the weights are there
     return run.weights
+
+
+def _require_metric(task: Task) -> None:
+    """UsageError before any time is spent where the monitor waits for what is never measured."""
+    wanted = task.recipe.monitor.metric
+    if task.measured and wanted not in task.measured:
+        problem, remedy = f"{wanted} is not measured", f"there is {', '.join(task.measured)}"
+        raise UsageError("monitor.metric", problem, remedy)
 
 
 class _LastCheckpoint(ModelCheckpoint):

@@ -2,6 +2,7 @@
 ones."""
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import cached_property, partial
@@ -163,6 +164,10 @@ class Classify(SoundTask):
         )
         return len(self.train_clips) / (len(self.labels) * counts)
 
+    @property
+    def measured(self) -> Sequence[str]:
+        return ("val/loss", "val/accuracy") if self.val_clips else ("val/fit",)
+
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         image, classes = batch
         targets = F.one_hot(classes, len(self.labels)).float()
@@ -234,6 +239,10 @@ class Pretrain(SoundTask):
             return self.model(image, masked.to(image.device))
 
         return joined(loss(), loss()) if self.data.official else loss()
+
+    @property
+    def measured(self) -> Sequence[str]:
+        return "val/loss", "val/matched", "val/generative"
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))

@@ -1,6 +1,7 @@
 """How both networks are trained: from real faces and their pseudo-fakes, or from the user's own
 labelled faces."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Self
@@ -51,6 +52,10 @@ class Task(vitrail.training.loop.Task):
             self.blend_map = BlendMap(self.model.backbone)
         self.validated: list[tuple[Tensor, Tensor]] = []
         self.train()  # Lightning takes the modes as it finds them
+
+    @property
+    def measured(self) -> Sequence[str]:
+        return "val/auc", "val/accuracy"
 
     def train(self, mode: bool = True) -> Self:
         """A backbone that was trained before keeps its batch norms' statistics: they serve image

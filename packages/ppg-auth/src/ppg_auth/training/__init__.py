@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -115,6 +115,10 @@ class Task(vitrail.training.loop.Task):
     @cached_property
     def windows(self) -> TrainingWindows:
         return TrainingWindows(self.takes["train"], self.signal, self.recipe.seed)
+
+    @property
+    def measured(self) -> Sequence[str]:
+        return "val/auc", "val/steps"
 
     def train_dataloader(self) -> DataLoader:
         size = max(TAKES_PER_PERSON, self.recipe.optim.batch_size)

@@ -4,6 +4,7 @@ Windows overlap by half. Split at random, most test windows share half of their 
 training window; split in time, none does. What lies between both figures is leaked, not recognised.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -70,6 +71,10 @@ class ClosedSetTask(vitrail.training.loop.Task):
             TensorDataset(torch.cat(items[part]), torch.cat(people[part])) for part in (0, 1)
         )
         return train, test
+
+    @property
+    def measured(self) -> Sequence[str]:
+        return "val/accuracy", "val/steps"
 
     def train_dataloader(self) -> DataLoader:
         size = self.recipe.optim.batch_size

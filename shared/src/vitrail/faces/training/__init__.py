@@ -1,6 +1,7 @@
 """How the bundled face detector is trained: from composed images, taught by YuNet and a face
 mesh."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property, reduce
 
@@ -72,6 +73,16 @@ class Task(vitrail.training.loop.Task):
     def val_dataloader(self) -> DataLoader:
         batches = Batches(self.photographs[1], 16, seed=1, sizes=(448,))
         return loader(batches, None, workers=1, sampler=range(VALIDATION))
+
+    @property
+    def measured(self) -> Sequence[str]:
+        return (
+            "val/ap",
+            "val/recall",
+            "val/precision",
+            "val/rough_landmark_error",
+            "val/landmark_error",
+        )
 
     def training_step(self, batch: dict, number: int) -> Tensor:
         images = batch["images"]
