@@ -96,7 +96,7 @@ def write_dicom_series(
     import pydicom
     from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     normal = np.cross(orientation[:3], orientation[3:])
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     for number in range(values.shape[2]):
@@ -127,3 +127,22 @@ def write_dicom_series(
         found.PixelData = values[:, :, number].T.astype("<i2").tobytes()
         found.save_as(folder / name.format(number + 1), enforce_file_format=True)
     return folder
+
+
+def write_multiframe(path: Path, folder: Path) -> Path:
+    """A series that ``write_dicom_series`` wrote, as one enhanced multi-frame file by highdicom."""
+    import highdicom
+    import pydicom
+
+    slices = [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+    for found in slices:
+        found.StudyDate = found.SeriesDate = found.ContentDate = found.AcquisitionDate = "20200101"
+        found.StudyTime = found.SeriesTime = found.ContentTime = found.AcquisitionTime = "120000"
+        found.PatientSex = found.AccessionNumber = found.StudyID = found.ReferringPhysicianName = ""
+        found.Manufacturer, found.SeriesNumber, found.ImageType = "none", 1, ["ORIGINAL", "PRIMARY"]
+        found.AcquisitionNumber = 1
+    made = highdicom.legacy.LegacyConvertedEnhancedMRImage(
+        slices, highdicom.UID(), 1, highdicom.UID(), 1
+    )
+    made.save_as(path, enforce_file_format=True)
+    return path

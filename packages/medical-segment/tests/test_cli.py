@@ -6,13 +6,14 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
 
 from vitrail.testing.commands import call
 
-from .fakes import PLAN_2D, PLAN_REGIONS, small_network
+from .fakes import PLAN_2D, PLAN_3D, PLAN_REGIONS, small_network
 
 
 @pytest.fixture
@@ -158,6 +159,40 @@ def test_dicom_seg_is_for_dicom(segment, scan):
     pytest.importorskip("highdicom")
     outcome = segment(scan, "--dicom-seg")
     assert outcome.status == 1 and "not a DICOM series" in outcome.stderr
+
+
+def test_a_dicom_seg_of_nothing_is_a_label_map_and_a_word(with_network, series, tmp_path):
+    pytest.importorskip("highdicom")
+    for path in series.iterdir():
+        found = pydicom.dcmread(path)
+        found.PixelData = bytes(len(found.PixelData))
+        found.save_as(path)
+    outcome = with_network(PLAN_3D, series, "--dicom-seg", "-o", tmp_path / "out")
+    (row,) = rows(outcome)
+    assert outcome.status == 0 and "no structure was found" in row["damage"][0]
+    written = {path.name for path in (tmp_path / "out" / "series").iterdir()}
+    assert "labels.nii.gz" in written and "segmentation.dcm" not in written
+
+
+def test_a_series_without_its_frame_fails_alone(with_network, series, scan, tmp_path):
+    pytest.importorskip("highdicom")
+    shutil.copytree(series, tmp_path / "whole")
+    for path in series.iterdir():
+        found = pydicom.dcmread(path)
+        del found.FrameOfReferenceUID
+        found.save_as(path)
+    outcome = with_network(
+        PLAN_3D, series, scan, tmp_path / "whole", "--dicom-seg", "-o", tmp_path / "out"
+    )
+    assert [row["status"] for row in rows(outcome)] == ["failed", "failed", "done"]
+    assert "lacks identifiers that a DICOM-SEG refers to" in rows(outcome)[0]["reason"]
+    assert (tmp_path / "out" / "whole" / "segmentation.dcm").is_file()
+
+
+def test_nifti_2_among_others(with_network, blob, scan, tmp_path):
+    nibabel.save(nibabel.Nifti2Image(blob, np.eye(4)), tmp_path / "two.nii.gz")
+    outcome = with_network(PLAN_3D, tmp_path / "two.nii.gz", scan, "-o", tmp_path / "out")
+    assert [row["status"] for row in rows(outcome)] == ["done", "done"], outcome.stderr
 
 
 def test_the_help_says_what_it_is_not():

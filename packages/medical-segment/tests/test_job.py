@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from medical_segment import load
-from medical_segment.files.reading import Case, case_of
+from medical_segment.files.finding import Case, case_of
 from medical_segment.files.volume import Kind, Volume
 from medical_segment.networks import load_network
 from medical_segment.plan import Plan

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+import warnings
 
 import nibabel
 import numpy as np
@@ -77,7 +78,8 @@ def test_no_message_repeats_a_tag(tmp_path, blob, capfd):
             ):
                 path.write_bytes(change)
                 try:
-                    read_case(folder)
+                    with warnings.catch_warnings(action="error"):
+                        read_case(folder)
                 except Exception as error:
                     assert_silent("".join(traceback.format_exception(error)))
         path.write_bytes(good)

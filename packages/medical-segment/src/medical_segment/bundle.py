@@ -18,7 +18,8 @@ from monai.transforms import MapTransform
 
 from medical_segment import checkpoint, postprocess, system
 from medical_segment.checkpoint import Description
-from medical_segment.files.reading import case_of, find_cases, read_source
+from medical_segment.files.finding import case_of, find_cases
+from medical_segment.files.reading import read_source
 from medical_segment.networks import SegmentationNetwork
 from medical_segment.plan import Plan
 from medical_segment.preprocess import prepare

@@ -2,13 +2,16 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vitrail import command
-from vitrail.errors import UsageError
+from vitrail.errors import InputError, UsageError
 from vitrail.options import Answering, BatchSize, Computing, Sources, bundled
+
+if TYPE_CHECKING:
+    from medical_segment.files.finding import Case
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ def segment(
             "--together", help="The sources are the channels of one case, in the network's order."
         ),
     ] = False,
+    list_series: Annotated[
+        bool,
+        typer.Option(
+            "--list-series", help="Only say which DICOM series there are, for --series N."
+        ),
+    ] = False,
 ) -> int:
     """Which part of this scan is what? Not a medical device.
 
@@ -91,11 +100,13 @@ def segment(
     diagnosis or treatment.
     """
     from medical_segment import load
-    from medical_segment.files.reading import Case, find_cases
+    from medical_segment.files.finding import Case, find_cases
     from medical_segment.writing import write
     from vitrail.answers import Answers
     from vitrail.sources import expand_sources
 
+    if list_series:
+        return _list_series(find_cases(sources, 1, quiet=answering.quiet), json=answering.json)
     job = load(weights, **computing.to_dict(), **looking.to_dict())
     channels = job.plan.channels
     if together:
@@ -108,8 +119,34 @@ def segment(
             raise UsageError("--together", problem, f"give {', '.join(channels[:4])}")
         cases = [Case.of_inputs(str(files[0]), files)]
     else:
-        cases = find_cases(sources, len(channels))
+        cases = find_cases(sources, len(channels), quiet=answering.quiet)
     return Answers("medical-segment", job, answering, write).run(cases)
+
+
+def _list_series(cases: "list[Case]", *, json: bool) -> int:
+    """A row for each series; the exit status is 1 where a source holds none that can be read."""
+    from vitrail.say import say_rows, warn
+
+    rows, failed = [], False
+    for case in cases:
+        try:
+            case.require_found()
+            rows += _series_in(case)
+        except InputError as error:
+            failed = True
+            warn("medical-segment", str(error))
+    if rows:
+        say_rows(rows, list(rows[0]), json=json)
+    return int(failed)
+
+
+def _series_in(case: "Case") -> list[dict[str, Any]]:
+    (part,) = case.inputs
+    if not part.slices:
+        raise InputError(case.name, "is no DICOM series", "name a folder of series")
+    from medical_segment.files.dicom import list_series
+
+    return list_series(part.path, part.slices)
 
 
 def main() -> None:

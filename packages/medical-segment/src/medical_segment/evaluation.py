@@ -7,8 +7,8 @@ import numpy as np
 
 from medical_segment import load
 from medical_segment.data import read_label
+from medical_segment.files.finding import Case
 from medical_segment.files.layouts import Collection, LabelledCase, split
-from medical_segment.files.reading import Case
 from medical_segment.result import Result
 from medical_segment.scores import count_cells, dice, overlap
 from medical_segment.training import Recipe, collection_of

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from medical_segment import postprocess, system
-from medical_segment.files.dicom_seg import require_dicom_seg
-from medical_segment.files.reading import case_of, read_source
+from medical_segment.files.dicom_seg import require_dicom_seg, require_series
+from medical_segment.files.finding import case_of
+from medical_segment.files.reading import read_source
 from medical_segment.files.volume import Kind, Volume
 from medical_segment.networks import SegmentationNetwork
 from medical_segment.plan import renumber
@@ -130,9 +131,8 @@ class SegmentationJob:
         return Volume(array, np.eye(4) if affine is None else np.asarray(affine), kind)
 
     def _steps(self, name: str, volume: Volume) -> Steps:
-        if self.settings.dicom_seg and volume.kind is not Kind.dicom:
-            problem = "is not a DICOM series, which a DICOM-SEG refers to"
-            raise InputError(name, problem, "leave out --dicom-seg")
+        if self.settings.dicom_seg:
+            require_series(name, volume)
         axis, planes = cut(name, volume, self.plan, self.settings.overlap)
         # Through all planes in one walk, so that the pages of a stack fill batches together.
         windows = ((plane, *window) for plane in planes for window in plane.windows())

@@ -42,7 +42,9 @@ class Result:
 
     @property
     def damage(self) -> tuple[str, ...]:
-        return self.volume.damage
+        empty = self.dicom_seg and not any(structure.voxels for structure in self.structures)
+        said = ("no structure was found, so that there is no segment and no DICOM-SEG",)
+        return self.volume.damage + (said if empty else ())
 
     @property
     def structures(self) -> list[Structure]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medical_segment import system
-from medical_segment.files.volume import Volume
+from medical_segment.files.volume import Kind, Volume
 from vitrail.errors import InputError, MissingError
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ EMPTY = [
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber",
     "ReferringPhysicianName", "StudyDate", "StudyTime", "StudyID",
 ]  # fmt: skip
-NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+NEEDED = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+)  # fmt: skip
 MAKER = "Vitrail"
 
 
@@ -34,22 +36,32 @@ def require_dicom_seg() -> None:
         )
 
 
+def require_series(name: str, volume: Volume) -> None:
+    """InputError where a case is nothing that a DICOM-SEG can refer to, before it is computed."""
+    if volume.kind is not Kind.dicom:
+        problem = "is not a DICOM series, which a DICOM-SEG refers to"
+        raise InputError(name, problem, "leave out --dicom-seg")
+    if not volume.slices:
+        problem = "is a multi-frame file, for which no DICOM-SEG is written"
+        raise InputError(name, problem, "leave out --dicom-seg")
+    if not all(header.get(tag) for header in volume.slices for tag in NEEDED):
+        problem = "lacks identifiers that a DICOM-SEG refers to"
+        raise InputError(name, problem, "take it from its archive, or leave out --dicom-seg")
+
+
 def write_dicom_seg(path: Path, volume: Volume, masks: Mapping[str, np.ndarray]) -> None:
     """Writes one binary segment per structure, from its bool mask (columns, rows, slices) on the
     grid of ``volume``; overlapping regions stay whole.
 
-    Empty structures are left out, as the standard wants. Raises InputError where nothing was found
-    and where the series lacks its identifiers.
+    Empty structures are left out, as the standard wants, and so is the file where all are empty.
     """
     from highdicom import UID
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
     found = {name: mask for name, mask in masks.items() if mask.any()}
     if not found:
-        problem = "holds none of the structures, and a DICOM-SEG cannot be empty"
-        raise InputError(volume.files[0].parent, problem, "see labels")
-    pairs = zip(volume.files, volume.slices, strict=True)
-    sources = [_without_patient(file, header) for file, header in pairs]
+        return
+    sources = [_without_patient(header) for header in volume.slices]
     frames = np.stack([mask.transpose(2, 1, 0) for mask in found.values()], axis=-1)
     # The library warns of each value that the standard wants and we leave empty.
     with warnings.catch_warnings(action="ignore"):
@@ -73,13 +85,7 @@ def write_dicom_seg(path: Path, volume: Volume, masks: Mapping[str, np.ndarray])
         made.save_as(path)
 
 
-def _without_patient(file: Path, header: "Dataset") -> "Dataset":
-    if not all(header.get(name) for name in NEEDED):
-        raise InputError(
-            file,
-            "lacks the identifiers that a DICOM-SEG refers to",
-            "take the series from its archive",
-        )
+def _without_patient(header: "Dataset") -> "Dataset":
     for name in EMPTY:
         setattr(header, name, "")
     return header

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
+from medical_segment.files.volume import MAX_BYTES, MAX_VOXELS, Kind, Volume
 from vitrail.errors import COPY_AGAIN, InputError, plain
 from vitrail.sources import require_file
 
@@ -38,8 +38,8 @@ Stream = BinaryIO | gzip.GzipFile
 HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 ZOOMS = (1e-4, 1e4)  # mm per voxel that a scan can have
-# A scan of more bytes never shrinks to less than a four-hundredth.
-BOMB_BYTES, BOMB_RATIO = 1 << 25, 400
+FORMS_APART = 0.5  # mm between sform and qform, from where on it is said
+SHEARED = 1e-3  # of the volume between axes, likewise
 PRIVATE = ("descrip", "aux_file", "db_name", "intent_name")  # free text, where scanners leave names
 
 
@@ -52,27 +52,37 @@ def read_nifti(path: Path) -> Volume:
     with plain(require_file(path), "is damaged", log="nibabel"), _unpacked(path) as stream:
         header = _read_header(path, stream)
         shape = _shape(path, header)
-        affine = _affine(path, header)
+        header, affine, odd = grid_of(path, header)
         data = _read_data(path, stream, header, shape)
     data, damage = _scaled(path, header, data)
     spatial = data.ndim if data.ndim < 3 else 3
     channels = data.reshape(*data.shape[:spatial], -1, order="F")
-    return Volume(np.moveaxis(channels, -1, 0), affine, Kind.nifti, header, (path,), damage=damage)
+    return Volume(
+        np.moveaxis(channels, -1, 0), affine, Kind.nifti, header, (path,), damage=odd + damage
+    )
 
 
 def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
-    """``values`` (spatial…) or (spatial…, K) on the grid of ``like``; its sform, qform and zooms
-    stay bit for bit.
+    """``values`` (spatial…) or (spatial…, K) on the grid of ``like``; its sform, qform, zooms and
+    trailing axes of length one stay bit for bit.
 
     Free text of the header and its extensions are left out, since they may name the patient.
     """
     if like.header is None:
         image = nibabel.Nifti1Image(values, like.affine)
+        # ITK takes none but axes at right angles, and falls back to the qform, which cannot have
+        # others: slices of a tilted gantry lie there straight, as its own reader of DICOM has them.
+        image.set_qform(_upright(like.affine), 1)
+        image.set_sform(like.affine, 1)
         image.header.set_xyzt_units("mm")
     else:
         header = like.header.copy()
         for name in PRIVATE:
-            header[name] = b""
+            if name in header:  # NIfTI-2 has fewer
+                header[name] = b""
+        stored = tuple(int(n) for n in header["dim"][1 : int(header["dim"][0]) + 1])
+        if len(stored) > values.ndim == 3 and stored == (*values.shape, *stored[3:]):
+            values = values.reshape(stored)
         header["cal_max"] = header["cal_min"] = 0
         header.set_data_dtype(values.dtype)
         # The values are written as they are, so what scaled the input must not scale them.
@@ -86,6 +96,17 @@ def write_nifti(path: Path, values: np.ndarray, like: Volume) -> None:
         )
         image = kind(values, None, header)
     nibabel.save(image, path)
+
+
+def _upright(affine: np.ndarray) -> np.ndarray:
+    """The affine with axes at right angles: the first two as they are, the third as long as it is,
+    but along their normal, which is what ITK makes of slices that are shifted."""
+    across, down, step = affine[:3, :3].T
+    normal = np.cross(across, down)
+    length = np.linalg.norm(step) * np.sign(step @ normal)
+    straight = affine.copy()
+    straight[:3, 2] = normal * (length / np.linalg.norm(normal))
+    return straight
 
 
 @contextmanager
@@ -115,6 +136,8 @@ def _read_header(path: Path, stream: Stream) -> "Nifti1Header":
     endianness = {"little": "<", "big": ">"}[sizes[size]]
     header = HEADERS[size](block, endianness=endianness, check=False)
     magic = bytes(header["magic"]).rstrip(b"\0\r\n\x1a")
+    if not magic and size == 348 and path.suffix.lower() in (".hdr", ".img"):
+        raise InputError(path, "is the header of an Analyze file", "convert it to .nii.gz")
     if magic in (b"ni1", b"ni2"):
         raise InputError(path, "is one half of a pair of files", "convert it to .nii.gz")
     if magic not in (b"n+1", b"n+2"):
@@ -140,17 +163,65 @@ def _shape(path: Path, header: "Nifti1Header") -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _affine(path: Path, header: "Nifti1Header") -> np.ndarray:
-    """Voxels to millimetres."""
+def grid_of(
+    path: Path, header: "Nifti1Header"
+) -> tuple["Nifti1Header", np.ndarray, tuple[str, ...]]:
+    """A header that says one thing, the affine from voxels to millimetres, and remarks.
+
+    The sform counts where there is one, else the qform. Where the sform is no grid and the qform is
+    one, it takes the sform's place. InputError where neither is.
+    """
     with np.errstate(all="ignore"):
-        affine = np.array(header.get_best_affine(), dtype=float)
-        affine[:3] *= MILLIMETRES.get(str(header.get_xyzt_units()[0]), 1.0)
-        zooms = np.linalg.norm(affine[:3, :3], axis=0)
-    good = np.isfinite(affine).all() and (zooms >= ZOOMS[0]).all() and (zooms <= ZOOMS[1]).all()
-    if not good or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * np.prod(zooms):
+        unit = MILLIMETRES.get(str(header.get_xyzt_units()[0]), 1.0)
+        sform, qform = (_form(header, name, unit) for name in ("sform", "qform"))
+        has_sform, has_qform = (int(header[f"{name}_code"]) > 0 for name in ("sform", "qform"))
+        if has_sform and sform is None and has_qform and qform is not None:
+            header = header.copy()
+            header.set_sform(header.get_qform(), int(header["qform_code"]))
+            return header, qform, ("its sform is no grid, and its qform was taken",)
+        affine = sform if has_sform else qform if has_qform else _base(header, unit)
+    if affine is None:
         raise InputError(
             path, "lies on no proper grid (its affine is singular or not finite)", "mend its header"
         )
+    said = []
+    if not (has_sform or has_qform):
+        said.append("its header does not say how the patient lies; left and right are a guess")
+    zooms, sizes = np.linalg.norm(affine[:3, :3], axis=0), np.abs(header["pixdim"][1:4]) * unit
+    if has_sform and not np.allclose(
+        sizes[: int(header["dim"][0])], zooms[: int(header["dim"][0])], rtol=0.01
+    ):
+        lists = (" x ".join(f"{n:.3g}" for n in part) for part in (zooms, sizes))
+        said.append("its voxels are {} mm by its sform, {} mm by its pixdim".format(*lists))
+    elif has_sform and has_qform and qform is not None:
+        corner = np.array([*header.get_data_shape()[:3], 1, 1, 1])[:3] - 1
+        apart = (sform - qform) @ np.array([[0, 0, 0, 1], [*corner, 1]]).T
+        if (distance := float(np.abs(apart).max())) > FORMS_APART:
+            said.append(f"its sform, which was taken, and its qform lie {distance:.3g} mm apart")
+    if abs(np.linalg.det(affine[:3, :3] / zooms)) < 1 - SHEARED:
+        said.append("its axes are not at right angles")
+    return header, affine, tuple(said)
+
+
+def _form(header: "Nifti1Header", name: str, unit: float) -> np.ndarray | None:
+    """The header's sform or qform in millimetres; None where that is no grid."""
+    try:
+        affine = np.array(getattr(header, f"get_{name}")(), dtype=float)
+    except Exception:  # a quaternion that is none
+        return None
+    return _proper(affine, unit)
+
+
+def _base(header: "Nifti1Header", unit: float) -> np.ndarray | None:
+    return _proper(np.array(header.get_base_affine(), dtype=float), unit)
+
+
+def _proper(affine: np.ndarray, unit: float) -> np.ndarray | None:
+    affine[:3] *= unit
+    zooms = np.linalg.norm(affine[:3, :3], axis=0)
+    good = np.isfinite(affine).all() and (zooms >= ZOOMS[0]).all() and (zooms <= ZOOMS[1]).all()
+    if not good or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * np.prod(zooms):
+        return None
     return affine
 
 
@@ -166,10 +237,9 @@ def _read_data(
         )
     # Read no more than the shape needs, whatever the file would unpack to.
     wanted = int(np.prod(shape)) * dtype.itemsize
-    if wanted > BOMB_BYTES and wanted > BOMB_RATIO * path.stat().st_size:
-        raise InputError(
-            path, "would unpack to far more than a scan can shrink by", "do not trust this file"
-        )
+    if wanted > MAX_BYTES:
+        problem = f"is too large ({wanted / 1e9:.1f} GB)"
+        raise InputError(path, problem, "store it with fewer bytes a voxel, or crop it")
     begin = float(header["vox_offset"])
     if not header.single_vox_offset <= begin <= 1 << 26:
         raise InputError(path, "has a damaged NIfTI header (its data's place)", COPY_AGAIN)

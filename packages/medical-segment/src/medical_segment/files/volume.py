@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 MAX_VOXELS = 400_000_000  # of one case: a whole body at 0.8 mm has about this many
+MAX_BYTES = 4 * MAX_VOXELS  # that are read of one file, however little room they take in it
 
 
 class Kind(StrEnum):
     nifti = "NIfTI"
     dicom = "DICOM"
+    itk = "ITK"
     image = "image"
     array = "array"
 
