@@ -1,5 +1,6 @@
 """Every test here that asks for ``command`` runs once for each installed system that has one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def example(command: System) -> Path:
-    """A small good input of the command, which its package brings."""
-    folder = ROOT / "packages" / command.command / "examples"
+def example(command: System, tmp_path_factory) -> Path:
+    """A small good input of the command, which its package brings, in a copy of its folder: some
+    commands write beside their input."""
+    folder = tmp_path_factory.mktemp("examples") / command.command
+    shutil.copytree(ROOT / "packages" / command.command / "examples", folder)
     inputs = [
         file for file in sorted(folder.iterdir()) if file.suffix not in {".py", ".txt", ".md"}
     ]

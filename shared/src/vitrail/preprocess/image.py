@@ -10,12 +10,16 @@ from vitrail.errors import InputError, plain
 from vitrail.sources import IMAGE_SUFFIXES, require_file
 
 __all__ = [
+    "FORMATS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
+    "ORIENTATION",
+    "check_size",
     "normalise",
     "read_image",
+    "too_large",
 ]
 
 MAX_PIXELS = 64_000_000
@@ -24,9 +28,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Only raster formats that Pillow decodes itself; its EPS reader, for one, would start another
 # program.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 Image.init()  # Pillow registers TIFF and WebP only then
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -39,22 +43,23 @@ def read_image(path: str | Path) -> np.ndarray:
     path = require_file(Path(path))
     with plain(path, "is damaged or cut short"):
         try:
-            with Image.open(path, formats=_FORMATS) as image:
-                _check_size(path, image)
+            with Image.open(path, formats=FORMATS) as image:
+                check_size(path, image)
                 return np.array(_to_rgb(path, _upright(image)))
         except UnidentifiedImageError as error:
             kinds = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
             raise InputError(path, f"is not an image in {kinds} format", "convert it") from error
         except Image.DecompressionBombError as error:
-            raise _too_large(path) from error
+            raise too_large(path) from error
 
 
-def _check_size(path: Path, image: Image.Image) -> None:
+def check_size(path: object, image: Image.Image) -> None:
+    """InputError for an image above ``MAX_PIXELS``."""
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path, f" ({image.width} x {image.height})")
+        raise too_large(path, f" ({image.width} x {image.height})")
 
 
-def _too_large(path: Path, size: str = "") -> InputError:
+def too_large(path: object, size: str = "") -> InputError:
     return InputError(
         path, f"is too large{size}", f"scale it to at most {MAX_PIXELS // 1_000_000} megapixels"
     )
@@ -63,7 +68,7 @@ def _too_large(path: Path, size: str = "") -> InputError:
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
-        turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
     except Exception:  # an unreadable EXIF block says nothing about the pixels, which are whole
         return image
     return ImageOps.exif_transpose(image) if turned else image

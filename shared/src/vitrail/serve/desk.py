@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vitrail.job import Engine, Job
-from vitrail.runner import solve
+from vitrail.runner import Compute, solve
 from vitrail.sources import Source
 
 Batch = tuple[np.ndarray, ...]
@@ -64,8 +64,13 @@ class Desk:
 
     def run(self, source: Source) -> Any:
         """The job's result for one source, to be called within a place; its errors pass."""
-        engines = {name: partial(self._shared, name) for name in self.job.networks}
-        return solve(engines, self.job.process(source), batch_size=self.batch_size)
+        return solve(self.engines, self.job.process(source), batch_size=self.batch_size)
+
+    @property
+    def engines(self) -> dict[str, Compute]:
+        """The job's networks, each as a callable that any thread may use and that shares batches
+        with all others."""
+        return {name: partial(self._shared, name) for name in self.job.networks}
 
     def close(self) -> None:
         """Ends the thread; whoever still waits for a network hears that the service ends."""

@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,20 @@ BLOCK = (
 )  # elements looked at together, so that a check needs no second copy of a large tensor
 
 
-def read_state(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_state(
+    path: Path | str, *, allowed: Sequence[type] = ()
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a weight file and the metadata that ``save`` wrote (empty for files of
     others).
 
     Takes safetensors and PyTorch's zip checkpoints, mapped into memory; a dict under ``state_dict``
-    or ``model`` is unwrapped. Nothing in the file is ever executed. Raises InputError for a file
-    that is damaged, no checkpoint, much larger inside than outside, or that holds NaN or infinity.
+    or ``model`` is unwrapped. Nothing in the file is ever executed; beside tensors and plain values
+    a checkpoint may hold objects of the classes ``allowed``, which must be harmless to build.
+    Raises InputError for a file that is damaged, no checkpoint, much larger inside than outside, or
+    that holds NaN or infinity.
     """
     path = require_file(Path(path))
-    with _plain_errors(path):
+    with _plain_errors(path), torch.serialization.safe_globals(list(allowed)):
         state = _read_safetensors(path) if is_safetensors(path) else _read_checkpoint(path)
         _check_tensors(path, state)
     return state, read_metadata(path)

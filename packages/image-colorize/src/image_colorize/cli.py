@@ -1,0 +1,197 @@
+"""The ``image-colorize`` command: colours files; ``serve`` opens the page."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vitrail import command
+from vitrail.errors import InputError, UsageError
+from vitrail.options import Answering, BatchSize, Computing, Sources, bundled
+from vitrail.say import warn
+
+if TYPE_CHECKING:
+    from image_colorize.result import Result
+    from vitrail.sources import Source
+
+COMMAND = "image-colorize"
+
+
+class Upsampling(StrEnum):
+    bicubic = "bicubic"
+    guided = "guided"
+
+
+class Format(StrEnum):
+    jpeg = "jpeg"
+    png = "png"
+    tiff = "tiff"
+    webp = "webp"
+
+
+@dataclass(frozen=True)
+class FewAtOnce(Answering):
+    """Images are kept at full size while they wait."""
+
+    batch_size: BatchSize = 4
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How to colour."""
+
+    strength: Annotated[
+        float, typer.Option(min=0, max=3, help="Factor of the chroma: 0 is grey.")
+    ] = 1.0
+    pin: Annotated[bool, typer.Option("--pin", help="The wished colour exactly at each hint.")] = (
+        False
+    )
+    network_alone: Annotated[
+        bool,
+        typer.Option("--network-alone", help="Do not make up for what it missed at the hints."),
+    ] = False
+    upsampling: Annotated[
+        Upsampling, typer.Option(help="guided: the colours' edges follow the lightness's.")
+    ] = Upsampling.bicubic
+    keep_tone: Annotated[
+        bool, typer.Option("--keep-tone", help="Add the tone of a toned scan again.")
+    ] = False
+    skip_coloured: Annotated[
+        bool, typer.Option("--skip-coloured", help="Leave images alone that have colours.")
+    ] = False
+    format: Annotated[
+        Format | None, typer.Option(help="Of the coloured files (default: the source's).")
+    ] = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``job.Options`` takes them."""
+        values = asdict(self)
+        values["follow"] = not values.pop("network_alone")
+        values["format"] = self.format and self.format.value.upper()
+        return values | {"upsampling": self.upsampling.value}
+
+
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="tiny, your own or an official checkpoint."),
+]
+
+
+@bundled
+def colorize(
+    sources: Sources,
+    colouring: Colouring,
+    answering: FewAtOnce,
+    computing: Computing,
+    hints: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For every image; else NAME.hints.json beside it."),
+    ] = None,
+    colours: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", help="Whence hints take colours that name only places."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace NAME.colorized.EXT of an earlier call.")
+    ] = False,
+    weights: WeightsOption = None,
+) -> int:
+    """Colours grey photographs from a few hints: a colour at a place.
+
+    Each SOURCE, at its full size, becomes NAME.colorized.EXT beside it, or a folder under -o. Hints
+    lie beside an image as NAME.hints.json, which the page writes:
+
+    image-colorize serve PHOTO opens it in the browser.
+    """
+    from image_colorize import load
+    from image_colorize.writing import write, write_beside
+    from vitrail.answers import Answers
+
+    job = load(
+        weights,
+        colours=str(colours) if colours else None,
+        **colouring.to_dict(),
+        **computing.to_dict(),
+    )
+    found = find_sources(sources, hints, quiet=answering.quiet)
+
+    def beside(result: "Result") -> None:
+        path = write_beside(result, overwrite=overwrite)
+        if path and not answering.quiet:
+            print(f"{COMMAND}: {path}", file=sys.stderr)
+
+    on_result = None if answering.output else beside
+    return Answers(COMMAND, job, answering, write, on_result).run(found)
+
+
+def find_sources(
+    arguments: Sequence[str], hints: Path | None, *, quiet: bool = False
+) -> "list[Source]":
+    """Each image with its hint file, where it has one; of a folder all images below it, but not
+    those that this command made."""
+    from image_colorize.job import source_of
+    from vitrail.sources import IMAGE_SUFFIXES, expand_sources, natural_sorted, open_folders
+
+    def inside(folder: Path) -> list[Path]:
+        from image_colorize.writing import INFIX
+
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+        kept = [path for path in images if INFIX not in path.stem]
+        if not kept:
+            raise InputError(folder, "the folder holds no image", "name a folder of photographs")
+        others = [
+            path for path in files if path not in kept and not path.name.endswith(".hints.json")
+        ]
+        if others and not quiet:
+            names = ", ".join(sorted(path.name for path in others)[:5])
+            warn(COMMAND, f"{folder}: {len(others)} files left out: {names}")
+        return natural_sorted(kept)
+
+    if hints:
+        from vitrail.sources import require_file
+
+        try:
+            require_file(hints)
+        except InputError as error:
+            raise UsageError(str(hints), error.problem, "check --hints") from error
+    found = open_folders(expand_sources(arguments), inside)
+    return [one if one.fault else source_of(one.path, hints) for one in found]
+
+
+@bundled
+def serve(
+    computing: Computing,
+    image: Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="Opened at once.")] = None,
+    weights: WeightsOption = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Opens a page where a click colours an image. Needs the extra serve."""
+    from image_colorize.service.app import run
+
+    return run(image, weights, computing.to_dict(), host=host, port=port)
+
+
+VERBS = {"serve": serve}
+
+
+def main() -> None:
+    verb = VERBS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if verb is None:
+        command.run(colorize, COMMAND)
+    else:
+        del sys.argv[1]
+        command.run(verb, f"{COMMAND} {verb.__name__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""A result as files: the coloured image in the source's format, and its hints."""
+
+from pathlib import Path
+
+from image_colorize.hints import SUFFIX, HintFile, numbered
+from image_colorize.result import Result
+from vitrail.errors import InputError
+from vitrail.output import atomic_file
+from vitrail.preprocess.image_whole import SUFFIXES, WholeImage, encode_whole
+
+INFIX = ".colorized"
+MAX_COPIES = 1000
+OWN_SUFFIXES = {
+    "JPEG": {".jpg", ".jpeg"},
+    "PNG": {".png"},
+    "TIFF": {".tif", ".tiff"},
+    "WEBP": {".webp"},
+}
+
+
+def write(result: Result, folder: Path) -> None:
+    """Fills ``folder``: the coloured image under the source's name, and the hint file with which
+    the same comes out again."""
+    if result.was_left_alone:
+        return
+    path = Path(result.source)
+    (folder / (path.stem + suffix_of(result))).write_bytes(coloured_file(result))
+    if result.wanted.hints:
+        (folder / (path.stem + SUFFIX)).write_text(hint_file(result))
+
+
+def write_beside(result: Result, *, overwrite: bool = False) -> Path | None:
+    """Writes the coloured image as ``NAME.colorized.EXT`` beside the source and returns its path.
+
+    A file that is there stays, unless ``overwrite``: where it holds the same, nothing is written,
+    else the new one gets a number. None where the image was left alone.
+    """
+    if result.was_left_alone or result.path is None:
+        return None
+    data = coloured_file(result)
+    for number in range(1, MAX_COPIES):
+        more = "" if number == 1 else f"-{number}"
+        name = f"{result.path.stem}{INFIX}{more}{suffix_of(result)}"
+        target = result.path.with_name(name)
+        if overwrite or not target.exists():
+            with atomic_file(target) as temporary:
+                temporary.write_bytes(data)
+            return target
+        if target.is_file() and target.read_bytes() == data:
+            return target
+    raise InputError(result.source, "has too many coloured copies beside it", "move some away")
+
+
+def suffix_of(result: Result) -> str:
+    """The ending of the coloured file: the source's own where it names the same format."""
+    own = Path(result.source).suffix
+    kind = format_of(result)
+    return own if own.lower() in OWN_SUFFIXES[kind] else SUFFIXES[kind]
+
+
+def format_of(result: Result) -> str:
+    """The wished format, or the source's where it keeps what an image has, else PNG."""
+    own = result.image.format
+    return result.format or (own if own in SUFFIXES else "PNG")
+
+
+def coloured_file(result: Result) -> bytes:
+    """The coloured image as the bytes of a file."""
+    image = result.image
+    coloured = WholeImage(
+        result.rgb(), image.alpha, image.format, image.exif, image.dpi, image.remarks
+    )
+    return encode_whole(coloured, format_of(result))[0]
+
+
+def hint_file(result: Result) -> str:
+    """The hints as a file that makes the same again."""
+    height, width = result.image.shape
+    hints = numbered(result.wanted.hints)
+    return HintFile(hints, result.sha256, width, height).to_json() + "\n"

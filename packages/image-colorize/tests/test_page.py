@@ -1,0 +1,147 @@
+"""The page in a browser: open, click, drag, undo, reload, download; and the same on the command
+line."""
+
+import json
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="needs vitrail-image-colorize[serve]")
+uvicorn = pytest.importorskip("uvicorn", reason="needs vitrail-image-colorize[serve]")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from image_colorize.hints import read_hints  # noqa: E402
+from image_colorize.service.app import colorize_app  # noqa: E402
+from vitrail.serve import Desk  # noqa: E402
+from vitrail.testing.commands import call  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+
+@pytest.fixture
+def photograph(tmp_path, scene):
+    path = tmp_path / "scan.png"
+    Image.fromarray(np.kron(scene, np.ones((4, 4), np.uint8))).save(path)
+    return path
+
+
+@pytest.fixture
+def address(job, photograph):
+    """Where the service listens, in a thread of its own, with ``photograph`` open."""
+    desk = Desk(job)
+    app = colorize_app(job, desk, hosts=["127.0.0.1"], first=photograph)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()
+    desk.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page(viewport={"width": 1200, "height": 800}, accept_downloads=True)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto(address)
+    page.wait_for_selector("body[data-done]")
+    yield page
+    page.close()
+    assert errors == []
+
+
+def wait(page):
+    """Until the latest answer is drawn."""
+    for _ in range(500):  # the page's own policy forbids what playwright would wait with
+        if page.evaluate("document.body.dataset.done === String(asked) && !running"):
+            return
+        page.wait_for_timeout(20)
+    raise TimeoutError("the page does not come to rest")
+
+
+def hints_of(page) -> list[dict]:
+    return page.evaluate("state.hints")
+
+
+def click_at(page, x: float, y: float, **how):
+    """On a place of the image in 0..1."""
+    box = page.locator("#canvas").bounding_box()
+    at = page.evaluate(f"toCanvas({{x: {x}, y: {y}}})")
+    page.mouse.click(box["x"] + at[0], box["y"] + at[1], **how)
+    wait(page)
+
+
+def drag(page, start: tuple[float, float], end: tuple[float, float]):
+    box = page.locator("#canvas").bounding_box()
+    places = [page.evaluate(f"toCanvas({{x: {x}, y: {y}}})") for x, y in (start, end)]
+    (x0, y0), (x1, y1) = [(box["x"] + x, box["y"] + y) for x, y in places]
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move(x1, y1, steps=4)
+    page.mouse.up()
+    wait(page)
+
+
+def test_three_hints_and_their_history(page, photograph, tmp_path):
+    for x, y, colour in ((0.2, 0.3, "#b4463c"), (0.8, 0.3, "60 110 180"), (0.5, 0.85, "#4a8c46")):
+        page.evaluate("state.selected = null")  # else its colour would be changed
+        page.fill("#colour", colour)
+        page.dispatch_event("#colour", "change")
+        click_at(page, x, y)
+    assert [hint["rgb"] for hint in hints_of(page)] == [
+        [180, 70, 60],
+        [60, 110, 180],
+        [74, 140, 70],
+    ]
+
+    drag(page, (0.2, 0.3), (0.25, 0.4))
+    assert hints_of(page)[0]["x"] == pytest.approx(0.25, abs=0.01)
+    page.click("#undo")
+    assert hints_of(page)[0]["x"] == pytest.approx(0.2, abs=0.01)
+    page.click("#redo")
+    wait(page)
+    before = hints_of(page)
+    page.reload()
+    page.wait_for_selector("body[data-done]")
+    wait(page)
+    assert hints_of(page) == before
+
+    with page.expect_download() as event:
+        page.click("#save")
+    coloured = tmp_path / "page.png"
+    event.value.save_as(coloured)
+    with page.expect_download() as event:
+        page.click("#savehints")
+    hints = tmp_path / "scan.hints.json"
+    event.value.save_as(hints)
+    assert event.value.suggested_filename == "scan.hints.json"
+    assert len(read_hints(hints).hints) == 3
+
+    outcome = call("image_colorize", photograph, "--engine", "eager", "--json")
+    assert outcome.status == 0, outcome.stderr
+    assert len(json.loads(outcome.stdout)["hints"]) == 3  # those beside the image
+    assert (tmp_path / "scan.colorized.png").read_bytes() == coloured.read_bytes()
+
+    shown = np.array(
+        page.evaluate("[...coloured.getContext('2d').getImageData(0, 0, 360, 240).data]")
+    )
+    written = np.asarray(Image.open(coloured)).astype(int)
+    assert np.abs(shown.reshape(240, 360, 4)[..., :3] - written).max() <= 2
