@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import spsolve
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from image_colorize.seen import Placed
 
@@ -19,8 +19,8 @@ def nearest(lightness: np.ndarray, placed: Sequence[Placed]) -> np.ndarray:
     shape = lightness.shape
     if not placed:
         return np.zeros((*shape, 2), np.float32)
-    tree = cKDTree([(one.row, one.column) for one in placed])
-    cells = np.stack(np.indices(shape), axis=-1).reshape(-1, 2)
+    tree = KDTree([(one.row, one.column) for one in placed])
+    cells = np.indices(shape).reshape(2, -1).T
     _, which = tree.query(cells)
     return np.array([one.ab for one in placed], np.float32)[which].reshape(*shape, 2)
 
@@ -58,7 +58,7 @@ def levin(lightness: np.ndarray, placed: Sequence[Placed]) -> np.ndarray:
     ).tocsr()
     system = diags(np.ones(number.size)) - diags(free.astype(float)) @ matrix
     solved = [spsolve(system.tocsc(), values[:, channel]) for channel in (0, 1)]
-    return np.stack(solved, axis=-1).reshape(rows, columns, 2).astype(np.float32)
+    return np.array(solved).T.reshape(rows, columns, 2).astype(np.float32)
 
 
 def _moved(padded: np.ndarray, step: tuple[int, int]) -> np.ndarray:

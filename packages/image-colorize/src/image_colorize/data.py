@@ -87,7 +87,7 @@ class Crops:
         return made, lab[:, 1:], (int(row), int(column))
 
     def _crop(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        image = self.images[rng.integers(len(self.images))]
+        image = self.images[int(rng.integers(len(self.images)))]
         height, width = image.shape[:2]
         area = rng.uniform(self.drawn.area, 1) * height * width
         ratio = np.exp(rng.uniform(*np.log(RATIOS)))

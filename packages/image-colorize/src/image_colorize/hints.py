@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -129,7 +129,7 @@ def _hint(entry: Any, number: int, subject: object) -> Hint:
     return Hint(float(entry["x"]), float(entry["y"]), (red, green, blue), ident, time)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -176,7 +176,7 @@ def _official(data: bytes, path: Path, colours: Path | str | None) -> Iterable[H
     if int((image.max(-1).astype(int) - image.min(-1)).max()) < COLOURFUL:
         raise InputError(colours, "has no colours to take hints from", "give a colour image")
     small = np.asarray(
-        Image.fromarray(image).resize((OFFICIAL_SIDE,) * 2, Image.Resampling.BILINEAR)
+        Image.fromarray(image).resize((OFFICIAL_SIDE, OFFICIAL_SIDE), Image.Resampling.BILINEAR)
     )
     for pair in pairs:
         assert pair is not None

@@ -290,8 +290,8 @@ def _check_propagation(
     )
     places = tensors["hpr.input.hint_row_col"].tolist()
     distances = [
-        propagation(*pair, (row, column))
-        for *pair, (row, column) in zip(before, after, places, strict=True)
+        propagation(one, other, (row, column))
+        for one, other, (row, column) in zip(before, after, places, strict=True)
     ]
     found = np.mean([[each.mean(), each.std(ddof=1)] for each in distances], axis=0)
     for name, value, expected in zip(("mean", "std"), found, facts["hpr_mean_std"], strict=True):

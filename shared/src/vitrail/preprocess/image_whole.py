@@ -75,8 +75,8 @@ def parse_whole(data: bytes, subject: object) -> WholeImage:
 
 def _whole(data: bytes, image: Image.Image, subject: object) -> WholeImage:
     remarks = []
-    if getattr(image, "n_frames", 1) > 1:
-        remarks.append(f"it holds {image.n_frames} frames or pages, of which the first was read")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        remarks.append(f"it holds {frames} frames or pages, of which the first was read")
     exif, turn = _exif(image, remarks)
     profile = image.info.get("icc_profile") or b""
     levels, alpha = _pixels(data, image, subject, remarks)

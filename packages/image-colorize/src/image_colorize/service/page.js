@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const canvas = $("canvas"), context = canvas.getContext("2d");
 const MARK = 7, NEAR = 12, MAX_SIDE = 1920;
 let lightness = null, shownWidth = 0, shownHeight = 0;   // of what is on the canvas
-let chroma = null, before = null, coloured = null;
+let chroma = null, before = null, coloured = null, grey = null;
 let zoom = 1, pan = [0, 0], slider = 1, dropper = false, overlay = false;
 let asked = 0, running = false, waiting = false;
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -47,7 +47,9 @@ async function show(image) {
     image, hints: kept.hints || [], strength: kept.strength ?? 1, pin: kept.pin || false,
     past: [], future: [], selected: null,
   });
-  chroma = before = coloured = null;
+  chroma = before = null;
+  grey = greySheet();
+  coloured = grey;   // until the first colours come
   $("strength").value = state.strength;
   $("pin").checked = state.pin;
   $("name").textContent = `${image.name} · ${image.width} × ${image.height}`;
@@ -91,10 +93,8 @@ function mergeAll() {
   merge(lightness, shownWidth, shownHeight, chroma, state.image.size, state.strength, data.data);
   coloured = new OffscreenCanvas(shownWidth, shownHeight);
   coloured.getContext("2d").putImageData(data, 0, 0);
-  grey = grey?.of === state.image.id ? grey : greySheet();
 }
 
-let grey = null;
 function greySheet() {
   const data = new ImageData(shownWidth, shownHeight), colour = [0, 0, 0];
   for (let n = 0; n < lightness.length; n++) {
@@ -103,7 +103,7 @@ function greySheet() {
   }
   const sheet = new OffscreenCanvas(shownWidth, shownHeight);
   sheet.getContext("2d").putImageData(data, 0, 0);
-  return { of: state.image.id, sheet };
+  return sheet;
 }
 
 function fit() {
@@ -129,7 +129,7 @@ function draw() {
   context.drawImage(coloured, 0, 0);
   if (slider < 1 && grey) {
     const cut = slider * shownWidth;
-    context.drawImage(grey.sheet, cut, 0, shownWidth - cut, shownHeight,
+    context.drawImage(grey, cut, 0, shownWidth - cut, shownHeight,
       cut, 0, shownWidth - cut, shownHeight);
   }
   if (overlay && before) context.drawImage(reachSheet(), 0, 0, shownWidth, shownHeight);
