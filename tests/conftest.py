@@ -18,14 +18,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("command", commands, ids=lambda system: system.name)
 
 
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory) -> Path:
+    """Where the packages' examples are copied to: some commands write beside their input."""
+    return tmp_path_factory.mktemp("examples")
+
+
 @pytest.fixture
-def example(command: System, tmp_path_factory) -> Path:
-    """A small good input of the command, which its package brings, in a copy of its folder: some
-    commands write beside their input."""
-    folder = tmp_path_factory.mktemp("examples") / command.command
-    shutil.copytree(ROOT / "packages" / command.command / "examples", folder)
+def example(command: System, examples: Path) -> Path:
+    """A small good input of the command, which its package brings."""
+    folder = ROOT / "packages" / command.command / "examples"
     inputs = [
         file for file in sorted(folder.iterdir()) if file.suffix not in {".py", ".txt", ".md"}
     ]
     assert inputs, f"{folder} holds no example input"
-    return inputs[0]
+    copy = examples / command.command
+    if not copy.exists():
+        shutil.copytree(folder, copy)
+    return copy / inputs[0].name

@@ -133,24 +133,25 @@ def find_sources(
 ) -> "list[Source]":
     """Each image with its hint file, where it has one; of a folder all images below it, but not
     those that this command made."""
+    from image_colorize.hints import SUFFIX
     from image_colorize.job import source_of
-    from vitrail.sources import IMAGE_SUFFIXES, expand_sources, natural_sorted, open_folders
+    from vitrail.sources import IMAGE_SUFFIXES, expand_sources, open_folders, walk
 
     def inside(folder: Path) -> list[Path]:
         from image_colorize.writing import INFIX
 
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-        kept = [path for path in images if INFIX not in path.stem]
-        if not kept:
+        tree = walk(folder)
+        files = [path for found in tree.folders.values() for path in found]
+        named = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+        images = [path for path in named if INFIX not in path.stem]
+        if not images:
             raise InputError(folder, "the folder holds no image", "name a folder of photographs")
-        others = [
-            path for path in files if path not in kept and not path.name.endswith(".hints.json")
-        ]
-        if others and not quiet:
-            names = ", ".join(sorted(path.name for path in others)[:5])
-            warn(COMMAND, f"{folder}: {len(others)} files left out: {names}")
-        return natural_sorted(kept)
+        left = [path.name for path in files if path not in named and SUFFIX not in path.name]
+        for place, fault in tree.faults.items():
+            warn(COMMAND, f"{place}: {fault.reason}")
+        if left and not quiet:
+            warn(COMMAND, f"{folder}: {len(left)} files left out: {', '.join(left[:5])}")
+        return images
 
     if hints:
         from vitrail.sources import require_file

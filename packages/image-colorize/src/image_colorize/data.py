@@ -24,8 +24,8 @@ RATIOS = (0.66, 1.5)  # width to height of a crop, since whole photographs are s
 @dataclass(frozen=True)
 class Sampling:
     """How samples are drawn. ``area``: share of the photograph in a crop, from this to 1;
-    ``turned``: share of samples whose hues are all turned by one random angle, so that hints must
-    be followed; ``hints``: the largest number of them, ``log_uniform`` or uniform from 0.
+    ``turned``: share of samples with hints whose hues are all turned by one random angle, so that
+    hints must be followed; ``hints``: the largest number of them, ``log_uniform`` or uniform from 0.
     """
 
     area: float = 0.08
@@ -77,8 +77,10 @@ class Crops:
         (B, 2, size, size) in -1..1, and where in the network's grid they lie (row, column)."""
         rng = np.random.default_rng([self.seed, number])
         lab = normalised(np.stack([self._crop(rng, size) for _ in range(count)]))
-        lab[:, 1:] = _turned(lab[:, 1:], rng, self.drawn.turned)
         masks = np.stack([self._mask(rng, size) for _ in range(count)])
+        # Without a hint nothing tells how they were turned: true colours are to be learned there.
+        turned = (rng.random(count) < self.drawn.turned) & ~masks.all(1)
+        lab[:, 1:] = _turned(lab[:, 1:], rng.uniform(0, 2 * np.pi, count) * turned)
         config = self.config
         free = (config.image_size - size) // config.patch_size + 1
         row, column = rng.integers(free, size=2)
@@ -138,10 +140,8 @@ def squashed(images: Sequence[np.ndarray], size: int) -> Tensor:
     return normalised(np.stack(whole))
 
 
-def _turned(chroma: Tensor, rng: np.random.Generator, share: float) -> Tensor:
-    """Some samples of (B, 2, H, W) with all their hues turned by one angle each."""
-    count = len(chroma)
-    angle = rng.uniform(0, 2 * np.pi, count) * (rng.random(count) < share)
+def _turned(chroma: Tensor, angle: np.ndarray) -> Tensor:
+    """(B, 2, H, W) with all hues of each sample turned by its angle (B,)."""
     cos = torch.from_numpy(np.cos(angle)).float().view(-1, 1, 1)
     sin = torch.from_numpy(np.sin(angle)).float().view(-1, 1, 1)
     a, b = chroma[:, 0], chroma[:, 1]
