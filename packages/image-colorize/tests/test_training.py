@@ -9,8 +9,7 @@ from image_colorize.baselines import levin, nearest
 from image_colorize.data import Crops, Sampling, read_photographs, squashed
 from image_colorize.hints import Hint
 from image_colorize.model import Config
-from image_colorize.networks import Shape
-from image_colorize.seen import place
+from image_colorize.seen import Shape, place
 from vitrail.errors import InputError
 from vitrail.training.recipe import load_recipe
 

@@ -14,7 +14,6 @@ from image_colorize.color import rgb_to_lab
 from image_colorize.hints import read_hints
 from image_colorize.job import ColorizeJob
 from image_colorize.merge import merge
-from image_colorize.networks import Shape
 from image_colorize.scores import boundary_psnr, patch_error_variance, propagation, psnr
 from image_colorize.seen import look, place
 from image_colorize.training import Recipe

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from image_colorize import DEFAULT, checkpoint, system
+from image_colorize.seen import Shape
 from vitrail.engine.network import Network
 from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights, resolve
@@ -16,20 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 CODE = ("image_colorize.model",)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What must be known of a network before it is built."""
-
-    image_size: int
-    hint_size: int
-    centre_mask: bool
-
-    @property
-    def cells(self) -> int:
-        """Cells for hints along one side."""
-        return self.image_size // self.hint_size
 
 
 @dataclass(frozen=True, kw_only=True)

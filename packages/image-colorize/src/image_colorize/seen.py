@@ -9,9 +9,22 @@ import numpy as np
 
 from image_colorize.color import CHROMA_SCALE, displayable, rgb_to_lab
 from image_colorize.hints import Hint
-from image_colorize.networks import Shape
 
 TONE_BINS = 32  # of lightness, in each of which a toned image has one chroma
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What must be known of a network before it is built."""
+
+    image_size: int
+    hint_size: int
+    centre_mask: bool
+
+    @property
+    def cells(self) -> int:
+        """Cells for hints along one side."""
+        return self.image_size // self.hint_size
 
 
 @dataclass(frozen=True)
