@@ -25,7 +25,8 @@ RATIOS = (0.66, 1.5)  # width to height of a crop, since whole photographs are s
 class Sampling:
     """How samples are drawn. ``area``: share of the photograph in a crop, from this to 1;
     ``turned``: share of samples with hints whose hues are all turned by one random angle, so that
-    hints must be followed; ``hints``: the largest number of them, ``log_uniform`` or uniform from 0.
+    hints must be followed; ``hints``: the largest number of them, drawn ``log_uniform`` or uniform
+    from 0.
     """
 
     area: float = 0.08

@@ -15,7 +15,7 @@ from image_colorize.hints import read_hints
 from image_colorize.job import ColorizeJob
 from image_colorize.merge import merge
 from image_colorize.scores import boundary_psnr, patch_error_variance, propagation, psnr
-from image_colorize.seen import look, place
+from image_colorize.seen import Placed, Shape, cell_of, look, place
 from image_colorize.training import Recipe
 from vitrail.errors import UsageError
 from vitrail.metrics.bootstrap import bootstrap_interval
@@ -168,12 +168,8 @@ def _wished(hints: Sequence, kind: str, rng: np.random.Generator) -> list:
     return [replace(hint, rgb=tuple(rgb)) for hint, rgb in zip(hints, vivid.tolist(), strict=True)]
 
 
-def _off(chroma: np.ndarray, one, shape: Shape) -> float:
-    size = shape.hint_size
-    cell = chroma[
-        one.row * size : (one.row + 1) * size, one.column * size : (one.column + 1) * size
-    ]
-    return float(np.hypot(*(cell.mean((0, 1)) - np.array(one.ab))))
+def _off(chroma: np.ndarray, one: Placed, shape: Shape) -> float:
+    return float(np.hypot(*(chroma[cell_of(one, shape)].mean((0, 1)) - np.array(one.ab))))
 
 
 def _other_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
