@@ -1,0 +1,93 @@
+"""The tables that the model card quotes: every method fitted to few labels of a scene, on pixels
+that none of them saw."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hsi_classify.data import LabelledScene
+from hsi_classify.fit.choose import MEAN, choose
+from hsi_classify.fit.learn import makers
+from hsi_classify.fit.methods import Method, gather
+from hsi_classify.job import SceneJob
+from hsi_classify.networks import load_network
+from hsi_classify.scores import Score, score
+from hsi_classify.splits import GUARD, PATCH_LABELS, Split, make_split
+from hsi_classify.training import Recipe
+from vitrail.report import Table
+
+BUILT_IN = ("network", "conv", "svm", "svm-mean", "angle", MEAN, "auto")
+COLUMNS = ("method", "OA", "±", "AA", "± ", "kappa", "lowest OA")
+
+
+def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
+    """A table for the weights on the recipe's test pixels, by the whole job; then one for each way
+    of splitting, with the mean and the spread over seeds of every built-in method, and what
+    ``auto`` chose."""
+    scene = LabelledScene.of(recipe.data, recipe.preset)
+    tables = [_of_weights(recipe, scene, weights or recipe.name.removeprefix("hsi-"))]
+    for kind in recipe.measured.splits:
+        tables += _fitted(recipe, scene, kind)
+    return tables
+
+
+def _of_weights(recipe: Recipe, scene: LabelledScene, name: str) -> Table:
+    """The whole job on the scene, with the weights; only the test part counts."""
+    split = scene.split(recipe.data)
+    job = SceneJob([load_network(name)], engine="eager")
+    found = job.predict(recipe.data.cube).classes.ravel()[split.test]
+    result = score(scene.labels.ids.ravel()[split.test], found)
+    title = f"{name}: {result.count} test pixels, {len(split.train)} learned from"
+    row = (name, result.oa, result.aa, result.kappa)
+    return Table(title, ("weights", "OA", "AA", "kappa"), [row])
+
+
+def _fitted(recipe: Recipe, scene: LabelledScene, kind: str) -> list[Table]:
+    figures: dict[str, list[Score]] = {name: [] for name in BUILT_IN}
+    chosen, sizes = [], []
+    for seed in recipe.measured.seeds:
+        split = make_split(scene.labels.ids, kind, recipe.measured.per_class, seed)
+        scores, name = run_split(scene, split, recipe.preset)
+        for method, found in scores.items():
+            figures[method].append(found)
+        best = max((m for m in BUILT_IN if m != "auto"), key=lambda m: scores[m].aa)
+        chosen.append((seed, name, scores["auto"].aa, best, scores[best].aa))
+        sizes.append((len(split.train), len(split.test)))
+    train, test = np.mean(sizes, axis=0)
+    how = {
+        "random": f"{recipe.measured.per_class} labels a class from anywhere",
+        "patch": f"one patch of at most {PATCH_LABELS} labels a class, a guard of {GUARD} pixels",
+    }[kind]
+    seeds = len(recipe.measured.seeds)
+    title = f"{kind}: {how}; {seeds} seeds, {train:.0f} learned from, {test:.0f} tested"
+    rows = [_row(name, found) for name, found in figures.items()]
+    columns = ("seed", "auto took", "its AA", "best built-in", "AA of that")
+    return [Table(title, COLUMNS, rows), Table(f"{kind}: what auto took", columns, chosen)]
+
+
+def run_split(scene: LabelledScene, split: Split, preset: str) -> tuple[dict[str, Score], str]:
+    """The score of every built-in method on a split's test pixels, and what ``auto`` chose."""
+    flat = scene.labels.ids.ravel()
+    classes = np.unique(flat[split.train])
+    targets, truth = np.searchsorted(classes, flat[split.train]), flat[split.test]
+    candidates = makers(scene.scene, "auto", preset, split.seed)
+    choice = choose(scene.scene, candidates, split.train, targets)
+    conv = makers(scene.scene, "conv", preset, split.seed)["conv"]()
+    conv.fit(gather(scene.scene, conv, split.train), targets)
+    fitted: Mapping[str, Method] = {**choice.fitted, conv.name: conv}
+    shares = {
+        name: method.probabilities(gather(scene.scene, method, split.test))
+        for name, method in fitted.items()
+    }
+    candidates_mean = np.mean([shares[name] for name in choice.fitted], axis=0)
+    taken = np.mean([shares[method.name] for method in choice.methods], axis=0)
+    shares |= {MEAN: candidates_mean, "auto": taken}
+    scores = {name: score(truth, classes[share.argmax(1)]) for name, share in shares.items()}
+    return scores, choice.name
+
+
+def _row(name: str, found: Sequence[Score]) -> tuple:
+    oa, aa = np.array([s.oa for s in found]), np.array([s.aa for s in found])
+    kappa = float(np.mean([s.kappa for s in found]))
+    spread = (oa.mean(), oa.std(), aa.mean(), aa.std())
+    return name, *map(float, spread), kappa, float(oa.min())

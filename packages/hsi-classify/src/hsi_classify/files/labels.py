@@ -1,0 +1,121 @@
+"""Labels in every form that people have them: rasters, arrays, points, polygons."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hsi_classify.files.cube import HDF5, MATLAB, NUMPY, Cube, read_npy
+from hsi_classify.scene.labels import Labels
+from vitrail.errors import InputError
+from vitrail.sources import require_file
+
+SQLITE = b"SQLite format 3\0"
+GIVE = "give a raster, .mat, .npy, CSV points, GeoPackage or GeoJSON"
+MAX_ID = 65535
+
+
+def read_labels(path: Path, cube: Cube, variable: str | None = None) -> Labels:
+    """The labels of ``cube`` in a file, by its content. Raises InputError for another size, for
+    what is outside the scene, and for a file that holds no labels."""
+    path = Path(path)
+    start = require_file(path).open("rb").read(1024)
+    if start.startswith((MATLAB, HDF5)):
+        labels = _from_mat(path, cube, variable)
+    elif start.startswith(NUMPY):
+        labels = Labels(fitted_ids(path, read_npy(path), cube.size))
+    elif start.startswith(SQLITE) or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        from hsi_classify.files.vectors import read_vectors
+
+        labels = read_vectors(path, cube, variable)
+    elif _is_text(start) and not _is_envi(path):
+        from hsi_classify.files.points import read_points
+
+        labels = read_points(path, cube)
+    else:
+        labels = _from_raster(path, cube)
+    if not labels.classes:
+        raise InputError(path, "labels no pixel of this scene", "label some")
+    return labels
+
+
+def label_size(path: Path) -> tuple[int, int] | None:
+    """Rows and columns that a file of labels has by itself; None for points and polygons."""
+    start = require_file(Path(path)).open("rb").read(128)
+    if start.startswith(NUMPY):
+        array = read_npy(path)
+        return (array.shape[0], array.shape[1]) if array.ndim == 2 else None
+    if start.startswith((MATLAB, HDF5)):
+        from hsi_classify.files.mat import read_arrays
+
+        shapes = {a.shape for a in read_arrays(path).values() if a.ndim == 2 and min(a.shape) > 1}
+        return shapes.pop() if len(shapes) == 1 else None
+    return None
+
+
+def _from_mat(path: Path, cube: Cube, variable: str | None) -> Labels:
+    from hsi_classify.files.mat import read_arrays
+
+    arrays = {k: v for k, v in read_arrays(path).items() if v.ndim == 2 and min(v.shape) > 1}
+    if variable:
+        if variable not in arrays:
+            names = ", ".join(arrays) or "none"
+            raise InputError(path, f"has no variable {variable}", f"it has {names}"[:90])
+        return Labels(fitted_ids(path, arrays[variable], cube.size))
+    if not arrays:
+        raise InputError(path, "holds no label map", "give a matrix of class numbers")
+    fitting = {k: v for k, v in arrays.items() if v.shape == cube.size}
+    if len(fitting) > 1:
+        raise InputError(
+            path, f"holds several: {', '.join(fitting)}"[:90], "name one: --labels-field"
+        )
+    name, array = next(iter((fitting or arrays).items()))
+    return Labels(
+        fitted_ids(path, array, cube.size), notes=(f"the labels are the variable {name}",)
+    )
+
+
+def _from_raster(path: Path, cube: Cube) -> Labels:
+    from vitrail.raster import Raster
+
+    with Raster(path) as raster:
+        found = raster.read()
+        names = {k: v for k, v in raster.class_names.items() if k}
+        colours = {k: (v[0], v[1], v[2]) for k, v in raster.colour_table.items() if k}
+    if found.shape[0] != 1:
+        raise InputError(path, f"has {found.shape[0]} bands", "give one band of class numbers")
+    known = np.where(np.ma.getmaskarray(found)[0], 0, found.data[0])
+    ids = fitted_ids(path, known, cube.size)
+    present = set(np.unique(ids).tolist())
+    return Labels(
+        ids,
+        {k: v for k, v in names.items() if k in present},
+        {k: v for k, v in colours.items() if k in present},
+    )
+
+
+def fitted_ids(subject: object, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Class ids (rows, columns) int32; InputError for another size or for what is no class."""
+    if array.ndim != 2 or array.shape != size:
+        have = " x ".join(map(str, array.shape))
+        problem = f"has {have} labels, and the cube {size[0]} x {size[1]} pixels"
+        raise InputError(subject, problem, "give the labels of this cube")
+    values = np.where(np.isfinite(array), array, 0) if array.dtype.kind == "f" else array
+    ids = values.astype(np.int64)
+    if (ids != values).any() or ids.min() < 0 or ids.max() > MAX_ID:
+        problem = "holds numbers that are no class (0 to 65535)"
+        raise InputError(subject, problem, "give whole numbers, 0 for unlabelled pixels")
+    return ids.astype(np.int32)
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        start.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return error.start > len(start) - 4  # cut within a character
+    return b"\0" not in start
+
+
+def _is_envi(path: Path) -> bool:
+    from hsi_classify.files.envi import header_of
+
+    return header_of(path) is not None

@@ -1,0 +1,291 @@
+"""The job: a cube and a few labels to a map, or a cube and weights that know its like."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hsi_classify import system
+from hsi_classify.files.cube import Cube, Layout, arrange, open_cube
+from hsi_classify.fit.methods import softmax
+from hsi_classify.fit.network import patches_of
+from hsi_classify.networks import SceneNetwork, load_networks, the_one
+from hsi_classify.result import Result, Spectrum
+from hsi_classify.scene.components import Components, fit_components
+from hsi_classify.scene.labels import Labels
+from hsi_classify.scene.patches import standardised
+from hsi_classify.scene.scene import Block, Scene, mean_spectra
+from vitrail.engine import prepare
+from vitrail.errors import InputError, UsageError
+from vitrail.job import Ask, Engine, Steps
+from vitrail.runner import solve
+from vitrail.sources import Source, sha256
+
+if TYPE_CHECKING:
+    from hsi_classify.fit.choose import Choice
+
+METHODS = ("auto", "network", "svm", "svm-mean", "angle", "conv")
+CHUNK = 1024  # pixels that are asked for together
+PREDICT_BATCH = 256
+TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
+FEW = 5  # labels of a class; with fewer the row says so
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are taken and how labels are used; all of it changes the map, so all stands there.
+
+    ``method`` is one of ``METHODS``; ``per_class`` labels of each class are learned from, drawn by
+    ``seed``, and the others test the map; None learns from all. ``bad_bands`` is that of
+    ``scene.bands.usable``; ``variable``, ``shape`` and ``bands`` are those of ``Layout``, ``field``
+    names the labels' variable or column of classes. ``preset`` is that of the network.
+    """
+
+    method: str = "auto"
+    per_class: int | None = None
+    seed: int = 0
+    bad_bands: str = "auto"
+    variable: str | None = None
+    shape: tuple[int, int] | None = None
+    bands: str | None = None
+    field: str | None = None
+    preset: str = "small"
+
+
+class SceneJob:
+    """Cubes in, maps of classes out: by networks that know such scenes, or fitted to labels."""
+
+    model, version = system.name, system.version
+
+    def __init__(
+        self,
+        networks: Sequence[SceneNetwork] = (),
+        settings: Options = Options(),
+        *,
+        labels: Path | np.ndarray | None = None,
+        save: Path | None = None,
+        engine: str = "auto",
+        device: str = "auto",
+    ):
+        if settings.method not in METHODS:
+            problem, remedy = "is not a method", f"one of {', '.join(METHODS)}"
+            raise UsageError(f"--method {settings.method}", problem, remedy)
+        if save and (labels is None or settings.method in ("svm", "svm-mean", "angle")):
+            problem = "keeps a network, and none is fitted in this call"
+            raise UsageError("--save", problem, "give --labels, and --method network or auto")
+        self.settings, self.labels, self.save = settings, labels, save
+        self.known = networks
+        self.networks: Mapping[str, Engine] = {
+            network.name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
+            for network in networks
+        }
+
+    @property
+    def options(self) -> dict[str, Any]:
+        labels = self.labels
+        kept = sha256(labels) if isinstance(labels, Path) else "array"
+        return {**asdict(self.settings), "labels_sha256": None if labels is None else kept}
+
+    def process(self, source: Source) -> Steps:
+        """One cube from its file to its map."""
+        return (yield from self._steps(open_cube(source.paths[-1], self._layout())))
+
+    def predict(self, cube: np.ndarray | Path | str) -> Result:
+        """The result for a path, or for an array (rows, columns, bands)."""
+        if isinstance(cube, Path | str):
+            steps = self.process(Source.of(cube))
+        else:
+            steps = self._steps(self._in_memory(np.asarray(cube)))
+        return solve(self.networks, steps, batch_size=PREDICT_BATCH)
+
+    def _layout(self) -> Layout:
+        settings, size = self.settings, None
+        if isinstance(self.labels, np.ndarray):
+            size = (self.labels.shape[0], self.labels.shape[1])
+        elif self.labels is not None:
+            from hsi_classify.files.labels import label_size
+
+            size = label_size(self.labels)
+        counts = {network.bands for network in self.known if network.bands}
+        count = counts.pop() if len(counts) == 1 and self.labels is None else None
+        return Layout(settings.variable, settings.shape, settings.bands, size, count)
+
+    def _in_memory(self, array: np.ndarray) -> Cube:
+        if array.dtype.kind not in "uif":
+            raise InputError("array", f"is {array.dtype}", "give real numbers")
+        notes: list[str] = []
+        view = arrange("array", array, self._layout(), notes)
+        return Cube("array", view.shape, lambda rows: view[rows], notes=tuple(notes))
+
+    def _steps(self, cube: Cube) -> Steps:
+        if self.labels is not None:
+            return self._learned(cube, self.labels)
+        network = the_one(self.known, cube)
+        components = network.components
+        if components is None:
+            scene = Scene.of(cube, "none")
+            components = fit_components(scene.moments, network.inputs[0].shape[1])
+        else:
+            scene = Scene.known(cube, np.array(network.kept), components.mean)
+        canvas = Canvas(scene.size, network.classes)
+        for block in scene.blocks():
+            for rows, columns in _pixels(block):
+                patches = self._patches(network, components, block, rows, columns)
+                logits = np.stack((yield Ask(network.name, list(patches))))
+                canvas.put(block.top + rows, columns, softmax(logits))
+        if not canvas.classes.any():
+            raise InputError(cube.name, "has no pixel with data", "give another file")
+        made_by = {"method": "network", "weights": network.name}
+        return self._result(scene, canvas, made_by, network.names, network.colours)
+
+    def _patches(
+        self,
+        network: SceneNetwork,
+        components: Components,
+        block: Block,
+        rows: np.ndarray,
+        columns: np.ndarray,
+    ) -> np.ndarray:
+        patches = patches_of(block, rows, columns, components.axes, network.patch)
+        return standardised(patches) if network.per_patch else patches
+
+    def _learned(self, cube: Cube, given: Path | np.ndarray) -> Result:
+        """Fitted to labels, so that nothing is asked of a network that was there before."""
+        from hsi_classify.files.labels import fitted_ids, read_labels
+        from hsi_classify.fit.learn import fit_scene, makers
+
+        settings = self.settings
+        if isinstance(given, Path):
+            labels = read_labels(given, cube, settings.field)
+        else:
+            labels = Labels(fitted_ids("labels", given, cube.size))
+        scene = Scene.of(cube, settings.bad_bands)
+        fitted = fit_scene(
+            scene,
+            labels,
+            makers(scene, settings.method, settings.preset, settings.seed),
+            settings.per_class,
+            settings.seed,
+        )
+        choice, canvas = fitted.choice, Canvas(scene.size, tuple(labels.classes))
+        for block in scene.blocks():
+            for rows, columns in _pixels(block):
+                shares = [
+                    method.probabilities(method.features(block, rows, columns))
+                    for method in choice.methods
+                ]
+                canvas.put(block.top + rows, columns, np.mean(shares, axis=0))
+        more = {
+            "reasons": (*_why(choice, labels), *fitted.reasons),
+            "score": fitted.score(canvas.classes),
+            "spectra": {
+                value: Spectrum(*found) for value, found in mean_spectra(scene, labels.ids).items()
+            },
+        }
+        if self.save:
+            fitted.save(self.save, scene, labels)
+        return self._result(
+            scene, canvas, fitted.facts, {v: labels.name(v) for v in labels.classes},
+            labels.colours, notes=labels.notes, **more,
+        )  # fmt: skip
+
+    def _result(
+        self,
+        scene: Scene,
+        canvas: "Canvas",
+        made_by: Mapping[str, Any],
+        names: Mapping[int, str],
+        colours: Mapping[int, tuple[int, int, int]],
+        *,
+        notes: Sequence[str] = (),
+        reasons: Sequence[str] = (),
+        **more: Any,
+    ) -> Result:
+        from vitrail.raster import pixel_area
+        from vitrail.report import class_colours
+
+        cube, ids = scene.cube, canvas.ids
+        kept, waves = scene.bands.kept, cube.wavelengths
+        area = None
+        if cube.transform is not None:
+            area = pixel_area(cube.crs, cube.transform, np.arange(cube.size[0]))
+        said = [*cube.notes, *notes, *scene.bands.sentences()]
+        if area is None:
+            said.append("the cube has no coordinate reference system: areas are in pixels")
+        return Result(
+            cube.name,
+            canvas.classes,
+            canvas.probability,
+            canvas.margin,
+            ids,
+            names,
+            {**class_colours(ids), **colours},
+            cube.crs,
+            cube.transform,
+            area,
+            {**made_by, "bands": len(kept)},
+            cube.damage,
+            (*reasons, *said),
+            axis=tuple(waves[n] if waves else float(n + 1) for n in kept),
+            has_wavelengths=waves is not None,
+            **more,
+        )
+
+
+class Canvas:
+    """The map as it fills: classes, the winner's probability and its lead."""
+
+    def __init__(self, size: tuple[int, int], ids: tuple[int, ...]):
+        self.ids = ids
+        self.classes = np.zeros(size, np.uint16)
+        self.probability, self.margin = (np.zeros(size, np.float32) for _ in range(2))
+
+    def put(self, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
+        """Probabilities (N, K) of pixels. InputError where one is no number."""
+        if not np.isfinite(shares).all():
+            raise InputError("network", "gives no finite numbers for this cube", "see --bad-bands")
+        ordered = np.sort(shares, axis=1)
+        self.classes[rows, columns] = np.array(self.ids)[shares.argmax(1)]
+        self.probability[rows, columns] = ordered[:, -1]
+        second = ordered[:, -2] if ordered.shape[1] > 1 else 0.0
+        self.margin[rows, columns] = ordered[:, -1] - second
+
+
+def load(
+    weights: str | None = None,
+    *,
+    labels: Path | str | np.ndarray | None = None,
+    save: Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    **options: Any,
+) -> SceneJob:
+    """The job that fits to ``labels`` (a path, or ids (rows, columns)); without them, the job with
+    the weights of a catalogued name or a file, by default with all that are bundled. ``options``
+    are those of ``Options``; ``save`` keeps the fitted network."""
+    if labels is None:
+        known = load_networks([weights] if weights else ())
+    elif weights is None:
+        known = []
+    else:
+        raise UsageError("--weights", "has no use beside --labels", "give one of the two")
+    given = Path(labels) if isinstance(labels, str) else labels
+    settings = Options(**options)
+    return SceneJob(known, settings, labels=given, save=save, engine=engine, device=device)
+
+
+def _pixels(block: Block) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of the pixels with data, some at a time."""
+    rows, columns = np.nonzero(block.inner)
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK], columns[start : start + CHUNK]
+
+
+def _why(choice: "Choice", labels: Labels) -> list[str]:
+    few = [labels.name(v) for v, count in labels.counts.items() if count < FEW]
+    said = [f"the map is by {choice.name}, since {choice.reason}"] if choice.reason else []
+    if few:
+        said.append(f"fewer than {FEW} labels of {', '.join(few[:5])}")
+    return said

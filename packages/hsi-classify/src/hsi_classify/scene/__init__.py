@@ -1,0 +1,1 @@
+"""A scene between its file and the network: bands that count, components, patches."""

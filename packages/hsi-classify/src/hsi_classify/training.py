@@ -1,0 +1,101 @@
+"""How a network is trained by recipe: on a scene with many labels, for scenes of its sensor."""
+
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+import vitrail.training.loop
+import vitrail.training.recipe
+from hsi_classify.checkpoint import describe
+from hsi_classify.data import Labelled, LabelledScene, held_out
+from hsi_classify.fit.network import changed
+from hsi_classify.models import build_model
+from vitrail.training.loading import loader
+from vitrail.training.recipe import Section
+
+
+class Measured(Section):
+    """What ``vitrail evaluate`` does beside the weights: fits ``methods`` to few labels, for both
+    splits, with ``per_class`` labels and each of ``seeds``."""
+
+    per_class: PositiveInt = 10
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    splits: tuple[Literal["random", "patch"], ...] = ("random", "patch")
+
+
+class Recipe(vitrail.training.recipe.Recipe):
+    """``preset`` is the network and how it looks at a scene, as in the command."""
+
+    data: Labelled
+    preset: Literal["small", "official", "conv"] = "small"
+    measured: Measured = Measured()
+
+
+class Task(vitrail.training.loop.Task):
+    """A classifier of patches, validated on pixels of the same scene that it does not learn
+    from."""
+
+    recipe: Recipe
+
+    def __init__(self, recipe: Recipe):
+        super().__init__(recipe)
+        self.scene = LabelledScene.of(recipe.data, recipe.preset)
+        self.split = self.scene.split(recipe.data)
+        self.labels = self.scene.kept(self.split)
+        preset = self.scene.preset
+        self.config = {
+            **preset.config,
+            "components": self.scene.look.components.axes.shape[1],
+            "num_classes": len(self.labels.classes),
+        }
+        self.network = build_model(preset.architecture, self.config)
+        self.rng = np.random.default_rng(recipe.seed)
+
+    @cached_property
+    def samples(self) -> tuple[TensorDataset, TensorDataset]:
+        """Patches and targets that are learned from, and those that validate."""
+        parts = held_out(self.split, self.labels.ids, self.recipe.data.val_share)
+        train, val = (
+            TensorDataset(*map(torch.from_numpy, self.scene.samples(part, self.labels)))
+            for part in parts
+        )
+        return train, val
+
+    def train_dataloader(self) -> DataLoader:
+        size = min(self.recipe.optim.batch_size, len(self.samples[0]))
+        return loader(self.samples[0], size, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return loader(self.samples[1], self.recipe.optim.batch_size)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        patches, targets = batch
+        preset = self.scene.preset
+        logits = self.network(changed(patches, preset, self.rng))
+        loss = cross_entropy(logits, targets, label_smoothing=preset.smoothing)
+        self.log("train/loss", loss.detach())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
+        logits = self.network(batch[0])
+        right = (logits.argmax(1) == batch[1]).float().mean()
+        loss = cross_entropy(logits, batch[1])
+        self.log_dict({"val/accuracy": right, "val/loss": loss}, batch_size=len(batch[0]))
+
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        preset = self.scene.preset
+        metadata = describe(
+            self.scene.scene,
+            self.labels,
+            self.scene.look.components,
+            architecture=preset.architecture,
+            config=self.config,
+            per_patch=preset.per_patch,
+        )
+        return self.network.state_dict(), metadata
