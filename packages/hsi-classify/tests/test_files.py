@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hsi_classify.files.cube import Layout, open_cube
+from hsi_classify.files.cube import Layout
 from hsi_classify.files.finding import find_cubes
 from hsi_classify.files.labels import read_labels
+from hsi_classify.files.opening import open_cube
 from vitrail.errors import InputError
 
 from .fakes import made_scene, write_envi

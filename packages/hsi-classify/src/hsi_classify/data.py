@@ -8,8 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from hsi_classify.files.cube import Layout, open_cube
+from hsi_classify.files.cube import Layout
 from hsi_classify.files.labels import read_labels
+from hsi_classify.files.opening import open_cube
 from hsi_classify.fit.methods import gather
 from hsi_classify.fit.network import FittedNetwork
 from hsi_classify.fit.presets import PRESETS, Preset

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsi_classify import system
-from hsi_classify.files.cube import Cube, Layout, arrange, open_cube
+from hsi_classify.files.cube import Cube, Layout
+from hsi_classify.files.opening import arrange, open_cube
 from hsi_classify.fit.methods import softmax
 from hsi_classify.fit.network import patches_of
 from hsi_classify.networks import SceneNetwork, load_networks, the_one

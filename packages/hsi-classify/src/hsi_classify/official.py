@@ -100,4 +100,4 @@ def split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     train, test = train_test_split(
         numbers, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=labels
     )
-    return train, test
+    return np.asarray(train), np.asarray(test)

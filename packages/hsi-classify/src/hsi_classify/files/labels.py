@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hsi_classify.files.cube import HDF5, MATLAB, NUMPY, Cube, read_npy
+from hsi_classify.files.cube import Cube
+from hsi_classify.files.opening import HDF5, MATLAB, NUMPY, read_npy
 from hsi_classify.scene.labels import Labels
 from vitrail.errors import InputError
 from vitrail.sources import require_file

@@ -117,7 +117,9 @@ def _painted(path: Path, shapes: Any, ids: np.ndarray, cube: Cube) -> tuple[np.n
         if shape.geom_type in ("Point", "MultiPoint"):
             mask = _pixels_of(shapely.get_coordinates(shape), cube)
         elif shape.geom_type in ("Polygon", "MultiPolygon"):
-            mask = rasterize([shape], cube.size, transform=cube.transform, dtype=np.uint8) > 0
+            mask = np.zeros(cube.size, np.uint8)
+            rasterize([shape], out=mask, transform=cube.transform)
+            mask = mask > 0
         else:
             raise InputError(path, f"holds a {shape.geom_type}", "give polygons or points")
         outside += not mask.any()

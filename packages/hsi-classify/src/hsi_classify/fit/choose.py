@@ -73,11 +73,11 @@ def choose(
 def groups_of(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(N,) a number for each pixel's group: those joined by steps of at most ``NEIGHBOURS``."""
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     places = np.stack(np.unravel_index(pixels, size), 1)
-    near = cKDTree(places).sparse_distance_matrix(
-        cKDTree(places), NEIGHBOURS, p=np.inf, output_type="coo_matrix"
+    near = KDTree(places).sparse_distance_matrix(
+        KDTree(places), NEIGHBOURS, p=np.inf, output_type="coo_matrix"
     )
     near.data[:] = 1  # two pixels of distance 0 are one
     return connected_components(near + near.T, directed=False)[1]

@@ -78,7 +78,9 @@ def mean_of(spectra: np.ndarray, valid: np.ndarray, size: int) -> np.ndarray:
     """(rows, columns, bands) -> the mean over ``size`` x ``size`` pixels, of those with data."""
     from scipy.ndimage import uniform_filter
 
-    total = uniform_filter(spectra, (size, size, 1), mode="constant")
+    # The stubs know a single size only.
+    sizes: Any = (size, size, 1)
+    total = uniform_filter(spectra, sizes, mode="constant")
     share = uniform_filter(valid.astype(np.float32), size, mode="constant")
     return total / np.maximum(share, 0.5 / size**2)[:, :, None]
 

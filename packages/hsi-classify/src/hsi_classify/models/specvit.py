@@ -185,7 +185,7 @@ def set_adapter_scale(model: nn.Module, scale: float) -> None:
 
 
 def _spectral(inputs: int, outputs: int, kernel: tuple[int, int, int]) -> list[nn.Module]:
-    padding = [side // 2 for side in kernel]
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     conv = nn.Conv3d(inputs, outputs, kernel, padding=padding)
     return [conv, nn.BatchNorm3d(outputs), nn.SiLU()]
 

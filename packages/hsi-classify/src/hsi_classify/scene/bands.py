@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def data_per_band(part: np.ndarray, nodata: float | None) -> np.ndarray:
 
 def with_data(part: np.ndarray, nodata: float | None) -> np.ndarray:
     """(rows, columns) bool: pixels with data in every band of (rows, columns, bands)."""
-    return _data(part, nodata).all(-1)
+    return np.asarray(_data(part, nodata).all(-1))
 
 
 def usable(cube: Cube, filled: np.ndarray, moments: Moments, wish: str = "auto") -> Bands:
@@ -46,7 +47,7 @@ def usable(cube: Cube, filled: np.ndarray, moments: Moments, wish: str = "auto")
     ``1-10,108`` (counted from 1) leaves out those. UsageError for another wish.
     """
     everything = np.arange(cube.shape[2])
-    reasons = {"no data": set(everything) - set(filled)}
+    reasons: dict[str, set[Any]] = {"no data": set(everything) - set(filled)}
     if wish == "auto":
         reasons["bad by the header"] = set(cube.bad)
         reasons["water vapour"] = {
