@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix, diags
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 
 from image_colorize.seen import Placed
@@ -57,8 +57,8 @@ def levin(lightness: np.ndarray, placed: Sequence[Placed]) -> np.ndarray:
         (np.concatenate(w), (np.concatenate(i), np.concatenate(j))), shape=(number.size,) * 2
     ).tocsr()
     system = diags(np.ones(number.size)) - diags(free.astype(float)) @ matrix
-    solved = [spsolve(system.tocsc(), values[:, channel]) for channel in (0, 1)]
-    return np.array(solved).T.reshape(rows, columns, 2).astype(np.float32)
+    solved = splu(system.tocsc()).solve(values)
+    return solved.reshape(rows, columns, 2).astype(np.float32)
 
 
 def _moved(padded: np.ndarray, step: tuple[int, int]) -> np.ndarray:

@@ -24,10 +24,10 @@ from vitrail.report import Table
 from vitrail.runner import solve
 from vitrail.sources import image_files
 
-COUNTS = (0, 1, 2, 5, 10, 20, 50, 100, 200)  # of hints, for which there are hint files
-TOLD = (0, 1, 10, 50, 200)
+COUNTS = (0, 1, 5, 10, 50, 200)  # of hints
 CELLS = Shape(224, 2, False)  # on which the colourings without a network are computed
 PATCH = 16  # at 224x224, of B-PSNR and PEV
+HINTED = 21  # hints of each photograph whose answers are looked at
 HONOURED = 10.0  # distance of a and b, up to which a hint counts as honoured
 PROPAGATED = 20  # hints that are added one at a time
 
@@ -118,7 +118,7 @@ def _differences(found: dict[str, np.ndarray], name: str) -> Table:
     """The network against what stands beside it, with the interval over photographs."""
     rows = []
     for label in ("nearest hint", "Levin"):
-        for count in TOLD:
+        for count in COUNTS:
             column = COUNTS.index(count)
             difference = found[name][:, column] - found[label][:, column]
             low, high = bootstrap_interval(np.mean, difference)
@@ -147,7 +147,7 @@ def _honoured_table(cases: Sequence[Case], jobs: dict[str, ColorizeJob]) -> Tabl
             off = []
             for case in cases:
                 lightness = look(case.rgb, job.size).lightness
-                placed = place(_wished(case.hints[20], kind, rng), lightness, job.shape)
+                placed = place(_wished(case.hints[50][:HINTED], kind, rng), lightness, job.shape)
                 chroma = solve(job.networks, job.colour(lightness, placed))
                 off += [_off(chroma, one, job.shape) for one in placed]
             distances = np.array(off)
@@ -175,7 +175,7 @@ def _off(chroma: np.ndarray, one: Placed, shape: Shape) -> float:
 def _other_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
     """The release's other figures, and the chroma against the truth."""
     rows = []
-    for count in TOLD:
+    for count in COUNTS:
         made = [coloured(case, count, _by(job), job.shape) for case in cases]
         truth = [case.rgb / np.float32(255) for case in cases]
         pairs = [(_square(m), _square(t)) for m, t in zip(made, truth, strict=True)]
@@ -208,7 +208,7 @@ def _propagation_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
         lightness = look(case.rgb, job.size).lightness
         before = None
         for count in range(PROPAGATED + 1):
-            placed = place(case.hints[20][:count], lightness, job.shape)
+            placed = place(case.hints[50][:count], lightness, job.shape)
             chroma = solve(job.networks, job.colour(lightness, placed))
             lab = np.dstack([lightness, chroma])
             if before is not None:

@@ -8,8 +8,8 @@ import numpy as np
 from image_colorize.seen import Placed, Shape, cell_of
 
 # Chosen on the validation photographs.
-REACHES = (0.5, 0.17)  # of the mean distance between hints: how far each pass carries an error
-LARGEST = 0.2  # of the image's side: the farthest
+REACHES = (1.0, 0.35)  # of the mean distance between hints: how far each pass carries an error
+LARGEST = 0.35  # of the image's side: the farthest
 ALIKE = 10.0  # of L: how like the hint's place another one must be
 TRUST = 0.1  # the weight of a place's own answer against that of the hints around
 PIN = 0.012  # of the image's side: how far a pinned colour fades out
