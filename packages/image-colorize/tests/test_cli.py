@@ -103,3 +103,27 @@ def test_16_bits_stay(tmp_path, scene):
 def test_serve_explains_itself():
     outcome = call("image_colorize", "serve", "--help")
     assert outcome.status == 0 and "--port" in outcome.stdout
+
+
+def test_reach_tells_what_the_last_hint_changed(scan, tmp_path):
+    (scan.parent / "scan.hints.json").write_text(json.dumps(HINTS))
+    for more in ((), ("--attention",)):
+        target = tmp_path / "reach.png"
+        outcome = call("image_colorize", "reach", scan, "-o", target, *more, "--engine", "eager")
+        assert outcome.status == 0, outcome.stderr
+        row = json.loads(outcome.stdout)
+        assert 0 < row["mean_distance"] <= row["farthest"] and 0 < row["changed"] <= 1
+        assert Image.open(target).size == (90, 60)
+    (scan.parent / "scan.hints.json").unlink()
+    outcome = call("image_colorize", "reach", scan, "-o", target, "--engine", "eager")
+    assert outcome.status == 1 and "has no hint" in outcome.stderr
+
+
+def test_a_palette_gives_colours_where_it_is_alike(scan, scene, tmp_path):
+    red = np.dstack([scene, scene // 2, scene // 2])
+    Image.fromarray(red).save(tmp_path / "red.png")
+    outcome = call("image_colorize", scan, *EAGER, "--palette", tmp_path / "red.png")
+    (row,) = rows(outcome)
+    assert row["mean_chroma"] > 15
+    made = np.asarray(Image.open(scan.with_name("scan.colorized.png"))).astype(int)
+    assert (made[..., 0] > made[..., 2]).mean() > 0.95

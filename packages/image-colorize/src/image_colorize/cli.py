@@ -95,6 +95,10 @@ def colorize(
         Path | None,
         typer.Option(metavar="IMAGE", help="Whence hints take colours that name only places."),
     ] = None,
+    palette: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", help="Colours of this one, where it is alike."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace NAME.colorized.EXT of an earlier call.")
     ] = False,
@@ -105,7 +109,8 @@ def colorize(
     Each SOURCE, at its full size, becomes NAME.colorized.EXT beside it, or a folder under -o. Hints
     lie beside an image as NAME.hints.json, which the page writes:
 
-    image-colorize serve PHOTO opens it in the browser.
+    image-colorize serve PHOTO opens it in the browser; image-colorize reach PHOTO shows what the
+    last hint changed.
     """
     from image_colorize import load
     from image_colorize.writing import write, write_beside
@@ -114,6 +119,7 @@ def colorize(
     job = load(
         weights,
         colours=str(colours) if colours else None,
+        palette=str(palette) if palette else None,
         **colouring.to_dict(),
         **computing.to_dict(),
     )
@@ -182,7 +188,53 @@ def serve(
     return run(image, weights, computing.to_dict(), host=host, port=port)
 
 
-VERBS = {"serve": serve}
+@bundled
+def reach(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image with hints.")],
+    computing: Computing,
+    hints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Else NAME.hints.json beside it.")
+    ] = None,
+    colours: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", help="Whence hints take colours that name only places."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The picture, as PNG.")
+    ] = Path("reach.png"),
+    attention: Annotated[
+        bool,
+        typer.Option("--attention", help="Instead: how much each place drew on the hint's patch."),
+    ] = False,
+    weights: WeightsOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Shows where and how far the last hint changed the colours."""
+    import json
+
+    from PIL import Image
+
+    from image_colorize import DEFAULT, load
+    from image_colorize.hints import HintFile
+    from image_colorize.job import source_of
+    from image_colorize.networks import load_network
+    from image_colorize.reach import STRONG, attended, overlay, reach_of
+    from vitrail.output import atomic_file
+
+    job = load(weights, colours=str(colours) if colours else None, **computing.to_dict())
+    after = job.predict(source_of(image, hints))
+    before = job.predict(after.image, HintFile(after.wanted.hints[:-1]))
+    found = reach_of(before, after, job.shape)
+    strength = (found.distance / STRONG).clip(0, 1)
+    if attention:
+        strength = attended(load_network(str(weights or DEFAULT)), after)
+    with atomic_file(output) as temporary:
+        Image.fromarray(overlay(after, strength)).save(temporary, "PNG")
+    print(json.dumps({"source": str(image), **found.to_dict(), "picture": str(output)}))
+    return 0
+
+
+VERBS = {"reach": reach, "serve": serve}
 
 
 def main() -> None:

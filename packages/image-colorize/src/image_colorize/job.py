@@ -12,11 +12,13 @@ from image_colorize.color import CHROMA_SCALE
 from image_colorize.follow import pin, settle
 from image_colorize.hints import Hint, HintFile, beside, read_hints
 from image_colorize.networks import ColorizeNetwork
+from image_colorize.palette import hints_from
 from image_colorize.result import Result, judged
 from image_colorize.seen import Placed, look, network_input, place
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
+from vitrail.preprocess.image import read_image
 from vitrail.preprocess.image_whole import SUFFIXES, WholeImage, read_whole
 from vitrail.runner import solve
 from vitrail.sources import Source, sha256
@@ -33,7 +35,8 @@ class Options:
     its neighbourhood; ``pin``: the wished colour stands exactly at the hint; ``upsampling`` of the
     chroma is bicubic or guided by the edges of the lightness; ``keep_tone``: the tone of a toned
     scan comes back; ``skip_coloured``: images that have colours are left alone; ``colours``: the
-    image from which hints without colours take them; ``format`` of the written file.
+    image from which hints without colours take them; ``palette``: an image that gives colours where
+    it is alike, under the hints; ``format`` of the written file.
     """
 
     strength: float = 1.0
@@ -43,6 +46,7 @@ class Options:
     keep_tone: bool = False
     skip_coloured: bool = False
     colours: str | None = None
+    palette: str | None = None
     format: str | None = None
 
 
@@ -66,6 +70,7 @@ class ColorizeJob:
         if settings.format not in (None, *SUFFIXES):
             raise UsageError(str(settings.format), "is no format", f"one of {', '.join(SUFFIXES)}")
         self.settings, self.shape, self.name = settings, network.shape, network.name
+        self._palette = read_image(settings.palette) if settings.palette else None
         self.networks: Mapping[str, Engine] = {
             network.name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
         }
@@ -117,7 +122,7 @@ class ColorizeJob:
         settings, seen = self.settings, start.seen
         if settings.skip_coloured and seen.own_colour > COLOURED:
             return replace(start, reasons=("it has colours already and was left alone",))
-        placed = place(start.wanted.hints, seen.lightness, self.shape)
+        placed = place(self._all(start), seen.lightness, self.shape)
         chroma = yield from self.colour(seen.lightness, placed)
         result = replace(
             start,
@@ -128,6 +133,12 @@ class ColorizeJob:
             format=settings.format,
         )
         return replace(result, reasons=judged(result))
+
+    def _all(self, start: Result) -> Sequence[Hint]:
+        """The hints, over those from the palette."""
+        if self._palette is None:
+            return start.wanted.hints
+        return (*hints_from(self._palette, start.image.levels), *start.wanted.hints)
 
     def colour(
         self, lightness: np.ndarray, placed: Sequence[Placed], *, pinned: bool | None = None

@@ -152,9 +152,8 @@ def _exif(image: Image.Image, remarks: list[str]) -> tuple[bytes, int]:
             return b"", turn if turn in range(1, 9) else 1
         exif.pop(ORIENTATION, None)
         exif.get_ifd(THUMBNAIL_IFD).clear()  # of the image as it was
-        inner = exif.get_ifd(EXIF_IFD)
-        if inner:
-            inner[COLOR_SPACE] = SRGB_SPACE
+        if EXIF_IFD in exif:
+            exif.get_ifd(EXIF_IFD)[COLOR_SPACE] = SRGB_SPACE
         return exif.tobytes() if len(exif) else b"", turn if turn in range(1, 9) else 1
     except Exception:  # an unreadable block says nothing about the pixels, which are whole
         remarks.append("its EXIF block cannot be read and was left out")

@@ -1,0 +1,127 @@
+"""The service without a browser: what it answers, and what it refuses."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="needs vitrail-image-colorize[serve]")
+from starlette.testclient import TestClient
+
+from image_colorize.service.app import colorize_app
+from image_colorize.session import Session
+from vitrail.serve import Desk, Limits
+
+HINTS = [{"x": 0.25, "y": 0.3, "rgb": [180, 70, 60]}]
+
+
+@pytest.fixture
+def desk(job):
+    desk = Desk(job)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def client(job, desk):
+    return TestClient(colorize_app(job, desk, hosts=["testserver"]))
+
+
+def png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def opened(client, image) -> dict:
+    answer = client.post("/image", files={"file": ("../../scan.png", png(image))})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_an_image_is_opened_coloured_and_downloaded(client, job, scene):
+    image = opened(client, scene)
+    assert (image["width"], image["height"]) == (90, 60)
+    grey = Image.open(io.BytesIO(client.get(f"/image/{image['id']}/grey").content))
+    assert np.abs(np.asarray(grey).astype(int) - scene).max() <= 1
+    answer = client.post(f"/image/{image['id']}/chroma", json={"hints": HINTS})
+    chroma = np.frombuffer(answer.content, "<i2").reshape(job.size, job.size, 2) / 100
+    session = Session(job, scene)
+    session.add(0.25, 0.3, (180, 70, 60))
+    np.testing.assert_allclose(chroma, session.chroma(), atol=0.006)
+    wanted = {"hints": HINTS, "name": "../a\nb.jpg"}
+    answer = client.post(f"/image/{image['id']}/file", json=wanted)
+    assert answer.headers["x-name"] == "a_b.colorized.png"
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(answer.content))), session.render()
+    )
+
+
+def test_a_large_image_is_shown_smaller(client):
+    image = opened(client, np.zeros((1500, 4000), np.uint8))
+    grey = Image.open(io.BytesIO(client.get(f"/image/{image['id']}/grey").content))
+    assert grey.size == (1920, 720)
+
+
+@pytest.mark.parametrize(
+    ("hints", "reason"),
+    [
+        ([{"x": 2, "y": 0, "rgb": [0, 0, 0]}], "hint 1 lies outside"),
+        ([{"x": 0, "y": 0, "rgb": "red"}], "hint 1 has no colour"),
+        ([{}], "hint 1 has no number x"),
+    ],
+)
+def test_bad_hints_are_refused(client, scene, hints, reason):
+    image = opened(client, scene)
+    for path in ("chroma", "file"):
+        answer = client.post(f"/image/{image['id']}/{path}", json={"hints": hints})
+        assert answer.status_code == 400 and reason in answer.json()["detail"]
+    many = client.post(f"/image/{image['id']}/chroma", json={"hints": HINTS * 10_001})
+    assert many.status_code == 422
+
+
+def test_what_is_no_image_is_refused(client):
+    answer = client.post("/image", files={"file": ("a.png", b"<html>")})
+    assert answer.status_code == 400 and "is not an image" in answer.json()["detail"]
+    assert client.get("/image/none/grey").status_code == 404
+    assert client.get("/first").json() == {}
+
+
+def test_hint_files_are_read(client):
+    answer = client.post("/hints", json={"version": 1, "hints": HINTS})
+    assert answer.json() == {"hints": [HINTS[0] | {"id": 1}]}
+    answer = client.post("/hints", json={"version": 3})
+    assert answer.status_code == 400 and "version 3" in answer.json()["detail"]
+
+
+def test_limits_and_strangers(job, desk, scene):
+    app = colorize_app(
+        job, desk, hosts=["testserver"], token="secret", limits=Limits(max_bytes=1000)
+    )
+    client = TestClient(app)
+    assert client.get("/").status_code == 200  # the page, which holds nothing
+    assert client.get("/first").status_code == 401
+    headers = {"Authorization": "Bearer secret"}
+    answer = client.post("/image", files={"file": ("a.png", bytes(5000))}, headers=headers)
+    assert answer.status_code == 413
+    foreign = headers | {"Origin": "http://elsewhere.example"}
+    assert client.get("/first", headers=foreign).status_code == 403
+
+
+def test_the_page_comes_whole(client):
+    page = client.get("/")
+    assert "script-src 'sha256-" in page.headers["content-security-policy"]
+    assert all(name in page.text for name in ("function merge(", "function undo(", 'id="wheel"'))
+
+
+def test_two_tabs_do_not_mix(client, scene):
+    image = opened(client, scene)
+    other = [{"x": 0.8, "y": 0.8, "rgb": [60, 90, 170]}]
+    asked = [HINTS, other, HINTS, other]
+    answers = [
+        client.post(f"/image/{image['id']}/chroma", content=json.dumps({"hints": hints})).content
+        for hints in asked
+    ]
+    assert answers[0] == answers[2] != answers[1] == answers[3]
