@@ -9,13 +9,17 @@ import numpy as np
 from image_colorize.color import FROM_XYZ, TO_XYZ, WHITE, linear
 from image_colorize.seen import toned
 
-STRIP = 256  # rows that are merged together
+STRIP = 1 << 16  # pixels that are merged together: what a processor's cache holds
 CUBIC = -0.5  # Keys' cubic, as the page's own merging has it
 STEPS = 1 << 14  # of light, in the table of gamma
 HALVINGS = 7  # of the search for the largest displayable chroma
+FROM_WHITE = (FROM_XYZ * WHITE).astype(np.float32)
 SLACK = 1e-3  # of light beyond black and white that rounding forgives
 GUIDE_SHARE = 0.02  # of the longer side: the radius of the guided filter
 GUIDE_EPS = 1e-3  # of squared lightness in 0..1: what counts as an edge
+
+
+Light = tuple[np.ndarray, np.ndarray, np.ndarray]  # red, green and blue, linear
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,15 @@ def merge(
     enlarged = _Enlarged(chroma, height, width)
     if guided:
         enlarged = _Guided(_whole_lightness(levels), enlarged)
-    outside = 0
-    for top in range(0, height, STRIP):
-        rows = slice(top, min(top + STRIP, height))
+    outside, strip = 0, max(1, STRIP // width)
+    for top in range(0, height, strip):
+        rows = slice(top, min(top + strip, height))
         lightness = lightness_of(levels[rows])
-        ab = enlarged.rows(rows)
+        a, b = enlarged.rows(rows)
         if tone is not None:
-            ab = ab + toned(lightness, tone)
-        rgb[rows], count = displayed(lightness, ab, levels.dtype)
+            own = toned(lightness, tone)
+            a, b = a + own[..., 0], b + own[..., 1]
+        rgb[rows], count = displayed(lightness, a, b, levels.dtype)
         outside += count
     return Merged(rgb, outside)
 
@@ -79,66 +84,96 @@ def _light(kind: np.dtype) -> np.ndarray:
     return linear(np.arange(top + 1) / top).astype(np.float32)
 
 
-def displayed(lightness: np.ndarray, ab: np.ndarray, kind: np.dtype) -> tuple[np.ndarray, int]:
-    """L (H, W) and chroma (H, W, 2) as levels of ``kind`` (H, W, 3), and how many colours were
-    brought into the gamut, by less chroma at the same L and hue."""
-    light = _to_light(lightness, ab)
-    beyond = (light.min(-1) < -SLACK) | (light.max(-1) > 1 + SLACK)
-    count = int(beyond.sum())
+def displayed(
+    lightness: np.ndarray, a: np.ndarray, b: np.ndarray, kind: np.dtype
+) -> tuple[np.ndarray, int]:
+    """L and chroma, each (H, W), as levels of ``kind`` (H, W, 3), and how many colours were brought
+    into the gamut, by less chroma at the same L and hue."""
+    light = _to_light(lightness, a, b)
+    beyond = ~_fits(light)
+    count = int(np.count_nonzero(beyond))
     if count:
-        light[beyond] = _inside(lightness[beyond], ab[beyond])
+        inside = _inside(lightness[beyond], a[beyond], b[beyond])
+        for plane, values in zip(light, inside, strict=True):
+            plane[beyond] = values
     return _levels(light, kind), count
 
 
-def _inside(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Light (N, 3) of the largest share of each chroma (N, 2) that can be displayed at its L."""
-    low, high = np.zeros(len(ab), np.float32), np.ones(len(ab), np.float32)
+def _fits(light: Light) -> np.ndarray:
+    low = np.minimum(np.minimum(light[0], light[1]), light[2])
+    high = np.maximum(np.maximum(light[0], light[1]), light[2])
+    return (low >= -SLACK) & (high <= 1 + SLACK)
+
+
+def _inside(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> Light:
+    """Light of the largest share of each chroma (N,) that can be displayed at its L."""
+    low, high = np.zeros_like(a), np.ones_like(a)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        light = _to_light(lightness, ab * middle[:, None])
-        fits = (light.min(-1) >= -SLACK) & (light.max(-1) <= 1 + SLACK)
+        fits = _fits(_to_light(lightness, a * middle, b * middle))
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return _to_light(lightness, ab * low[:, None])
+    return _to_light(lightness, a * low, b * low)
 
 
-def _to_light(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Linear sRGB (..., 3), not limited."""
-    y = (lightness + 16) / 116
-    f = np.stack([y + ab[..., 0] / 500, y, np.maximum(y - ab[..., 1] / 200, 0)], axis=-1)
-    xyz = np.where(f > 0.2068966, f * f * f, (f - np.float32(16 / 116)) / 7.787)
-    return xyz.astype(np.float32) @ (FROM_XYZ * WHITE).T.astype(np.float32)
+def _to_light(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> Light:
+    """Linear sRGB, a plane each, not limited."""
+    y = (lightness + 16) * np.float32(1 / 116)
+    x, z = y + a * np.float32(1 / 500), np.maximum(y - b * np.float32(1 / 200), 0)
+    xyz = _uncurved(x), _uncurved(y), _uncurved(z)
+    red, green, blue = (xyz[0] * row[0] + xyz[1] * row[1] + xyz[2] * row[2] for row in FROM_WHITE)
+    return red, green, blue
 
 
-def _levels(light: np.ndarray, kind: np.dtype) -> np.ndarray:
+def _uncurved(f: np.ndarray) -> np.ndarray:
+    cube = f * f
+    cube *= f
+    dark = f <= 0.2068966
+    if dark.any():
+        cube[dark] = (f[dark] - np.float32(16 / 116)) * np.float32(1 / 7.787)
+    return cube
+
+
+def _levels(light: Light, kind: np.dtype) -> np.ndarray:
     top = np.iinfo(kind).max
-    light = np.clip(light, 0, 1)
-    if kind == np.uint16:
-        return np.rint(_gamma(light) * top).astype(kind)
-    table = np.rint(_gamma(np.arange(STEPS + 1) / STEPS) * top).astype(kind)
-    return table[(light * STEPS + 0.5).astype(np.int32)]
+    levels = np.empty((*light[0].shape, 3), kind)
+    for channel, plane in enumerate(light):
+        np.clip(plane, 0, 1, out=plane)
+        if kind == np.uint16:
+            levels[..., channel] = np.rint(_gamma(plane) * top)
+        else:
+            plane *= STEPS
+            plane += 0.5
+            levels[..., channel] = np.take(_TABLE, plane.astype(np.int32))
+    return levels
 
 
 def _gamma(light: np.ndarray) -> np.ndarray:
     return np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
 
 
+_TABLE = np.rint(_gamma(np.arange(STEPS + 1) / STEPS) * 255).astype(np.uint8)
+
+
 class _Enlarged:
     """Chroma (S, S, 2) at (height, width), by cubic interpolation, a few rows at a time."""
 
     def __init__(self, chroma: np.ndarray, height: int, width: int):
-        chroma = chroma.astype(np.float32)
         taps, weights = _taps(chroma.shape[1], width)
-        wide = np.zeros((chroma.shape[0], width, 2), np.float32)
-        for tap in range(4):
-            wide += chroma[:, taps[:, tap]] * weights[None, :, tap, None]
-        self._wide, (self._taps, self._weights) = wide, _taps(chroma.shape[0], height)
+        self._wide = []
+        for plane in np.moveaxis(chroma.astype(np.float32), -1, 0):
+            self._wide.append(sum(plane[:, taps[:, k]] * weights[:, k] for k in range(4)))
+        self._taps, self._weights = _taps(chroma.shape[0], height)
 
-    def rows(self, rows: slice) -> np.ndarray:
+    def rows(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """a and b, each (rows, width)."""
         taps, weights = self._taps[rows], self._weights[rows]
-        made = self._wide[taps[:, 0]] * weights[:, 0, None, None]
-        for tap in range(1, 4):
-            made += self._wide[taps[:, tap]] * weights[:, tap, None, None]
-        return made
+        made = []
+        for wide in self._wide:
+            plane = wide[taps[:, 0]] * weights[:, :1]
+            for tap in range(1, 4):
+                plane += wide[taps[:, tap]] * weights[:, tap : tap + 1]
+            made.append(plane)
+        return made[0], made[1]
 
 
 def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -156,9 +191,9 @@ def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _whole_lightness(levels: np.ndarray) -> np.ndarray:
     """L / 100 (H, W), made strip by strip."""
-    whole = np.empty(levels.shape[:2], np.float32)
-    for top in range(0, len(levels), STRIP):
-        whole[top : top + STRIP] = lightness_of(levels[top : top + STRIP]) / 100
+    whole, strip = np.empty(levels.shape[:2], np.float32), max(1, STRIP // levels.shape[1])
+    for top in range(0, len(levels), strip):
+        whole[top : top + strip] = lightness_of(levels[top : top + strip]) / 100
     return whole
 
 
@@ -169,19 +204,17 @@ class _Guided:
     def __init__(self, lightness: np.ndarray, enlarged: _Enlarged):
         height, width = lightness.shape
         side = 2 * max(9, round(GUIDE_SHARE * max(height, width))) + 1
-        chroma = enlarged.rows(slice(0, height))
 
         def mean(values: np.ndarray) -> np.ndarray:
             return cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT)
 
         centre = mean(lightness)
         spread = mean(lightness * lightness) - centre * centre
-        for channel in (0, 1):
-            plane = chroma[..., channel]
+        self._planes = []
+        for plane in enlarged.rows(slice(0, height)):
             average = mean(plane)
             slope = (mean(plane * lightness) - average * centre) / (spread + GUIDE_EPS)
-            chroma[..., channel] = mean(slope) * lightness + mean(average - slope * centre)
-        self._chroma = chroma
+            self._planes.append(mean(slope) * lightness + mean(average - slope * centre))
 
-    def rows(self, rows: slice) -> np.ndarray:
-        return self._chroma[rows]
+    def rows(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        return self._planes[0][rows], self._planes[1][rows]
