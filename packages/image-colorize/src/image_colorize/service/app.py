@@ -197,6 +197,7 @@ def run(
 ) -> int:
     """Serves until interrupted."""
     job = load(weights, **computing)
+    job.predict(np.zeros((8, 8), np.uint8))  # so that the first click need not wait for the network
     desk = Desk(job, batch_size=4)
     hosts = sorted({host, "127.0.0.1", "localhost"})
     token = os.environ.get(TOKEN_VARIABLE)
