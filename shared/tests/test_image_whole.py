@@ -59,8 +59,10 @@ def test_what_is_written_comes_back(format):
     )  # WebP halves the chroma
     written = Image.open(io.BytesIO(data))
     assert written.info["icc_profile"] == srgb_profile()
-    if format != "TIFF":
-        assert written.getexif()[0x010F] == "A camera"
+    assert written.getexif()[0x010F] == "A camera"
+    again_exif = Image.Exif()
+    again_exif.load(again.exif)
+    assert again_exif[0x010F] == "A camera"
     if format != "WEBP":
         assert [round(part) for part in written.info["dpi"]] == [300, 300]
 
@@ -69,7 +71,10 @@ def test_what_is_written_comes_back(format):
 @pytest.mark.parametrize("transparent", [False, True])
 def test_16_bits_and_transparency_stay(format, transparent):
     alpha = DEEP[..., 0].copy() if transparent else None
-    data, remarks = encode_whole(WholeImage(DEEP, alpha, dpi=(200, 200)), format)
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    data, remarks = encode_whole(WholeImage(DEEP, alpha, "PNG", exif.tobytes(), (200, 200)), format)
+    assert Image.open(io.BytesIO(data)).getexif()[0x010F] == "A camera"
     again = parse_whole(data, "again")
     np.testing.assert_array_equal(again.levels, DEEP)
     assert remarks == [] and again.remarks == ()

@@ -20,7 +20,8 @@ SRGB_DATE = slice(24, 36)  # of a profile's header: when it was made, which must
 QUALITY = 95
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
 EXIF_IFD, COLOR_SPACE, SRGB_SPACE = 0x8769, 0xA001, 1
-THUMBNAIL_IFD = 1
+GPS_IFD, THUMBNAIL_IFD = 0x8825, 1
+TEXTS = (270, 271, 272, 305, 306, 315, 33432)  # from description and maker to copyright
 WIDE = 257  # an 8-bit level in 16 bits
 
 
@@ -148,8 +149,8 @@ def _exif(image: Image.Image, remarks: list[str]) -> tuple[bytes, int]:
     try:
         exif = image.getexif()
         turn = exif.get(ORIENTATION, 1)
-        if image.format == "TIFF":  # its tags are the file's own structure
-            return b"", turn if turn in range(1, 9) else 1
+        if image.format == "TIFF":
+            exif = _of_tiff(exif)
         exif.pop(ORIENTATION, None)
         exif.get_ifd(THUMBNAIL_IFD).clear()  # of the image as it was
         if EXIF_IFD in exif:
@@ -158,6 +159,18 @@ def _exif(image: Image.Image, remarks: list[str]) -> tuple[bytes, int]:
     except Exception:  # an unreadable block says nothing about the pixels, which are whole
         remarks.append("its EXIF block cannot be read and was left out")
         return b"", 1
+
+
+def _of_tiff(tags: Image.Exif) -> Image.Exif:
+    """What a TIFF's tags tell people; the others are the structure of that one file."""
+    kept = Image.Exif()
+    for tag in TEXTS:
+        if tag in tags:
+            kept[tag] = tags[tag]
+    for tag in (EXIF_IFD, GPS_IFD):
+        if tag in tags:
+            kept[tag] = tags.get_ifd(tag)
+    return kept
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -277,6 +290,7 @@ def _encode_16(
             resolution=image.dpi,
             resolutionunit="INCH" if image.dpi else None,
             metadata=None,
+            extratags=_texts(image.exif),
         )
         return buffer.getvalue()
     import cv2
@@ -293,6 +307,13 @@ def _encode_16(
     )
     assert done
     return data.tobytes()
+
+
+def _texts(block: bytes) -> list[tuple[int, str, int, str, bool]]:
+    """What an EXIF block tells people, as tifffile takes it."""
+    exif = Image.Exif()
+    exif.load(block)
+    return [(tag, "s", 0, str(exif[tag]), True) for tag in TEXTS if tag in exif]
 
 
 def srgb_profile() -> bytes:
