@@ -79,7 +79,7 @@ class Attention(nn.Module):
         qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # each (B, heads, N, head dim)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(places, q))
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        return self.proj(torch.cat(mixed.unbind(1), dim=-1))
 
     def weights(self, x: Tensor) -> Tensor:
         """The attention (B, heads, N, N) of each query over all keys."""
@@ -161,7 +161,7 @@ class LocalAttention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         mixed = logits.masked_fill(self.mask != 0, UNSEEN).softmax(-1) @ v
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        return self.proj(torch.cat(mixed.unbind(1), dim=-1))
 
 
 class LinearHead(nn.Linear):
