@@ -75,20 +75,26 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
         """``places`` are the numbers of the tokens in the whole grid where x holds only a part."""
-        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # each (B, heads, N, head dim)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(places, q))
-        return self.proj(torch.cat(mixed.unbind(1), dim=-1))
+        q, k, v = self._heads(x)
+        # Written out, since exporters disagree about the memory layout of the fused attention.
+        mixed = self._look(q, k, places) @ v
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor) -> Tensor:
         """The attention (B, heads, N, N) of each query over all keys."""
+        q, k, _ = self._heads(x)
+        return self._look(q, k, None)
+
+    def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, each (B, heads, N, head dim)."""
         bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))
-        q, k, _ = qkv.permute(2, 0, 3, 1, 4).unbind()
+        return qkv.permute(2, 0, 3, 1, 4).unbind()
+
+    def _look(self, q: Tensor, k: Tensor, places: Tensor | None) -> Tensor:
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        table = self._bias(None, q)
-        return (logits if table is None else logits + table).softmax(-1)
+        bias = self._bias(places, q)
+        return (logits if bias is None else logits + bias).softmax(-1)
 
     def _bias(self, places: Tensor | None, like: Tensor) -> Tensor | None:
         if self.rpb_table is None:
@@ -161,7 +167,7 @@ class LocalAttention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         mixed = logits.masked_fill(self.mask != 0, UNSEEN).softmax(-1) @ v
-        return self.proj(torch.cat(mixed.unbind(1), dim=-1))
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class LinearHead(nn.Linear):
