@@ -153,7 +153,7 @@ def _honoured_table(cases: Sequence[Case], jobs: dict[str, ColorizeJob]) -> Tabl
             distances = np.array(off)
             share = float((distances <= HONOURED).mean())
             rows.append((label, kind, len(off), share, float(np.median(distances))))
-    title = f"Hints ({HINTED} a photograph) whose a and b come within {HONOURED:g} of the displayable wish"
+    title = f"Hints, {HINTED} a photograph, within {HONOURED:g} of the displayable a and b"
     return Table(title, ("", "colours", "hints", "share", "median distance"), rows)
 
 
