@@ -65,7 +65,9 @@ def test_a_scan_into_a_folder(segment, scan, tmp_path):
         scores.affine, labels.affine
     )
     assert np.allclose(np.asarray(scores.dataobj).sum(axis=-1), 1, atol=1e-5)
-    assert (folder / "volumes.csv").read_text().splitlines()[0] == "name,value,voxels,ml"
+    head, first, _ = (folder / "volumes.csv").read_text().splitlines()
+    assert head == "name,value,voxels,ml,voxel_mm" and first.endswith(",1 x 1 x 1")
+    assert row["voxel_ml"] == 0.001
 
 
 def test_cells_into_a_folder(with_network, tmp_path):

@@ -95,5 +95,25 @@ def test_odd_images(shape, tmp_path):
     assert shown(result).image.dtype == np.uint8 and viewer.html(result)
 
 
+@pytest.mark.parametrize("directions", [(1, 1), (-1, 1), (1, -1)])
+def test_the_letters_stand_at_the_patients_sides(directions):
+    """Bright is the patient's right and front, however the file runs."""
+    data = np.zeros((20, 26, 18), np.int16)
+    data[:10, :, :], data[:, 13:, :] = 500, 900
+    right, front = directions
+    stored = data[::-right, ::front]
+    affine = np.diag([float(right), float(front), 1, 1])
+    view = shown(predict(stored.copy(), affine=affine))
+    for axis, letters in ((2, ("R", "L")), (1, ("R", "L")), (0, ("A", "P"))):
+        tile = np.asarray(montage._tile(view, axis, view.image.shape[axis] // 2, colours(7)))
+        brightness = tile.mean(axis=(0, 2))
+        half = len(brightness) // 2
+        assert montage.SIDES[axis] == letters
+        if axis:
+            assert brightness[:half].mean() >= brightness[half:].mean()
+        else:
+            assert brightness[:half].mean() > brightness[half:].mean() + 20
+
+
 def test_colours_differ():
     assert len(set(colours(100))) == 100

@@ -3,13 +3,14 @@ the file's grid."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medical_segment import postprocess, system
+from medical_segment.familiar import unlike
 from medical_segment.files.dicom_seg import require_dicom_seg, require_series
 from medical_segment.files.finding import case_of
 from medical_segment.files.reading import read_source
@@ -55,11 +56,13 @@ class Options:
 @dataclass(frozen=True)
 class Part:
     """What came of one plane, on its stored grid: the label map (spatial…), the masks (K, spatial…)
-    of labels that overlap, and the probabilities (K, spatial…) where they are kept."""
+    of labels that overlap, and the probabilities (K, spatial…) where they are kept; and how sure
+    the network is: the sum of probabilities of what was found, and over how many voxels."""
 
     labels: np.ndarray
     regions: np.ndarray | None
     probabilities: np.ndarray | None
+    sure: tuple[float, int]
 
 
 class SegmentationJob:
@@ -85,7 +88,7 @@ class SegmentationJob:
             raise UsageError(f"--overlap {settings.overlap:g}", "is not in 0..1", "take 0.5")
         if settings.dicom_seg:
             require_dicom_seg()
-        self.settings = settings
+        self.settings, self.seen = settings, networks[0].seen
         self.plan = renumber(plan, settings.convention) if settings.convention else plan
         self.networks: Mapping[str, Engine] = {
             name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
@@ -158,6 +161,7 @@ class SegmentationJob:
     def _part(self, plane: Plane) -> Part:
         shape, plan = plane.data.shape[1:], self.plan
         assert plane.probabilities is not None
+        sure = postprocess.sureness(plane.probabilities, plan)
         channels = channels_back(plane.probabilities, shape, plane.affine, plan)
         # One channel at a time is enough, unless all are to be kept.
         kept = None
@@ -174,7 +178,7 @@ class SegmentationJob:
             labels = postprocess.numbered(postprocess.most_likely(channels), plan)
             labels = labels if plan.instances else postprocess.clean_labels(labels, **tidy)
         plane.probabilities = None
-        return Part(labels, masks, kept)
+        return Part(labels, masks, kept, sure)
 
     def _result(
         self,
@@ -188,7 +192,8 @@ class SegmentationJob:
         if self.plan.instances:
             maps, things = self._instances(name, volume, axis, [part.labels for part in parts])
             separated = _joined(maps, axis, 0).astype(np.uint16)
-        return Result(
+        total, count = (sum(part.sure[n] for part in parts) for n in range(2))
+        result = Result(
             source=name,
             volume=volume,
             plan=self.plan,
@@ -197,10 +202,12 @@ class SegmentationJob:
             probabilities=_all_joined([part.probabilities for part in parts], axis),
             instances=separated,
             things=tuple(things),
+            confidence=total / count if count else None,
             dicom_seg=self.settings.dicom_seg,
             windows=counts[0],
             skipped=counts[1],
         )
+        return replace(result, reasons=unlike(result, self.seen))
 
     def _instances(
         self, name: str, volume: Volume, axis: int | None, planes: Sequence[np.ndarray]

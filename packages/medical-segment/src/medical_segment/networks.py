@@ -1,13 +1,14 @@
 """The networks, ready to run: bundled, from the user's own training, or official."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medical_segment import checkpoint, system
+from medical_segment.familiar import Ranges, seen_by
 from medical_segment.plan import Plan
 from vitrail.engine.network import Network
 from vitrail.weights.catalogue import Weights, resolve
@@ -22,9 +23,10 @@ CODE = ("medical_segment.models",)
 @dataclass(frozen=True, kw_only=True)
 class SegmentationNetwork(Network):
     """``module`` takes windows (B, C, *plan.patch) and gives logits (B, len(plan.labels),
-    *plan.patch)."""
+    *plan.patch); ``seen`` says what its training cases were like."""
 
     plan: Plan
+    seen: Ranges = field(default_factory=dict, compare=False)
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[SegmentationNetwork]:
@@ -44,6 +46,7 @@ def load_network(name: str) -> SegmentationNetwork:
         weights,
         CODE,
         plan=plan,
+        seen=seen_by(weights),
     )
 
 

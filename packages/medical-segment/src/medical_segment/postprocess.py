@@ -31,6 +31,15 @@ def activate(logits: np.ndarray, plan: Plan) -> np.ndarray:
     return logits
 
 
+def sureness(probabilities: np.ndarray, plan: Plan) -> tuple[float, int]:
+    """Of the voxels (K, spatial…) where something was found: the sum of its probability, and their
+    count."""
+    exclusive = plan.activation == "softmax"
+    likeliest = probabilities[1 if exclusive else 0 :].max(axis=0, initial=0)
+    found = likeliest >= (np.maximum(probabilities[0], THRESHOLD / 2) if exclusive else THRESHOLD)
+    return float(likeliest[found].sum(dtype=float)), int(found.sum())
+
+
 def label_map(
     probabilities: np.ndarray, shape: Sequence[int], affine: np.ndarray, plan: Plan
 ) -> np.ndarray:

@@ -13,20 +13,23 @@ NOTICE = "Not a medical device: for research and teaching, not for diagnosis or 
 
 @dataclass(frozen=True)
 class Structure:
-    """One label: its name, its number in the label map, its size; millilitres for scans with three
-    dimensions."""
+    """One label: its name, its number in the label map, its size; for scans with three dimensions
+    in millilitres too, with the voxel size that they come from."""
 
     name: str
     value: int
     voxels: int
     ml: float | None
+    voxel_mm: str | None
 
 
 @dataclass(frozen=True)
 class Result:
     """``labels`` (spatial…) lie on the file's own grid; so do ``regions`` (K, spatial…), the masks
     of labels that overlap, ``probabilities`` (K, spatial…) where they were kept, and ``instances``
-    (spatial…), objects by number. ``dicom_seg``: a DICOM-SEG is wanted too."""
+    (spatial…), objects by number. ``confidence`` is the mean probability of what was found, None
+    where nothing was; ``reasons`` say how the case is unlike those of the training. ``dicom_seg``:
+    a DICOM-SEG is wanted too."""
 
     source: str
     volume: Volume
@@ -36,6 +39,8 @@ class Result:
     probabilities: np.ndarray | None = None
     instances: np.ndarray | None = None
     things: tuple[Thing, ...] = ()
+    confidence: float | None = None
+    reasons: tuple[str, ...] = ()
     dicom_seg: bool = False
     windows: int = 0
     skipped: int = 0
@@ -47,10 +52,16 @@ class Result:
         return self.volume.damage + (said if empty else ())
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that people should know beside the figures."""
+        return self.damage + self.reasons
+
+    @property
     def structures(self) -> list[Structure]:
         """All labels but the background, in the network's order."""
         counts = np.bincount(self.labels.ravel(), minlength=max(self.plan.values) + 1)
         found, voxel = [], self.volume.voxel_ml
+        size = " x ".join(f"{n:.5g}" for n in self.volume.spacing)
         for channel, (name, value) in enumerate(
             zip(self.plan.labels, self.plan.values, strict=True)
         ):
@@ -59,7 +70,8 @@ class Result:
             voxels = (
                 int(counts[value]) if self.regions is None else int(self.regions[channel].sum())
             )
-            found.append(Structure(name, value, voxels, None if voxel is None else voxels * voxel))
+            measured = (None, None) if voxel is None else (voxels * voxel, size)
+            found.append(Structure(name, value, voxels, *measured))
         return found
 
     def to_dict(self) -> dict:
@@ -78,6 +90,9 @@ class Result:
                 }
                 for s in self.structures
             },
+            "voxel_ml": self.volume.voxel_ml,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "reasons": list(self.reasons),
             "objects": None if self.instances is None else len(self.things),
             "windows": self.windows,
             "windows_without_content": self.skipped,
@@ -91,6 +106,7 @@ class Result:
             if self.instances is not None
             else ", ".join(self.legend().values()),
             "size": " x ".join(map(str, self.volume.shape)),
+            "unlike the training cases": "; ".join(self.reasons),
             "damage": "; ".join(self.damage),
         }
 

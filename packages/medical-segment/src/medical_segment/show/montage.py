@@ -1,6 +1,7 @@
 """One image of a result: slices in three planes through what was found, or the image beside its
 objects."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ ACROSS = 6  # slices of each plane
 TILE, GAP = 190, 6
 MAX_SIDE = 900  # pixels that an image is shown at
 PAGES = 4
-INK, PAPER = (225, 228, 235), (17, 19, 24)
+INK, PAPER, WARN = (225, 228, 235), (17, 19, 24), (240, 200, 90)
 OPACITY = 0.45
+SIDES = {2: ("R", "L"), 1: ("R", "L"), 0: ("A", "P")}  # left and right edge of slices along an axis
 
 
 def draw(result: Result, path: Path) -> None:
@@ -25,7 +27,7 @@ def draw(result: Result, path: Path) -> None:
     legend = [(palette[n], text) for n, text in enumerate(result.legend().values())]
     if result.instances is not None:
         legend = [(INK, f"{len(result.things)} objects")]
-    _sheet(rows, legend).save(path)
+    _sheet(rows, legend, result.remarks).save(path)
 
 
 def _plane_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
@@ -54,9 +56,19 @@ def _tile(view: Shown, axis: int, number: int, palette: list) -> Image.Image:
     tile = Image.fromarray(np.ascontiguousarray(colour.transpose(1, 0, 2)[::-1, ::-1]))
     width, height = tile.width * view.spacing[across], tile.height * view.spacing[up]
     scale = TILE / max(width, height)
-    return tile.resize(
+    tile = tile.resize(
         (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
     )
+    return _marked(tile, SIDES[axis])
+
+
+def _marked(tile: Image.Image, sides: tuple[str, str]) -> Image.Image:
+    """With letters for the patient's sides at its left and right edge, readable on any grey."""
+    pen, font = ImageDraw.Draw(tile), ImageFont.load_default(13)
+    for side, place, anchor in zip(sides, (3, tile.width - 3), ("lm", "rm"), strict=True):
+        edge = (place, tile.height / 2)
+        pen.text(edge, side, INK, font, anchor=anchor, stroke_width=1, stroke_fill=PAPER)
+    return tile
 
 
 def _image_rows(view: Shown, palette: list) -> list[list[Image.Image]]:
@@ -81,15 +93,17 @@ def _outlined(image: np.ndarray, labels: np.ndarray, palette: list) -> np.ndarra
     return np.where((edge & (labels > 0))[..., None], blend(image, labels, palette, 1.0), filled)
 
 
-def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Image.Image:
+def _sheet(
+    rows: list[list[Image.Image]], legend: list[tuple[tuple, str]], remarks: Sequence[str]
+) -> Image.Image:
     font = ImageFont.load_default(15)
     heights = [max(tile.height for tile in row) for row in rows]
     widths = [sum(tile.width + GAP for tile in row) + GAP for row in rows]
     width = max(*widths, 640)
-    lines = _lines(legend, width, font)
-    sheet = Image.new(
-        "RGB", (width, sum(heights) + GAP * (len(rows) + 1) + 24 * (len(lines) + 1) + GAP), PAPER
-    )
+    lines, small = _lines(legend, width, font), ImageFont.load_default(13)
+    said = [line for text in remarks for line in _wrapped(text, width - 2 * GAP, small)]
+    below = 24 * (len(lines) + 1) + 18 * len(said)
+    sheet = Image.new("RGB", (width, sum(heights) + GAP * (len(rows) + 2) + below), PAPER)
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         left = GAP
@@ -105,8 +119,25 @@ def _sheet(rows: list[list[Image.Image]], legend: list[tuple[tuple, str]]) -> Im
             pen.text((left + 19, top + 2), text, INK, font)
             left += 40 + pen.textlength(text, font)
         top += 24
+    for text in said:
+        pen.text((GAP, top), text, WARN, small)
+        top += 18
     pen.text((GAP, top + 2), NOTICE, INK, font)
     return sheet
+
+
+def _wrapped(
+    text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> list[str]:
+    """A remark in lines that fit, the later ones indented."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
+        if font.getlength(longer) > width and lines[-1].strip():
+            lines.append("    " + word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _lines(

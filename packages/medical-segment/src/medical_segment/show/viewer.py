@@ -4,6 +4,7 @@ browser."""
 import base64
 import gzip
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -35,11 +36,17 @@ def html(result: Result) -> str:
         policy=policy,
         title=escape(Path(result.source).name),
         notice=escape(NOTICE),
+        remarks=_remarks(result.remarks),
         style=style,
         script=script,
         # A label's name must not end the script that it stands in.
         data=json.dumps(_data(result, view, factor)).replace("<", "\\u003c"),
     )
+
+
+def _remarks(texts: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f'<ul class="remarks">{items}</ul>' if items else ""
 
 
 def _data(result: Result, view: Shown, factor: tuple[int, int, int]) -> dict:
