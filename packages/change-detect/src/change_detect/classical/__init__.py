@@ -1,0 +1,1 @@
+"""What no network is needed for: change vectors, and canonical variates."""

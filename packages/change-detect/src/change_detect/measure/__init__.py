@@ -1,0 +1,1 @@
+"""How well changes are found."""

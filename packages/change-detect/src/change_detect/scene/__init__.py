@@ -1,0 +1,1 @@
+"""Two dates of one place: opened, compared, brought onto one grid and one scale."""

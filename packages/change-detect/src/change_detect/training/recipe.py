@@ -1,0 +1,47 @@
+"""What a recipe says beside what every recipe says: pairs, model, where it starts, how pairs are
+changed."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+import vitrail.training.recipe
+from change_detect.training.augment import Augment
+from vitrail.training.recipe import Section
+
+
+class Data(Section):
+    """Folders that hold A, B and label. ``val_scenes`` of those in ``train`` choose the epoch and
+    the threshold; none: about a fifth of the scenes, which is said. ``test`` is looked at by
+    'vitrail evaluate' alone. ``side`` is that of training's crops in pixels, ``gsd`` what a pixel
+    covers, in metres."""
+
+    train: Annotated[tuple[Path, ...], Field(min_length=1)]
+    val: tuple[Path, ...] = ()
+    val_scenes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    test: tuple[Path, ...] = ()
+    side: PositiveInt = 128
+    gsd: PositiveFloat | None = None
+
+
+class Model(Section):
+    """The architecture and its options. ``start`` "imagenet" fills the detail branch "lite" (or the
+    yardstick's encoder) with EfficientNet-Lite0; ``init`` is a weights file of the same options."""
+
+    architecture: Literal["changevit", "unet"] = "changevit"
+    config: dict[str, Any] = Field(default_factory=dict)
+    start: Literal["imagenet"] | None = None
+    init: Path | None = None
+
+
+class Recipe(vitrail.training.recipe.Recipe):
+    """``detail_lr`` is the learning rate of what starts from ImageNet, as a share of the
+    others'; an ``epoch`` has so many steps, and a validation at its end."""
+
+    data: Data
+    model: Model = Model()
+    augment: Augment = Augment()
+    detail_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
+    epoch: PositiveInt = 64
