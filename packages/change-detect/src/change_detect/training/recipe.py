@@ -13,8 +13,9 @@ from vitrail.training.recipe import Section
 
 class Data(Section):
     """Folders that hold A, B and label. ``val_scenes`` of those in ``train`` choose the epoch and
-    the threshold; none: about a fifth of the scenes, which is said. ``test`` is looked at by
-    'vitrail evaluate' alone. ``side`` is that of training's crops in pixels, ``gsd`` what a pixel
+    the threshold; none: about a fifth of the scenes, which is said. Scenes in ``left_out`` are not
+    learned from. ``test`` is looked at by 'vitrail evaluate' alone, as is ``medium``, a scene of
+    30 m with labels. ``side`` is that of training's crops in pixels, ``gsd`` what a pixel
     covers, in metres."""
 
     train: Annotated[tuple[Path, ...], Field(min_length=1)]
@@ -22,6 +23,7 @@ class Data(Section):
     val_scenes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     test: tuple[Path, ...] = ()
+    medium: Path | None = None
     side: PositiveInt = 128
     gsd: PositiveFloat | None = None
 
@@ -38,10 +40,12 @@ class Model(Section):
 
 class Recipe(vitrail.training.recipe.Recipe):
     """``detail_lr`` is the learning rate of what starts from ImageNet, as a share of the
-    others'; an ``epoch`` has so many steps, and a validation at its end."""
+    others', and ``frozen`` so many of its stages stay as they are (its norms too,
+    then); an ``epoch`` has so many steps, and a validation at its end."""
 
     data: Data
     model: Model = Model()
     augment: Augment = Augment()
     detail_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
+    frozen: Annotated[int, Field(ge=0, le=5)] = 0
     epoch: PositiveInt = 64

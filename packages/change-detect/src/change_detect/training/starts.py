@@ -7,7 +7,7 @@ from torch import nn
 
 from change_detect.models import ARCHITECTURE, build_model
 from change_detect.models.detail import LiteDetail
-from change_detect.scene.pixels import STD
+from change_detect.scene.pixels import MEAN, STD
 from change_detect.training.recipe import Recipe
 from change_detect.training.yardstick import build_unet
 from vitrail.backbones import pretrained
@@ -42,12 +42,30 @@ def start_detail(detail: nn.Module) -> None:
     import timm
 
     pretrained.load_pretrained(detail, LITE, timm.create_model(LITE))
-    rescale_stem(detail.conv_stem)
+    rescale_stem(detail.conv_stem, detail.bn1)
 
 
 @torch.no_grad()
-def rescale_stem(conv: nn.Conv2d) -> None:
-    """Makes a convolution that learned on channels about 0.5 take ours, which are scaled by
-    ImageNet's deviations; what their means differ by is left to the norm behind it."""
-    factor = torch.from_numpy(STD) / torch.tensor(pretrained.STD)
-    conv.weight.mul_(factor[:, None, None])
+def rescale_stem(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Makes a convolution that learned on channels about 0.5 take ours, which are about ImageNet's
+    means and scaled by its deviations; the norm behind it takes up what the means differ by."""
+    mean, std = torch.tensor(pretrained.MEAN), torch.tensor(pretrained.STD)
+    offset = (torch.from_numpy(MEAN) - mean) / std
+    assert norm.running_mean is not None
+    norm.running_mean -= (conv.weight * offset[:, None, None]).sum((1, 2, 3))
+    conv.weight *= (torch.from_numpy(STD) / std)[:, None, None]
+
+
+def trunk_of(network: nn.Module) -> nn.Module | None:
+    """The stages of EfficientNet-Lite0 in a network, if it has them."""
+    detail = getattr(network.encoder, "detail", None) or getattr(network.encoder, "model", None)
+    return detail if hasattr(detail, "conv_stem") else None
+
+
+def freeze(trunk: nn.Module, stages: int) -> None:
+    """Leaves the stem and the first stages as ImageNet made them: at full width they cost most of a
+    step and have the least to learn."""
+    trunk.conv_stem.requires_grad_(False)
+    trunk.bn1.requires_grad_(False)
+    for stage in trunk.blocks[:stages]:
+        stage.requires_grad_(False)

@@ -14,12 +14,12 @@ from change_detect.measure.scores import Curve
 from change_detect.training.crops import Crops, as_tensors
 from change_detect.training.loss import bce_dice
 from change_detect.training.recipe import Data, Recipe
-from change_detect.training.starts import network_of
+from change_detect.training.starts import freeze, network_of, trunk_of
 from vitrail.errors import InputError
 from vitrail.training.loading import Numbers, loader
 
-VAL_SIDE = 256
-VAL_BATCH = 4
+VAL_SIDE = 128
+VAL_BATCH = 8
 VAL_SHARE = 0.2
 
 
@@ -33,8 +33,19 @@ class Task(vitrail.training.loop.Task):
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
         self.network: nn.Module = network_of(recipe)
+        self.trunk = [trunk_of(self.network)] if recipe.frozen else []  # in a list: no submodule
+        for trunk in filter(None, self.trunk):
+            freeze(trunk, recipe.frozen)
         self.register_buffer("threshold", torch.tensor(0.5))
         self.curve = Curve()
+
+    def train(self, mode: bool = True) -> "Task":
+        super().train(mode)
+        for trunk in filter(None, self.trunk):
+            for module in trunk.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     @cached_property
     def pairs(self) -> tuple[list[Pair], list[Pair]]:
@@ -77,7 +88,7 @@ class Task(vitrail.training.loop.Task):
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, one in self.named_parameters():
             if one.requires_grad:
-                started = ".detail." in name or (".encoder." in name and "unet" in name)
+                started = ".encoder.detail." in name or ".encoder.model." in name
                 groups.setdefault((started, one.ndim > 1), []).append(one)
         return torch.optim.AdamW(
             [

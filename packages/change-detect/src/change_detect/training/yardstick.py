@@ -39,5 +39,5 @@ def build_unet(config: Mapping[str, Any], *, from_imagenet: bool) -> SiameseUNet
 
         trunk = network.encoder.model
         pretrained.load_pretrained(trunk, LITE, timm.create_model(LITE))
-        rescale_stem(trunk.conv_stem)
+        rescale_stem(trunk.conv_stem, trunk.bn1)
     return network

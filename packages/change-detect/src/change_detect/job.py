@@ -1,0 +1,348 @@
+"""The job: two dates onto one grid, window by window through a network or a classical method, and
+what changed put together again."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from change_detect import system
+from change_detect.networks import DEFAULT, WINDOW, ChangeNetwork, load_network
+from change_detect.objects import NODATA, find_objects
+from change_detect.result import Place, Result
+from change_detect.scene.pixels import normalise
+from change_detect.scene.scene import Scene, open_scene, scene_of_arrays, stretch_scene
+from change_detect.scene.sources import dates_of
+from change_detect.scene.spool import Spool
+from vitrail.engine import prepare
+from vitrail.errors import InputError, UsageError
+from vitrail.grids import Canvas, Grid, cosine
+from vitrail.job import Ask, Engine, Steps
+from vitrail.runner import solve
+from vitrail.sources import Source
+
+METHODS = ("network", "cva", "irmad")
+LEVELS = 200  # of a probability, stored as one byte
+CHUNK = 8  # windows that a scene has in memory at once
+PREDICT_BATCH = 4
+PICTURE = 1024  # pixels along the longer side of a quick look
+TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
+GSD_RANGE = 2.0  # times coarser or finer than what was trained on; beyond it is said
+MEDIUM = 8.0  # metres: from here on a network for roofs is the wrong tool
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to look and what to keep; all of it changes the result, so all of it stands there.
+
+    ``method`` is the network, change vectors (cva) or iteratively reweighted MAD (irmad).
+    ``threshold`` in 0..1, None: that of the weights, or Otsu's. ``bands`` (from 1) are the red,
+    green and blue ones. ``stretch``: auto, always or never. ``overlap`` of neighbouring windows.
+    ``min_area`` of an object, in square metres, or pixels without a place. ``smooth``: by how many
+    pixels outlines are simplified. ``gsd``: metres per pixel at which to look.
+    """
+
+    method: str = "network"
+    threshold: float | None = None
+    bands: tuple[int, ...] = ()
+    stretch: str = "auto"
+    overlap: float = 0.25
+    min_area: float = 0.0
+    smooth: float = 0.7
+    gsd: float | None = None
+
+    def __post_init__(self):
+        """Raises UsageError for values that do not exist."""
+        faults = {
+            f"method {self.method}": self.method not in METHODS,
+            f"stretch {self.stretch}": self.stretch not in ("auto", "always", "never"),
+            f"threshold {self.threshold}": self.threshold is not None
+            and not 0 < self.threshold < 1,
+            f"bands {self.bands}": len(self.bands) not in (0, 1, 3),
+            f"overlap {self.overlap}": not 0 <= self.overlap < 1,
+            f"gsd {self.gsd}": self.gsd is not None and not self.gsd > 0,
+        }
+        for fault, found in faults.items():
+            if found:
+                raise UsageError("options", f"there is no {fault}", "see change-detect --help")
+
+
+class ChangeJob:
+    """Two dates in, maps of what changed out."""
+
+    version = system.version
+
+    def __init__(
+        self,
+        network: ChangeNetwork | None,
+        settings: Options = Options(),
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+    ):
+        self.network, self.settings = network, settings
+        self.model = system.name if network else settings.method
+        self.networks: Mapping[str, Engine] = {}
+        if network:
+            ready = prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
+            self.networks = {network.name: ready}
+        self.options = {**asdict(settings), "threshold": self.threshold}
+
+    @property
+    def threshold(self) -> float | None:
+        """The one that was asked for, or the weights'; None: found in each scene."""
+        if self.settings.threshold is None and self.network:
+            return self.network.threshold
+        return self.settings.threshold
+
+    def process(self, source: Source) -> Steps:
+        """One pair from its files to its maps."""
+        paths, pages = dates_of(source)
+        try:
+            scene = open_scene(paths, pages, bands=self.settings.bands, gsd=self.settings.gsd)
+            try:
+                return (yield from self._steps(scene))
+            finally:
+                scene.close()
+        except InputError as error:
+            raise _naming(source, error) from error
+
+    def predict(
+        self, before: Path | str | np.ndarray, after: Path | str | np.ndarray | None = None
+    ) -> Result:
+        """The result for two paths (or one TIFF of two pages), or for two arrays: (H, W), (H, W, C)
+        with at most four channels, or (C, H, W); masked ones where there is no data."""
+        if isinstance(before, Path | str):
+            paths = tuple(
+                map(Path, (before, after) if isinstance(after, Path | str) else (before,))
+            )
+            return solve(self.networks, self.process(Source(str(before), paths)))
+        scene = scene_of_arrays(before, after, self.settings.bands)
+        return solve(self.networks, self._steps(scene), batch_size=PREDICT_BATCH)
+
+    def _steps(self, scene: Scene) -> Steps:
+        settings = self.settings
+        if settings.stretch != "never" or scene.dates[0].dtype != np.uint8:
+            stretch_scene(scene, settings.stretch)
+        numbers = (0, 1)
+        scene.reasons += self._doubts(scene)
+        pictures = Pictures(scene)
+        probabilities, mask = Spool(scene.shape, np.uint8), Spool(scene.shape, np.uint8)
+        if self.network:
+            threshold, found = self.threshold or 0.5, self._looked(scene, numbers, pictures)
+        else:
+            threshold, found = (
+                settings.threshold or 0.5,
+                _measured(scene, numbers, pictures, settings),
+            )
+        counts = Counts(scene)
+        # Either way strips of probabilities come from the top, NaN where there is no data.
+        strips: Any = yield from found
+        for top, strip in strips:
+            level = np.where(np.isnan(strip), NODATA, np.rint(np.nan_to_num(strip) * LEVELS))
+            probabilities.add(level)
+            mask.add(np.where(np.isnan(strip), NODATA, strip >= threshold))
+            counts.add(top, ~np.isnan(strip))
+        return self._result(scene, numbers, mask, probabilities, counts, pictures, threshold)
+
+    def _looked(self, scene: Scene, numbers: tuple[int, int], pictures: "Pictures") -> Steps:
+        """Asks the network about every window that holds data; strips of probabilities."""
+        assert self.network is not None
+        grid = Grid(scene.shape, (WINDOW, WINDOW), self.settings.overlap)
+        canvas, done = Canvas(grid, 2, cosine), Strips(scene.shape)
+        windows = iter(range(len(grid)))
+        while chunk := list(itertools.islice(windows, CHUNK)):
+            items, asked = [], []
+            for number in chunk:
+                crops, valid = _crops(scene, numbers, grid, number, pictures)
+                if crops is None:
+                    canvas.add(number, np.zeros(2, np.float32))
+                else:
+                    items.append(crops)
+                    asked.append((number, valid))
+            rows = yield Ask(self.network.name, items)
+            for (number, valid), row in zip(asked, rows, strict=True):
+                probability = 0.5 * (1 + np.tanh(0.5 * np.asarray(row, np.float32)))
+                canvas.add(number, np.concatenate([probability, valid[None]]))
+            for top, strip in canvas.strips():
+                done.add(top, np.where(strip[1] > 0.5, strip[0], np.nan))
+        return done.read()
+
+    def _doubts(self, scene: Scene) -> list[str]:
+        """What speaks against the answer though nothing is wrong with the dates."""
+        said, gsd, trained = [], scene.gsd, self.network and self.network.gsd
+        if scene.crs is None:
+            said.append("without a place on the earth areas are in pixels")
+        if gsd and trained and not trained / GSD_RANGE <= gsd <= trained * GSD_RANGE:
+            line = f"a pixel covers {gsd:.3g} m, and {trained:.3g} m in training"
+            finer = f"; --gsd {trained:.3g} resamples" if gsd < MEDIUM else "; try --method irmad"
+            said.append(line + finer)
+        return said
+
+    def _result(
+        self,
+        scene: Scene,
+        numbers: tuple[int, int],
+        mask: Spool,
+        probabilities: Spool,
+        counts: "Counts",
+        pictures: "Pictures",
+        threshold: float,
+    ) -> Result:
+        clean, objects = find_objects(
+            mask, probabilities, 1 / LEVELS, scene.pixel_area, min_area=self.settings.min_area
+        )
+        for rows, strip in clean.strips():
+            counts.add_changed(rows.start, strip == 1)
+        damage = list(scene.damage)
+        if not counts.pixels["valid"]:
+            raise InputError(
+                scene.paths[numbers[1]],
+                "shares no pixel that holds data with the first",
+                "give dates that overlap",
+            )
+        names = tuple(scene.names[number] for number in numbers)
+        return Result(
+            names=(names[0], names[1]),
+            method=self.settings.method,
+            threshold=threshold,
+            place=Place(scene.crs, scene.transform, scene.gsd),
+            mask=clean,
+            probabilities=probabilities,
+            objects=tuple(objects),
+            pixels=counts.pixels,
+            areas=counts.areas if counts.knows_area else None,
+            pictures=pictures.both,
+            reduced=pictures.step,
+            facts=scene.facts,
+            damage=tuple(damage),
+            reasons=tuple(scene.reasons),
+            smooth=self.settings.smooth,
+        )
+
+
+class Strips:
+    """Strips of probabilities in 0..1, kept on disk until all are there."""
+
+    def __init__(self, shape: tuple[int, int]):
+        self.spool = Spool(shape, np.float32)
+
+    def add(self, top: int, strip: np.ndarray) -> None:
+        assert top == self.spool.rows
+        self.spool.add(strip)
+
+    def read(self) -> Iterator[tuple[int, np.ndarray]]:
+        for rows, strip in self.spool.strips():
+            yield rows.start, strip
+
+
+class Pictures:
+    """Both dates, reduced to at most ``PICTURE`` pixels along a side by leaving pixels out."""
+
+    def __init__(self, scene: Scene):
+        self.step = -(-max(scene.shape) // PICTURE)
+        sides = [-(-side // self.step) for side in scene.shape]
+        self.both = tuple(np.full((*sides, 3), 128, np.uint8) for _ in range(2))
+
+    def add(self, which: int, top: int, left: int, rgb: np.ma.MaskedArray) -> None:
+        """A window (3, rows, columns) whose first pixel is (top, left)."""
+        first = [-start % self.step for start in (top, left)]
+        part = rgb[:, first[0] :: self.step, first[1] :: self.step]
+        if part.size:
+            row, column = (top + first[0]) // self.step, (left + first[1]) // self.step
+            place = (slice(row, row + part.shape[1]), slice(column, column + part.shape[2]))
+            self.both[which][place] = np.moveaxis(part.filled(128), 0, -1)
+
+
+class Counts:
+    """Pixels and square metres: all, with data, changed."""
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+        self.pixels = {"all": scene.shape[0] * scene.shape[1], "valid": 0, "changed": 0}
+        self.areas = {"valid": 0.0, "changed": 0.0}
+        self.knows_area = scene.pixel_area(slice(0, 1)) is not None
+
+    def add(self, top: int, valid: np.ndarray, what: str = "valid") -> None:
+        per_row = np.count_nonzero(valid, axis=1)
+        self.pixels[what] += int(per_row.sum())
+        area = self.scene.pixel_area(slice(top, top + len(valid)))
+        if area is not None:
+            self.areas[what] += float((per_row * area).sum())
+
+    def add_changed(self, top: int, changed: np.ndarray) -> None:
+        self.add(top, changed, "changed")
+
+
+def _crops(
+    scene: Scene, numbers: tuple[int, int], grid: Grid, number: int, pictures: Pictures
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, np.ndarray]:
+    """Both dates of a window as the network takes them, None without data, and where both hold
+    data (float32)."""
+    window = grid.window(number)
+    parts = [scene.colours(scene.read(which, window)) for which in numbers]
+    for place, part in enumerate(parts):
+        pictures.add(place, window[0].start, window[1].start, part)
+    valid = ~(np.ma.getmaskarray(parts[0]).any(axis=0) | np.ma.getmaskarray(parts[1]).any(axis=0))
+    sides = zip(grid.before, valid.shape, grid.patch, strict=True)
+    padding = [(before, patch - before - side) for before, side, patch in sides]
+    if not valid.any():
+        return None, np.pad(valid, padding)
+    crops = []
+    for part in parts:
+        values = normalise(part.data)
+        values[:, ~valid] = 0  # the mean of training: neither dark nor bright
+        crops.append(np.pad(values, [(0, 0), *padding], mode="symmetric"))
+    return (crops[0], crops[1]), np.pad(valid, padding).astype(np.float32)
+
+
+def _measured(
+    scene: Scene, numbers: tuple[int, int], pictures: Pictures, settings: Options
+) -> Steps:
+    """Strips by a classical method, which asks no network."""
+    yield from ()
+    from change_detect.classical.variates import Variates
+    from change_detect.classical.vectors import ChangeVectors, strips
+
+    method = (ChangeVectors if settings.method == "cva" else Variates)(scene, numbers)
+    scene.facts["limit"] = round(method.limit, 4)
+
+    def found() -> Iterator[tuple[int, np.ndarray]]:
+        for rows, dates, valid in strips(scene, numbers):
+            for place, which in enumerate(numbers):
+                part = scene.colours(scene.read(which, (rows, slice(0, scene.shape[1]))))
+                pictures.add(place, rows.start, 0, part)
+            yield rows.start, np.where(valid, method.probability(dates), np.nan)
+
+    return found()
+
+
+def _naming(source: Source, error: InputError) -> InputError:
+    """The same error about a source of several files, of which it names the one that it means."""
+    name = Path(error.subject).name
+    if len(source.paths) < 2 or error.subject == source.name or name in error.problem:
+        return error
+    return InputError(source.name, f"{name} {error.problem}", error.remedy)
+
+
+def load(
+    weights: str | Path | None,
+    *,
+    method: str = "network",
+    engine: str = "auto",
+    device: str = "auto",
+    **options: Any,
+) -> ChangeJob:
+    """``weights`` is a catalogued name or a file; ``method`` and ``options`` as in ``Options``.
+
+    Raises UsageError for an option that does not exist, MissingError without such weights.
+    """
+    try:
+        settings = Options(method=method, **options)
+    except TypeError as error:
+        raise UsageError("options", str(error).partition("() ")[2], "see job.Options") from None
+    network = load_network(str(weights or DEFAULT)) if method == "network" else None
+    return ChangeJob(network, settings, engine=engine, device=device)

@@ -1,0 +1,64 @@
+"""The network, ready to run: bundled, from the user's own training, or official."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from change_detect import system
+from vitrail.engine.network import Network
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.header import complete
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT = "nano"
+CODE = ("change_detect.models",)
+WINDOW = 256  # pixels, both ways
+OFFICIAL_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeNetwork(Network):
+    """``module`` takes two batches of windows (B, 3, WINDOW, WINDOW), earlier and later,
+    normalised, and gives logits (B, 1, WINDOW, WINDOW). From ``threshold`` on a pixel is called
+    changed; ``gsd`` is what a pixel of its training covered, in metres, or None."""
+
+    threshold: float
+    gsd: float | None
+
+
+def load_networks(weights: Sequence[str] = ()) -> list[ChangeNetwork]:
+    """The named or given weights files, by default the bundled one."""
+    return [load_network(name) for name in weights or (DEFAULT,)]
+
+
+def load_network(name: str) -> ChangeNetwork:
+    """One weights file by its catalogued name or its path: ours, or one of the release."""
+    weights = resolve(system, name)
+    threshold, gsd = OFFICIAL_THRESHOLD, None
+    if "architecture" in weights.metadata:
+        with complete(weights.path, system.name):
+            threshold, gsd = float(weights.metadata["threshold"]), weights.metadata["gsd"]
+    else:
+        _build(weights.path)  # only the tensors tell whether it is one
+    example = np.zeros((2, 3, WINDOW, WINDOW), np.float32)
+    return ChangeNetwork(
+        name=weights.name,
+        build=partial(_build, weights.path),
+        example=(example, example),
+        weights=weights,
+        code=CODE,
+        threshold=threshold,
+        gsd=gsd,
+    )
+
+
+def _build(path: Path) -> "nn.Module":
+    from change_detect.checkpoint import read_checkpoint
+
+    return read_checkpoint(path).build()
