@@ -27,12 +27,7 @@ class Checkpoint:
 
     def build(self) -> nn.Module:
         """The network with its weights, in evaluation mode; InputError where they do not fit."""
-        if self.architecture == ARCHITECTURE:
-            module: nn.Module = build_model(self.architecture, self.config)
-        else:
-            from change_detect.training.yardstick import build_unet
-
-            module = build_unet(self.config, from_imagenet=False)
+        module = build_model(self.architecture, self.config)
         load_into(module, self.state, subject=self.path, assign=True)
         return module.eval()
 

@@ -2,7 +2,6 @@
 baselines."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from change_detect.result import Result
 from change_detect.training.recipe import Recipe
 from vitrail.errors import UsageError
 from vitrail.report import Chart, Table
+from vitrail.report.chart import Series
 
 COLUMNS = ("method", "F1", "IoU", "precision", "recall", "accuracy", "kappa", "objects F1")
 YARDSTICK = "unet"
@@ -80,7 +80,8 @@ def _counted(pairs: Sequence[Pair]) -> str:
 def _blurred(image: np.ndarray) -> np.ndarray:
     from scipy.ndimage import uniform_filter
 
-    return uniform_filter(image.astype(np.float32), (5, 5, 0)).astype(np.float32)
+    channels = [uniform_filter(image[..., n].astype(np.float32), 5) for n in range(image.shape[2])]
+    return np.stack(channels, axis=-1)
 
 
 def _chart(curve: Curve, threshold: float) -> Chart:
@@ -88,15 +89,9 @@ def _chart(curve: Curve, threshold: float) -> Chart:
     numbers = range(2, BINS - 1, 2)
     counts = [curve.at(number) for number in numbers]
     xs = [number / BINS for number in numbers]
-    lines = {
-        name: list(zip(xs, [getattr(one, name) for one in counts], strict=True))
+    lines = [
+        Series(name, xs, [getattr(one, name) for one in counts])
         for name in ("f1", "precision", "recall")
-    }
-    return Chart(
-        f"All test pixels over the threshold (chosen: {threshold:.2f})", "threshold", "", lines
-    )
-
-
-def scene_names(folder: Path) -> list[str]:
-    """The scenes of a folder, each once."""
-    return list(dict.fromkeys(pair.scene for pair in find_pairs(folder)))
+    ]
+    title = f"All test pixels over the threshold (chosen: {threshold:.2f})"
+    return Chart(title, lines, x_label="threshold", y_range=(0, 1))

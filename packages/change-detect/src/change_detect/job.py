@@ -245,7 +245,8 @@ class Pictures:
     def __init__(self, scene: Scene):
         self.step = -(-max(scene.shape) // PICTURE)
         sides = [-(-side // self.step) for side in scene.shape]
-        self.both = tuple(np.full((*sides, 3), 128, np.uint8) for _ in range(2))
+        first, second = (np.full((*sides, 3), 128, np.uint8) for _ in range(2))
+        self.both = (first, second)
 
     def add(self, which: int, top: int, left: int, rgb: np.ma.MaskedArray) -> None:
         """A window (3, rows, columns) whose first pixel is (top, left)."""

@@ -106,9 +106,15 @@ def find_objects(
     return clean, list(pieces.values())
 
 
+def connected(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Labels 1..count of the pieces of a boolean map, whose pixels may touch at corners."""
+    labels, count = ndimage.label(mask, NEIGHBOURS)  # pyright: ignore[reportGeneralTypeIssues]
+    return labels, count
+
+
 def _bands(mask: Spool) -> Iterator[tuple[slice, np.ndarray, int]]:
     for rows, part in mask.strips(BAND):
-        labels, count = ndimage.label(part == 1, NEIGHBOURS)
+        labels, count = connected(part == 1)
         yield rows, labels, count
 
 

@@ -129,7 +129,7 @@ def _rounded(geometry: Any) -> Any:
 def write_geopackage(path: Path, found: list[Outline], place: Place) -> None:
     """One layer in the raster's own system; without one in pixels, rows downwards negative, so that
     the map is upright."""
-    import pyogrio
+    from pyogrio import raw
     from shapely import affinity, to_wkb
 
     geometries = [one.geometry for one in found]
@@ -140,7 +140,7 @@ def write_geopackage(path: Path, found: list[Outline], place: Place) -> None:
         values = [getattr(one, name) for one in found]
         kind = np.int64 if name in ("id", "pixels") else np.float64
         columns.append(np.array([np.nan if v is None else v for v in values], kind))
-    pyogrio.raw.write(
+    raw.write(
         path,
         geometry=np.array([to_wkb(_multi(one)) for one in geometries], object),
         field_data=columns,

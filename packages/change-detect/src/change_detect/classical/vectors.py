@@ -21,7 +21,8 @@ def strips(
         window: Window = (rows, slice(0, scene.shape[1]))
         parts = [scene.read(number, window) for number in numbers]
         masks = [np.ma.getmaskarray(part).any(axis=0) for part in parts]
-        yield rows, np.stack([part.data.astype(float) for part in parts]), ~(masks[0] | masks[1])
+        both = np.stack([np.asarray(part.data, float) for part in parts])
+        yield rows, both, np.asarray(~(masks[0] | masks[1]))
 
 
 class ChangeVectors:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+
+from change_detect.objects import connected
 
 BINS = 200  # of the probability, for the curve over thresholds
 MIN_PIXELS = 20  # of an object that is counted
 MIN_OVERLAP = 0.5  # of an object's pixels that must be found (of a found one's: be changed)
-NEIGHBOURS = np.ones((3, 3), int)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def object_counts(found: np.ndarray, truth: np.ndarray) -> Confusion:
 
 def _covered(objects: np.ndarray, by: np.ndarray) -> tuple[int, int]:
     """How many objects are covered, and how many there are."""
-    labels, count = ndimage.label(objects, NEIGHBOURS)
+    labels, count = connected(objects)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     covered = np.bincount(labels[by], minlength=count + 1)[1:]
     large = sizes >= MIN_PIXELS

@@ -32,12 +32,8 @@ class ResNetDetail(nn.Module):
         self.conv1 = nn.Conv2d(3, dims[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(dims[0])
         self.drop = nn.Dropout(DROPOUT)
-        before = dims[0]
-        for number, dim in enumerate(dims, 1):
-            stride = 1 if number == 1 else 2
-            blocks = BasicBlock(before, dim, stride), BasicBlock(dim, dim, 1)
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
-            before = dim
+        self.layer1 = _stage(dims[0], dims[0], 1)
+        self.layer2, self.layer3 = _stage(dims[0], dims[1], 2), _stage(dims[1], dims[2], 2)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -47,6 +43,10 @@ class ResNetDetail(nn.Module):
         c2 = self.drop(self.layer1(self.bn1(self.conv1(image)).relu()))
         c3 = self.layer2(c2)
         return [c2, c3, self.layer3(c3)]
+
+
+def _stage(in_chans: int, dim: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(BasicBlock(in_chans, dim, stride), BasicBlock(dim, dim, 1))
 
 
 class SameConv2d(nn.Conv2d):

@@ -1,5 +1,7 @@
 """The plain ViT of ChangeViT: no class token, no registers, positions for any size."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +28,7 @@ class LayerScale(nn.Module):
 class ScaledBlock(Block):
     """The block with DINOv2's factors on both branches."""
 
-    def __init__(self, dim: int, num_heads: int, **options: float):
+    def __init__(self, dim: int, num_heads: int, **options: Any):
         super().__init__(dim, num_heads, **options)
         self.ls1, self.ls2 = LayerScale(dim), LayerScale(dim)
 

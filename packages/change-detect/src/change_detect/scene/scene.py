@@ -52,7 +52,9 @@ class Scene:
     def colours(self, part: np.ma.MaskedArray) -> np.ma.MaskedArray:
         """uint8 RGB (3, rows, columns) of what ``read`` gave: stretched where it must be."""
         chosen = part[list(self.bands)]
-        return self.stretch.apply(chosen) if self.stretch else chosen.astype(np.uint8)
+        if self.stretch:
+            return self.stretch.apply(chosen)
+        return np.ma.MaskedArray(chosen.data.astype(np.uint8), np.ma.getmaskarray(chosen))
 
     @property
     def names(self) -> list[str]:
@@ -248,18 +250,18 @@ def _common_grid(dates: Sequence[Date], damage: list[str]) -> Grid:
         if not both or any(part.start >= part.stop for part in both):
             problem = f"lies elsewhere than {first.path.name}"
             raise InputError(other.path, problem, "give two dates of one place")
-        window = both
+        window = list(both)
     sides = tuple(part.stop - part.start for part in window)
     share = sides[0] * sides[1] / (shape[0] * shape[1])
     if share < MIN_OVERLAP:
         damage.append(f"the dates share {share:.2%} of {first.path.name} only")
-    if first.crs is not None:
+    if first.crs is not None and transform is not None:
         step = type(transform).translation(window[1].start, window[0].start)
         transform = transform * step
     return crs, transform, (sides[0], sides[1])
 
 
-def _same_grid(one: Date, other: Date) -> bool:
+def _same_grid(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.crs != other.crs:
         return False
     corners = np.array([(0, 0), (one.shape[1], one.shape[0])], float).T

@@ -17,7 +17,8 @@ def draw(result: Result, path: Path) -> None:
     """Three panels of the same size and a line of figures under them."""
     panels = [*result.pictures, overlay(result)]
     scale = SIDE / max(panels[0].shape[:2])
-    size = tuple(max(1, round(side * scale)) for side in panels[0].shape[1::-1])
+    high, wide = (max(1, round(side * scale)) for side in panels[0].shape[:2])
+    size = (wide, high)
     kind = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     images = [Image.fromarray(panel).resize(size, kind) for panel in panels]
     head, foot = 34, 44

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from change_detect.objects import connected
 from vitrail.training.recipe import Section
 
 Crop = tuple[np.ndarray, np.ndarray, np.ndarray]  # before, after (S, S, 3) uint8, changed (S, S)
@@ -62,12 +63,13 @@ def _pasted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What is new in the donor's later date, on ground that did not change here."""
     _, source, mask = donor
-    labels, count = ndimage.label(mask)
+    labels, count = connected(mask)
     if not count:
         return after, changed
     chosen = rng.random(count + 1) < 0.5
     chosen[0] = False
-    mask = chosen[labels] & ~ndimage.binary_dilation(changed, iterations=2)
+    near = np.asarray(ndimage.binary_dilation(changed, iterations=2), bool)
+    mask = chosen[labels] & ~near
     soft = ndimage.uniform_filter(mask.astype(np.float32), 3)[..., None]
     soft = np.where(mask[..., None], np.maximum(soft, 0.5), 0)
     mixed = after * (1 - soft) + source * soft

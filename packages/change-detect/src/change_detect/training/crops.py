@@ -55,8 +55,11 @@ class Crops(Dataset):
 
 
 def _resized(crop: Crop, side: int) -> Crop:
-    dates = [np.asarray(Image.fromarray(c).resize((side, side), Image.BILINEAR)) for c in crop[:2]]
-    changed = Image.fromarray(crop[2]).resize((side, side), Image.NEAREST)
+    dates = [
+        np.asarray(Image.fromarray(c).resize((side, side), Image.Resampling.BILINEAR))
+        for c in crop[:2]
+    ]
+    changed = Image.fromarray(crop[2]).resize((side, side), Image.Resampling.NEAREST)
     return dates[0], dates[1], np.asarray(changed)
 
 

@@ -1,0 +1,39 @@
+"""The siamese U-Net that ChangeViT is measured against, of segmentation-models-pytorch's parts
+(extra ``train``)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+ENCODER = "tu-tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """``depth`` stages of EfficientNet-Lite0; ``decoder`` has the channels of each step up."""
+
+    depth: int = 4
+    decoder: Sequence[int] = (64, 48, 32, 16)
+
+
+class SiameseUNet(nn.Module):
+    """One encoder for both dates; the decoder sees the sizes of their differences at each scale."""
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        unet = smp.Unet(
+            ENCODER,
+            encoder_depth=config.depth,
+            encoder_weights=None,
+            decoder_channels=tuple(config.decoder),
+        )
+        self.encoder, self.decoder, self.head = unet.encoder, unet.decoder, unet.segmentation_head
+
+    def forward(self, earlier: Tensor, later: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to logits (B, 1, H, W)."""
+        size = earlier.shape[0]
+        maps = self.encoder(torch.cat([earlier, later]))
+        return self.head(self.decoder([(one[:size] - one[size:]).abs() for one in maps]))

@@ -1,0 +1,112 @@
+"""The command: pairs, lists, pages, what it writes and what it says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from vitrail.testing.commands import call
+
+from .fakes import built, made, picture, town
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "taizhou.tif"
+FILES = {
+    "change.tif",
+    "change.tif.aux.xml",
+    "probability.tif",
+    "changes.geojson",
+    "changes.gpkg",
+    "changes.qml",
+    "overview.png",
+    "result.json",
+}
+
+
+def run(*arguments) -> tuple[int, list[dict], str]:
+    outcome = call("change_detect", *arguments)
+    return (
+        outcome.status,
+        [json.loads(line) for line in outcome.stdout.splitlines()],
+        outcome.stderr,
+    )
+
+
+def test_a_pair_becomes_maps(tmp_path):
+    ground = town(80, 90)
+    first = made(tmp_path / "2019.tif", ground)
+    second = made(tmp_path / "2021.tif", built(ground, (10, 20, 30, 50)))
+    status, (row,), _ = run(
+        first, second, "-o", tmp_path / "out", "--method", "cva", "--min-area", "100"
+    )
+    assert status == 0 and row["status"] == "done" and row["objects"] == 1
+    folder = tmp_path / "out" / "2019-2021"
+    assert {path.name for path in folder.iterdir()} == FILES
+    with rasterio.open(folder / "change.tif") as mask, rasterio.open(first) as source:
+        assert (mask.crs, mask.transform, mask.shape) == (
+            source.crs,
+            source.transform,
+            source.shape,
+        )
+        assert set(np.unique(mask.read(1))) == {0, 1} and mask.nodata == 255
+        assert mask.colormap(1)[1][:3] == (213, 62, 0) and mask.colormap(1)[0][0] > 200
+    with rasterio.open(folder / "probability.tif") as probability:
+        assert probability.read(1).max() <= 200
+    import pyogrio
+
+    assert pyogrio.read_info(folder / "changes.gpkg")["features"] == 1
+    (feature,) = json.loads((folder / "changes.geojson").read_text())["features"]
+    assert feature["properties"]["area_m2"] == pytest.approx(150, rel=0.1)
+
+
+def test_a_list_of_pairs_goes_on_without_the_missing_one(tmp_path):
+    ground = town(80, 90)
+    picture(tmp_path / "a.png", ground)
+    picture(tmp_path / "b.png", built(ground, (10, 20, 30, 50)))
+    (tmp_path / "pairs.csv").write_text(
+        "before;after;name\na.png;b.png;one\na.png;gone.png;two\nb.png;a.png;\n"
+    )
+    common = ("--pairs", tmp_path / "pairs.csv", "-o", tmp_path / "out", "--method", "cva")
+    status, rows, said = run(*common)
+    assert status == 1 and [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert "gone.png does not exist" in rows[1]["reason"] and "gone.png" in said
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"one", "b-a", "results.jsonl"}
+    status, rows, said = run(*common, "--resume")
+    assert "2 of 3 done before" in said and len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("before,later\na,b\n", "lacks the column after"),
+        ("before,after\n", "lists no pair"),
+        ("\0\0\0", "lists no pair"),
+    ],
+)
+def test_lists_that_are_none(tmp_path, content, reason):
+    (tmp_path / "pairs.csv").write_text(content)
+    status, rows, said = run("--pairs", tmp_path / "pairs.csv", "--method", "cva")
+    assert status == 1 and not rows and reason in said
+
+
+def test_pages_of_a_file_are_dates(tmp_path):
+    status, rows, _ = run(EXAMPLE, EXAMPLE.parent / "taizhou.tif", "--method", "irmad")
+    assert status == 0 and [row["dates"] for row in rows] == [["taizhou.tif 1", "taizhou.tif 2"]]
+    assert rows[0]["changed_m2"] > 1e5
+
+
+def test_one_date_is_not_enough(tmp_path):
+    path = made(tmp_path / "a.tif", town(40, 40))
+    status, _, said = run(path, "--method", "cva")
+    assert status == 1 and "a.tif: is one date; give a second one" in said
+    status, _, said = run()
+    assert status == 2
+    status, _, said = run("--quiet")
+    assert status == 2 and "was given no image" in said
+
+
+@pytest.mark.parametrize("bands", ["3,2", "a,b,c", "0,1,2"])
+def test_bands_that_are_none(bands):
+    status, _, said = run(EXAMPLE, "--bands", bands)
+    assert status == 2 and "give three numbers" in said

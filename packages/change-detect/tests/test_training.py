@@ -1,0 +1,153 @@
+"""Pairs, crops, recipes: begun, interrupted, resumed, taken up by the command."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from change_detect import load
+from change_detect.data import find_pairs, find_split, read_label
+from change_detect.training.augment import Augment, augmented
+from change_detect.training.crops import Crops
+from change_detect.training.recipe import Data
+from change_detect.training.task import divide
+from vitrail.errors import InputError
+from vitrail.testing.commands import call
+
+from .fakes import built, town
+
+RECIPE = """
+system: change-detect
+name: small
+data: {{train: ["{folder}"], val_scenes: [tile_2], side: 32, gsd: 0.5}}
+model:
+  config: {{embed_dim: 16, depth: 1, num_heads: 2, grid: [2, 2], injector_heads: 2,
+           detail_dims: [8, 16, 16]}}
+optim: {{lr: 0.003, batch_size: 2}}
+epoch: 2
+budget: {{epochs: 2}}
+monitor: {{metric: val/f1, mode: max}}
+"""
+
+
+def labelled(folder, names=("tile_1", "tile_2", "crop_3_0000_0256"), form="png", largest=255):
+    for name in ("A", "B", "Label"):
+        (folder / name).mkdir(parents=True)
+    for seed, name in enumerate(names):
+        ground = town(64, 64, seed)
+        truth = np.zeros((64, 64), np.uint8)
+        truth[10:30, 20:50] = largest
+        for part, pixels in (("A", ground), ("B", built(ground, (10, 20, 30, 50)))):
+            Image.fromarray(np.moveaxis(pixels, 0, -1)).save(folder / part / f"{name}.png")
+        Image.fromarray(truth).save(folder / "Label" / f"{name}.{form}")
+    return folder
+
+
+@pytest.mark.parametrize(("form", "largest"), [("png", 255), ("png", 1), ("jpg", 255)])
+def test_labels_of_every_kind(tmp_path, form, largest):
+    pair = find_pairs(labelled(tmp_path, form=form, largest=largest))[0]
+    truth = np.zeros((64, 64), bool)
+    truth[10:30, 20:50] = True
+    assert np.count_nonzero(pair.changed != truth) <= (30 if form == "jpg" else 0)
+    assert pair.scene == "crop_3"
+
+
+def test_labels_that_are_none(tmp_path):
+    Image.fromarray(np.arange(64 * 64).reshape(64, 64).astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="holds 256 values, and a label two"):
+        read_label(tmp_path / "a.png")
+    pair = find_pairs(labelled(tmp_path / "set"))[0]
+    Image.new("L", (40, 64)).save(pair.label)
+    with pytest.raises(InputError, match="is of 40 x 64, and its images of 64 x 64"):
+        _ = pair.changed
+    pair.after.unlink()
+    with pytest.raises(InputError, match="has no image of the same name for after"):
+        find_pairs(tmp_path / "set")
+
+
+def test_splits_in_folders_and_lists(tmp_path):
+    labelled(tmp_path / "one" / "Train"), labelled(tmp_path / "one" / "VAL", ("x",))
+    assert [len(find_split(tmp_path / "one", split)) for split in ("train", "val", "test")] == [
+        3,
+        1,
+        0,
+    ]
+    labelled(tmp_path / "two")
+    (tmp_path / "two" / "list").mkdir()
+    (tmp_path / "two" / "list" / "train.txt").write_text("tile_1.png\ncrop_3_0000_0256.png\n")
+    assert len(find_split(tmp_path / "two", "train")) == 2
+
+
+def test_scenes_are_never_divided(tmp_path, capsys):
+    crops = [f"scene{n}_{row:04}_0000" for n in range(6) for row in (0, 256)]
+    folder = labelled(tmp_path, crops)
+    train, val = divide(Data(train=(folder,)))
+    assert {p.scene for p in train}.isdisjoint({p.scene for p in val}) and val and train
+    assert "no validation split" in capsys.readouterr().err
+    train, val = divide(Data(train=(folder,), val_scenes=("scene1",), left_out=("scene2",)))
+    assert {p.scene for p in val} == {"scene1"} and "scene2" not in {p.scene for p in train}
+    with pytest.raises(InputError, match="scene9 is no scene"):
+        divide(Data(train=(folder,), val_scenes=("scene9",)))
+
+
+def test_crops_follow_from_their_number(tmp_path):
+    pairs = find_pairs(labelled(tmp_path))
+    crops = Crops(pairs, 32, 40, Augment(), seed=1)
+    again = Crops(pairs, 32, 40, Augment(), seed=1)
+    shares = []
+    for number in range(40):
+        before, after, target = crops[number]
+        assert before.shape == after.shape == (3, 32, 32) and target.shape == (1, 32, 32)
+        assert before.dtype == torch.float32 and set(target.unique().tolist()) <= {0.0, 1.0}
+        assert torch.equal(before, again[number][0]) and torch.equal(target, again[number][2])
+        shares.append(target.mean().item())
+    assert np.count_nonzero(shares) >= 20
+
+
+def test_what_is_pasted_is_labelled_and_a_still_pair_is_not():
+    rng = np.random.default_rng(0)
+    ground, roofs = np.moveaxis(town(32, 32), 0, -1), np.zeros((32, 32), bool)
+    roofs[5:15, 5:15] = True
+    donor = ground, np.full_like(ground, 250), roofs
+    calm = dict.fromkeys(("light", "haze", "blur", "jpeg", "shift", "still", "paste"), 0.0)
+    crop = ground, ground, np.zeros((32, 32), bool)
+    seen = [augmented(crop, donor, Augment(**calm | {"paste": 1.0}), rng) for _ in range(8)]
+    assert any(changed.sum() == 100 for _, _, changed in seen)
+    for before, after, changed in seen:
+        assert np.array_equal((before != after).any(2), changed)
+    before, after, changed = augmented(donor, None, Augment(**calm | {"still": 1.0}), rng)
+    assert np.array_equal(before, after) and not changed.any()
+
+
+def test_a_run_is_interrupted_resumed_and_used(tmp_path, monkeypatch):
+    labelled(tmp_path / "set")
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.format(folder=tmp_path / "set"))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert call("vitrail", "train", recipe, "-o", whole).status == 0
+    from change_detect.training.task import Task
+
+    step, calls = Task.training_step, []
+
+    def stop(self, batch, number):
+        calls.append(number)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    monkeypatch.setattr(Task, "training_step", stop)
+    assert call("vitrail", "train", recipe, "-o", parts).status != 0
+    monkeypatch.undo()
+    outcome = call("vitrail", "train", recipe, "-o", parts)
+    assert outcome.status == 0, outcome.stderr
+    from vitrail.weights.files import read_state
+
+    (one, metadata), (other, _) = (read_state(f / "weights.safetensors") for f in (whole, parts))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert 0 < metadata["threshold"] < 1 and metadata["gsd"] == 0.5
+    job = load(parts / "weights.safetensors", engine="eager")
+    assert job.threshold == metadata["threshold"]
+    result = job.predict(*find_pairs(tmp_path / "set")[0].images)
+    assert json.dumps(result.to_dict()) and result.changed.shape == (64, 64)
