@@ -96,6 +96,24 @@ def test_pages_of_a_file_are_dates(tmp_path):
     assert rows[0]["changed_m2"] > 1e5
 
 
+def test_a_series_compares_each_date_with_the_one_before(tmp_path):
+    ground = town(80, 90)
+    dates = [ground, built(ground, (10, 20, 30, 50)), ground]
+    paths = [
+        made(tmp_path / f"{year}.tif", one) for year, one in zip((1, 2, 3), dates, strict=True)
+    ]
+    status, rows, _ = run(*paths, "--method", "cva", "-o", tmp_path / "out")
+    assert status == 0 and [row["dates"] for row in rows] == [
+        ["1.tif", "2.tif"],
+        ["2.tif", "3.tif"],
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"1-2", "2-3", "results.jsonl"}
+    made(tmp_path / "pages.tif", ground)
+    for _ in range(2):
+        made(tmp_path / "pages.tif", ground, APPEND_SUBDATASET="YES")
+    assert "holds 3 dates" in run(tmp_path / "pages.tif", "--method", "cva")[2]
+
+
 def test_one_date_is_not_enough(tmp_path):
     path = made(tmp_path / "a.tif", town(40, 40))
     status, _, said = run(path, "--method", "cva")

@@ -21,6 +21,8 @@ def workplace(tmp_path, monkeypatch) -> Path:
     roof = (20, 30, 60, 80)
     made(tmp_path / "before.tif", ground), made(tmp_path / "after.tif", built(ground, roof))
     picture(tmp_path / "a.png", ground), picture(tmp_path / "b.png", built(ground, roof))
+    for year in (2019, 2021, 2024):
+        made(tmp_path / f"{year}.tif", built(ground, (10, 10, 10 + year % 100, 60)))
     (tmp_path / "pairs.csv").write_text("before,after\nbefore.tif,after.tif\na.png,b.png\n")
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
     monkeypatch.chdir(tmp_path)

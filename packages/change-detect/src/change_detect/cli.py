@@ -89,7 +89,7 @@ def detect(
         list[str] | None,
         typer.Argument(
             metavar="BEFORE AFTER",
-            help="Two images of one place, or TIFFs with a date on each page.",
+            help="Images of one place in their order, or TIFFs with a date on each page.",
             show_default=False,
         ),
     ] = None,

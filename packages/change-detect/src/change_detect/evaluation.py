@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from change_detect import system
 from change_detect.data import Pair, find_pairs
 from change_detect.job import ChangeJob, Options
 from change_detect.measure.calm import calm_table
@@ -16,6 +17,7 @@ from change_detect.training.recipe import Recipe
 from vitrail.errors import UsageError
 from vitrail.report import Chart, Table
 from vitrail.report.chart import Series
+from vitrail.weights.catalogue import catalogue
 
 COLUMNS = ("method", "F1", "IoU", "precision", "recall", "accuracy", "kappa", "objects F1")
 YARDSTICK = "unet"
@@ -28,15 +30,17 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     """Tables of the recipe's network on its test folders, by the whole job: the bundled one unless
     weights are named.
 
-    Per folder all methods, pooled over pixels; per scene the network; the curve over thresholds;
-    how much of an unchanged pair is called changed; and a scene of 30 m where the recipe names one.
+    The yardstick stands beside it where it is bundled. Per folder all methods, pooled over pixels;
+    per scene the network; the curve over thresholds; how much of an unchanged pair is called
+    changed; and a scene of 30 m where the recipe names one.
     UsageError for a recipe without a test.
     """
     if not recipe.data.test:
         raise UsageError("data.test", "names no folder", "give one that training never sees")
     job = ChangeJob(load_network(weights or recipe.name))
-    methods: dict[str, Predict] = {job.model if weights else recipe.name: job.predict}
-    if recipe.name != YARDSTICK and weights is None:
+    methods: dict[str, Predict] = {weights or recipe.name: job.predict}
+    bundled = {entry.name for entry in catalogue(system)}
+    if recipe.name != YARDSTICK and YARDSTICK in bundled:
         methods["siamese U-Net"] = ChangeJob(load_network(YARDSTICK)).predict
     vectors = ChangeJob(None, Options(method="cva"))
     methods["change vectors, Otsu"] = vectors.predict
@@ -61,7 +65,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     parts.append(Table("The network, scene by scene", COLUMNS[:-1], scenes))
     parts.append(_chart(curve, job.threshold or 0.5))
     whole = find_pairs(recipe.data.test[0])[0].images[0]
-    parts.append(calm_table(whole, {name: methods[name] for name in list(methods)[:3]}))
+    parts.append(calm_table(whole, {name: methods[name] for name in list(methods)[:2]}))
     if recipe.data.medium:
         parts.append(medium_table(recipe.data.medium))
     return parts

@@ -176,6 +176,10 @@ class ChangeJob:
         said, gsd, trained = [], scene.gsd, self.network and self.network.gsd
         if scene.crs is None:
             said.append("without a place on the earth areas are in pixels")
+        elif gsd is None:
+            said.append(
+                "the reference system is neither projected nor in degrees: areas are unknown"
+            )
         if gsd and trained and not trained / GSD_RANGE <= gsd <= trained * GSD_RANGE:
             line = f"a pixel covers {gsd:.3g} m, and {trained:.3g} m in training"
             finer = f"; --gsd {trained:.3g} resamples" if gsd < MEDIUM else "; try --method irmad"

@@ -29,7 +29,8 @@ def write(result: Result, folder: Path) -> None:
 
 
 def write_polygons(folder: Path, found: list[Outline], result: Result) -> None:
-    write_geojson(folder / "changes.geojson", found, result.place)
+    if result.place.crs is None or result.place.gsd is not None:
+        write_geojson(folder / "changes.geojson", found, result.place)
     write_geopackage(folder / "changes.gpkg", found, result.place)
 
 

@@ -4,24 +4,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
+    from change_detect.models.changevit import ChangeViT
 
-ARCHITECTURE, YARDSTICK = "changevit", "unet"
+ARCHITECTURE = "changevit"
 
 
-def build_model(architecture: str, config: Mapping[str, Any]) -> "nn.Module":
-    """A ChangeViT with fresh weights, or the U-Net it is measured against.
+def build_model(architecture: str, config: Mapping[str, Any]) -> "ChangeViT":
+    """A ChangeViT with fresh weights.
 
     Raises UsageError for an architecture or an option that does not exist, and for sizes that do
     not go together.
     """
-    from vitrail.architectures import build
-
-    if architecture == YARDSTICK:
-        from change_detect.models.unet import SiameseUNet, UNetConfig
-
-        return build({YARDSTICK: (SiameseUNet, UNetConfig)}, architecture, config)
     from change_detect.models.changevit import ChangeViT
     from change_detect.models.config import ChangeViTConfig
+    from vitrail.architectures import build
 
     return build({ARCHITECTURE: (ChangeViT, ChangeViTConfig)}, architecture, config)

@@ -127,6 +127,8 @@ def open_scene(
             dates.append(date)
             damage += remarks
         first = dates[0]
+        if any(first.path.samefile(date.path) for date in dates[1:]) and not any(pages):
+            damage.append("both dates are the same file")
         facts = {"dates": [describe(date) for date in dates], "warped": []}
         chosen, reasons = _bands(first, bands)
         for other in dates[1:]:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from vitrail.errors import InputError, VitrailError, plain
@@ -9,16 +10,17 @@ from vitrail.raster import count_pages
 from vitrail.sources import Source, expand_sources, require_file
 
 COLUMNS = ("before", "after")
+DATES = 2
 MAX_LIST = 10_000_000  # bytes
 
 
 def find_scenes(arguments: Sequence[str]) -> list[Source]:
-    """Two files or more are the dates of one place, in their order; of TIFFs with a date on each
-    page every file is a place of its own."""
+    """Two files or more are the dates of one place, in their order, each compared with the one
+    before; of TIFFs with a date on each page every file is a place of its own."""
     found = expand_sources(arguments)
     if len(found) < 2 or any(one.fault for one in found) or any(_pages(one) > 1 for one in found):
         return found
-    return [scene_of([one.path for one in found])]
+    return [scene_of([one.path, next_one.path]) for one, next_one in pairwise(found)]
 
 
 def scene_of(paths: Sequence[Path], name: str = "") -> Source:
@@ -39,6 +41,9 @@ def dates_of(source: Source) -> tuple[tuple[Path, ...], tuple[int, ...]]:
     if count < 2:
         problem = "is one date"
         raise InputError(source.path, problem, "give a second one, or a TIFF with one on each page")
+    if count > DATES:
+        problem = f"holds {count} dates"
+        raise InputError(source.path, problem, "give the two to compare in a file of their own")
     return (source.path,) * count, tuple(range(count))
 
 

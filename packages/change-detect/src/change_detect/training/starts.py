@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from change_detect.measure.yardstick import YARDSTICK, build_yardstick
 from change_detect.models import build_model
 from change_detect.scene.pixels import MEAN, STD
 from change_detect.training.recipe import Recipe
@@ -18,7 +19,11 @@ LITE = "tf_efficientnet_lite0"
 def network_of(recipe: Recipe) -> nn.Module:
     """With fresh weights, those of ImageNet, or those of a file."""
     model = recipe.model
-    network = build_model(model.architecture, model.config)
+    network: nn.Module
+    if model.architecture == YARDSTICK:
+        network = build_yardstick(model.config)
+    else:
+        network = build_model(model.architecture, model.config)
     if model.start:
         start_trunk(network)
     if model.init:

@@ -1,13 +1,17 @@
 """The siamese U-Net that ChangeViT is measured against, of segmentation-models-pytorch's parts
 (extra ``train``)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from vitrail.architectures import build
+
+YARDSTICK = "unet"
 ENCODER = "tu-tf_efficientnet_lite0"
 
 
@@ -37,3 +41,8 @@ class SiameseUNet(nn.Module):
         size = earlier.shape[0]
         maps = self.encoder(torch.cat([earlier, later]))
         return self.head(self.decoder([(one[:size] - one[size:]).abs() for one in maps]))
+
+
+def build_yardstick(config: Mapping[str, Any]) -> SiameseUNet:
+    """With fresh weights; UsageError for an option that does not exist."""
+    return build({YARDSTICK: (SiameseUNet, UNetConfig)}, YARDSTICK, config)
