@@ -13,8 +13,6 @@ from change_detect.models.config import RELEASED
 from vitrail.errors import InputError
 from vitrail.weights.files import load_into, read_state
 
-YARDSTICK = "unet"  # needs the extra train
-
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -29,12 +27,7 @@ class Checkpoint:
 
     def build(self) -> nn.Module:
         """The network with its weights, in evaluation mode; InputError where they do not fit."""
-        if self.architecture == YARDSTICK:
-            from change_detect.measure.yardstick import build_yardstick
-
-            module: nn.Module = build_yardstick(self.config)
-        else:
-            module = build_model(self.architecture, self.config)
+        module = build_model(self.architecture, self.config)
         load_into(module, self.state, subject=self.path, assign=True)
         return module.eval()
 

@@ -2,25 +2,25 @@
 baselines."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from change_detect import system
 from change_detect.data import Pair, find_pairs
 from change_detect.job import ChangeJob, Options
 from change_detect.measure.calm import calm_table
 from change_detect.measure.medium import medium_table
 from change_detect.measure.scores import BINS, Confusion, Curve, object_counts
+from change_detect.measure.yardstick import YARDSTICK, yardstick_network
 from change_detect.networks import load_network
 from change_detect.result import Result
 from change_detect.training.recipe import Recipe
 from vitrail.errors import UsageError
 from vitrail.report import Chart, Table
 from vitrail.report.chart import Series
-from vitrail.weights.catalogue import catalogue
 
 COLUMNS = ("method", "F1", "IoU", "precision", "recall", "accuracy", "kappa", "objects F1")
-YARDSTICK = "unet"
+RUN_WEIGHTS = "runs/unet/weights.safetensors"  # where its training leaves them
 SMALL = "change vectors on 5x5 means"
 
 Predict = Callable[[np.ndarray, np.ndarray], Result]
@@ -30,18 +30,18 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     """Tables of the recipe's network on its test folders, by the whole job: the bundled one unless
     weights are named.
 
-    The yardstick stands beside it where it is bundled. Per folder all methods, pooled over pixels;
-    per scene the network; the curve over thresholds; how much of an unchanged pair is called
-    changed; and a scene of 30 m where the recipe names one.
+    Of the yardstick's recipe: the weights that its training left. Per folder all methods, pooled
+    over pixels; per scene the network; the curve over thresholds; how much of an unchanged pair is
+    called changed; and a scene of 30 m where the recipe names one.
     UsageError for a recipe without a test.
     """
     if not recipe.data.test:
         raise UsageError("data.test", "names no folder", "give one that training never sees")
-    job = ChangeJob(load_network(weights or recipe.name))
+    if recipe.model.architecture == YARDSTICK:
+        job = ChangeJob(yardstick_network(Path(weights or RUN_WEIGHTS)))
+    else:
+        job = ChangeJob(load_network(weights or recipe.name))
     methods: dict[str, Predict] = {weights or recipe.name: job.predict}
-    bundled = {entry.name for entry in catalogue(system)}
-    if recipe.name != YARDSTICK and YARDSTICK in bundled:
-        methods["siamese U-Net"] = ChangeJob(load_network(YARDSTICK)).predict
     vectors = ChangeJob(None, Options(method="cva"))
     methods["change vectors, Otsu"] = vectors.predict
     methods[SMALL] = lambda before, after: vectors.predict(_blurred(before), _blurred(after))

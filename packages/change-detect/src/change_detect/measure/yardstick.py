@@ -3,13 +3,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from change_detect import system
+from change_detect.networks import WINDOW, ChangeNetwork
 from vitrail.architectures import build
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.files import load_into, read_state
 
 YARDSTICK = "unet"
 ENCODER = "tu-tf_efficientnet_lite0"
@@ -46,3 +53,25 @@ class SiameseUNet(nn.Module):
 def build_yardstick(config: Mapping[str, Any]) -> SiameseUNet:
     """With fresh weights; UsageError for an option that does not exist."""
     return build({YARDSTICK: (SiameseUNet, UNetConfig)}, YARDSTICK, config)
+
+
+def yardstick_network(path: Path) -> ChangeNetwork:
+    """What 'vitrail train' made of it, for the same job; MissingError where it has not run."""
+    weights = resolve(system, str(path))
+    example = np.zeros((2, 3, WINDOW, WINDOW), np.float32)
+    return ChangeNetwork(
+        name=YARDSTICK,
+        build=partial(_loaded, path),
+        example=(example, example),
+        weights=weights,
+        code=(__name__,),
+        threshold=float(weights.metadata["threshold"]),
+        gsd=weights.metadata["gsd"],
+    )
+
+
+def _loaded(path: Path) -> nn.Module:
+    state, metadata = read_state(path)
+    network = build_yardstick(metadata["config"])
+    load_into(network, state, subject=path)
+    return network.eval()
