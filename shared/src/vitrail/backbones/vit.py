@@ -38,12 +38,13 @@ class Block(nn.Module):
         qkv_bias: bool = True,
         norm_eps: float = 1e-6,
         drop_path: float = 0.0,
+        activation: type[nn.Module] = nn.GELU,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = Attention(dim, num_heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), activation)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,76 @@
+"""Weights files of two kinds, told apart by what is in them: ours, and ViT-FIQA's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from face_quality.models.config import FIQAConfig
+from face_quality.official import read_config
+from vitrail.errors import InputError
+from vitrail.weights.catalogue import Weights
+from vitrail.weights.header import as_dataclass, complete
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from face_quality.models.vit_fiqa import Scorer
+
+EMBEDDING = "feature."
+
+
+def is_own(metadata: Mapping[str, Any]) -> bool:
+    return "architecture" in metadata
+
+
+def describe(weights: Weights) -> FIQAConfig:
+    """The sizes of the network: from the metadata of a file of ours, without torch; from the shapes
+    of the tensors of others."""
+    if is_own(weights.metadata):
+        with complete(weights.path, "face-quality"):
+            return as_dataclass(FIQAConfig, weights.metadata["config"])
+    return FIQAConfig(**read_config(_tensors(weights.path)))
+
+
+def read_scorer(weights: Weights, *, exit_block: int | None, embeds: bool) -> "Scorer":
+    """What a job runs, with the file's weights; InputError where they do not fit.
+
+    What the score does not need is not loaded: files are mapped into memory, and of a network with
+    a quality token the largest layer stays there.
+    """
+    import torch
+
+    from face_quality.models.vit_fiqa import Scorer, ViTFIQA
+    from vitrail.weights.files import load_into
+
+    state, config = _tensors(weights.path), describe(weights)
+    # On the device "meta" nothing is made that is thrown away at once.
+    with torch.device("meta"):
+        model = ViTFIQA(config)
+    _require_complete(state, model.state_dict(), weights.path)
+    scorer = Scorer(model, exit_block=exit_block, embeds=embeds)
+    wanted = scorer.model.state_dict()
+    load_into(
+        scorer.model,
+        {name: tensor for name, tensor in state.items() if name in wanted},
+        subject=weights.path,
+        assign=True,
+    )
+    return scorer.eval()
+
+
+def _tensors(path: Path) -> "dict[str, Tensor]":
+    from vitrail.weights.files import read_state
+
+    return read_state(path)[0]
+
+
+def _require_complete(
+    state: "Mapping[str, Tensor]", wanted: "Mapping[str, Tensor]", path: Path
+) -> None:
+    """InputError where a tensor is missing, unknown or of another shape, also one that scoring
+    leaves out."""
+    wrong = [name for name in wanted if name not in state]
+    wrong += [name for name in state if name not in wanted]
+    wrong += [n for n in wanted if n in state and wanted[n].shape != state[n].shape]
+    if wrong:
+        raise InputError(path, f"does not fit ViT-FIQA in {len(wrong)} tensors", ", ".join(wrong[:3]))

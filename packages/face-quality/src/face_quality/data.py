@@ -1,0 +1,203 @@
+"""Faces to train on: found and aligned once, kept as one array; who must not be among them."""
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vitrail.cache import cache_folder
+from vitrail.errors import InputError, VitrailError
+from vitrail.faces.align import TEMPLATE_SIZE, alignment
+from vitrail.faces.face import Face
+from vitrail.faces.find import Finder
+from vitrail.output import atomic_file
+from vitrail.preprocess.image import read_image
+from vitrail.say import warn
+from vitrail.sources import image_files, natural_sorted
+
+MARGIN = 8  # pixels kept around a crop, for training that shifts and turns it
+SIDE = TEMPLATE_SIZE + 2 * MARGIN
+CHUNK = 32  # photographs that are searched together
+HASH_DIGITS = 16
+_NUMBERED = re.compile(r"(.+)_\d{4}")  # First_Last_0001
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One picture of one person; ``is_crop`` where it is aligned already."""
+
+    person: str
+    path: Path
+    is_crop: bool
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Aligned faces uint8 (n, 128, 128, 3): the usual template with ``MARGIN`` pixels around it.
+
+    ``persons`` (n,) are numbers into ``people``.
+    """
+
+    images: np.ndarray
+    persons: np.ndarray
+    people: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def find_photographs(paths: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[Photograph]:
+    """The pictures of several sources, each picture once, without those of the people left out.
+
+    A source is a CSV with the columns ``path`` and ``identity`` (aligned crops), a folder with one
+    folder for each person, or a folder of files ``First_Last_0001.jpg``, also one level deeper.
+    """
+    excluded = Excluded.of(leave_out)
+    found: dict[str, Photograph] = {}
+    for path in paths:
+        several = _of_list(path) if path.suffix == ".csv" else _of_folder(path)
+        for one in several:
+            if one.person not in excluded:
+                found.setdefault(one.path.name, one)
+    if not found:
+        raise InputError(paths[0] if paths else "data.paths", "holds no pictures of people")
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """People by name, or by the first 16 hex digits of the name's SHA-256."""
+
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, lists: Iterable[Path]) -> "Excluded":
+        """From CSV files with the column ``identity`` and texts with one name or hash a line."""
+        names: set[str] = set()
+        for path in lists:
+            lines = _lines(path)
+            if path.suffix == ".csv":
+                names |= {row["identity"] for row in csv.DictReader(lines)}
+            else:
+                names |= {line.strip() for line in lines if line.strip()[:1] not in ("", "#")}
+        return cls(frozenset(names))
+
+    def __contains__(self, person: object) -> bool:
+        digest = hashlib.sha256(str(person).encode()).hexdigest()[:HASH_DIGITS]
+        return person in self.names or digest in self.names
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, "cannot be read as a list of people") from error
+
+
+def _of_list(path: Path) -> Iterator[Photograph]:
+    rows = csv.DictReader(_lines(path))
+    if not {"path", "identity"} <= set(rows.fieldnames or ()):
+        raise InputError(path, "lacks the columns path and identity", "give a list of aligned crops")
+    for row in rows:
+        yield Photograph(row["identity"], path.parent / row["path"], True)
+
+
+def _of_folder(folder: Path) -> Iterator[Photograph]:
+    if not folder.is_dir():
+        raise InputError(folder, "is no folder of people and no list", "see the recipe's paths")
+    for path in (*image_files(folder), *_below(folder)):
+        numbered = _NUMBERED.fullmatch(path.stem)
+        person = numbered[1] if numbered else path.parent.name
+        yield Photograph(person, path, False)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for inner in natural_sorted(one for one in folder.iterdir() if one.is_dir()):
+        yield from image_files(inner)
+
+
+def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
+    """The face nearest to each picture's centre, aligned, from the cache where it lies there.
+
+    Pictures without a face, and unreadable ones, are left out and counted on standard error.
+    """
+    key = hashlib.sha256(
+        json.dumps(
+            [[one.path.name, one.path.stat().st_size] for one in photographs]
+            + [SIDE, *sorted(engine.weights for engine in finder.networks.values())]
+        ).encode()
+    ).hexdigest()[:24]
+    folder = cache_folder("face-quality")
+    array, index = folder / f"{key}.npy", folder / f"{key}.json"
+    if not index.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _align_all(photographs, finder, array, index)
+    kept = json.loads(index.read_text())
+    persons = [photographs[number].person for number in kept]
+    people = tuple(dict.fromkeys(persons))
+    number_of = {person: number for number, person in enumerate(people)}
+    return Crops(
+        np.load(array, mmap_mode="r"),
+        np.array([number_of[person] for person in persons]),
+        people,
+        tuple(photographs[number].path.stem for number in kept),
+    )
+
+
+def _align_all(
+    photographs: Sequence[Photograph], finder: Finder, array: Path, index: Path
+) -> None:
+    kept, crops = [], np.zeros((len(photographs), SIDE, SIDE, 3), np.uint8)
+    for start in range(0, len(photographs), CHUNK):
+        chunk = range(start, min(start + CHUNK, len(photographs)))
+        images = {n: image for n in chunk if (image := _read(photographs[n])) is not None}
+        wanted = [n for n in images if not photographs[n].is_crop]
+        faces = dict(zip(wanted, finder.predict([images[n] for n in wanted]), strict=True))
+        for n, image in images.items():
+            crop = _with_margin(image) if photographs[n].is_crop else _central(image, faces[n])
+            if crop is not None:
+                crops[len(kept)] = crop
+                kept.append(n)
+    if missing := len(photographs) - len(kept):
+        warn("face-quality", f"{missing} of {len(photographs)} pictures without a face, left out")
+    with atomic_file(array) as temporary, temporary.open("wb") as file:
+        np.save(file, crops[: len(kept)])
+    with atomic_file(index) as temporary:
+        temporary.write_text(json.dumps(kept))
+
+
+def _read(photograph: Photograph) -> np.ndarray | None:
+    try:
+        return read_image(photograph.path)
+    except VitrailError:
+        return None
+
+
+def _with_margin(crop: np.ndarray) -> np.ndarray:
+    if crop.shape[:2] != (TEMPLATE_SIZE, TEMPLATE_SIZE):
+        crop = cv2.resize(crop, (TEMPLATE_SIZE, TEMPLATE_SIZE), interpolation=cv2.INTER_AREA)
+    around = [MARGIN] * 4
+    return cv2.copyMakeBorder(crop, *around, borderType=cv2.BORDER_REFLECT_101)
+
+
+def _central(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray | None:
+    """The face nearest to the centre, with its margin; black beyond the image."""
+    if not faces:
+        return None
+    centre = np.array(image.shape[1::-1]) / 2
+    face = min(faces, key=lambda one: np.linalg.norm(one.landmarks[2] - centre))
+    return wide_crop(image, face.landmarks)
+
+
+def wide_crop(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The face on the template with its margin, uint8 (128, 128, 3)."""
+    matrix = alignment(landmarks)
+    matrix[:, 2] += MARGIN
+    return cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)

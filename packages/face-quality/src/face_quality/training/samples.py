@@ -1,0 +1,154 @@
+"""Training samples: aligned faces, degraded copies of them that stay the same for all epochs, and
+what a teacher says of each, asked once."""
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from face_quality.data import MARGIN, SIDE, Crops
+from face_quality.training.degrade import degrade
+from face_quality.training.teacher import DIM, chips, read_teacher
+from vitrail.cache import cache_folder
+from vitrail.engine import Network, prepare
+from vitrail.faces.align import TEMPLATE_SIZE
+from vitrail.output import atomic_file
+from vitrail.sources import sha256
+
+# How much the core's landmarks differ from those that others align by (45 photographs, YuNet):
+# standard deviations of the turn, the scale and the place of the crop.
+TURN, GROWTH, SHIFT = 3.1, 0.05, 1.2  # degrees, share, pixels
+BATCH = 32
+GREY = 0.1  # of the samples in training are shown without colours
+
+
+def variant(crops: Crops, index: int, number: int) -> np.ndarray:
+    """Copy ``number`` of a face, uint8 (128, 128, 3), the same at each call; 0 is the face as it
+    is."""
+    image = np.array(crops.images[index])
+    if number == 0:
+        return image
+    seed = hashlib.sha256(f"{crops.names[index]}/{number}".encode()).digest()[:8]
+    return degrade(image, np.random.default_rng(int.from_bytes(seed, "little")))
+
+
+def teacher_embeddings(crops: Crops, path: Path, variants: int) -> np.ndarray:
+    """float32 (n, 1 + variants, 128): the teacher's embedding of each face and its copies, from
+    the cache where it lies there."""
+    key = hashlib.sha256(
+        "\n".join((*crops.names, sha256(path), str(variants), _code())).encode()
+    ).hexdigest()[:24]
+    place = cache_folder("face-quality") / f"teacher-{key}.npy"
+    if not place.exists():
+        example = np.zeros((2, 3, 150, 150), np.uint8)
+        network = Network("teacher", lambda: read_teacher(path), example, None)
+        engine = prepare(network, engine="openvino", device="cpu")
+        asked = [(index, number) for index in range(len(crops)) for number in range(variants + 1)]
+        rows = np.zeros((len(asked), DIM), np.float32)
+        for start in range(0, len(asked), BATCH):
+            images = [variant(crops, *one) for one in asked[start : start + BATCH]]
+            rows[start : start + len(images)] = engine(chips(np.stack(images), MARGIN))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(place) as temporary, temporary.open("wb") as file:
+            np.save(file, rows.reshape(len(crops), variants + 1, DIM))
+    return np.load(place)
+
+
+def _code() -> str:
+    """What degraded copies hang on beside their names."""
+    return sha256(Path(__file__).with_name("degrade.py"))
+
+
+def teacher_ratios(embeddings: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    """Certainty ratios (n, V) of embeddings (n, V, D), by centres of the faces as they are.
+
+    A face's own centre leaves out the face itself; that of somebody with a single face is the face,
+    so that only its degraded copies have a ratio, and the face NaN. Embeddings are centred first,
+    since those of all people lie on one side.
+    """
+    clean = _unit(embeddings[:, 0] - embeddings[:, 0].mean(axis=0))
+    every = _unit(embeddings - embeddings[:, 0].mean(axis=0))
+    count = int(persons.max()) + 1
+    sums = np.zeros((count, clean.shape[1]), np.float32)
+    np.add.at(sums, persons, clean)
+    sizes = np.bincount(persons, minlength=count)
+    centres = _unit(sums)
+    alone = sizes[persons] == 1
+    own = _unit(np.where(alone[:, None], clean, sums[persons] - clean))
+    ratios = np.full(every.shape[:2], np.nan, np.float32)
+    for number in range(every.shape[1]):
+        cosines = every[:, number] @ centres.T
+        hit = (every[:, number] * own).sum(axis=1)
+        cosines[np.arange(len(persons)), persons] = -np.inf
+        ratios[:, number] = hit / (cosines.max(axis=1) + 1)
+    ratios[alone, 0] = np.nan
+    return ratios
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+class Samples(Dataset):
+    """(crop uint8 (3, 112, 112), person, embedding of the picture as it was, ratio) of the faces
+    ``chosen``; what nobody teaches is NaN.
+
+    In training a face is shown degraded with probability ``degraded``, shifted and turned as much
+    as alignments differ, mirrored half the time; otherwise as it is, ``number`` naming the copy.
+    """
+
+    def __init__(
+        self,
+        crops: Crops,
+        chosen: np.ndarray,
+        persons: np.ndarray,
+        embeddings: np.ndarray | None,
+        ratios: np.ndarray | None,
+        *,
+        degraded: float = 0.0,
+        variants: int = 0,
+        jitters: bool = False,
+    ):
+        self.crops, self.chosen, self.persons = crops, chosen, persons
+        self.embeddings, self.ratios = embeddings, ratios
+        self.degraded, self.variants, self.jitters = degraded, variants, jitters
+
+    def __len__(self) -> int:
+        return len(self.chosen) * (1 if self.jitters else 1 + self.variants)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int, Tensor, float]:
+        index, copy = int(self.chosen[number % len(self.chosen)]), number // len(self.chosen)
+        random = np.random.default_rng(int(torch.randint(1 << 62, ())))
+        if self.jitters:
+            copy = 1 + int(random.integers(self.variants)) if random.random() < self.degraded else 0
+        image = variant(self.crops, index, copy)
+        image = jittered(image, random) if self.jitters else central(image)
+        taught = np.full(DIM, np.nan, np.float32)
+        if self.embeddings is not None:
+            taught = self.embeddings[index, 0]
+        ratio = float("nan") if self.ratios is None else float(self.ratios[index, copy])
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return pixels, int(self.persons[index]), torch.from_numpy(taught), ratio
+
+
+def central(image: np.ndarray) -> np.ndarray:
+    return image[MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
+def jittered(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """uint8 (112, 112, 3) of (128, 128, 3), as another detector might have aligned it, or in a
+    mirror."""
+    angle, growth = random.normal(0, TURN), np.exp(random.normal(0, GROWTH))
+    matrix = cv2.getRotationMatrix2D(((SIDE - 1) / 2, (SIDE - 1) / 2), angle, growth)
+    matrix[:, 2] += random.normal(0, SHIFT, 2) - MARGIN
+    if random.random() < 0.5:
+        matrix[0] = np.array([0, 0, TEMPLATE_SIZE - 1]) - matrix[0]
+    size = (TEMPLATE_SIZE, TEMPLATE_SIZE)
+    image = cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
+    if random.random() < GREY:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    return image
