@@ -272,3 +272,11 @@ def test_results_are_heard_of_in_the_order_of_the_sources(sources):
     answers = Answers("toy", Summing(), Answering(batch_size=9, quiet=True), write, heard.append)
     assert answers.run(given) == 1
     assert [result.value for result in heard] == [6, 9]
+
+
+def test_all_rows_are_handed_out_at_the_end_in_the_order_of_the_sources(sources):
+    heard = []
+    given = [Source.of(path) for path in sources]
+    Answers("toy", Summing(), Answering(quiet=True), write, on_rows=heard.extend).run(given)
+    assert [row["source"] for row in heard] == [str(path) for path in sources]
+    assert {row["status"] for row in heard} == {"done", "failed"}

@@ -144,6 +144,14 @@ def test_the_block_of_a_vit_equals_timms():
     torch.testing.assert_close(own(tokens), official(tokens))
 
 
+def test_a_block_takes_another_activation():
+    torch.manual_seed(0)
+    usual, bounded = Block(24, 3), Block(24, 3, activation=torch.nn.ReLU6)
+    bounded.load_state_dict(usual.state_dict())
+    tokens = torch.randn(2, 7, 24)
+    assert not torch.allclose(usual(tokens), bounded(tokens))
+
+
 def test_dropped_paths_are_those_of_single_samples():
     torch.manual_seed(0)
     drop = DropPath(0.25)

@@ -33,9 +33,9 @@ Write = Callable[[Any, Path], None]
 class Answers:
     """One call of a command: its job, what the caller wants to see and keep, and who writes files.
 
-    ``write`` puts a result into a folder; ``on_result`` hears of each that is done. With ``resume``
-    a source is skipped only when its content and all that changes numbers are those of the earlier
-    result.
+    ``write`` puts a result into a folder; ``on_result`` hears of each that is done, ``on_rows`` at
+    the end of the rows of all sources, in their order. With ``resume`` a source is skipped only
+    when its content and all that changes numbers are those of the earlier result.
     """
 
     command: str
@@ -43,6 +43,7 @@ class Answers:
     options: Answering
     write: Write
     on_result: Callable[[Any], None] | None = None
+    on_rows: Callable[[Sequence[dict[str, Any]]], None] | None = None
 
     def run(self, sources: Sequence[Source]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
@@ -66,6 +67,8 @@ class Answers:
             Console().print(table)
         if self.options.output and any(row["status"] == "done" for row in rows.values()):
             _write_rows(self.options.output, [rows[source] for source in sources])
+        if self.on_rows:
+            self.on_rows([rows[source] for source in sources])
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
 
     @property

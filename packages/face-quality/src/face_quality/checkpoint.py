@@ -73,4 +73,6 @@ def _require_complete(
     wrong += [name for name in state if name not in wanted]
     wrong += [n for n in wanted if n in state and wanted[n].shape != state[n].shape]
     if wrong:
-        raise InputError(path, f"does not fit ViT-FIQA in {len(wrong)} tensors", ", ".join(wrong[:3]))
+        raise InputError(
+            path, f"does not fit ViT-FIQA in {len(wrong)} tensors", ", ".join(wrong[:3])
+        )

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,18 +40,35 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Crops:
-    """Aligned faces uint8 (n, 128, 128, 3): the usual template with ``MARGIN`` pixels around it.
+    """Aligned faces, the usual template with ``MARGIN`` pixels around it.
 
+    ``images`` is uint8 (N, 128, 128, 3) on the disk, of which ``places`` (n,) are meant;
     ``persons`` (n,) are numbers into ``people``.
     """
 
     images: np.ndarray
+    places: np.ndarray
     persons: np.ndarray
     people: tuple[str, ...]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.places)
+
+    def image(self, number: int) -> np.ndarray:
+        """uint8 (128, 128, 3)."""
+        return np.array(self.images[self.places[number]])
+
+    def at_most(self, count: int) -> "Crops":
+        """Of each person the first ``count`` pictures."""
+        seen: Counter[int] = Counter()
+        kept = []
+        for number, person in enumerate(self.persons.tolist()):
+            seen[person] += 1
+            if seen[person] <= count:
+                kept.append(number)
+        names = tuple(self.names[number] for number in kept)
+        return Crops(self.images, self.places[kept], self.persons[kept], self.people, names)
 
 
 def find_photographs(paths: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[Photograph]:
@@ -104,7 +122,9 @@ def _lines(path: Path) -> list[str]:
 def _of_list(path: Path) -> Iterator[Photograph]:
     rows = csv.DictReader(_lines(path))
     if not {"path", "identity"} <= set(rows.fieldnames or ()):
-        raise InputError(path, "lacks the columns path and identity", "give a list of aligned crops")
+        raise InputError(
+            path, "lacks the columns path and identity", "give a list of aligned crops"
+        )
     for row in rows:
         yield Photograph(row["identity"], path.parent / row["path"], True)
 
@@ -145,15 +165,14 @@ def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
     number_of = {person: number for number, person in enumerate(people)}
     return Crops(
         np.load(array, mmap_mode="r"),
+        np.arange(len(kept)),
         np.array([number_of[person] for person in persons]),
         people,
         tuple(photographs[number].path.stem for number in kept),
     )
 
 
-def _align_all(
-    photographs: Sequence[Photograph], finder: Finder, array: Path, index: Path
-) -> None:
+def _align_all(photographs: Sequence[Photograph], finder: Finder, array: Path, index: Path) -> None:
     kept, crops = [], np.zeros((len(photographs), SIDE, SIDE, 3), np.uint8)
     for start in range(0, len(photographs), CHUNK):
         chunk = range(start, min(start + CHUNK, len(photographs)))

@@ -52,7 +52,7 @@ class Curve:
             if threshold == "fixed":
                 missed = genuine < fixed
             else:
-                missed = genuine <= _nearest_threshold(impostors, fmr)
+                missed = genuine <= _nearest_threshold(genuine, impostors, fmr)
             rates.append(missed.mean() if len(genuine) else np.nan)
             counts.append((len(genuine), len(impostors)))
         genuine_left, impostors_left = np.array(counts).T
@@ -75,18 +75,20 @@ def fixed_threshold(impostors: np.ndarray, fmr: float) -> float:
     ranked = np.sort(impostors)[::-1]
     allowed = int(fmr * len(ranked) + 1e-9)
     # Each distinct value is a threshold; one at which more than the allowed number match is none.
-    fits = [value for value in np.unique(ranked[: allowed + 1]) if (ranked >= value).sum() <= allowed]
+    fits = [
+        value for value in np.unique(ranked[: allowed + 1]) if (ranked >= value).sum() <= allowed
+    ]
     return float(fits[0]) if fits else float(np.nextafter(ranked[0], np.inf))
 
 
-def _nearest_threshold(impostors: np.ndarray, fmr: float) -> float:
-    """The impostors' similarity above which the rate of impostors is nearest to ``fmr``, the
-    highest of several; where none is left, all pairs match."""
-    if not len(impostors):
-        return -np.inf
-    ranked = np.sort(impostors)[::-1]
-    rates = np.searchsorted(-ranked, -ranked, side="left") / len(ranked)
-    return float(ranked[np.abs(rates - fmr).argmin()])
+def _nearest_threshold(genuine: np.ndarray, impostors: np.ndarray, fmr: float) -> float:
+    """The one of all similarities at which the rate of impostors is nearest to ``fmr``: the lower
+    of two equally near rates, and the lowest similarity that has it."""
+    candidates = np.unique(np.concatenate((genuine, impostors)))[::-1]
+    ranked = np.sort(impostors)
+    matching = len(ranked) - np.searchsorted(ranked, candidates, side="left")
+    best = matching[np.abs(matching / max(len(ranked), 1) - fmr).argmin()]
+    return float(candidates[matching == best][-1])
 
 
 def require_resolved(fmr: float, impostors: int) -> None:

@@ -73,7 +73,9 @@ def _check_tiny(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterator[Compar
             if key.startswith("weight.")
         }
         load_into(model, state, subject=name)
-        yield same(f"{name}, parameters", sum(p.numel() for p in model.parameters()), case["params"])
+        yield same(
+            f"{name}, parameters", sum(p.numel() for p in model.parameters()), case["params"]
+        )
         values = _values(model, golden["input.image"], golden["input.mask_noise"])
         for key, expected in golden.items():
             if key.startswith(("output.", "mid.")):
@@ -207,7 +209,9 @@ def _check_preparation(spec: Mapping, tensors: Mapping[str, Tensor]) -> Iterator
     yield from _check_edc(spec, {key: value.numpy() for key, value in tensors.items()})
     rates = [learning_rate(step, spec["lr"]) for step in range(spec["lr"]["total_iters"] + 1)]
     bounds = tolerance["lr"]["rtol"], tolerance["lr"]["atol"]
-    yield compare("learning rate", torch.tensor(rates, dtype=torch.float64), tensors["lr.output"], *bounds)
+    yield compare(
+        "learning rate", torch.tensor(rates, dtype=torch.float64), tensors["lr.output"], *bounds
+    )
 
 
 def _check_edc(spec: Mapping, tensors: Mapping[str, np.ndarray]) -> Iterator[Comparison]:

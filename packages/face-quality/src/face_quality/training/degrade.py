@@ -8,6 +8,7 @@ import numpy as np
 Image = np.ndarray  # uint8 (S, S, 3), RGB, the face about as large as in a crop of 112
 Random = np.random.Generator
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
+VERSION = 1  # rises when any of these gives another image: what a teacher said of it is void then
 TWICE = 0.3  # of the degraded images get a second degradation
 
 
@@ -22,7 +23,7 @@ def motion(image: Image, strength: float, random: Random) -> Image:
     kernel = np.zeros((27, 27), np.float32)
     angle = random.uniform(0, np.pi)
     half = np.array([np.cos(angle), np.sin(angle)]) * length / 2
-    ends = (np.array([[13, 13]]) + [-half, half]) * 16
+    ends = 16 * (13 + np.stack((-half, half)))
     first, last = ends.round().astype(int).tolist()
     cv2.line(kernel, first, last, 1.0, 1, cv2.LINE_AA, shift=4)
     return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)

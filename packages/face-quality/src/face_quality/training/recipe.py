@@ -11,11 +11,13 @@ from vitrail.training.recipe import Section
 
 class Data(Section):
     """``paths`` as ``face_quality.data.find_photographs`` reads them; of the people in the lists
-    ``leave_out`` no picture is taken. Of the people with two pictures and more ``val_share``
-    validates. ``test`` is the folder with ``test.csv`` and ``test_pairs.csv``."""
+    ``leave_out`` no picture is taken, of any other at most ``max_pictures``. Of those with two
+    pictures and more ``val_share`` validates. ``test`` is the folder with ``test.csv`` and
+    ``test_pairs.csv``."""
 
     paths: Annotated[tuple[Path, ...], Field(min_length=1)]
     leave_out: tuple[Path, ...] = ()
+    max_pictures: PositiveInt | None = None
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.08
     test: Path | None = None
 
@@ -26,7 +28,7 @@ class Teaching(Section):
     its embedding of the picture as it was; ``quality`` says whose certainty ratio is learned."""
 
     path: Path | None = None
-    variants: PositiveInt = 3
+    variants: PositiveInt = 1
     embedding: NonNegativeFloat = 10.0
     quality: Literal["teacher", "own"] = "teacher"
 

@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from face_quality.data import MARGIN, SIDE, Crops
-from face_quality.training.degrade import degrade
+from face_quality.training.degrade import VERSION, degrade
 from face_quality.training.teacher import DIM, chips, read_teacher
 from vitrail.cache import cache_folder
 from vitrail.engine import Network, prepare
 from vitrail.faces.align import TEMPLATE_SIZE
-from vitrail.output import atomic_file
 from vitrail.sources import sha256
 
 # How much the core's landmarks differ from those that others align by (45 photographs, YuNet):
@@ -29,7 +28,7 @@ GREY = 0.1  # of the samples in training are shown without colours
 def variant(crops: Crops, index: int, number: int) -> np.ndarray:
     """Copy ``number`` of a face, uint8 (128, 128, 3), the same at each call; 0 is the face as it
     is."""
-    image = np.array(crops.images[index])
+    image = crops.image(index)
     if number == 0:
         return image
     seed = hashlib.sha256(f"{crops.names[index]}/{number}".encode()).digest()[:8]
@@ -40,27 +39,33 @@ def teacher_embeddings(crops: Crops, path: Path, variants: int) -> np.ndarray:
     """float32 (n, 1 + variants, 128): the teacher's embedding of each face and its copies, from
     the cache where it lies there."""
     key = hashlib.sha256(
-        "\n".join((*crops.names, sha256(path), str(variants), _code())).encode()
+        "\n".join((*crops.names, sha256(path), str(variants), str(VERSION))).encode()
     ).hexdigest()[:24]
     place = cache_folder("face-quality") / f"teacher-{key}.npy"
     if not place.exists():
-        example = np.zeros((2, 3, 150, 150), np.uint8)
-        network = Network("teacher", lambda: read_teacher(path), example, None)
-        engine = prepare(network, engine="openvino", device="cpu")
-        asked = [(index, number) for index in range(len(crops)) for number in range(variants + 1)]
-        rows = np.zeros((len(asked), DIM), np.float32)
-        for start in range(0, len(asked), BATCH):
-            images = [variant(crops, *one) for one in asked[start : start + BATCH]]
-            rows[start : start + len(images)] = engine(chips(np.stack(images), MARGIN))
         place.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(place) as temporary, temporary.open("wb") as file:
-            np.save(file, rows.reshape(len(crops), variants + 1, DIM))
+        _ask_teacher(crops, path, variants, place)
     return np.load(place)
 
 
-def _code() -> str:
-    """What degraded copies hang on beside their names."""
-    return sha256(Path(__file__).with_name("degrade.py"))
+def _ask_teacher(crops: Crops, path: Path, variants: int, place: Path) -> None:
+    """Fills a file beside ``place``, which becomes it at the end: a call that was interrupted goes
+    on where it stopped."""
+    example = np.zeros((2, 3, 150, 150), np.uint8)
+    network = Network("teacher", lambda: read_teacher(path), example, None)
+    engine = prepare(network, engine="openvino", device="cpu")
+    part, shape = place.with_suffix(".part"), (len(crops), variants + 1, DIM)
+    begun = part.exists()
+    rows = np.lib.format.open_memmap(part, "r+" if begun else "w+", np.float32, shape)
+    if not begun:
+        rows[:] = np.nan
+    missing = np.argwhere(np.isnan(rows[..., 0]))
+    for start in range(0, len(missing), BATCH):
+        asked = missing[start : start + BATCH]
+        images = [variant(crops, *one) for one in asked.tolist()]
+        rows[tuple(asked.T)] = engine(chips(np.stack(images), MARGIN))
+    rows.flush()
+    part.replace(place)
 
 
 def teacher_ratios(embeddings: np.ndarray, persons: np.ndarray) -> np.ndarray:

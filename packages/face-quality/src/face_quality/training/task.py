@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 import vitrail.training.loop
 from face_quality.data import Crops, aligned_crops, find_photographs
 from face_quality.models import ARCHITECTURE, build_model
+from face_quality.scale import Calibration
 from face_quality.training.loss import MarginSoftmax, certainty_ratio, quality_loss
 from face_quality.training.recipe import Recipe
 from face_quality.training.samples import Samples, teacher_embeddings, teacher_ratios
@@ -55,8 +56,10 @@ class Task(vitrail.training.loop.Task):
 
     @cached_property
     def crops(self) -> Crops:
-        photographs = find_photographs(self.recipe.data.paths, self.recipe.data.leave_out)
-        return aligned_crops(photographs, load_finder(engine="openvino"))
+        data = self.recipe.data
+        photographs = find_photographs(data.paths, data.leave_out)
+        crops = aligned_crops(photographs, load_finder(engine="openvino"))
+        return crops.at_most(data.max_pictures) if data.max_pictures else crops
 
     @cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,8 +157,26 @@ class Task(vitrail.training.loop.Task):
             "architecture": ARCHITECTURE,
             "config": asdict(self.network.config),
             "taught_by": "dlib" if self.recipe.teacher.path else "nobody",
+            "calibration": self.calibration().to_dict(),
         }
         return self.network.state_dict(), metadata
+
+    @torch.inference_mode()
+    def calibration(self) -> Calibration:
+        """By the people who validate: their pictures, and as many degraded copies."""
+        training, qualities = self.network.training, []
+        self.network.eval()
+        for pixels, *_ in self.val_dataloader():
+            images = pixels.to(self.device).float() / 127.5 - 1
+            qualities.append(self.network(images)[1][:, 0].float().cpu())
+        self.network.train(training)
+        found = torch.cat(qualities).numpy()
+        count = len(self.split[1])
+        reference = (
+            f"{count} pictures of {len(held_out(self.crops, self.recipe.data.val_share))} people "
+            f"of {self.recipe.name}, and a degraded copy of each"
+        )
+        return Calibration.of(found[: 2 * count], found[:count], reference)
 
 
 def held_out(crops: Crops, share: float) -> list[int]:

@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitrail.errors import InputError
-from vitrail.faces.align import TEMPLATE, TEMPLATE_SIZE, warp_image
+from vitrail.faces.align import TEMPLATE, warp_image
 
 SIDE = 150  # pixels of a chip
 DIM = 128
@@ -120,9 +119,7 @@ def _size(layer: nn.Module) -> int:
 
 
 def _filled(x: Tensor, shape: list[int]) -> Tensor:
-    channels, height, width = (
-        want - have for want, have in zip(shape, x.shape[1:], strict=True)
-    )
+    channels, height, width = (want - have for want, have in zip(shape, x.shape[1:], strict=True))
     return F.pad(x, (0, width, 0, height, 0, channels))
 
 

@@ -1,0 +1,31 @@
+"""The ``face-quality`` command: its subcommands. Each stands in ``commands`` and imports only what
+it needs."""
+
+import typer
+
+from face_quality.commands import scoring
+from vitrail import command
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Will a recognition system know this person again from this picture? Scores faces from 0 "
+    "to 100 and says what would have to change.",
+)
+
+
+@app.callback()
+def one_of() -> None:
+    """Without this a single subcommand would lose its name."""
+
+
+app.command()(scoring.score)
+
+
+def main() -> None:
+    command.run(app, "face-quality")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What several subcommands ask in the same way, and the job and pictures that follow from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vitrail.errors import InputError
+from vitrail.options import Computing
+from vitrail.say import warn
+
+if TYPE_CHECKING:
+    from face_quality.job import QualityJob
+    from vitrail.sources import Source
+
+COMMAND = "face-quality"
+MAX_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Which network judges, and how its number is read."""
+
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="small, your own, or a checkpoint of the release (model.pt)."
+        ),
+    ] = "small"
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What 'calibrate' wrote, in place of the weights' own."),
+    ] = None
+    exit_block: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Read the quality after N blocks: faster, rougher."),
+    ] = None
+    detector: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="bundled, dlib, or a YuNet file (.onnx).")
+    ] = "bundled"
+
+
+@dataclass(frozen=True)
+class Cropping:
+    """Whether pictures are crops already."""
+
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The pictures are crops of 112 on the usual template.")
+    ] = False
+    realign: Annotated[
+        bool, typer.Option("--realign", help="Align those crops anew that are off the template.")
+    ] = False
+
+
+def load_job(
+    judging: Judging,
+    computing: Computing,
+    cropping: Cropping = Cropping(),
+    *,
+    embed: bool = False,
+) -> "QualityJob":
+    from face_quality import load
+
+    return load(**vars(judging), **vars(cropping), embed=embed, **computing.to_dict())
+
+
+def find_pictures(arguments: Sequence[str], *, quiet: bool = False) -> "list[Source]":
+    """Files as they are named; of a folder each picture below it, and a line about the other files.
+    A folder without any has a ``fault``."""
+    from vitrail.sources import expand_sources, open_folders
+
+    return open_folders(expand_sources(arguments), lambda folder: _inside(folder, quiet))
+
+
+def _inside(folder: Path, quiet: bool) -> list[Path]:
+    from vitrail.sources import IMAGE_SUFFIXES, natural_sorted
+
+    files = natural_sorted(path for path in folder.rglob("*") if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not pictures:
+        raise InputError(folder, "the folder holds no picture", "name a folder of pictures")
+    others = [path.name for path in files if path.suffix.lower() not in IMAGE_SUFFIXES]
+    if others and not quiet:
+        named = ", ".join(others[:MAX_NAMED]) + (", …" if len(others) > MAX_NAMED else "")
+        warn(COMMAND, f"{folder}: {len(others)} not named as pictures, left out: {named}")
+    return pictures

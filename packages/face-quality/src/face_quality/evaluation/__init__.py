@@ -1,0 +1,152 @@
+"""The tables that the model card quotes: what the quality is worth to matchers, beside the simple
+measures, and how it behaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from face_quality.edc import fixed_threshold
+from face_quality.evaluation.behaviour import best_shot, gammas, ladders, spread
+from face_quality.evaluation.gain import SHARES, Matched, utility, utility_row
+from face_quality.evaluation.matchers import (
+    Embed,
+    dlib_matcher,
+    linear_matcher,
+    rows_of,
+    similarities,
+)
+from face_quality.evaluation.rivals import simple_qualities
+from face_quality.evaluation.sets import TestSet, partly_degraded, read_crops, read_test_set
+from face_quality.networks import load_network
+from face_quality.training.recipe import Recipe
+from vitrail.errors import UsageError
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.report import Chart, Series, Table
+
+FMRS = (1e-2, 1e-3)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A test set with qualities (n,) by the name of what gave them, ours first, and vectors (n, D)
+    by matcher."""
+
+    test: TestSet
+    qualities: Mapping[str, np.ndarray]
+    vectors: Mapping[str, np.ndarray]
+
+
+def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
+    """The recipe's network, the bundled one unless weights are named, on the test people.
+
+    dlib is a matcher, and the source of two of the rows, only where the recipe's teacher lies where
+    it says. Exit blocks stand in the tables of gain.
+    """
+    if recipe.data.test is None:
+        raise UsageError("data.test", "is needed to evaluate", "name the folder with test.csv")
+    name = weights or recipe.name.removeprefix("face-")
+    usual = read_test_set(recipe.data.test)
+    teacher = recipe.teacher.path
+    dlib = dlib_matcher(teacher) if teacher and teacher.is_file() else None
+    linear = linear_matcher(*read_crops(recipe.data.test / "train.csv"))
+    sets = {"(a) as they are": usual, "(b) a quarter degraded": partly_degraded(usual)}
+    judged = {title: _judge(name, test, dlib, linear) for title, test in sets.items()}
+    tables: list[Table | Chart] = [_verification(judged["(a) as they are"])]
+    for title, one in judged.items():
+        for matcher in one.vectors:
+            tables += [_gains(title, one, matcher, fmr) for fmr in FMRS]
+        tables.append(_utilities(title, one))
+    tables += [_chart(judged["(b) a quarter degraded"])]
+    network = load_network(name)
+    quality = judged["(a) as they are"].qualities["ours"]
+    degraded = judged["(b) a quarter degraded"].qualities["ours"]
+    return [
+        *tables,
+        spread(network, quality, degraded),
+        ladders(network, usual),
+        gammas(network, usual),
+        best_shot(network, usual),
+    ]
+
+
+def _judge(name: str, test: TestSet, dlib: Embed | None, linear: Embed) -> Judged:
+    whole = load_network(name, embeds=True)
+    rows = rows_of(whole, test.crops)
+    qualities = {"ours": rows[:, 0]}
+    for block in range(1, whole.config.depth):
+        exit_row = rows_of(load_network(name, exit_block=block), test.crops)
+        qualities[f"ours, after block {block}"] = exit_row[:, 0]
+    vectors = {"ours": rows[:, 1:], "pixels, PCA, LDA": linear(test.crops)}
+    if dlib is not None:
+        vectors["dlib"] = dlib(test.crops)
+    return Judged(test, qualities | simple_qualities(test, dlib), vectors)
+
+
+def _verification(judged: Judged) -> Table:
+    """Each matcher on the pairs as they are."""
+    from sklearn.metrics import roc_auc_score
+
+    test, rows = judged.test, []
+    people = test.people[test.pairs[:, 0]]
+    for name, vectors in judged.vectors.items():
+        likeness = similarities(vectors, test.pairs)
+        auc = float(roc_auc_score(test.same, likeness))
+        low, high = bootstrap_interval(_auc, test.same, likeness, groups=people)
+        rates = [
+            float((likeness[test.same] < fixed_threshold(likeness[~test.same], fmr)).mean())
+            for fmr in FMRS
+        ]
+        rows.append((name, auc, low, high, *rates))
+    columns = ("matcher", "AUC", "from", "to", *(f"FNMR at FMR {fmr:g}" for fmr in FMRS))
+    title = f"Verification: {test.same.sum()} genuine pairs, {(~test.same).sum()} of impostors"
+    return Table(title, columns, rows)
+
+
+def _auc(same: np.ndarray, likeness: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(same, likeness)) if 0 < same.sum() < len(same) else np.nan
+
+
+def _gains(title: str, judged: Judged, matcher: str, fmr: float) -> Table:
+    matched = Matched.of(judged.test, judged.vectors[matcher], fmr)
+    rows = []
+    for name, quality in judged.qualities.items():
+        rates = matched.rates(quality)
+        gain, low, high = matched.gain(quality)
+        rows.append((name, rates[0], rates[4], rates[8], matched.ratio(quality), gain, low, high))
+    best = _best_rates(matched)
+    rows.append(("the best possible", *best, matched.best_ratio, 1.0, 1.0, 1.0))
+    columns = ("quality", "FNMR", "after 20 %", "after 40 %", "area ratio", "gain", "from", "to")
+    return Table(f"{title}, matcher {matcher}, FMR {fmr:g}", columns, rows)
+
+
+def _best_rates(matched: Matched) -> tuple[float, ...]:
+    ordered = matched.missed[np.argsort(matched.similarity)]
+    return tuple(float(ordered[int(SHARES[at] * len(ordered)) :].mean()) for at in (0, 4, 8))
+
+
+def _utilities(title: str, judged: Judged) -> Table:
+    rows = []
+    for name, quality in judged.qualities.items():
+        cells: list[object] = [name]
+        for vectors in judged.vectors.values():
+            cells += utility_row(judged.test, quality, utility(judged.test, vectors))
+        rows.append(tuple(cells))
+    columns = ["quality"]
+    for matcher in judged.vectors:
+        columns += [matcher, "from", "to"]
+    return Table(f"{title}: rank correlation with the use to a matcher", columns, rows)
+
+
+def _chart(judged: Judged) -> Chart:
+    name = "dlib" if "dlib" in judged.vectors else "ours"
+    matched = Matched.of(judged.test, judged.vectors[name], FMRS[0])
+    series = [
+        Series(quality, 100 * SHARES, matched.rates(values))
+        for quality, values in judged.qualities.items()
+        if not quality.startswith("ours,")
+    ]
+    title = f"(b) a quarter degraded, matcher {name}, FMR {FMRS[0]:g}"
+    return Chart(title, series, y_label="FNMR", x_label="% of genuine pairs discarded")

@@ -1,0 +1,103 @@
+"""How the score behaves: its spread, ladders of single degradations, light, and the best shot."""
+
+import cv2
+import numpy as np
+from scipy.stats import spearmanr
+
+from face_quality.evaluation.matchers import rows_of
+from face_quality.evaluation.sets import TestSet, degraded_copies
+from face_quality.networks import QualityNetwork
+from face_quality.training.degrade import TESTED, rotation
+from vitrail.faces.detector import load_finder
+from vitrail.report import Table
+
+STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+RUNGS = ("blur", "jpeg", "scale", "dark", "noise", "occlusion")
+LADDER_FACES = 100
+WELL_EXPOSED = (0.35, 0.65)  # mean luminance
+GAMMAS = (0.8, 0.9, 1.1, 1.25)
+
+
+def scores_of(network: QualityNetwork, raw: np.ndarray) -> np.ndarray:
+    """0..100 of raw qualities; without a calibration these themselves."""
+    scale = network.calibration
+    return raw if scale is None else np.array([scale.score(float(one)) for one in raw])
+
+
+def spread(network: QualityNetwork, usual: np.ndarray, degraded: np.ndarray) -> Table:
+    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
+    rows = [
+        (name, *np.quantile(scores_of(network, raw), shares).tolist())
+        for name, raw in (("(a) as they are", usual), ("(b) a quarter degraded", degraded))
+    ]
+    return Table("Scores", ("set", *(f"{share:.0%}" for share in shares)), rows)
+
+
+def ladders(network: QualityNetwork, test: TestSet) -> Table:
+    """Mean scores by strength, and the share of faces whose own scores fall along the steps."""
+    step = max(1, len(test.crops) // LADDER_FACES)
+    crops = test.crops[::step]
+    rows = []
+    for name in (*RUNGS, "rotation"):
+        kind = rotation if name == "rotation" else TESTED[name]
+        # The same draw at each step: a cover grows in its place, a smear along its direction.
+        raws = [
+            rows_of(
+                network,
+                np.stack(
+                    [
+                        kind(crop, strength, np.random.default_rng(number)) if strength else crop
+                        for number, crop in enumerate(crops)
+                    ]
+                ),
+            )[:, 0]
+            for strength in STEPS
+        ]
+        scores = np.stack([scores_of(network, raw) for raw in raws])
+        falls = [spearmanr(STEPS, one)[0] < -0.5 for one in np.stack(raws).T]
+        rows.append((name, *scores.mean(axis=1).tolist(), float(np.mean(falls))))
+    columns = ("ladder", *(f"{strength:g}" for strength in STEPS), "faces that fall")
+    return Table(f"Mean score of {len(crops)} faces by strength", columns, rows)
+
+
+def gammas(network: QualityNetwork, test: TestSet) -> Table:
+    """How much the score moves when the light changes on well exposed faces."""
+    means = np.array([crop[20:100, 24:88].mean() / 255 for crop in test.crops])
+    chosen = test.crops[(means > WELL_EXPOSED[0]) & (means < WELL_EXPOSED[1])]
+    before = scores_of(network, rows_of(network, chosen)[:, 0])
+    rows = []
+    for gamma in GAMMAS:
+        table = (255 * (np.arange(256) / 255) ** gamma).round().astype(np.uint8)
+        moved = scores_of(network, rows_of(network, cv2.LUT(chosen, table))[:, 0]) - before
+        row = (float(moved.mean()), float(np.abs(moved).mean()), float(np.abs(moved).max()))
+        rows.append((gamma, *row, len(chosen)))
+    columns = ("gamma", "mean change", "mean size of it", "largest", "faces")
+    return Table("Light on well exposed faces: change of the score", columns, rows)
+
+
+def best_shot(network: QualityNetwork, test: TestSet) -> Table:
+    """Of how many people the best of all pictures, one degraded copy of each beside them, is one as
+    taken."""
+    copies = degraded_copies(test)
+    finder = load_finder(engine="openvino", min_score=0.05)
+
+    def detector(crops: np.ndarray) -> np.ndarray:
+        found = (finder.predict([crop])[0] for crop in crops)
+        return np.array([max((face.score for face in faces), default=0.0) for faces in found])
+
+    def sharpness(crops: np.ndarray) -> np.ndarray:
+        return np.array([cv2.Laplacian(crop.mean(axis=2), cv2.CV_64F).var() for crop in crops])
+
+    rows = []
+    for name, measure in (
+        ("ours", lambda crops: rows_of(network, crops)[:, 0]),
+        ("detector score", detector),
+        ("sharpness", sharpness),
+    ):
+        usual, spoilt = measure(test.crops), measure(copies)
+        wins = [
+            usual[test.people == one].max() > spoilt[test.people == one].max()
+            for one in np.unique(test.people)
+        ]
+        rows.append((name, float(np.mean(wins)), len(wins)))
+    return Table("Best shot: it is a picture as taken", ("quality", "share", "people"), rows)

@@ -1,0 +1,52 @@
+"""The simple measures of quality that a network has to beat, each by the crops alone but for what
+the photograph told."""
+
+import cv2
+import numpy as np
+from scipy.stats import rankdata
+
+from face_quality.evaluation.matchers import Embed
+from face_quality.evaluation.sets import TestSet
+from vitrail.faces.detector import load_finder
+
+CHUNK = 64
+
+
+def simple_qualities(test: TestSet, dlib: Embed | None) -> dict[str, np.ndarray]:
+    """(n,) each by its name; those of dlib only where it is there."""
+    rows = {
+        "sharpness": np.array([_sharpness(crop) for crop in test.crops]),
+        "contrast": np.array([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY).std() for c in test.crops]),
+        "eye distance": np.linalg.norm(test.landmarks[:, 1] - test.landmarks[:, 0], axis=1),
+        "frontality": _frontality(test.landmarks),
+        "detector score": _detector(test.crops),
+    }
+    if dlib is not None:
+        mirrored = np.ascontiguousarray(test.crops[:, :, ::-1])
+        rows["mirror agreement, dlib"] = -np.linalg.norm(dlib(test.crops) - dlib(mirrored), axis=1)
+        three = ("sharpness", "detector score", "mirror agreement, dlib")
+        rows["mean of the ranks of three"] = sum(rankdata(rows[name]) for name in three)
+    rows["random"] = np.random.default_rng(0).random(len(test.crops))
+    return rows
+
+
+def _sharpness(crop: np.ndarray) -> float:
+    return float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
+
+
+def _frontality(landmarks: np.ndarray) -> np.ndarray:
+    """Minus the nose's distance from the middle of the eyes, sideways, in eye distances."""
+    left, right, nose = landmarks[:, 0], landmarks[:, 1], landmarks[:, 2]
+    across = right - left
+    off = ((nose - (left + right) / 2) * across).sum(axis=1) / (across**2).sum(axis=1)
+    return -np.abs(off)
+
+
+def _detector(crops: np.ndarray) -> np.ndarray:
+    """The best face's score in each crop; 0 without one."""
+    finder = load_finder(engine="openvino", min_score=0.05)
+    scores = []
+    for start in range(0, len(crops), CHUNK):
+        for faces in finder.predict(list(crops[start : start + CHUNK])):
+            scores.append(max((face.score for face in faces), default=0.0))
+    return np.array(scores)

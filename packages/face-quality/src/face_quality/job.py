@@ -1,0 +1,229 @@
+"""The job: find the faces of a picture, align them, and say how useful each is, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from face_quality import system
+from face_quality.measures import measure, reasons
+from face_quality.networks import BUNDLED, QualityNetwork, load_network
+from face_quality.official import LICENCE
+from face_quality.result import JudgedFace, Result
+from face_quality.scale import Calibration, read_calibration
+from vitrail.engine import prepare
+from vitrail.errors import InputError, UsageError
+from vitrail.faces.align import TEMPLATE, TEMPLATE_SIZE, align, alignment
+from vitrail.faces.detector import load_finder
+from vitrail.faces.face import Face
+from vitrail.faces.find import Finder
+from vitrail.job import Ask, Engine, Steps
+from vitrail.preprocess.image import read_image
+from vitrail.runner import solve
+from vitrail.say import warn
+from vitrail.sources import Source
+
+TOLERANCE = 0.004  # of a raw quality, which has most of its spread between 0 and 1
+MIN_SCALE = 0.7  # below it a face is shrunk by area first: the warp looks at four pixels only
+OFF_TEMPLATE = 0.12  # eye distances by which a crop's landmarks may be off on average
+USUAL_BOX = (22.0, 14.0, 90.0, 106.0)  # of a face in a crop, where no detector has looked
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to look at; all of it changes numbers, so all of it stands in the row.
+
+    ``aligned``: pictures are crops on the usual template; ``realign`` those anew whose landmarks
+    are elsewhere. ``exit_block`` as in ``load_network``; ``embed`` adds the embedding to the row.
+    """
+
+    aligned: bool = False
+    realign: bool = False
+    exit_block: int | None = None
+    embed: bool = False
+
+
+class QualityJob:
+    """Pictures in, qualities of faces out."""
+
+    model, version = "ViT-FIQA", system.version
+
+    def __init__(
+        self,
+        network: QualityNetwork,
+        finder: Finder,
+        options: Options = Options(),
+        calibration: Calibration | None = None,
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+    ):
+        if options.realign and not options.aligned:
+            raise UsageError(
+                "--realign", "goes with --aligned", "other pictures are aligned anyway"
+            )
+        self.network, self.finder, self.settings = network, finder, options
+        self.calibration = calibration or network.calibration
+        ready = prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
+        self.networks: Mapping[str, Engine] = {**finder.networks, network.name: ready}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        known = self.calibration.sha256 if self.calibration else None
+        return {**asdict(self.settings), "calibration": known}
+
+    def process(self, source: Source) -> Steps:
+        return (yield from self._judge(source.name, read_image(source.path)))
+
+    def predict(self, image: np.ndarray | Path | str) -> Result:
+        """The result for a path, or for an image uint8 RGB (H, W, 3)."""
+        if isinstance(image, Path | str):
+            return solve(self.networks, self.process(Source.of(image)))
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise InputError("array", f"is {image.dtype} {image.shape}", "give uint8 (H, W, 3)")
+        return solve(self.networks, self._judge("array", image))
+
+    def _judge(self, name: str, image: np.ndarray) -> Steps:
+        (found,) = yield from self.finder.find([image])
+        faces, crops, remarks = list(found), [], []
+        if self.settings.aligned:
+            face, crop, remark = self._crop(image, found)
+            faces, crops, remarks = [face], [crop], [remark] if remark else []
+        else:
+            faces = [face for face in faces if np.ptp(face.landmarks, axis=0).max() > 1]
+            crops = [aligned(image, face.landmarks) for face in faces]
+        judged = yield from self.judge_faces(image, faces, crops)
+        if judged and self.calibration is None:
+            remarks.append("No score: these weights have no calibration, see 'calibrate'")
+        return Result(
+            source=name,
+            size=(image.shape[1], image.shape[0]),
+            faces=tuple(judged),
+            main=main_face(image.shape, faces),
+            remarks=tuple(remarks),
+            calibration=self.calibration.sha256 if self.calibration else None,
+        )
+
+    def judge_faces(
+        self, image: np.ndarray, faces: Sequence[Face], crops: Sequence[np.ndarray]
+    ) -> Steps:
+        """A JudgedFace for each face of an image."""
+        side = self.network.config.img_size
+        rows = yield Ask(self.network.name, [_input(crop, side) for crop in crops])
+        return [
+            self._judged(image, face, crop, faces, np.asarray(row))
+            for face, crop, row in zip(faces, crops, rows, strict=True)
+        ]
+
+    def _judged(
+        self,
+        image: np.ndarray,
+        face: Face,
+        crop: np.ndarray,
+        faces: Sequence[Face],
+        row: np.ndarray,
+    ) -> JudgedFace:
+        raw = float(row[0])
+        if not np.isfinite(raw):
+            raise InputError(self.network.name, "gave no number", "use other weights")
+        scale = self.calibration
+        score = scale.score(raw) if scale else None
+        found = measure(image, face, crop, faces)
+        return JudgedFace(
+            face=face,
+            raw=raw,
+            score=score,
+            percentile=scale.percentile(raw) if scale else None,
+            word=scale.word(score) if scale and score is not None else None,
+            components=found,
+            reasons=reasons(found),
+            crop=crop,
+            embedding=row[1:].copy() if self.settings.embed else None,
+        )
+
+    def _crop(self, image: np.ndarray, found: Sequence[Face]) -> tuple[Face, np.ndarray, str]:
+        """A picture that is said to be a crop: its face, the crop at the template's size, and what
+        is to be said about it."""
+        scale = np.array([image.shape[1], image.shape[0]]) / TEMPLATE_SIZE
+        size = (TEMPLATE_SIZE, TEMPLATE_SIZE)
+        kind = cv2.INTER_AREA if scale.min() > 1 else cv2.INTER_LINEAR
+        crop = image if image.shape[:2] == size else cv2.resize(image, size, interpolation=kind)
+        if not found:
+            landmarks = (TEMPLATE * scale).astype(np.float32)
+            x0, y0, x1, y1 = (np.reshape(USUAL_BOX, (2, 2)) * scale).ravel().tolist()
+            usual = Face((x0, y0, x1, y1), 0.0, landmarks)
+            return usual, crop, "No face is found in this crop; it is judged as it is"
+        face = found[main_face(image.shape, found) or 0]
+        off = np.linalg.norm(face.landmarks / scale - TEMPLATE, axis=1).mean()
+        off /= np.linalg.norm(TEMPLATE[1] - TEMPLATE[0])
+        if off <= OFF_TEMPLATE:
+            return face, crop, ""
+        where = f"The landmarks are {off:.2f} eye distances off the template"
+        if self.settings.realign:
+            return face, aligned(image, face.landmarks), f"{where}: aligned anew"
+        return face, crop, f"{where}: take --realign, or leave out --aligned"
+
+
+def main_face(shape: tuple[int, ...], faces: Sequence[Face]) -> int | None:
+    """The number of the largest face near the centre: size counts less the farther away from it."""
+    if not faces:
+        return None
+    centre = np.array([shape[1], shape[0]]) / 2
+
+    def weight(face: Face) -> float:
+        middle = np.reshape(face.box, (2, 2)).mean(axis=0)
+        return face.size * (1 - 0.5 * min(1.0, float(np.abs((middle - centre) / centre).max())))
+
+    return max(range(len(faces)), key=lambda number: weight(faces[number]))
+
+
+def aligned(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The face on the usual template, uint8 (112, 112, 3); a large one is shrunk by area first."""
+    scale = float(np.sqrt(abs(np.linalg.det(alignment(landmarks)[:, :2]))))
+    if scale >= MIN_SCALE:
+        return align(image, landmarks)
+    # Only the part that the crop can show, which a turned template fits in.
+    middle, reach = landmarks.mean(axis=0), TEMPLATE_SIZE / scale
+    x0, y0 = np.floor((middle - reach).clip(0)).astype(int)
+    x1, y1 = np.ceil(middle + reach).astype(int)
+    part = image[y0:y1, x0:x1]
+    if not part.size:
+        return align(image, landmarks)
+    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    growth = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
+    return align(small, (landmarks - [x0, y0] + 0.5) * growth - 0.5)
+
+
+def _input(crop: np.ndarray, side: int) -> np.ndarray:
+    """uint8 (3, side, side)."""
+    if crop.shape[0] != side:
+        crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(crop.transpose(2, 0, 1))
+
+
+def load(
+    weights: str | None = None,
+    *,
+    aligned: bool = False,
+    realign: bool = False,
+    exit_block: int | None = None,
+    embed: bool = False,
+    calibration: Path | str | None = None,
+    detector: str = "bundled",
+    engine: str = "auto",
+    device: str = "auto",
+) -> QualityJob:
+    """A job with weights by name or file, a calibration file in place of the weights' own, and a
+    face detector as ``vitrail.faces.detector.load_finder`` takes it."""
+    options = Options(aligned, realign, exit_block, embed)
+    network = load_network(weights or BUNDLED, exit_block=exit_block, embeds=embed)
+    if not network.is_own:
+        warn(system.name, LICENCE)
+    read = read_calibration(Path(calibration)) if calibration else None
+    if read and read.weights and network.weights and read.weights != network.weights.sha256:
+        raise InputError(str(calibration), "belongs to other weights", "calibrate anew for these")
+    finder = load_finder(detector, engine=engine, device=device)
+    return QualityJob(network, finder, options, read, engine=engine, device=device)

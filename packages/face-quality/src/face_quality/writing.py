@@ -1,0 +1,157 @@
+"""Results as files: crops, tables (ours, OFIQ's), the overview page."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from face_quality.result import JudgedFace, Result
+from vitrail.output import atomic_file
+from vitrail.report import Page, Table
+
+MAX_SHOWN = 500  # faces on an overview page
+# OFIQ's order; what we measure differently, or not at all, is not given under its names
+OFIQ = (
+    "UnifiedQualityScore",
+    "BackgroundUniformity",
+    "IlluminationUniformity",
+    "LuminanceMean",
+    "LuminanceVariance",
+    "UnderExposurePrevention",
+    "OverExposurePrevention",
+    "DynamicRange",
+    "Sharpness",
+    "CompressionArtifacts",
+    "NaturalColour",
+    "SingleFacePresent",
+    "EyesOpen",
+    "MouthClosed",
+    "EyesVisible",
+    "MouthOcclusionPrevention",
+    "FaceOcclusionPrevention",
+    "InterEyeDistance",
+    "HeadSize",
+    "LeftwardCropOfTheFaceImage",
+    "RightwardCropOfTheFaceImage",
+    "MarginAboveOfTheFaceImage",
+    "MarginBelowOfTheFaceImage",
+    "HeadPoseYaw",
+    "HeadPosePitch",
+    "HeadPoseRoll",
+    "ExpressionNeutrality",
+    "NoHeadCoverings",
+)
+NOT_ASSESSED = -1  # OFIQ's own sign for it
+
+
+def write(result: Result, folder: Path) -> None:
+    """Fills ``folder`` with the aligned crop of each face."""
+    for number, face in enumerate(result.faces):
+        name = "main" if number == result.main else f"face{number}"
+        Image.fromarray(face.crop).save(folder / f"{name}.png")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], layout: str) -> None:
+    """One line for each source, done or failed; ``layout`` is ours or ofiq."""
+    text = io.StringIO()
+    lines = _ofiq(rows) if layout == "ofiq" else _ours(rows)
+    writer = csv.writer(text, delimiter=";" if layout == "ofiq" else ",", lineterminator="\n")
+    writer.writerows(lines)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")
+
+
+def _ours(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    faces = [_main(row) for row in rows]
+    names = next((list(face["components"]) for face in faces if face), [])
+    head = ["source", "status", "score", "percentile", "word", "raw", "faces", "reasons", "remarks"]
+    yield [*head, *names, *(f"{name}.score" for name in names)]
+    for row, face in zip(rows, faces, strict=True):
+        said = "; ".join(row.get("reasons") or [row.get("reason", "")])
+        told = "; ".join([*row.get("remarks", ()), *row.get("damage", ())])
+        facts = [face[key] if face else None for key in ("score", "percentile", "word", "raw")]
+        found = [face["components"][name] if face else {} for name in names]
+        yield [
+            row["source"],
+            row["status"],
+            *facts,
+            len(row["faces"]) if "faces" in row else None,
+            said,
+            told,
+            *(one.get("raw") for one in found),
+            *(one.get("score") for one in found),
+        ]
+
+
+def _ofiq(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """OFIQ's columns; what is not measured by its definition is marked as not assessed, but for the
+    unified score, which is ours."""
+    yield ["Filename", *OFIQ, *(f"{name}.scalar" for name in OFIQ)]
+    for row in rows:
+        face = _main(row)
+        found = dict(face["components"]) if face else {}
+        if face and face["score"] is not None:
+            found["UnifiedQualityScore"] = {"raw": face["raw"], "score": round(face["score"])}
+        raws = [found[name]["raw"] if name in found else 0 for name in OFIQ]
+        scalars = [found[name]["score"] if name in found else NOT_ASSESSED for name in OFIQ]
+        yield [row["source"], *raws, *scalars]
+
+
+def _main(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return None if row.get("main") is None else row["faces"][row["main"]]
+
+
+class Overview:
+    """The page of many pictures: their main faces, the worst first, with reasons."""
+
+    def __init__(self):
+        self.shown: list[tuple[float, np.ndarray, str]] = []
+        self.rows: list[tuple[object, ...]] = []
+        self.without: list[str] = []
+        self.left_out = 0
+
+    def add(self, result: Result) -> None:
+        face = result.main_face
+        name = Path(result.source).name
+        if face is None:
+            self.without.append(name)
+            return
+        self.rows.append((face.rank, name, _shown(face), face.word or "", _said(face, result)))
+        self.shown.append((face.rank, face.crop, f"{_shown(face)} · {name}: {_said(face, result)}"))
+        if len(self.shown) > 2 * MAX_SHOWN:  # memory stays bounded; the worst stay
+            self._cut()
+
+    def write(self, path: Path) -> None:
+        self._cut()
+        page = Page("Face quality")
+        facts = {"faces judged": len(self.rows), "pictures without a face": len(self.without)}
+        words = [row[3] for row in self.rows]
+        facts |= {word: words.count(word) for word in ("low", "middle", "high") if word in words}
+        page.facts(facts)
+        if self.without:
+            page.text("No face is found in " + ", ".join(self.without[:50]))
+        page.heading("Faces, the worst first")
+        if self.left_out:
+            page.text(f"The {self.left_out} best are in the table only")
+        page.gallery((crop, caption) for _, crop, caption in self.shown)
+        page.heading("All pictures")
+        rows = [row[1:] for row in sorted(self.rows, key=lambda row: row[0])]
+        page.table(Table("", ("picture", "score", "", "what to change"), rows))
+        page.write(path)
+
+    def _cut(self) -> None:
+        self.shown.sort(key=lambda one: one[0])
+        self.left_out += max(len(self.shown) - MAX_SHOWN, 0)
+        del self.shown[MAX_SHOWN:]
+
+
+def _shown(face: JudgedFace) -> str:
+    return f"raw {face.raw:.3f}" if face.score is None else f"{face.score:.0f}"
+
+
+def _said(face: JudgedFace, result: Result) -> str:
+    return "; ".join([*face.reasons, *result.remarks]) or "nothing to change"
