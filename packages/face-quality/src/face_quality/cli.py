@@ -3,7 +3,7 @@ it needs."""
 
 import typer
 
-from face_quality.commands import scoring
+from face_quality.commands import curves, scoring, video
 from vitrail import command
 
 app = typer.Typer(
@@ -15,12 +15,15 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def one_of() -> None:
-    """Without this a single subcommand would lose its name."""
-
-
-app.command()(scoring.score)
+for subcommand in (
+    scoring.score,
+    scoring.rank,
+    scoring.gate,
+    video.best_shot,
+    curves.edc,
+    curves.calibrate,
+):
+    app.command()(subcommand)
 
 
 def main() -> None:

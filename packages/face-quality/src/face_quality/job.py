@@ -75,6 +75,10 @@ class QualityJob:
         known = self.calibration.sha256 if self.calibration else None
         return {**asdict(self.settings), "calibration": known}
 
+    @property
+    def weights_sha256(self) -> str:
+        return self.networks[self.network.name].weights
+
     def process(self, source: Source) -> Steps:
         return (yield from self._judge(source.name, read_image(source.path)))
 

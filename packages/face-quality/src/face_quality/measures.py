@@ -20,6 +20,28 @@ USUAL_NOSE = 0.57  # of the way from the eyes to the mouth, in a face seen from 
 EYES_TO_CHIN = 1.55  # by the distance from the eyes to the mouth
 OVAL = ((56, 64), (38, 50))  # centre and half axes of the face in a crop of 112
 
+NAMES = (
+    "approx_InterEyeDistance",
+    "approx_HeadSize",
+    "approx_LeftwardCropOfTheFaceImage",
+    "approx_RightwardCropOfTheFaceImage",
+    "approx_MarginAboveOfTheFaceImage",
+    "approx_MarginBelowOfTheFaceImage",
+    "approx_HeadPoseYaw",
+    "approx_HeadPosePitch",
+    "approx_HeadPoseRoll",
+    "SingleFacePresent",
+    "approx_LuminanceMean",
+    "approx_LuminanceVariance",
+    "approx_UnderExposurePrevention",
+    "approx_OverExposurePrevention",
+    "approx_DynamicRange",
+    "approx_NaturalColour",
+    "approx_Sharpness",
+    "approx_CompressionArtifacts",
+    "approx_DetectorScore",
+)
+
 
 @dataclass(frozen=True)
 class Measure:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vitrail.errors import InputError
+from vitrail.output import atomic_file
 from vitrail.sources import require_file
 
 POINTS = 101
@@ -43,11 +44,17 @@ class Calibration:
             raise ValueError("low and high are not in 0..100")
 
     @classmethod
-    def of(cls, raw: np.ndarray, usual: np.ndarray, reference: str, **more: Any) -> "Calibration":
+    def of(
+        cls,
+        raw: Sequence[float] | np.ndarray,
+        usual: Sequence[float] | np.ndarray,
+        reference: str,
+        weights: str = "",
+    ) -> "Calibration":
         """From the qualities of both sets."""
         shares = np.linspace(0, 1, POINTS)
         quantiles = (np.quantile(values, shares).round(5).tolist() for values in (raw, usual))
-        return cls(*quantiles, reference, **more)
+        return cls(*quantiles, reference, weights)
 
     def score(self, raw: float) -> float:
         return _rank(raw, self.raw)
@@ -90,6 +97,11 @@ def read_calibration(path: Path) -> Calibration:
     if not isinstance(values, dict):
         raise InputError(path, "is no calibration", REMEDY)
     return Calibration.from_dict(values, path)
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(calibration.to_dict(), indent=1) + "\n")
 
 
 def _rank(raw: float, values: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from face_quality.gate import Gated
+from face_quality.ranking import Ranked
 from face_quality.result import JudgedFace, Result
+from face_quality.shots import Shots
 from vitrail.output import atomic_file
 from vitrail.report import Page, Table
 
@@ -53,6 +57,28 @@ def write(result: Result, folder: Path) -> None:
     for number, face in enumerate(result.faces):
         name = "main" if number == result.main else f"face{number}"
         Image.fromarray(face.crop).save(folder / f"{name}.png")
+
+
+def write_gated(gated: Gated, folder: Path) -> None:
+    write(gated.result, folder)
+
+
+def write_best(ranked: Ranked, folder: Path) -> None:
+    """Fills ``folder`` with the aligned crop of the best picture."""
+    if ranked.best_crop is not None:
+        Image.fromarray(ranked.best_crop).save(folder / "best.png")
+
+
+def write_shots(shots: Shots, folder: Path) -> None:
+    """Fills ``folder`` with the chosen faces and the timeline of all."""
+    timeline = []
+    for track in shots.tracks:
+        for number, shot in enumerate(track.shots):
+            name = f"person{track.number}-{number + 1}.jpg"
+            Image.fromarray(shot.picture).save(folder / name, quality=95)
+        scores = [[round(time, 3), round(raw, 4)] for time, raw in track.scores]
+        timeline.append({**track.to_dict(), "scores": scores})
+    (folder / "timeline.json").write_text(json.dumps(timeline, indent=1, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], layout: str) -> None:

@@ -60,3 +60,63 @@ def score(
     if overview and page:
         overview.write(page)
     return status
+
+
+@bundled
+def rank(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Holds one folder for each person.")
+    ],
+    judging: Judging,
+    *,
+    cropping: Cropping,
+    answering: Answering,
+    computing: Computing,
+) -> int:
+    """Which picture of each person is the best?
+
+    FOLDER holds a folder for each person; a row has that person's pictures in order, by their main
+    faces.
+    """
+    from face_quality.ranking import RankJob, people_of
+    from face_quality.writing import write_best
+    from vitrail.answers import Answers
+
+    job = RankJob(load_job(judging, computing, cropping))
+    return Answers(COMMAND, job, answering, write_best).run(people_of(folder))
+
+
+@bundled
+def gate(
+    sources: Sources,
+    judging: Judging,
+    rules: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rules in YAML, in place of the usual ones."),
+    ] = None,
+    *,
+    cropping: Cropping,
+    answering: Answering,
+    computing: Computing,
+) -> int:
+    """May these pictures be enrolled?
+
+    Each rule can refuse a picture, whatever its score is; the reasons say what has to change. The
+    exit status is 0 where all are accepted, 4 where one is refused, 1 where one cannot be read.
+    """
+    from face_quality.gate import REFUSED, GateJob, Rules, read_rules
+    from face_quality.writing import write_gated
+    from vitrail.answers import Answers
+
+    read = read_rules(rules) if rules else Rules()
+    job = GateJob(load_job(judging, computing, cropping), read)
+    refused = []
+    answers = Answers(
+        COMMAND,
+        job,
+        answering,
+        write_gated,
+        on_rows=lambda rows: refused.extend(row for row in rows if row.get("accepted") is False),
+    )
+    status = answers.run(find_pictures(sources, quiet=answering.quiet))
+    return status or (REFUSED if refused else 0)

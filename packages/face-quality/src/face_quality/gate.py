@@ -1,0 +1,153 @@
+"""May this picture be enrolled? Rules of which each can refuse, whatever the score is."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from face_quality.job import QualityJob
+from face_quality.measures import NAMES
+from face_quality.result import JudgedFace, Result
+from vitrail.errors import InputError, UsageError
+from vitrail.job import Steps
+from vitrail.sources import Source, require_file
+
+MAX_BYTES = 100_000
+REFUSED = 4  # exit status
+
+
+class Bounds(BaseModel):
+    """Of one measure: ``score`` is the lowest of 0..100, ``raw_min`` and ``raw_max`` are in the
+    measure's own unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    score: float | None = Field(None, ge=0, le=100)
+    raw_min: float | None = None
+    raw_max: float | None = None
+
+
+class Rules(BaseModel):
+    """``min_score``: the lowest score of the face; ``one_face``: no other may be seen;
+    ``measures``: bounds by the names that a row has. The defaults want a face of 60 pixels between
+    the eyes that looks into the camera, whole and in light."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    min_score: float = Field(40, ge=0, le=100)
+    one_face: bool = True
+    measures: dict[str, Bounds] = {
+        "approx_InterEyeDistance": Bounds(raw_min=60),
+        "approx_HeadPoseYaw": Bounds(raw_min=-25, raw_max=25),
+        "approx_HeadPosePitch": Bounds(raw_min=-22, raw_max=22),
+        "approx_HeadPoseRoll": Bounds(raw_min=-15, raw_max=15),
+        "approx_LeftwardCropOfTheFaceImage": Bounds(score=10),
+        "approx_RightwardCropOfTheFaceImage": Bounds(score=10),
+        "approx_MarginAboveOfTheFaceImage": Bounds(score=10),
+        "approx_MarginBelowOfTheFaceImage": Bounds(score=10),
+        "approx_UnderExposurePrevention": Bounds(raw_max=0.5),
+        "approx_OverExposurePrevention": Bounds(raw_max=0.2),
+    }
+
+
+def read_rules(path: Path) -> Rules:
+    """Rules of a YAML file; what it leaves out is as by default, but ``measures`` are all that it
+    names. UsageError for a key or a value that is none."""
+    data = require_file(path).read_bytes()
+    if len(data) > MAX_BYTES:
+        raise InputError(path, "is too large for a file of rules", "give a short one")
+    try:
+        content = yaml.safe_load(data)
+        return Rules.model_validate(content or {})
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise UsageError(path, f"holds no rules ({_fault(error)})", "see the README") from error
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return " ".join(str(error).split())[:60]
+
+
+@dataclass(frozen=True, eq=False)
+class Gated:
+    """A result and why the picture is refused; nothing says that it is accepted."""
+
+    result: Result
+    refusals: tuple[str, ...]
+    rules: Rules
+
+    @classmethod
+    def of(cls, result: Result, rules: Rules) -> "Gated":
+        return cls(result, tuple(refusals(result, rules)), rules)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        return self.result.damage
+
+    @property
+    def is_accepted(self) -> bool:
+        return not self.refusals
+
+    def to_dict(self) -> dict[str, Any]:
+        told = {"accepted": self.is_accepted, "refusals": list(self.refusals)}
+        return told | self.result.to_dict()
+
+    def cells(self) -> dict[str, str]:
+        word = "accepted" if self.is_accepted else "refused"
+        cells = self.result.cells()
+        advice = [*self.refusals, *(() if self.is_accepted else (cells["reasons"],))]
+        return {"gate": word, "score": cells["score"], "why": "; ".join(filter(None, advice))}
+
+
+def refusals(result: Result, rules: Rules) -> list[str]:
+    """A sentence for each rule that fails."""
+    face = result.main_face
+    if face is None:
+        return ["No face is found in this picture"]
+    said = []
+    if rules.one_face and len(result.faces) > 1:
+        said.append(f"{len(result.faces)} faces are seen, one is wanted")
+    if face.score is None:
+        said.append("The score is unknown: these weights have no calibration")
+    elif face.score < rules.min_score:
+        said.append(f"The score is {face.score:.0f}, {rules.min_score:g} is wanted")
+    said += _measured(face, rules.measures)
+    return said
+
+
+def _measured(face: JudgedFace, wanted: Mapping[str, Bounds]) -> list[str]:
+    said = []
+    for name, bounds in wanted.items():
+        one = face.components[name]
+        if bounds.score is not None and one.score < bounds.score:
+            said.append(f"{name} is {one.score} of 100, {bounds.score:g} is wanted")
+        if bounds.raw_min is not None and one.raw < bounds.raw_min:
+            said.append(f"{name} is {one.raw:.3g}, at least {bounds.raw_min:g} is wanted")
+        if bounds.raw_max is not None and one.raw > bounds.raw_max:
+            said.append(f"{name} is {one.raw:.3g}, at most {bounds.raw_max:g} is allowed")
+    return said
+
+
+class GateJob:
+    """Pictures in, decisions out."""
+
+    def __init__(self, job: QualityJob, rules: Rules):
+        self.job, self.rules = job, rules
+        self.model, self.version, self.networks = job.model, job.version, job.networks
+        for name in rules.measures:
+            if name not in NAMES:
+                near = difflib.get_close_matches(name, NAMES, n=1)
+                remedy = f"did you mean {near[0]}?" if near else "see the components of a row"
+                raise UsageError(f"measures.{name}", "there is no such measure", remedy)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {**self.job.options, "rules": self.rules.model_dump()}
+
+    def process(self, source: Source) -> Steps:
+        result = yield from self.job.process(source)
+        return Gated.of(result, self.rules)
