@@ -73,3 +73,108 @@ def test_a_folder_without_pictures(weights, tmp_path):
     (tmp_path / "empty").mkdir()
     outcome = call("face_quality", "score", tmp_path / "empty", "--weights", weights, *FAST)
     assert outcome.status == 1 and "holds no picture" in outcome.stderr and not outcome.stdout
+
+
+def test_the_best_of_each_person(weights, tmp_path):
+    for person in ("ada", "grace"):
+        (tmp_path / "people" / person).mkdir(parents=True)
+        shutil.copy(PORTRAIT, tmp_path / "people" / person / "1.jpg")
+        write_picture(tmp_path / "people" / person / "2.png")
+    (tmp_path / "people" / "grace" / "3.jpg").write_bytes(b"no picture")
+    arguments = ("rank", tmp_path / "people", "--weights", weights, "-o", tmp_path / "out", *FAST)
+    outcome = call("face_quality", *arguments)
+    assert outcome.status == 0, outcome.stderr
+    rows = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [row["best"] for row in rows] == ["1.jpg", "1.jpg"]
+    assert rows[1]["without_face"] == ["2.png"] and "3.jpg is left out" in rows[1]["damage"][0]
+    assert len(list((tmp_path / "out").rglob("best.png"))) == 2
+
+
+def test_the_gate_refuses_whatever_the_score_is(weights, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("min_score: 0\nmeasures: {}\n")
+    shared = (PORTRAIT, "--weights", weights, "--rules", rules, *FAST)
+    accepted = call("face_quality", "gate", *shared)
+    assert accepted.status == 0 and json.loads(accepted.stdout)["accepted"] is True
+    rules.write_text("min_score: 0\nmeasures:\n  approx_InterEyeDistance: {raw_min: 60}\n")
+    refused = call("face_quality", "gate", *shared)
+    row = json.loads(refused.stdout)
+    assert refused.status == 4 and "at least 60 is wanted" in row["refusals"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("min_scor: 3", "min_scor"),
+        ("min_score: many", "min_score"),
+        ("measures: {Sharpnes: {score: 3}}", "no such measure"),
+        ("{", "holds no rules"),
+        ("!!python/object:os.system {}", "holds no rules"),
+        ("- 1", "holds no rules"),
+    ],
+)
+def test_rules_that_are_none(weights, tmp_path, text, said):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(text)
+    outcome = call("face_quality", "gate", PORTRAIT, "--weights", weights, "--rules", rules, *FAST)
+    assert outcome.status == 2 and said in outcome.stderr and not outcome.stdout
+
+
+def write_tables(folder, count=300):
+    """Scores of pictures, and pairs whose similarity follows the worse one."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    scores = random.uniform(0, 100, 2 * count).round(1)
+    lines = ["source,score"] + [f"in/p{n // 2}/{n}.jpg,{score}" for n, score in enumerate(scores)]
+    (folder / "s.csv").write_text("\n".join(lines) + "\n")
+    lines = ["path_a,path_b,same,similarity"]
+    for n in range(count):
+        worse = min(scores[2 * n], scores[2 * n + 1])
+        lines.append(f"p{n}/{2 * n}.jpg,p{n}/{2 * n + 1}.jpg,1,{worse / 100 + 0.2:.3f}")
+        other = (n + 1) % count
+        lines.append(f"p{n}/{2 * n}.jpg,p{other}/{2 * other}.jpg,0,{random.random() * 0.5:.3f}")
+    (folder / "p.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_error_against_discard_of_own_tables(tmp_path):
+    write_tables(tmp_path)
+    arguments = ("--scores", tmp_path / "s.csv", "--pairs", tmp_path / "p.csv")
+    outcome = call("face_quality", "edc", *arguments, "--fmr", 0.01, "-o", tmp_path / "out")
+    assert outcome.status == 0, outcome.stderr
+    row = json.loads(outcome.stdout)
+    assert row["fnmr_40"] < row["fnmr"] and row["from"] <= row["area_ratio"] <= row["to"]
+    lines = list(csv.DictReader((tmp_path / "out" / "edc.csv").open()))
+    assert len(lines) == 20 and int(lines[-1]["genuine_pairs"]) < 40
+    assert (tmp_path / "out" / "edc.png").read_bytes()[:4] == b"\x89PNG"
+    refused = call("face_quality", "edc", *arguments, "--fmr", 0.001)
+    assert refused.status == 2 and "needs at least 1000 impostor pairs" in refused.stderr
+
+
+def test_the_lowest_score_that_keeps_errors_rare(tmp_path):
+    from face_quality.pairs import read_pairs, read_scores
+
+    write_tables(tmp_path)
+    pairs, left_out = read_pairs(tmp_path / "p.csv", read_scores(tmp_path / "s.csv"))
+    lowest = pairs.lowest_quality(0.01, 0.02)
+    kept = pairs.same & (pairs.quality >= lowest)
+    curve = pairs.curve(0.01, "fixed")
+    assert left_out == 0 and (pairs.similarity[kept] < curve.threshold).mean() <= 0.02
+    assert pairs.lowest_quality(0.01, 1e-9) is None
+
+
+def test_a_calibration_of_own_pictures(weights, tmp_path):
+    from PIL import Image
+
+    for number in range(20):
+        image = Image.open(PORTRAIT)
+        image.point(lambda v, n=number: v * (40 + 3 * n) // 100).save(tmp_path / f"{number}.png")
+    out = tmp_path / "mine.json"
+    shared = ("--weights", weights, *FAST)
+    made = call("face_quality", "calibrate", tmp_path / "*.png", *shared, "-o", out)
+    assert made.status == 0, made.stderr
+    scored = call("face_quality", "score", PORTRAIT, *shared, "--calibration", out)
+    row = json.loads(scored.stdout)
+    assert row["calibration"] == json.loads(out.read_text())["sha256"]
+    few = call("face_quality", "calibrate", PORTRAIT, *shared, "-o", out)
+    assert few.status == 1 and "too few" in few.stderr

@@ -218,8 +218,10 @@ def _check_edc(spec: Mapping, tensors: Mapping[str, np.ndarray]) -> Iterator[Com
     bounds = spec["tolerance"]["edc"]["rtol"], spec["tolerance"]["edc"]["atol"]
 
     def compare_array(name: str, got: Any, expected: Any) -> Comparison:
-        pair = (torch.from_numpy(np.atleast_1d(np.asarray(one, float))) for one in (got, expected))
-        return compare(f"edc, {name}", *pair, *bounds)
+        ours, theirs = (
+            torch.from_numpy(np.atleast_1d(np.asarray(one, float))) for one in (got, expected)
+        )
+        return compare(f"edc, {name}", ours, theirs, *bounds)
 
     gaps = distances(tensors["edc.input.embedding_a"], tensors["edc.input.embedding_b"])
     quality = pair_quality(tensors["edc.input.quality_a"], tensors["edc.input.quality_b"])

@@ -53,8 +53,8 @@ class Calibration:
     ) -> "Calibration":
         """From the qualities of both sets."""
         shares = np.linspace(0, 1, POINTS)
-        quantiles = (np.quantile(values, shares).round(5).tolist() for values in (raw, usual))
-        return cls(*quantiles, reference, weights)
+        first, second = (np.quantile(one, shares).round(5).tolist() for one in (raw, usual))
+        return cls(first, second, reference, weights)
 
     def score(self, raw: float) -> float:
         return _rank(raw, self.raw)

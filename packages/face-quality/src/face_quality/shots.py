@@ -138,7 +138,10 @@ class BestShotJob:
                     number,
                     len(track),
                     tuple((time, face.raw) for _, time, face in track),
-                    tuple(Shot(*one, pictures[one[0], id(one[2])]) for one in best),
+                    tuple(
+                        Shot(index, time, face, pictures[index, id(face)])
+                        for index, time, face in best
+                    ),
                 )
                 for number, (track, best) in enumerate(zip(long, chosen, strict=True))
             ),

@@ -136,7 +136,7 @@ class Overview:
 
     def __init__(self):
         self.shown: list[tuple[float, np.ndarray, str]] = []
-        self.rows: list[tuple[object, ...]] = []
+        self.rows: list[tuple[float, str, str, str, str]] = []
         self.without: list[str] = []
         self.left_out = 0
 

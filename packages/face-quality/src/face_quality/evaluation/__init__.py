@@ -8,7 +8,7 @@ import numpy as np
 
 from face_quality.edc import fixed_threshold
 from face_quality.evaluation.behaviour import best_shot, gammas, ladders, spread
-from face_quality.evaluation.gain import SHARES, Matched, utility, utility_row
+from face_quality.evaluation.gain import SHARES, Matched, spearman, utility, utility_interval
 from face_quality.evaluation.matchers import (
     Embed,
     dlib_matcher,
@@ -66,7 +66,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
         spread(network, quality, degraded),
         ladders(network, usual),
         gammas(network, usual),
-        best_shot(network, usual),
+        best_shot(network, usual, judged["(a) as they are"].qualities["detector score"]),
     ]
 
 
@@ -114,10 +114,13 @@ def _gains(title: str, judged: Judged, matcher: str, fmr: float) -> Table:
     rows = []
     for name, quality in judged.qualities.items():
         rates = matched.rates(quality)
-        gain, low, high = matched.gain(quality)
-        rows.append((name, rates[0], rates[4], rates[8], matched.ratio(quality), gain, low, high))
+        # At the lower rate a handful of pairs decides; blocks differ less than intervals are wide.
+        is_told = fmr == FMRS[0] and not name.startswith("ours,")
+        interval = matched.gain_interval(quality) if is_told else (None, None)
+        gain = matched.gain(quality)
+        rows.append((name, *rates[[0, 4, 8]], matched.ratio(quality), gain, *interval))
     best = _best_rates(matched)
-    rows.append(("the best possible", *best, matched.best_ratio, 1.0, 1.0, 1.0))
+    rows.append(("the best possible", *best, matched.best_ratio, 1.0, None, None))
     columns = ("quality", "FNMR", "after 20 %", "after 40 %", "area ratio", "gain", "from", "to")
     return Table(f"{title}, matcher {matcher}, FMR {fmr:g}", columns, rows)
 
@@ -128,11 +131,16 @@ def _best_rates(matched: Matched) -> tuple[float, ...]:
 
 
 def _utilities(title: str, judged: Judged) -> Table:
-    rows = []
+    rows, useful = [], {}
+    for matcher, vectors in judged.vectors.items():
+        useful[matcher] = utility(judged.test, vectors)
     for name, quality in judged.qualities.items():
         cells: list[object] = [name]
-        for vectors in judged.vectors.values():
-            cells += utility_row(judged.test, quality, utility(judged.test, vectors))
+        for of_matcher in useful.values():
+            interval = (None, None)
+            if name == "ours":
+                interval = utility_interval(judged.test, quality, of_matcher)
+            cells += [spearman(quality, of_matcher), *interval]
         rows.append(tuple(cells))
     columns = ["quality"]
     for matcher in judged.vectors:

@@ -5,10 +5,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from face_quality.evaluation.matchers import rows_of
+from face_quality.evaluation.rivals import detector_scores, sharpness
 from face_quality.evaluation.sets import TestSet, degraded_copies
 from face_quality.networks import QualityNetwork
 from face_quality.training.degrade import TESTED, rotation
-from vitrail.faces.detector import load_finder
 from vitrail.report import Table
 
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -54,7 +54,7 @@ def ladders(network: QualityNetwork, test: TestSet) -> Table:
             for strength in STEPS
         ]
         scores = np.stack([scores_of(network, raw) for raw in raws])
-        falls = [spearmanr(STEPS, one)[0] < -0.5 for one in np.stack(raws).T]
+        falls = [spearmanr(STEPS, one).statistic < -0.5 for one in np.stack(raws).T]
         rows.append((name, *scores.mean(axis=1).tolist(), float(np.mean(falls))))
     columns = ("ladder", *(f"{strength:g}" for strength in STEPS), "faces that fall")
     return Table(f"Mean score of {len(crops)} faces by strength", columns, rows)
@@ -75,26 +75,23 @@ def gammas(network: QualityNetwork, test: TestSet) -> Table:
     return Table("Light on well exposed faces: change of the score", columns, rows)
 
 
-def best_shot(network: QualityNetwork, test: TestSet) -> Table:
+def best_shot(network: QualityNetwork, test: TestSet, detected: np.ndarray) -> Table:
     """Of how many people the best of all pictures, one degraded copy of each beside them, is one as
-    taken."""
+    taken; ``detected`` (n,) are the detector's scores of those."""
     copies = degraded_copies(test)
-    finder = load_finder(engine="openvino", min_score=0.05)
 
-    def detector(crops: np.ndarray) -> np.ndarray:
-        found = (finder.predict([crop])[0] for crop in crops)
-        return np.array([max((face.score for face in faces), default=0.0) for faces in found])
+    def ours(crops: np.ndarray) -> np.ndarray:
+        return rows_of(network, crops)[:, 0]
 
-    def sharpness(crops: np.ndarray) -> np.ndarray:
-        return np.array([cv2.Laplacian(crop.mean(axis=2), cv2.CV_64F).var() for crop in crops])
+    def sharp(crops: np.ndarray) -> np.ndarray:
+        return np.array([sharpness(crop) for crop in crops])
 
     rows = []
-    for name, measure in (
-        ("ours", lambda crops: rows_of(network, crops)[:, 0]),
-        ("detector score", detector),
-        ("sharpness", sharpness),
+    for name, usual, spoilt in (
+        ("ours", ours(test.crops), ours(copies)),
+        ("detector score", detected, detector_scores(copies)),
+        ("sharpness", sharp(test.crops), sharp(copies)),
     ):
-        usual, spoilt = measure(test.crops), measure(copies)
         wins = [
             usual[test.people == one].max() > spoilt[test.people == one].max()
             for one in np.unique(test.people)

@@ -36,12 +36,14 @@ class Matched:
         """The area ratio of qualities (n,) of the pictures."""
         return _ratio(self.missed, self._of_pairs(quality))
 
-    def gain(self, quality: np.ndarray) -> tuple[float, float, float]:
-        """The share of the possible gain and its 95 % interval, by person."""
-        of_pairs = self._of_pairs(quality)
-        columns = (self.missed, of_pairs, self.similarity)
-        low, high = bootstrap_interval(_gain, *columns, groups=self.people)
-        return _gain(*columns), low, high
+    def gain(self, quality: np.ndarray) -> float:
+        """The share of the possible gain."""
+        return _gain(self.missed, self._of_pairs(quality), self.similarity)
+
+    def gain_interval(self, quality: np.ndarray) -> tuple[float, float]:
+        """That share's 95 % interval, by person."""
+        columns = (self.missed, self._of_pairs(quality), self.similarity)
+        return bootstrap_interval(_gain, *columns, groups=self.people)
 
     def rates(self, quality: np.ndarray) -> np.ndarray:
         """FNMR after each of ``SHARES``."""
@@ -81,13 +83,10 @@ def utility(test: TestSet, vectors: np.ndarray) -> np.ndarray:
     return mean - np.where(same, -np.inf, likeness).max(axis=1)
 
 
-def utility_row(
-    test: TestSet, quality: np.ndarray, useful: np.ndarray
-) -> tuple[float, float, float]:
-    """Spearman's correlation and its 95 % interval, by person."""
-    low, high = bootstrap_interval(_spearman, quality, useful, groups=test.people)
-    return _spearman(quality, useful), low, high
+def utility_interval(test: TestSet, quality: np.ndarray, useful: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of Spearman's correlation, by person."""
+    return bootstrap_interval(spearman, quality, useful, groups=test.people)
 
 
-def _spearman(one: np.ndarray, other: np.ndarray) -> float:
-    return float(spearmanr(one, other)[0])
+def spearman(one: np.ndarray, other: np.ndarray) -> float:
+    return float(spearmanr(one, other).statistic)  # pyright: ignore - SciPy is untyped

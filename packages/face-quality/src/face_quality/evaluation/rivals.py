@@ -15,11 +15,11 @@ CHUNK = 64
 def simple_qualities(test: TestSet, dlib: Embed | None) -> dict[str, np.ndarray]:
     """(n,) each by its name; those of dlib only where it is there."""
     rows = {
-        "sharpness": np.array([_sharpness(crop) for crop in test.crops]),
+        "sharpness": np.array([sharpness(crop) for crop in test.crops]),
         "contrast": np.array([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY).std() for c in test.crops]),
         "eye distance": np.linalg.norm(test.landmarks[:, 1] - test.landmarks[:, 0], axis=1),
         "frontality": _frontality(test.landmarks),
-        "detector score": _detector(test.crops),
+        "detector score": detector_scores(test.crops),
     }
     if dlib is not None:
         mirrored = np.ascontiguousarray(test.crops[:, :, ::-1])
@@ -30,7 +30,7 @@ def simple_qualities(test: TestSet, dlib: Embed | None) -> dict[str, np.ndarray]
     return rows
 
 
-def _sharpness(crop: np.ndarray) -> float:
+def sharpness(crop: np.ndarray) -> float:
     return float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
 
 
@@ -42,7 +42,7 @@ def _frontality(landmarks: np.ndarray) -> np.ndarray:
     return -np.abs(off)
 
 
-def _detector(crops: np.ndarray) -> np.ndarray:
+def detector_scores(crops: np.ndarray) -> np.ndarray:
     """The best face's score in each crop; 0 without one."""
     finder = load_finder(engine="openvino", min_score=0.05)
     scores = []

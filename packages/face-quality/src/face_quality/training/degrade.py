@@ -42,7 +42,9 @@ def jpeg(image: Image, strength: float, random: Random) -> Image:
     """Quality 95 down to 3."""
     quality = round(95 * (3 / 95) ** strength)
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded a line ago
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def dark(image: Image, strength: float, random: Random) -> Image:

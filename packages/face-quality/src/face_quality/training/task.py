@@ -148,7 +148,8 @@ class Task(vitrail.training.loop.Task):
             _, numbers = np.unique(people, return_inverse=True)
             ratios = teacher_ratios(stacked, numbers).T.ravel()
         known = ~np.isnan(ratios)
-        utility = float(np.nan_to_num(spearmanr(quality[known], ratios[known])[0]))
+        rank = spearmanr(quality[known], ratios[known])
+        utility = float(np.nan_to_num(rank.statistic))  # pyright: ignore - SciPy is untyped
         self.log_dict({"val/auc": auc, "val/utility": utility, "val/both": auc + utility})
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -63,6 +63,8 @@ class Teacher(nn.Module):
     """Chips as RGB of 0..255 (B, 3, 150, 150) -> embeddings (B, 128), not normalised: people differ
     by a distance above 0.6."""
 
+    mean: Tensor
+
     def __init__(self):
         super().__init__()
         blocks, before = [], 32
@@ -99,6 +101,7 @@ def read_teacher(path: Path | str) -> Teacher:
                 layer.weight.copy_(values.reshape(256, DIM).T)
                 continue
             layer.weight.copy_(values[:count].view_as(layer.weight))
+            assert layer.bias is not None
             layer.bias.copy_(values[count:])
     return model.eval()
 

@@ -1,0 +1,134 @@
+"""Hundreds of damaged inputs: a result or one sentence, never a traceback, never a stray file."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from face_quality.job import QualityJob
+from face_quality.networks import load_network
+from face_quality.writing import write
+from vitrail.answers import Answers
+from vitrail.errors import InputError
+from vitrail.options import Answering
+from vitrail.sources import Source
+from vitrail.testing.commands import call
+from vitrail.testing.media import mutate_bytes
+from vitrail.weights.files import save
+
+from .fakes import SMALL, Seen, face_at, portrait, small_network, write_weights
+
+VARIANTS = 200
+FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}
+
+
+@pytest.fixture
+def job(tmp_path):
+    place = tmp_path / "weights"
+    place.mkdir()
+    seen = Seen(face_at(0, 0, 0.5))
+    return QualityJob(small_network(place), seen, engine="eager", device="cpu")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_damaged_variants(job, suffix, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["face-quality"])
+    data = io.BytesIO()
+    Image.fromarray(portrait()[::5, ::5]).save(data, FORMATS[suffix])
+    sources = []
+    for number, damaged in enumerate(mutate_bytes(data.getvalue(), seed=7, count=VARIANTS)):
+        sources.append(tmp_path / f"{number}{suffix}")
+        sources[-1].write_bytes(damaged)
+    before = set(tmp_path.rglob("*"))
+    status = Answers("face-quality", job, Answering(json=True), write).run(
+        [Source.of(path) for path in sources]
+    )
+    printed = capfd.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert len(rows) == VARIANTS and status == (1 if failed else 0)
+    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
+    assert len(printed.err.splitlines()) == len(failed)
+    assert set(tmp_path.rglob("*")) == before
+    for row in rows:  # what is judged is what Pillow, too, reads whole
+        if row["status"] == "done":
+            with Image.open(row["source"]) as image:
+                image.load()
+                assert sorted(image.size) == sorted((row["width"], row["height"]))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16"])
+def test_kinds_of_pixels_are_read(job, mode, tmp_path):
+    grey = Image.fromarray(portrait()).convert("L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    else:
+        image = grey.convert("RGB").convert(mode) if mode != "LA" else grey.convert("LA")
+    image.save(tmp_path / "a.tif")
+    raw = job.predict(tmp_path / "a.tif").main_face.raw
+    if mode not in ("1", "P"):
+        expected = job.predict(np.repeat(np.asarray(grey)[..., None], 3, axis=2)).main_face.raw
+        assert raw == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (3, 2)])
+def test_tiny_pictures(tmp_path, size):
+    from vitrail.faces.detector import load_finder
+
+    job = QualityJob(small_network(tmp_path), load_finder(engine="eager"), engine="eager")
+    assert job.predict(np.zeros((*size, 3), np.uint8)).main is None
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8)])
+def test_arrays_of_another_kind(job, array):
+    with pytest.raises(InputError):
+        job.predict(array)
+
+
+def test_weights_of_another_kind(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save(path, {"conv.weight": torch.zeros(3)}, {}, dtype=torch.float32)
+    with pytest.raises(InputError, match="no ViT-FIQA"):
+        load_network(str(path))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"config": {"colour": 1}},
+        {"config": None},
+        {},
+        {"config": SMALL, "calibration": {"raw": [1]}},
+        {"config": SMALL, "calibration": 3},
+    ],
+)
+def test_weights_whose_description_does_not_fit(facts, tmp_path):
+    path = tmp_path / "a.safetensors"
+    state = {"qs_token": torch.zeros(1, 1, 32)}
+    save(path, state, {"architecture": "vit-fiqa"} | facts, dtype=torch.float32)
+    with pytest.raises(InputError):
+        load_network(str(path))
+
+
+def test_weights_that_lack_a_tensor_which_scoring_does_not_need(tmp_path):
+    from vitrail.weights.files import read_state
+
+    state, facts = read_state(write_weights(tmp_path / "a.safetensors"))
+    del state["feature.0.weight"]
+    save(tmp_path / "b.safetensors", state, facts, dtype=torch.float32)
+    with pytest.raises(InputError, match="does not fit ViT-FIQA in 1 tensors"):
+        _ = load_network(str(tmp_path / "b.safetensors")).module
+
+
+@pytest.mark.parametrize("table", ["", "a,b\n", "a,b\n1,2\n", "source,score\nx,many\n", "\0\0"])
+def test_tables_that_are_none(tmp_path, table):
+    (tmp_path / "s.csv").write_text(table)
+    (tmp_path / "p.csv").write_text("path_a,path_b,same,similarity\nx,y,1,0.5\n")
+    for scores, pairs in (("s.csv", "p.csv"), ("p.csv", "s.csv")):
+        arguments = ("--scores", tmp_path / scores, "--pairs", tmp_path / pairs)
+        outcome = call("face_quality", "edc", *arguments)
+        assert outcome.status == 1 and len(outcome.stderr.splitlines()) == 1, outcome.stderr
+        assert "unexpected" not in outcome.stderr and not outcome.stdout
