@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,7 +25,7 @@ class Bounds(BaseModel):
     measure's own unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    score: float | None = Field(None, ge=0, le=100)
+    score: Annotated[float | None, Field(ge=0, le=100)] = None
     raw_min: float | None = None
     raw_max: float | None = None
 
@@ -36,7 +36,7 @@ class Rules(BaseModel):
     the eyes that looks into the camera, whole and in light."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-    min_score: float = Field(40, ge=0, le=100)
+    min_score: Annotated[float, Field(ge=0, le=100)] = 40
     one_face: bool = True
     measures: dict[str, Bounds] = {
         "approx_InterEyeDistance": Bounds(raw_min=60),

@@ -141,7 +141,9 @@ def calibrate(
     scale = Calibration.of(values, values, f"{len(faces)} own pictures", job.weights_sha256)
     row = {"faces": len(faces), "failed": failed, "lowest_score": None}
     if pairs:
-        vectors = {name: face.embedding for name, face in faces.items()}
+        vectors = {
+            name: face.embedding for name, face in faces.items() if face.embedding is not None
+        }
         found, left_out = read_pairs(pairs, raws, vectors)
         if left_out and not quiet:
             warn(COMMAND, f"{pairs}: {left_out} pairs without a face in both pictures, left out")

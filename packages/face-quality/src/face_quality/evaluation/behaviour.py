@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-from scipy.stats import spearmanr
 
+from face_quality.evaluation.gain import spearman
 from face_quality.evaluation.matchers import rows_of
 from face_quality.evaluation.rivals import detector_scores, sharpness
 from face_quality.evaluation.sets import TestSet, degraded_copies
@@ -54,7 +54,7 @@ def ladders(network: QualityNetwork, test: TestSet) -> Table:
             for strength in STEPS
         ]
         scores = np.stack([scores_of(network, raw) for raw in raws])
-        falls = [spearmanr(STEPS, one).statistic < -0.5 for one in np.stack(raws).T]
+        falls = [spearman(np.array(STEPS), one) < -0.5 for one in np.stack(raws).T]
         rows.append((name, *scores.mean(axis=1).tolist(), float(np.mean(falls))))
     columns = ("ladder", *(f"{strength:g}" for strength in STEPS), "faces that fall")
     return Table(f"Mean score of {len(crops)} faces by strength", columns, rows)

@@ -68,7 +68,8 @@ def _ratio(missed: np.ndarray, quality: np.ndarray) -> float:
 
 
 def _gain(missed: np.ndarray, quality: np.ndarray, similarity: np.ndarray) -> float:
-    return (1 - _ratio(missed, quality)) / (1 - _ratio(missed, similarity))
+    possible = 1 - _ratio(missed, similarity)
+    return (1 - _ratio(missed, quality)) / possible if possible else np.nan
 
 
 def utility(test: TestSet, vectors: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ def rows_of(network: QualityNetwork, crops: np.ndarray) -> np.ndarray:
     """(n, 1) qualities, or (n, 1 + D) with the embedding, in float32 by PyTorch: figures must not
     hang on what another machine's converter rounds."""
     engine = prepare(network, engine="eager", device="cpu")
-    return _in_batches(lambda part: engine(part), crops.transpose(0, 3, 1, 2))
+    return _in_batches(lambda part: np.asarray(engine(part)), crops.transpose(0, 3, 1, 2))
 
 
 def dlib_matcher(path: Path) -> Embed:
@@ -31,7 +31,7 @@ def dlib_matcher(path: Path) -> Embed:
     example = np.zeros((2, 3, 150, 150), np.uint8)
     network = Network("dlib", partial(read_teacher, path), example, None)
     engine = prepare(network, engine="openvino", device="cpu")
-    return lambda crops: _in_batches(lambda part: engine(chips(part)), crops)
+    return lambda crops: _in_batches(lambda part: np.asarray(engine(chips(part))), crops)
 
 
 def linear_matcher(crops: np.ndarray, people: np.ndarray) -> Embed:
