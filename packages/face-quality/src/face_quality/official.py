@@ -6,12 +6,13 @@ and never fetched or bundled.
 
 import re
 from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from face_quality.models.config import FIQAConfig
 from vitrail.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LICENCE = "ViT-FIQA's released weights are under CC BY-NC 4.0: for non-commercial use only"
 HEAD_DIM = 64  # of every released network; no shape tells it
@@ -23,7 +24,7 @@ SIZES = {
 _BLOCK = re.compile(r"blocks\.(\d+)\.norm1\.weight")
 
 
-def read_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def read_config(state: "Mapping[str, Tensor]") -> dict[str, Any]:
     """The options of the network that fits the tensors of a checkpoint.
 
     Without ``qs_token`` it is ViT-FIQA(C); otherwise the width of the embedding's first layer tells
