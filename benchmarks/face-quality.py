@@ -27,7 +27,8 @@ from rich.console import Console
 from torch import Tensor
 
 from face_quality import load
-from face_quality.job import QualityJob, aligned
+from face_quality.crops import aligned
+from face_quality.job import QualityJob
 from face_quality.models import build_model
 from face_quality.models.vit_fiqa import ViTFIQA
 from face_quality.networks import load_network
@@ -38,6 +39,7 @@ from vitrail.report import Table
 from vitrail.runner import run, solve
 from vitrail.sources import Source
 from vitrail.testing.media import write_clip
+from vitrail.weights.files import read_state
 
 PORTRAIT = Path(__file__).parents[1] / "packages/face-quality/examples/portrait.jpg"
 REPEATS = 5
@@ -71,7 +73,7 @@ def released(path: str) -> tuple[float, float, float]:
     torch.set_num_threads(1)
     before, started = peak(), time.perf_counter()
     model = build_model({})
-    model.load_state_dict(torch.load(path, weights_only=True))
+    model.load_state_dict(read_state(Path(path))[0])
     model.eval()
     loaded = time.perf_counter() - started
     images = torch.rand(1, 3, 112, 112)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from face_quality.job import Options, QualityJob, aligned, main_face
+from face_quality.crops import aligned, main_face
+from face_quality.job import Options, QualityJob
 from face_quality.official import LICENCE
 from face_quality.scale import Calibration
 from vitrail.errors import InputError, UsageError

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_quality.job import aligned
+from face_quality.crops import aligned
 from face_quality.measures import measure, reasons
 
 from .fakes import face_at, portrait

@@ -4,17 +4,19 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from face_quality.job import QualityJob
 from face_quality.measures import NAMES
 from face_quality.result import JudgedFace, Result
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Steps
 from vitrail.sources import Source, require_file
+
+if TYPE_CHECKING:
+    from face_quality.job import QualityJob
 
 MAX_BYTES = 100_000
 REFUSED = 4  # exit status
@@ -135,7 +137,7 @@ def _measured(face: JudgedFace, wanted: Mapping[str, Bounds]) -> list[str]:
 class GateJob:
     """Pictures in, decisions out."""
 
-    def __init__(self, job: QualityJob, rules: Rules):
+    def __init__(self, job: "QualityJob", rules: Rules):
         self.job, self.rules = job, rules
         self.model, self.version, self.networks = job.model, job.version, job.networks
         for name in rules.measures:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from face_quality import system
+from face_quality.crops import aligned, main_face
 from face_quality.measures import measure, reasons
 from face_quality.networks import BUNDLED, QualityNetwork, load_network
 from face_quality.official import LICENCE
@@ -16,7 +17,7 @@ from face_quality.result import JudgedFace, Result
 from face_quality.scale import Calibration, read_calibration
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
-from vitrail.faces.align import TEMPLATE, TEMPLATE_SIZE, align, alignment
+from vitrail.faces.align import TEMPLATE, TEMPLATE_SIZE
 from vitrail.faces.detector import load_finder
 from vitrail.faces.face import Face
 from vitrail.faces.find import Finder
@@ -27,7 +28,6 @@ from vitrail.say import warn
 from vitrail.sources import Source
 
 TOLERANCE = 0.004  # of a raw quality, which has most of its spread between 0 and 1
-MIN_SCALE = 0.7  # below it a face is shrunk by area first: the warp looks at four pixels only
 OFF_TEMPLATE = 0.12  # eye distances by which a crop's landmarks may be off on average
 USUAL_BOX = (22.0, 14.0, 90.0, 106.0)  # of a face in a crop, where no detector has looked
 
@@ -169,36 +169,6 @@ class QualityJob:
         if self.settings.realign:
             return face, aligned(image, face.landmarks), f"{where}: aligned anew"
         return face, crop, f"{where}: take --realign, or leave out --aligned"
-
-
-def main_face(shape: tuple[int, ...], faces: Sequence[Face]) -> int | None:
-    """The number of the largest face near the centre: size counts less the farther away from it."""
-    if not faces:
-        return None
-    centre = np.array([shape[1], shape[0]]) / 2
-
-    def weight(face: Face) -> float:
-        middle = np.reshape(face.box, (2, 2)).mean(axis=0)
-        return face.size * (1 - 0.5 * min(1.0, float(np.abs((middle - centre) / centre).max())))
-
-    return max(range(len(faces)), key=lambda number: weight(faces[number]))
-
-
-def aligned(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The face on the usual template, uint8 (112, 112, 3); a large one is shrunk by area first."""
-    scale = float(np.sqrt(abs(np.linalg.det(alignment(landmarks)[:, :2]))))
-    if scale >= MIN_SCALE:
-        return align(image, landmarks)
-    # Only the part that the crop can show, which a turned template fits in.
-    middle, reach = landmarks.mean(axis=0), TEMPLATE_SIZE / scale
-    x0, y0 = np.floor((middle - reach).clip(0)).astype(int)
-    x1, y1 = np.ceil(middle + reach).astype(int)
-    part = image[y0:y1, x0:x1]
-    if not part.size:
-        return align(image, landmarks)
-    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    growth = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
-    return align(small, (landmarks - [x0, y0] + 0.5) * growth - 0.5)
 
 
 def _input(crop: np.ndarray, side: int) -> np.ndarray:

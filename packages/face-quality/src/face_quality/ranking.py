@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from face_quality.job import QualityJob
 from face_quality.result import Result
 from vitrail.errors import InputError
 from vitrail.job import Steps
 from vitrail.sources import Source, image_files, natural_sorted
+
+if TYPE_CHECKING:
+    from face_quality.job import QualityJob
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ class RankJob:
     """Sources of several pictures in, these in order out. A picture that cannot be read is damage
     and no failure, unless none can."""
 
-    def __init__(self, job: QualityJob):
+    def __init__(self, job: "QualityJob"):
         self.job = job
         self.model, self.version, self.networks = job.model, job.version, job.networks
         self.options = job.options

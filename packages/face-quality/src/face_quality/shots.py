@@ -3,11 +3,11 @@
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from face_quality.job import QualityJob, aligned
+from face_quality.crops import aligned
 from face_quality.result import JudgedFace
 from vitrail.errors import InputError
 from vitrail.faces.align import crop, crop_box
@@ -16,6 +16,9 @@ from vitrail.job import Steps
 from vitrail.preprocess.image import read_image
 from vitrail.preprocess.video import Frame, open_video
 from vitrail.sources import Source, image_files
+
+if TYPE_CHECKING:
+    from face_quality.job import QualityJob
 
 CHUNK = 8  # frames that are in memory together
 LOOKS = 5.0  # a second, unless told otherwise
@@ -102,7 +105,7 @@ def _shown(face: JudgedFace) -> str:
 class BestShotJob:
     """Videos and folders of frames in, the best shots of each person out."""
 
-    def __init__(self, job: QualityJob, wanted: Wanted):
+    def __init__(self, job: "QualityJob", wanted: Wanted):
         self.job, self.wanted = job, wanted
         self.model, self.version, self.networks = job.model, job.version, job.networks
 
