@@ -42,6 +42,14 @@ def test_the_data_file_is_found(tmp_path, scene, name):
     np.testing.assert_array_equal(content(header), scene[0])
 
 
+def test_a_header_of_the_same_name_is_not_everybodys(tmp_path, scene):
+    write_envi(tmp_path, scene[0])
+    other = scene[0] + 1
+    np.save(tmp_path / "scene.npy", other)
+    np.testing.assert_array_equal(content(tmp_path / "scene.npy"), other)
+    assert len(find_cubes([str(tmp_path / "scene.hdr"), str(tmp_path / "scene.npy")])) == 2
+
+
 def test_a_short_data_file_names_both_sizes(tmp_path, scene):
     header = write_envi(tmp_path, scene[0])
     data = tmp_path / "scene.img"

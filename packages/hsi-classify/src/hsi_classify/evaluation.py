@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hsi_classify import system
 from hsi_classify.data import LabelledScene
 from hsi_classify.fit.choose import MEAN, choose
 from hsi_classify.fit.learn import makers
@@ -15,17 +16,21 @@ from hsi_classify.scores import Score, score
 from hsi_classify.splits import GUARD, PATCH_LABELS, Split, make_split
 from hsi_classify.training import Recipe
 from vitrail.report import Table
+from vitrail.weights.catalogue import catalogue
 
 BUILT_IN = ("network", "conv", "svm", "svm-mean", "angle", MEAN, "auto")
 COLUMNS = ("method", "OA", "±", "AA", "± ", "kappa", "lowest OA")
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
-    """A table for the weights on the recipe's test pixels, by the whole job; then one for each way
-    of splitting, with the mean and the spread over seeds of every built-in method, and what
-    ``auto`` chose."""
+    """A table for the weights on the recipe's test pixels, by the whole job, where there are any;
+    then one for each way of splitting, with the mean and the spread over seeds of every built-in
+    method, and what ``auto`` chose."""
     scene = LabelledScene.of(recipe.data, recipe.preset)
-    tables = [_of_weights(recipe, scene, weights or recipe.name.removeprefix("hsi-"))]
+    name = weights or recipe.name.removeprefix("hsi-")
+    # A recipe without bundled weights still measures what is fitted to few labels.
+    bundled = {entry.name for entry in catalogue(system)}
+    tables = [_of_weights(recipe, scene, name)] if weights or name in bundled else []
     for kind in recipe.measured.splits:
         tables += _fitted(recipe, scene, kind)
     return tables

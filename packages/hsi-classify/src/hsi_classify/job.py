@@ -205,7 +205,7 @@ class SceneJob:
         **more: Any,
     ) -> Result:
         from vitrail.raster import pixel_area
-        from vitrail.report import class_colours
+        from vitrail.report.palette import colour
 
         cube, ids = scene.cube, canvas.ids
         kept, waves = scene.bands.kept, cube.wavelengths
@@ -222,7 +222,8 @@ class SceneJob:
             canvas.margin,
             ids,
             names,
-            {**class_colours(ids), **colours},
+            # By place, not by id: neighbours in the palette are the easiest to tell apart.
+            {**{value: colour(n) for n, value in enumerate(ids)}, **colours},
             cube.crs,
             cube.transform,
             area,

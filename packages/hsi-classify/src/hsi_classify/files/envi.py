@@ -11,6 +11,8 @@ from vitrail.errors import InputError
 from vitrail.sources import require_file
 
 MAGIC = b"ENVI"
+# The first bytes of files that are no bare numbers, whatever header has their name.
+OTHERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MATLAB", b"\x89HDF", b"\x93NUMPY")
 MAX_HEADER = 20_000_000  # bytes
 TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 SUFFIXES = ("", ".img", ".dat", ".raw", ".bil", ".bip", ".bsq", ".cube", ".sli")
@@ -19,9 +21,13 @@ Fields = dict[str, str]
 
 
 def header_of(path: Path) -> Path | None:
-    """The ENVI header of a file that is one or lies beside one; None where there is none."""
-    if _is_header(path):
+    """The ENVI header of a file that is one or lies beside one; None where there is none, and for a
+    file that is of another kind by its own first bytes."""
+    start = _start(path)
+    if start.lstrip(b"\xef\xbb\xbf").startswith(MAGIC):
         return path
+    if start.startswith(OTHERS):
+        return None
     beside = (path.with_suffix(".hdr"), path.with_suffix(".HDR"), Path(f"{path}.hdr"))
     return next((p for p in beside if p != path and path.is_file() and _is_header(p)), None)
 
@@ -105,11 +111,16 @@ def listed(text: str) -> list[str]:
 
 
 def _is_header(path: Path) -> bool:
+    return _start(path).lstrip(b"\xef\xbb\xbf").startswith(MAGIC)
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes; none of what cannot be read, as its reader will say."""
     try:
         with path.open("rb") as file:
-            return file.read(64).lstrip(b"\xef\xbb\xbf").startswith(MAGIC)
+            return file.read(64)
     except (OSError, ValueError):
-        return False
+        return b""
 
 
 def _whole(header: Path, fields: Fields, key: str, default: int | None = None) -> int:

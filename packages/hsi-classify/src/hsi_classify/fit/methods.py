@@ -30,14 +30,21 @@ class Svm:
         self.name = "svm-mean" if means else "svm"
         self.std, self.means = scene.std, means
         self._machine: Any = None
+        self._smooth: tuple[Block, list[np.ndarray]] | None = None
 
     def features(self, block: Block, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         spectra = block.spectra
         parts = [spectra[rows + REACH, columns + REACH]]
         if self.means:
-            smooth = [mean_of(spectra, block.valid, size) for size in MEANS]
-            parts += [one[rows + REACH, columns + REACH] for one in smooth]
+            parts += [one[rows + REACH, columns + REACH] for one in self._means(block)]
         return np.concatenate([part / self.std for part in parts], axis=1)
+
+    def _means(self, block: Block) -> list[np.ndarray]:
+        """Of a whole block, kept while its pixels are asked for some at a time."""
+        if self._smooth is None or self._smooth[0] is not block:
+            found = [mean_of(block.spectra, block.valid, size) for size in MEANS]
+            self._smooth = block, found
+        return self._smooth[1]
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> None:
         from sklearn.svm import SVC

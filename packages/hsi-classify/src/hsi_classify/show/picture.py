@@ -60,7 +60,7 @@ def draw_confusion(result: Result) -> np.ndarray:
     its counts as numbers."""
     score = result.score
     assert score is not None
-    names = [f"{v} {one_line(result.names.get(int(v), ''), 24)}".strip() for v in score.classes]
+    names = [one_line(result.names.get(int(v), str(v)), 28) for v in score.classes]
     font, small = ImageFont.load_default(FONT - 2), ImageFont.load_default(FONT - 4)
     left = round(max(font.getlength(name) for name in names)) + 2 * FONT
     count, top = len(names), 2 * FONT + 10

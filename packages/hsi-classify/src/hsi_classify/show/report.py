@@ -1,5 +1,7 @@
 """The report: one page that says what the map shows, how it came about and how far to trust it."""
 
+from pathlib import Path
+
 import numpy as np
 
 from hsi_classify.result import Result
@@ -10,8 +12,8 @@ MAX_SPECTRA = 6  # in one chart
 
 
 def build_report(result: Result) -> Page:
-    page = Page(f"Classes of {result.source}")
-    method = str(result.made_by.get("method", ""))
+    page = Page(f"Classes of {Path(result.source).name}")
+    method = _method(result)
     score = result.score
     if score is not None:
         word = f"{score.oa:.1%} right"
@@ -37,7 +39,7 @@ def _facts(result: Result) -> dict[str, object]:
     facts: dict[str, object] = {
         "size": f"{result.classes.shape[0]} rows, {result.classes.shape[1]} columns",
         "bands used": made.get("bands", ""),
-        "method": made.get("method", ""),
+        "method": _method(result),
         "mean probability": f"{result.confidence:.2f} (not calibrated)",
     }
     if "labels" in made:
@@ -46,6 +48,11 @@ def _facts(result: Result) -> dict[str, object]:
     if "weights" in made:
         facts["weights"] = made["weights"]
     return facts
+
+
+def _method(result: Result) -> str:
+    name, of = str(result.made_by.get("method", "")), result.made_by.get("of", ())
+    return f"{name} of {', '.join(of)}" if len(of) > 1 else name
 
 
 def _add_score(page: Page, result: Result) -> None:
