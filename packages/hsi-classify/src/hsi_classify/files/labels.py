@@ -66,9 +66,7 @@ def _from_mat(path: Path, cube: Cube, variable: str | None) -> Labels:
         raise InputError(path, "holds no label map", "give a matrix of class numbers")
     fitting = {k: v for k, v in arrays.items() if v.shape == cube.size}
     if len(fitting) > 1:
-        raise InputError(
-            path, f"holds several: {', '.join(fitting)}"[:90], "name one: --labels-field"
-        )
+        raise InputError(path, f"holds several: {', '.join(fitting)}"[:90], "name one with --field")
     name, array = next(iter((fitting or arrays).items()))
     return Labels(
         fitted_ids(path, array, cube.size), notes=(f"the labels are the variable {name}",)
