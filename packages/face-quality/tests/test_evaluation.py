@@ -48,16 +48,16 @@ def test_a_quarter_is_degraded_and_always_the_same(folder):
 def test_the_similarities_as_quality_gain_all_there_is(folder):
     test = read_test_set(folder)
     random = np.random.default_rng(0)
-    vectors = np.array([int(p[1:]) * 17 for p in test.people])[:, None] * np.ones(8)
+    vectors = 300 * np.eye(8)[[int(person[1:]) for person in test.people]]
     spoilt = random.random(len(vectors)) < 0.3
-    vectors = vectors + np.where(spoilt[:, None], random.normal(0, 90, (len(vectors), 8)), 0)
+    vectors = vectors + np.where(spoilt[:, None], random.normal(0, 400, (len(vectors), 8)), 0)
     matched = Matched.of(test, vectors, 0.05)
     quality = 1.0 - spoilt
     assert matched.missed.any() and matched.best_ratio < 1
     assert matched.gain(quality) > 0.5 > matched.gain(-quality)
     low, high = matched.gain_interval(quality)
     assert low <= matched.gain(quality) <= high + 1e-9
-    assert spearman(quality, utility(test, vectors)) > 0.4
+    assert spearman(quality, utility(test, vectors)) > 0.3
 
 
 def test_the_linear_matcher_tells_the_people_apart_that_it_was_fitted_on(folder):
