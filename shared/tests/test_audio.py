@@ -15,7 +15,8 @@ from vitrail.preprocess import audio
 from vitrail.preprocess.audio import open_audio, other_files, read_audio, sound_files
 from vitrail.preprocess.filterbank import SILENCE, filterbank, mel_triangles
 from vitrail.testing.beside import DATA, PARITY, needs
-from vitrail.testing.media import mutate_bytes, write_clip
+from vitrail.testing.media import write_clip
+from vitrail.testing.mutants import mutate_bytes
 
 
 def chirp(seconds: float = 1.0, rate: int = 16000) -> np.ndarray:

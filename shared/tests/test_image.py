@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 from vitrail.errors import InputError
 from vitrail.preprocess import image as module
 from vitrail.preprocess.image import IMAGENET_MEAN, IMAGENET_STD, normalise, read_image
-from vitrail.testing.media import mutate_bytes, pattern, write_picture
+from vitrail.testing.media import pattern, write_picture
+from vitrail.testing.mutants import mutate_bytes
 
 
 def saved(tmp_path, picture, name="picture.png", **options):

@@ -145,7 +145,7 @@ def test_a_file_cut_off_is_refused_not_filled_up(tmp_path, options, compress, ca
 
 
 def test_mutants_are_read_or_refused(tmp_path):
-    from vitrail.testing.media import mutate_bytes
+    from vitrail.testing.mutants import mutate_bytes
 
     data = made(tmp_path / "a.tif", noise(2, 40, 40), compress="deflate").read_bytes()
     read = refused = 0

@@ -15,7 +15,8 @@ from vitrail.errors import InputError, UsageError
 from vitrail.preprocess import decoding
 from vitrail.preprocess.video import open_video, sample_indices
 from vitrail.testing.beside import DATA, PARITY, needs
-from vitrail.testing.media import moving_pattern, mutate_bytes, pattern, write_clip, write_picture
+from vitrail.testing.media import moving_pattern, pattern, write_clip, write_picture
+from vitrail.testing.mutants import mutate_bytes
 
 GOPS = {
     "b-frames": {"g": "12", "bf": "3"},

@@ -13,7 +13,7 @@ from vitrail.answers import Answers
 from vitrail.errors import InputError
 from vitrail.options import Answering
 from vitrail.sources import Source
-from vitrail.testing.media import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes
 from vitrail.weights.files import save
 
 from .fakes import RATE, SMALL, hiss, small_network

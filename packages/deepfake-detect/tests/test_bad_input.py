@@ -11,7 +11,8 @@ from vitrail.answers import Answers
 from vitrail.options import Answering
 from vitrail.sources import Source
 from vitrail.testing.commands import call
-from vitrail.testing.media import mutate_bytes, write_clip, write_picture
+from vitrail.testing.media import write_clip, write_picture
+from vitrail.testing.mutants import mutate_bytes
 
 VARIANTS = 200
 

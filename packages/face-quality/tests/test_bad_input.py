@@ -16,7 +16,7 @@ from vitrail.errors import InputError
 from vitrail.options import Answering
 from vitrail.sources import Source
 from vitrail.testing.commands import call
-from vitrail.testing.media import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes
 from vitrail.weights.files import save
 
 from .fakes import SMALL, Seen, face_at, portrait, small_network, write_weights

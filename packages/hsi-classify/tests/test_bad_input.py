@@ -19,7 +19,7 @@ from vitrail.answers import Answers
 from vitrail.errors import InputError
 from vitrail.options import Answering
 from vitrail.testing.commands import call
-from vitrail.testing.media import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes
 
 from .fakes import few_labels, write_envi
 

@@ -13,7 +13,7 @@ from medical_segment.files.finding import case_of
 from medical_segment.writing import write
 from vitrail.answers import Answers
 from vitrail.options import Answering
-from vitrail.testing.media import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes
 
 from .fakes import PLAN_2D, PLAN_3D, small_job, write_dicom_series
 

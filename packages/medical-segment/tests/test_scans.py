@@ -12,7 +12,7 @@ import pytest
 from medical_segment.files.reading import read_case
 from medical_segment.writing import write
 from vitrail.errors import InputError, MissingError
-from vitrail.testing.media import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes
 
 from .fakes import small_job, write_dicom_series, write_multiframe
 

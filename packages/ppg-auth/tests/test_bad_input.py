@@ -23,7 +23,8 @@ from vitrail.engine import prepare
 from vitrail.errors import InputError
 from vitrail.options import Answering
 from vitrail.sources import Source
-from vitrail.testing.media import mutate_bytes, write_clip
+from vitrail.testing.media import write_clip
+from vitrail.testing.mutants import mutate_bytes
 from vitrail.weights.catalogue import Weights
 from vitrail.weights.files import save
 

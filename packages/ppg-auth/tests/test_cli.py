@@ -11,7 +11,7 @@ from made_people import write_recording
 from ppg_auth.decide.decision import threshold
 from vitrail.sources import sha256
 from vitrail.testing.commands import Outcome, call
-from vitrail.testing.media import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes
 
 ALICE, EVE = 5, 3
 VARIANTS = 200
