@@ -50,6 +50,14 @@ def test_pieces_across_strips(monkeypatch):
     assert sort[1024] == sort[17]
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_outlines_of_pieces_that_touch_at_corners_are_valid(share):
+    mask = (np.random.default_rng(1).random((60, 70)) < share).astype(np.uint8)
+    _, found = find_objects(spooled(mask), spooled(mask), 1, no_area)
+    assert all(piece.geometry.is_valid for piece in found)
+    assert [piece.geometry.area for piece in found] == [piece.pixels for piece in found]
+
+
 def test_no_change_is_a_valid_result(job, tmp_path):
     ground = town()
     result = job.predict(made(tmp_path / "a.tif", ground), made(tmp_path / "b.tif", ground))

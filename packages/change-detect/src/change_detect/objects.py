@@ -178,10 +178,10 @@ def _redrawn(
         strip = (found > 0).astype(np.uint8)
         clean.add(np.where(mask.read(rows) == NODATA, NODATA, strip))
         place = Affine.translation(0, rows.start)
-        for geometry, value in shapes(found, strip, connectivity=8, transform=place):
+        # Parts that meet at a corner are outlined apart: one ring round both crosses itself.
+        for geometry, value in shapes(found, strip, connectivity=4, transform=place):
             if int(value) - 1 in parts:
                 parts[int(value) - 1].append(shape(geometry))
     for n, outlines in parts.items():
-        whole = [one if one.is_valid else one.buffer(0) for one in outlines]
-        pieces[n].geometry = whole[0] if len(whole) == 1 else union_all(whole)
+        pieces[n].geometry = outlines[0] if len(outlines) == 1 else union_all(outlines)
     return clean
