@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 from monai.losses import DeepSupervisionLoss, DiceCELoss, DiceFocalLoss, DiceLoss
@@ -18,8 +19,12 @@ import vitrail.training.loop
 import vitrail.training.recipe
 from medical_segment.augment import Augment, Augmentation
 from medical_segment.data import Cuttings, Samples, check_labels, prepared
+from medical_segment.familiar import figures, ranges
+from medical_segment.files.finding import Case
 from medical_segment.files.layouts import Collection, LabelledCase, read_collection, split
+from medical_segment.job import SegmentationJob
 from medical_segment.models import build_model
+from medical_segment.networks import CODE, SegmentationNetwork
 from medical_segment.plan import CONVENTIONS, Plan
 from medical_segment.planner import make_plan, shape_network
 from vitrail.errors import InputError
@@ -27,6 +32,7 @@ from vitrail.training.loading import loader
 from vitrail.training.recipe import Section
 from vitrail.weights.files import load_into, read_state
 
+SEEN_CASES = 16  # of the training cases, which tell what a case is like
 FIT_CASES = 4  # of the training cases, on which val/fit is measured
 OVERLAP = 0.25  # of the windows in validation; the job and the evaluation take more
 MOMENTUM = 0.99
@@ -171,8 +177,20 @@ class Task(vitrail.training.loop.Task):
             "architecture": self.recipe.model.architecture,
             "config": self.config,
             "plan": self.plan.to_dict(),
+            "seen": self._seen(),
         }
         return self.network.state_dict(), metadata
+
+    def _seen(self) -> dict[str, list[list[float]]]:
+        """What training cases are like, and what the network says of them."""
+        every = max(1, len(self.train_cases) // SEEN_CASES)
+        example = np.zeros((2, len(self.plan.channels), *self.plan.patch), np.float32)
+        network = SegmentationNetwork(
+            self.recipe.name, self.network.eval, example, None, CODE, plan=self.plan
+        )
+        job = SegmentationJob([network], engine="eager", device="cpu")
+        cases = [Case.of_inputs(c.name, c.images) for c in self.train_cases[::every]]
+        return ranges(figures(job.predict(case)) for case in cases[:SEEN_CASES])
 
 
 def collection_of(data: Data) -> Collection:
