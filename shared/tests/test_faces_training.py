@@ -225,7 +225,7 @@ def test_a_small_network_learns_a_batch_by_heart(recipe):
     points, strides = grid((64, 64))
     optimizer = torch.optim.AdamW(task.model.parameters(), lr=0.01)
     losses = []
-    for _ in range(60):
+    for _ in range(90):
         parts = detection_losses(task.model.finder(images), points, strides, labels)
         losses.append(torch.stack(list(parts.values())).detach())
         optimizer.zero_grad()

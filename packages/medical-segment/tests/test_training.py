@@ -330,6 +330,8 @@ def test_the_job_loads_what_training_writes(model, scans, tmp_path):
         "back",
     )
     assert network.module(torch.from_numpy(network.example)).shape == (2, 3, 16, 16, 8)
+    lowest, highest = network.seen["spacing"][0]
+    assert 0 < lowest <= highest, "what the training cases were like"
 
 
 def test_it_learns_and_the_evaluation_says_how_well(scans, tmp_path):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vitrail.weights.catalogue import Weights
 
 BUNDLED = "small"
-CODE = ("face_quality.models", "vitrail.backbones.vit", "vitrail.backbones.layers")
+CODE = ("face_quality.models",)
 
 
 @dataclass(frozen=True, kw_only=True)

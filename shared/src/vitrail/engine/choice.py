@@ -17,6 +17,7 @@ REPEATS = 2
 ENOUGH = 0.2  # seconds of measuring, after which no repeat tells more
 WORTHWHILE = 0.9  # of the time: what saves less is not worth other numbers
 TORCH_START = 4.4  # CPU seconds that importing PyTorch takes, which a converted network saves
+CLEARLY = 0.67  # of the time; on a busy machine one measurement misses by a third
 USUAL_ROWS = 200  # of a call, over which those seconds are spread
 START = TORCH_START / USUAL_ROWS
 CANDIDATES = {  # beside eager; bfloat16 after those that may show that it cannot win
@@ -89,16 +90,15 @@ def measure(run: Run, rows: Arrays, enough: float = math.inf) -> tuple[Output, f
 
 
 def _best(trials: list[Trial], *, counts_start: bool) -> str:
-    """The cheapest that agrees. Of those that are hardly dearer, one that does without PyTorch
-    where its start counts, and among these the nearest to eager's numbers."""
-    accepted = [trial for trial in trials if trial.accepted]
-    costs = [_cost(trial, counts_start=counts_start) for trial in accepted]
-    near = [
-        trial
-        for trial, cost in zip(accepted, costs, strict=True)
-        if WORTHWHILE * cost <= min(costs)
-    ]
-    return min(near, key=lambda t: (counts_start and t.name not in EXPORTED, t.error)).name
+    """The cheapest that agrees, and of those that are hardly dearer the nearest to eager's numbers.
+    Where PyTorch's start counts, one that does without PyTorch, unless it is far dearer."""
+    costs = {t: _cost(t, counts_start=counts_start) for t in trials if t.accepted}
+    exported = {t: cost for t, cost in costs.items() if t.name in EXPORTED}
+    if counts_start and exported and CLEARLY * min(exported.values()) <= min(costs.values()):
+        costs = exported
+    cheapest = min(costs.values())
+    near = [trial for trial, cost in costs.items() if WORTHWHILE * cost <= cheapest]
+    return min(near, key=lambda trial: trial.error or 0.0).name
 
 
 def _cost(trial: Trial, *, counts_start: bool) -> float:

@@ -78,9 +78,9 @@ class ViTFIQA(nn.Module):
         )
         self.apply(init_linear)
         for table in (self.pos_embed, self.mask_token):
-            nn.init.normal_(table, std=0.02)
+            nn.init.trunc_normal_(table, std=0.02)
         if self.qs_token is not None:
-            nn.init.normal_(self.qs_token, std=1e-6)
+            nn.init.trunc_normal_(self.qs_token, std=1e-6)
 
     def forward(
         self, images: Tensor, noise: Tensor | None = None, *, keep_token: bool = True
