@@ -15,6 +15,7 @@ from vitrail.output import atomic_file
 
 REPEATS = 2
 ENOUGH = 0.2  # seconds of measuring, after which no repeat tells more
+LONG = 2.0  # seconds of a first run, in which warming up is a small part
 WORTHWHILE = 0.9  # of the time: what saves less is not worth other numbers
 TORCH_START = 4.4  # CPU seconds that importing PyTorch takes, which a converted network saves
 CLEARLY = 0.67  # of the time; on a busy machine one measurement misses by a third
@@ -77,14 +78,14 @@ def choose(backends: Backends, batch: Arrays, tolerance: float) -> tuple[str, Ru
 
 
 def measure(run: Run, rows: Arrays, enough: float = math.inf) -> tuple[Output, float]:
-    """What ``run`` gives, and its seconds per row, the smallest of a few; none is repeated once
-    ``enough`` seconds are over."""
+    """What ``run`` gives, and its seconds per row, the smallest of a few: the first warms up, and
+    none is repeated once ``enough`` seconds are over, or after a first that took ``LONG``."""
     seconds: list[float] = []
-    for _ in range(1 + REPEATS):  # the first warms up
+    for repeat in range(1 + REPEATS):
         started = time.perf_counter()
         output = run(*rows)
         seconds.append(time.perf_counter() - started)
-        if sum(seconds) >= enough:
+        if seconds[0] >= LONG or (repeat and sum(seconds[1:]) >= enough):
             break
     return output, min(seconds) / len(rows[0])
 
