@@ -17,9 +17,11 @@ rasterio = pytest.importorskip("rasterio")
 from rasterio.crs import CRS  # noqa: E402
 from rasterio.transform import Affine  # noqa: E402
 
+from vitrail.testing.rasters import PLACE, UTM  # noqa: E402
+from vitrail.testing.rasters import write_raster as made  # noqa: E402
+
 DATA = Path(os.environ.get("VITRAIL_DATA", Path(__file__).parents[3] / "shared" / "data"))
-UTM, DEGREES = CRS.from_epsg(32651), CRS.from_epsg(4326)
-PLACE = Affine(30, 0, 203325, 0, -30, 3604935)
+DEGREES = CRS.from_epsg(4326)
 
 needs_data = pytest.mark.skipif(
     not (DATA / "change/geotiff").is_dir(), reason="needs VITRAIL_DATA/change/geotiff"
@@ -29,15 +31,6 @@ needs_data = pytest.mark.skipif(
 def noise(*shape: int, dtype: str = "uint8") -> np.ndarray:
     values = np.random.default_rng(3).integers(1, 250, shape)
     return values.astype(dtype)
-
-
-def made(path: Path, pixels: np.ndarray, **options) -> Path:
-    """A raster by rasterio alone, (bands, rows, columns)."""
-    count, height, width = pixels.shape
-    options = {"driver": "GTiff", "dtype": pixels.dtype, "crs": UTM, "transform": PLACE} | options
-    with rasterio.open(path, "w", count=count, height=height, width=width, **options) as dataset:
-        dataset.write(pixels)
-    return path
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "float32", "float64"])

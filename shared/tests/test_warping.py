@@ -1,7 +1,5 @@
 """Rasters on another's grid and on one scale: nodata stays out of both."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,17 +12,8 @@ from rasterio.crs import CRS  # noqa: E402
 from rasterio.transform import Affine  # noqa: E402
 from rasterio.warp import Resampling, calculate_default_transform, reproject  # noqa: E402
 
-UTM = CRS.from_epsg(32651)
-PLACE = Affine(30, 0, 203325, 0, -30, 3604935)
-
-
-def made(path: Path, pixels: np.ndarray, **options) -> Path:
-    """A raster by rasterio alone, (bands, rows, columns)."""
-    count, height, width = pixels.shape
-    options = {"driver": "GTiff", "dtype": pixels.dtype, "crs": UTM, "transform": PLACE} | options
-    with rasterio.open(path, "w", count=count, height=height, width=width, **options) as dataset:
-        dataset.write(pixels)
-    return path
+from vitrail.testing.rasters import PLACE, UTM  # noqa: E402
+from vitrail.testing.rasters import write_raster as made  # noqa: E402
 
 
 def ramp(rows: int, columns: int, dtype: str) -> np.ndarray:

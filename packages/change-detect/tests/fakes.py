@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import torch
 from rasterio.transform import Affine
 from torch import Tensor, nn
 
 from change_detect.networks import WINDOW, ChangeNetwork
+from vitrail.testing.rasters import write_raster
 
 PLACE = Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)
 UTM = "EPSG:32651"
@@ -45,12 +45,8 @@ def built(before: np.ndarray, *boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def made(path: Path, pixels: np.ndarray, **options) -> Path:
-    """A GeoTIFF by rasterio alone, (bands, rows, columns)."""
-    count, height, width = pixels.shape
-    options = {"driver": "GTiff", "dtype": pixels.dtype, "crs": UTM, "transform": PLACE} | options
-    with rasterio.open(path, "w", count=count, height=height, width=width, **options) as dataset:
-        dataset.write(pixels)
-    return path
+    """A GeoTIFF of (bands, rows, columns), half a metre a pixel unless told otherwise."""
+    return write_raster(path, pixels, **({"crs": UTM, "transform": PLACE} | options))
 
 
 def picture(path: Path, pixels: np.ndarray, **options) -> Path:
