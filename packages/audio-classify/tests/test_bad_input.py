@@ -1,7 +1,5 @@
 """Hundreds of damaged inputs: a result or one sentence, never a traceback, never a stray file."""
 
-import json
-
 import numpy as np
 import pytest
 import soundfile
@@ -9,11 +7,8 @@ import torch
 
 from audio_classify.job import AudioJob
 from audio_classify.writing import write
-from vitrail.answers import Answers
 from vitrail.errors import InputError
-from vitrail.options import Answering
-from vitrail.sources import Source
-from vitrail.testing.mutants import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 from vitrail.weights.files import save
 
 from .fakes import RATE, SMALL, hiss, small_network
@@ -28,21 +23,9 @@ def test_damaged_variants(network, suffix, tmp_path, capfd, monkeypatch):
     soundfile.write(good, hiss(0.4), RATE)
     data = good.read_bytes()
     good.unlink()
-    sources = []
-    for number, damaged in enumerate(mutate_bytes(data, seed=7, count=VARIANTS)):
-        sources.append(tmp_path / f"{number}{suffix}")
-        sources[-1].write_bytes(damaged)
-    before = set(tmp_path.rglob("*"))
+    mutants = list(mutate_bytes(data, seed=7, count=VARIANTS))
     job = AudioJob(network, engine="eager", device="cpu")
-    answers = Answers("audio-classify", job, Answering(json=True), write)
-    status = answers.run([Source.of(path) for path in sources])
-    printed = capfd.readouterr()
-    rows = [json.loads(line) for line in printed.out.splitlines()]
-    failed = [row for row in rows if row["status"] == "failed"]
-    assert len(rows) == VARIANTS and status == (1 if failed else 0)
-    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
-    assert len(printed.err.splitlines()) == len(failed)
-    assert set(tmp_path.rglob("*")) == before
+    rows_of_mutants("audio-classify", job, write, mutants, tmp_path, suffix, capfd)
 
 
 def test_half_a_file_is_a_result_that_says_so(network, tmp_path):

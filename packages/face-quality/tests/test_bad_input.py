@@ -1,7 +1,6 @@
 """Hundreds of damaged inputs: a result or one sentence, never a traceback, never a stray file."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -11,12 +10,9 @@ from PIL import Image
 from face_quality.job import QualityJob
 from face_quality.networks import load_network
 from face_quality.writing import write
-from vitrail.answers import Answers
 from vitrail.errors import InputError
-from vitrail.options import Answering
-from vitrail.sources import Source
 from vitrail.testing.commands import call
-from vitrail.testing.mutants import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 from vitrail.weights.files import save
 
 from .fakes import SMALL, Seen, face_at, portrait, small_network, write_weights
@@ -38,21 +34,8 @@ def test_damaged_variants(job, suffix, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("sys.argv", ["face-quality"])
     data = io.BytesIO()
     Image.fromarray(portrait()[::5, ::5]).save(data, FORMATS[suffix])
-    sources = []
-    for number, damaged in enumerate(mutate_bytes(data.getvalue(), seed=7, count=VARIANTS)):
-        sources.append(tmp_path / f"{number}{suffix}")
-        sources[-1].write_bytes(damaged)
-    before = set(tmp_path.rglob("*"))
-    status = Answers("face-quality", job, Answering(json=True), write).run(
-        [Source.of(path) for path in sources]
-    )
-    printed = capfd.readouterr()
-    rows = [json.loads(line) for line in printed.out.splitlines()]
-    failed = [row for row in rows if row["status"] == "failed"]
-    assert len(rows) == VARIANTS and status == (1 if failed else 0)
-    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
-    assert len(printed.err.splitlines()) == len(failed)
-    assert set(tmp_path.rglob("*")) == before
+    mutants = list(mutate_bytes(data.getvalue(), seed=7, count=VARIANTS))
+    rows = rows_of_mutants("face-quality", job, write, mutants, tmp_path, suffix, capfd)
     for row in rows:  # what is judged is what Pillow, too, reads whole
         if row["status"] == "done":
             with Image.open(row["source"]) as image:

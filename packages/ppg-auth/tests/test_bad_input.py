@@ -1,7 +1,6 @@
 """Hundreds of damaged recordings of each format: a result or one sentence, never a traceback, never
 a stray file."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,13 +17,10 @@ from ppg_auth.networks import PulseNetwork, example_of, load_networks
 from ppg_auth.signal.recording import as_recording
 from ppg_auth.signal.windows import SignalConfig
 from ppg_auth.writing import write
-from vitrail.answers import Answers
 from vitrail.engine import prepare
 from vitrail.errors import InputError
-from vitrail.options import Answering
-from vitrail.sources import Source
 from vitrail.testing.media import write_clip
-from vitrail.testing.mutants import mutate_bytes
+from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 from vitrail.weights.catalogue import Weights
 from vitrail.weights.files import save
 
@@ -95,20 +91,8 @@ def small_input(folder: Path, suffix: str) -> Path:
 def test_damaged_variants(network, suffix, tmp_path, capfd):
     good = small_input(tmp_path, suffix).read_bytes()
     job = job_of(network, sample_rate=RATE if suffix == ".npy" else None)
-    sources = []
-    for number, data in enumerate(mutate_bytes(good, seed=7, count=VARIANTS)):
-        sources.append(tmp_path / f"{number}{suffix}")
-        sources[-1].write_bytes(data)
-    before = set(tmp_path.rglob("*"))
-    answers = Answers("ppg-auth", job, Answering(json=True), write)
-    status = answers.run([Source.of(path) for path in sources])
-    printed = capfd.readouterr()
-    rows = [json.loads(line) for line in printed.out.splitlines()]
-    failed = [row for row in rows if row["status"] == "failed"]
-    assert len(rows) == VARIANTS and status == (1 if failed else 0)
-    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
-    assert len(printed.err.splitlines()) == len(failed)
-    assert set(tmp_path.rglob("*")) == before
+    mutants = list(mutate_bytes(good, seed=7, count=VARIANTS))
+    rows_of_mutants("ppg-auth", job, write, mutants, tmp_path, suffix, capfd)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".hea", ".parquet"])
