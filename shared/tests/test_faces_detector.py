@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from vitrail.detection.model import Config
+from vitrail.detection.search import BoundedEngine
 from vitrail.engine import prepare
 from vitrail.errors import InputError, MissingError
 from vitrail.faces import others
@@ -13,8 +15,7 @@ from vitrail.faces.detector import Detector, load_finder, read_faces
 from vitrail.faces.face import Face
 from vitrail.faces.find import DETECTOR, Finder
 from vitrail.faces.landmarker import FaceModel
-from vitrail.faces.model import Config
-from vitrail.faces.networks import BoundedEngine, load_networks
+from vitrail.faces.networks import load_networks
 from vitrail.faces.others import official_box
 from vitrail.runner import solve
 from vitrail.testing.beside import DATA, needs

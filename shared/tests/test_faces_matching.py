@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from vitrail.detection.matching import iou, match, merge
 from vitrail.faces.face import Face
-from vitrail.faces.training.matching import iou, match, merge
 
 KNOWN = np.array([[0, 0, 10, 10], [50, 0, 60, 10]], float)
 FIVE = np.array([[2, 3], [8, 3], [5, 5], [3, 8], [7, 8]], float)

@@ -11,8 +11,9 @@ from PIL import Image
 
 pytest.importorskip("lightning")
 
+from vitrail.detection.loss import detection_losses
+from vitrail.detection.model import grid
 from vitrail.errors import InputError
-from vitrail.faces.model import grid
 from vitrail.faces.networks import load_networks
 from vitrail.faces.others import YuNet
 from vitrail.faces.training import Recipe, Task, data
@@ -26,7 +27,6 @@ from vitrail.faces.training.data import (
     scenes_without_people,
     teach,
 )
-from vitrail.faces.training.loss import detection_losses
 from vitrail.training.recipe import load_recipe
 from vitrail.weights.files import save
 

@@ -6,22 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from vitrail.detection.search import BoundedEngine, likely_rows, padded
 from vitrail.engine import prepare
 from vitrail.faces import others
 from vitrail.faces.face import Face
 from vitrail.faces.find import DETECTOR, Finder, Found
 from vitrail.faces.looks import LANDMARKER, sharpen
-from vitrail.faces.networks import BoundedEngine, load_networks
+from vitrail.faces.networks import load_networks
 from vitrail.job import Ask, Engine
-from vitrail.preprocess.boxes import nms
 
 MIN_SCORE, MAX_OVERLAP = 0.5, 0.4
 # What lowers a score: exp(-RESTLESS * how far landmarks move at a third and fourth look, in sides)
 RESTLESS = 15.0
 # Three of four faces of strangers reach it in a single image, hardly anything else ever does
 CERTAIN = 0.7
-COARSEST = 64  # the detector's largest stride: sides of its input are multiples of it
-GREY = 128  # what an image is filled up with
 # Of the networks' output, pixels and logits: a float32 of another order of summation keeps to it
 TOLERANCES = {DETECTOR: 0.1, LANDMARKER: 0.02}
 
@@ -63,22 +61,10 @@ def _settled(face: Face, before: np.ndarray, landmarks: np.ndarray) -> Face:
     return replace(face, landmarks=landmarks, score=float(face.score * np.exp(-RESTLESS * moved)))
 
 
-def padded(image: np.ndarray) -> np.ndarray:
-    """The image as uint8 (3, H, W), filled up with grey below and to the right to multiples of the
-    coarsest stride."""
-    height, width = (-(-side // COARSEST) * COARSEST for side in image.shape[:2])
-    whole = np.full((3, height, width), GREY, np.uint8)
-    whole[:, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)
-    return whole
-
-
 def read_faces(rows: np.ndarray, min_score: float) -> list[Face]:
     """The faces, best first, in the network's output (N, 15) for one image, whose scores are
     logits; of overlapping ones the best is kept."""
-    scores = 1 / (1 + np.exp(-rows[:, 0].clip(-80, 80)))
-    likely = scores >= min_score
-    rows = np.concatenate((scores[likely, None], rows[likely, 1:]), axis=1)
-    return [Face.of(row) for row in rows[nms(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]]
+    return [Face.of(row) for row in likely_rows(rows, min_score, MAX_OVERLAP)]
 
 
 def load_finder(

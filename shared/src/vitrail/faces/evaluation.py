@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from vitrail.detection.matching import MIN_IOU, Matches, iou, match, merge
 from vitrail.faces import others
 from vitrail.faces.detector import MIN_SCORE, load_finder
 from vitrail.faces.face import Face
@@ -16,7 +17,6 @@ from vitrail.faces.find import Finder
 from vitrail.faces.training import Recipe
 from vitrail.faces.training.data import Scene
 from vitrail.faces.training.held_out import SIZES, clip_frames, held_out_scenes
-from vitrail.faces.training.matching import MIN_IOU, Matches, iou, match, merge
 from vitrail.report import Table
 
 MIN_FOLLOWED = 0.05  # down to which the curve of precision over recall is followed

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LANDMARKS = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Face:

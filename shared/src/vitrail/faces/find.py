@@ -2,9 +2,9 @@
 
 from collections.abc import Generator, Mapping, Sequence
 
-import cv2
 import numpy as np
 
+from vitrail.detection.search import shrink
 from vitrail.faces.face import Face
 from vitrail.job import Ask, Engine
 from vitrail.runner import solve
@@ -60,16 +60,6 @@ class Finder:
             [_enlarged(face, image.shape, reduced.shape) for face in faces]
             for image, reduced, faces in zip(images, small, found, strict=True)
         ]
-
-
-def shrink(image: np.ndarray, long_side: int) -> np.ndarray:
-    """The image with its longer side cut down to ``long_side``; a smaller one stays as it is."""
-    height, width = image.shape[:2]
-    scale = long_side / max(height, width)
-    if scale >= 1:
-        return image
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _enlarged(face: Face, full: tuple[int, ...], small: tuple[int, ...]) -> Face:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from vitrail.detection.model import Config, ConvNormAct, PointDetector, Residual
+from vitrail.faces.face import LANDMARKS
 from vitrail.faces.looks import EYE_DISTANCE, SIDE, USUAL
-from vitrail.faces.model import LANDMARKS, Config, ConvNormAct, FaceNet, Residual
 
 
 class Landmarker(nn.Module):
@@ -42,4 +43,4 @@ class FaceModel(nn.Module):
 
     def __init__(self, config: Config = Config()):
         super().__init__()
-        self.finder, self.landmarker = FaceNet(config), Landmarker()
+        self.finder, self.landmarker = PointDetector(config, LANDMARKS), Landmarker()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitrail.engine import Network, NetworkEngine
+from vitrail.engine import Network
 from vitrail.errors import InputError
 from vitrail.faces import looks, system
 from vitrail.faces.find import DETECTOR
@@ -21,27 +21,13 @@ if TYPE_CHECKING:
 
 BUNDLED = "detector"
 SIDE = 320  # pixels of the example; any multiple of 64 will do
-MAX_PIXELS = 8 * 640 * 640  # that are searched at once
-SIZES = {"stem", "dims", "depths", "neck"}  # what a weights file tells, as in model.Config
-CODE = ("vitrail.faces.model", "vitrail.faces.landmarker")
-
-
-class BoundedEngine:
-    """The detector where it runs, fed few images at a time where they are large: memory stays
-    bounded, whatever the batch."""
-
-    def __init__(self, engine: NetworkEngine):
-        self.engine, self.device, self.weights = engine, engine.device, engine.weights
-
-    @property
-    def name(self) -> str:
-        return self.engine.name
-
-    def __call__(self, *batch: np.ndarray) -> np.ndarray:
-        (images,) = batch
-        step = max(MAX_PIXELS // (images.shape[2] * images.shape[3]), 1)
-        parts = [self.engine(images[at : at + step]) for at in range(0, len(images), step)]
-        return np.concatenate(parts)
+SIZES = {
+    "stem",
+    "dims",
+    "depths",
+    "neck",
+}  # what a weights file tells, as in Config
+CODE = ("vitrail.detection.model", "vitrail.faces.landmarker")
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[Network]:
@@ -68,8 +54,8 @@ def load_networks(weights: Sequence[str] = ()) -> list[Network]:
 
 def read_model(weights: Weights) -> "FaceModel":
     """Both networks with the weights of a file, as training goes on with them."""
+    from vitrail.detection.model import Config
     from vitrail.faces.landmarker import FaceModel
-    from vitrail.faces.model import Config
     from vitrail.weights.files import load_into, read_state
 
     state, metadata = read_state(weights.path)
@@ -80,7 +66,7 @@ def read_model(weights: Weights) -> "FaceModel":
 
 
 def _build(weights: Weights, part: str) -> "nn.Module":
-    from vitrail.faces.model import fold_norms
+    from vitrail.detection.model import fold_norms
 
     return fold_norms(getattr(read_model(weights), part))
 

@@ -12,14 +12,14 @@ from torch.utils.data import DataLoader
 
 import vitrail.training.loop
 import vitrail.training.recipe
+from vitrail.detection.loss import detection_losses
+from vitrail.detection.matching import Matches, match, merge
+from vitrail.detection.model import Config, grid
 from vitrail.faces import system
 from vitrail.faces.detector import read_faces
 from vitrail.faces.landmarker import FaceModel
 from vitrail.faces.looks import EYE_DISTANCE
-from vitrail.faces.model import Config, grid
 from vitrail.faces.training.data import Data, Photographs, load_photographs
-from vitrail.faces.training.loss import detection_losses
-from vitrail.faces.training.matching import Matches, match, merge
 from vitrail.faces.training.samples import Batches
 from vitrail.training.loading import Numbers, loader
 from vitrail.weights.catalogue import resolve

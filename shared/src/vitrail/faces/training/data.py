@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vitrail.detection.matching import MIN_IOU, iou
 from vitrail.errors import InputError
 from vitrail.faces.others import YuNet
-from vitrail.faces.training.matching import MIN_IOU, iou
 from vitrail.preprocess.image import read_image
 from vitrail.sources import image_files
 from vitrail.training.recipe import Section

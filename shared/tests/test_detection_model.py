@@ -1,13 +1,14 @@
-"""The face network: what it returns, and that its numbers survive folding."""
+"""The detector of faces and people: what it returns, and that its numbers survive folding."""
 
 import copy
 
 import pytest
 import torch
 
-from vitrail.faces.detector import COARSEST
+from vitrail.detection.model import STRIDES, Config, PointDetector, decode, fold_norms, grid
+from vitrail.detection.search import COARSEST
+from vitrail.faces.face import LANDMARKS
 from vitrail.faces.landmarker import FaceModel
-from vitrail.faces.model import STRIDES, Config, FaceNet, decode, fold_norms, grid
 
 TINY = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
@@ -18,10 +19,15 @@ def test_both_networks_have_at_most_half_a_million_parameters():
 
 @pytest.mark.parametrize("height, width", [(64, 64), (128, 320)])
 def test_one_row_for_each_point_of_each_stride(height, width):
-    rows = FaceNet(TINY).eval()(torch.rand(2, 3, height, width) * 255)
+    rows = PointDetector(TINY, LANDMARKS).eval()(torch.rand(2, 3, height, width) * 255)
     assert max(STRIDES) == COARSEST
     assert rows.shape == (2, sum(height // stride * width // stride for stride in STRIDES), 15)
     assert (rows[..., 3:5] > rows[..., 1:3]).all(), "a box must have an extent"
+
+
+def test_a_kind_without_landmarks_has_a_score_and_a_box():
+    rows = PointDetector(TINY).eval()(torch.rand(1, 3, 64, 64) * 255)
+    assert rows.shape[2] == 5 and (rows[..., 3:5] > rows[..., 1:3]).all()
 
 
 def test_grid_goes_row_by_row_from_the_finest_stride():
@@ -44,7 +50,7 @@ def test_decoding_puts_boxes_and_landmarks_around_their_point():
 
 def test_folding_the_norms_keeps_the_numbers():
     torch.manual_seed(0)
-    model = FaceNet(TINY)
+    model = PointDetector(TINY, LANDMARKS)
     images = torch.rand(2, 3, 64, 64) * 255
     model(images)  # gives the norms statistics that are not the initial ones
     model.eval()

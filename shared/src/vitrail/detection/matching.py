@@ -1,20 +1,30 @@
-"""How well found faces agree with known ones."""
+"""How well found things agree with known ones."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-
-from vitrail.faces.face import Face
 
 MIN_IOU = 0.5
 
 
+class Detection(Protocol):
+    """A box (x0, y0, x1, y1) in pixels with a score, and landmarks (L, 2), which may be none."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def landmarks(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Matches:
-    """The found faces of many images, each with its score, whether it is a known face, and where
-    it is one, the mean distance of its landmarks over the distance of the eyes (NaN where either is
-    not known); ``known`` counts the faces that were there to be found."""
+    """What was found in many images, each with its score, whether it is a known thing, and where it
+    is one, the mean distance of its landmarks over that of the first two (NaN where either is not
+    known); ``known`` counts the things that were there to be found."""
 
     scores: np.ndarray
     hits: np.ndarray
@@ -30,7 +40,7 @@ class Matches:
         return float(found.mean()) if len(found) else 1.0
 
     def average_precision(self) -> float:
-        """The mean precision over all known faces, taken at the score of each; a face that was not
+        """The mean precision over all known things, taken at the score of each; one that was not
         found counts 0."""
         hits = self.hits[np.argsort(-self.scores, kind="stable")]
         precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
@@ -43,7 +53,7 @@ class Matches:
         return float(np.cumsum(hits)[good].max(initial=0) / max(self.known, 1))
 
     def landmark_error(self, min_score: float = 0.0) -> float:
-        """The mean over found faces, in eye distances; NaN without any."""
+        """The mean over found things, in distances of the first two landmarks; NaN without any."""
         errors = self.landmark_errors[
             np.isfinite(self.landmark_errors) & (self.scores >= min_score)
         ]
@@ -51,23 +61,23 @@ class Matches:
 
 
 def match(
-    faces: Sequence[Face], boxes: np.ndarray, landmarks: np.ndarray, unsure: np.ndarray
+    found: Sequence[Detection], boxes: np.ndarray, landmarks: np.ndarray, unsure: np.ndarray
 ) -> Matches:
-    """Gives each found face, best first, the free known box (n, 4) of the largest IoU if it is at
+    """Gives each found thing, best first, the free known box (n, 4) of the largest IoU if it is at
     least 0.5.
 
-    A found face that lies over an ``unsure`` box (m, 4) instead is left out.
+    A found thing that lies over an ``unsure`` box (m, 4) instead is left out.
     """
     free = np.ones(len(boxes), bool)
     rows = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        overlap = np.where(free, iou(face.box, boxes), 0)
+    for one in sorted(found, key=lambda one: -one.score):
+        overlap = np.where(free, iou(one.box, boxes), 0)
         best = int(overlap.argmax()) if len(boxes) else -1
         if best >= 0 and overlap[best] >= MIN_IOU:
             free[best] = False
-            rows.append((face.score, True, _landmark_error(face.landmarks, landmarks[best])))
-        elif not (iou(face.box, unsure) >= MIN_IOU / 2).any():
-            rows.append((face.score, False, np.nan))
+            rows.append((one.score, True, _landmark_error(one.landmarks, landmarks[best])))
+        elif not (iou(one.box, unsure) >= MIN_IOU / 2).any():
+            rows.append((one.score, False, np.nan))
     scores, hits, errors = np.array(rows, float).reshape(-1, 3).T
     return Matches(scores, hits.astype(bool), errors, len(boxes))
 
@@ -93,5 +103,7 @@ def iou(box: Sequence[float], boxes: np.ndarray) -> np.ndarray:
 
 
 def _landmark_error(found: np.ndarray, known: np.ndarray) -> float:
-    eyes = np.linalg.norm(known[0] - known[1])
-    return float(np.linalg.norm(found - known, axis=1).mean() / max(eyes, 1e-6))
+    if len(known) < 2:
+        return float("nan")
+    unit = np.linalg.norm(known[0] - known[1])
+    return float(np.linalg.norm(found - known, axis=1).mean() / max(unit, 1e-6))

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vitrail.faces.model import grid
-from vitrail.faces.training.loss import assign, detection_losses
+from vitrail.detection.loss import assign, detection_losses
+from vitrail.detection.model import grid
 
 NOTHING = torch.zeros(0, 4)
 
@@ -21,7 +21,7 @@ def labels(boxes=NOTHING, landmarks=None, unsure=NOTHING):
 def perfect_rows(points, box, landmarks):
     """What a network would return that gives every point the one face, and is sure of it at the
     points that have it."""
-    face = assign(points, grid((128, 128))[1], box[None], NOTHING).face
+    face = assign(points, grid((128, 128))[1], box[None], NOTHING).thing
     rows = torch.empty(1, len(points), 15)
     rows[..., 0] = torch.where(face >= 0, 20.0, -20.0)
     rows[..., 1:5], rows[..., 5:] = box, landmarks.flatten()
@@ -33,13 +33,13 @@ def test_every_face_has_a_point_wherever_it_lies(side):
     points, strides = grid((256, 256))
     for x, y in torch.rand(50, 2, generator=torch.Generator().manual_seed(0)) * 256:
         targets = assign(points, strides, torch.tensor([square(x, y, side)]), NOTHING)
-        assert (targets.face == 0).any()
+        assert (targets.thing == 0).any()
 
 
 def test_small_faces_go_to_fine_strides_and_large_ones_to_coarse_strides():
     points, strides = grid((256, 256))
     boxes = torch.tensor([square(60, 60, 14), square(170, 150, 150)])
-    face = assign(points, strides, boxes, NOTHING).face
+    face = assign(points, strides, boxes, NOTHING).thing
     assert strides[face == 0].unique().tolist() == [8]
     assert strides[face == 1].unique().tolist() == [16, 32]
 
@@ -47,7 +47,7 @@ def test_small_faces_go_to_fine_strides_and_large_ones_to_coarse_strides():
 def test_of_two_faces_a_point_learns_the_nearer_one():
     points, strides = grid((64, 64))
     boxes = torch.tensor([square(20, 20, 20), square(36, 20, 20)])
-    face = assign(points, strides, boxes, NOTHING).face
+    face = assign(points, strides, boxes, NOTHING).thing
     assert face[(points == torch.tensor([20.0, 20.0])).all(dim=1)].tolist() == [0]
     assert face[(points == torch.tensor([36.0, 20.0])).all(dim=1)].tolist() == [1]
 
@@ -58,7 +58,7 @@ def test_points_of_unsure_boxes_count_only_for_a_face():
     targets = assign(points, strides, face, unsure)
     inside = ((points - torch.tensor([28.0, 20.0])).abs() <= 20).all(dim=1)
     assert targets.counts[~inside].all()
-    assert torch.equal(targets.counts[inside], targets.face[inside] >= 0)
+    assert torch.equal(targets.counts[inside], targets.thing[inside] >= 0)
 
 
 def test_a_perfect_answer_costs_nothing_and_a_wrong_one_something():
@@ -86,3 +86,11 @@ def test_a_batch_without_any_face_teaches_that_there_is_none():
     assert losses["box"] == 0 and losses["landmarks"] == 0
     sum(losses.values()).backward()
     assert (rows.grad[..., 0] > 0).all()
+
+
+def test_a_kind_without_landmarks_has_no_loss_of_them():
+    points, strides = grid((64, 64))
+    rows = torch.zeros(1, len(points), 5)
+    box = torch.tensor([square(30, 30, 20)])
+    losses = detection_losses(rows, points, strides, [{"boxes": box, "unsure": NOTHING}])
+    assert set(losses) == {"score", "box"}

@@ -1,5 +1,5 @@
-"""The network of the face detector: anchor-free, four strides, a box and five landmarks at each
-point."""
+"""A small detector of one kind of thing: anchor-free, four strides, at each point a score, a box
+and, where the kind has them, landmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDES = (8, 16, 32, 64)
-LANDMARKS = 5
 
 
 @dataclass(frozen=True)
@@ -109,33 +108,34 @@ class Neck(nn.Module):
         ]  # each B, dim, H/s, W/s
 
 
-class FaceNet(nn.Module):
-    """Finds faces of about 12 pixels and more.
+class PointDetector(nn.Module):
+    """Finds faces, people or the like of about 12 pixels and more.
 
     ``forward`` takes RGB of 0..255, uint8 or float (B, 3, H, W) with sides that are multiples of
-    64, and returns (B, N, 15) for the N = sum(H/s * W/s) points of all strides s, row by row,
-    finest stride first: the score's logit, the box (x0, y0, x1, y1) and five landmarks (x, y) in
-    pixels of the input. A face belongs to the points at its centre (Tian et al. 2019, FCOS).
+    64, and returns (B, N, 5 + 2 L) for the N = sum(H/s * W/s) points of all strides s, row by row,
+    finest stride first: the score's logit, the box (x0, y0, x1, y1) and L = ``landmarks`` of them
+    (x, y) in pixels of the input. A thing belongs to the points at its centre (Tian et al. 2019,
+    FCOS).
     """
 
-    def __init__(self, config: Config = Config()):
+    def __init__(self, config: Config = Config(), landmarks: int = 0):
         super().__init__()
         self.backbone = Backbone(config)
         self.neck = Neck((*config.dims[1:], config.dims[-1]), config.neck)
         self.head = nn.Sequential(
-            Separable(config.neck, config.neck), nn.Conv2d(config.neck, 1 + 4 + 2 * LANDMARKS, 1)
-        )  # shared by all strides: a face looks the same at each
+            Separable(config.neck, config.neck), nn.Conv2d(config.neck, 1 + 4 + 2 * landmarks, 1)
+        )  # shared by all strides: a thing looks the same at each
         last = self.head[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
-        nn.init.constant_(last.bias[:1], -4.6)  # a score of 0.01 at the start, as faces are rare
+        nn.init.constant_(last.bias[:1], -4.6)  # a score of 0.01 at the start, as things are rare
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.neck(self.backbone(images / 64 - 2))
         rows = torch.cat(
             [self.head(x).flatten(2).transpose(1, 2).float() for x in maps], dim=1
-        )  # B, N, 15
+        )  # B, N, 5 + 2 L
         points, strides = grid(images.shape[-2:], images.device)
         return decode(rows, points, strides)
 
@@ -153,11 +153,13 @@ def grid(size: Sequence[int], device: torch.device | None = None) -> tuple[Tenso
 
 
 def decode(rows: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Distances and offsets (B, N, 15), in strides from each point, to pixels."""
-    logit, sides, offsets = rows.split((1, 4, 2 * LANDMARKS), dim=-1)
+    """Distances and offsets (B, N, 5 + 2 L), in strides from each point, to pixels."""
+    logit, sides, offsets = rows[..., :1], rows[..., 1:5], rows[..., 5:]
     reach = sides.clamp(max=4.0).exp() * strides  # left, top, right, bottom; never negative
     corners = torch.cat((points - reach[..., :2], points + reach[..., 2:]), dim=-1)
-    landmarks = offsets * strides + points.repeat(1, LANDMARKS)
+    if rows.shape[-1] == 5:
+        return torch.cat((logit, corners), dim=-1)
+    landmarks = offsets * strides + points.repeat(1, offsets.shape[-1] // 2)
     return torch.cat((logit, corners, landmarks), dim=-1)
 
 
