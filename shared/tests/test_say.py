@@ -3,7 +3,7 @@
 import json
 
 from vitrail.report import Table
-from vitrail.say import say, say_rows, say_tables, warn
+from vitrail.say import say, say_rows, say_tables, warn, warn_left_out
 
 
 def test_a_pipe_gets_json_and_a_terminal_a_sentence(capsys, monkeypatch):
@@ -40,3 +40,11 @@ def test_a_warning_is_one_line_on_standard_error(capsys):
     warn("toy", "this\nand that")
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == "toy: this\\nand that\n"
+
+
+def test_files_left_out_are_counted_and_named_within_their_folder(tmp_path, capsys):
+    warn_left_out("toy", tmp_path, [], "named as no picture")
+    assert not capsys.readouterr().err
+    warn_left_out("toy", tmp_path, [tmp_path / "a/b.txt", tmp_path / "c"], "named as no picture")
+    told = f"toy: {tmp_path}: 2 left out, named as no picture: a/b.txt, c\n"
+    assert capsys.readouterr().err == told

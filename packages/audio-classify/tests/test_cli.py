@@ -59,7 +59,7 @@ def test_a_file_a_folder_and_a_pattern(classify, tmp_path):
     assert outcome.status == 0, outcome.stderr
     assert [Path(row["source"]).name for row in rows(outcome)] == ["a9.wav", "a10.wav", "b.wav"]
     assert outcome.stderr.splitlines() == [
-        f"audio-classify: {tmp_path}: 1 not named as sound, left out: no-sound.txt"
+        f"audio-classify: {tmp_path}: 1 left out, not named as sound: no-sound.txt"
     ]
     assert classify(tmp_path, "--quiet").stderr == ""
     assert rows(classify(tmp_path / "a*.wav"))[0]["label"] in ("low", "high", "noise")

@@ -50,7 +50,7 @@ def test_a_folder_tells_what_it_leaves_out(tmp_path):
     write_clip(tmp_path / "a.mp4")
     (tmp_path / "photo").write_bytes(b"x")
     outcome = call("deepfake_detect", tmp_path, "--frames", "1", "--net", "ed")
-    assert outcome.status == 0 and "1 not named as media, left out: photo" in outcome.stderr
+    assert outcome.status == 0 and "1 left out, not named as media: photo" in outcome.stderr
 
 
 def test_a_file_address(portrait):

@@ -37,7 +37,7 @@ def test_a_folder_with_a_bad_picture_in_it(weights, folder, tmp_path):
         "face_quality", "score", folder, "--weights", weights, "--csv", table, "--page", page, *FAST
     )
     assert outcome.status == 1
-    assert "1 not named as pictures, left out: notes.txt" in outcome.stderr
+    assert "1 left out, not named as pictures: notes.txt" in outcome.stderr
     rows = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert [row["status"] for row in rows] == ["done", "failed", "done"]
     assert rows[0]["score"] is not None and rows[2]["score"] is None

@@ -1,5 +1,8 @@
 """Cubes and labels in every form."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.io
@@ -9,6 +12,7 @@ from hsi_classify.files.finding import find_cubes
 from hsi_classify.files.labels import read_labels
 from hsi_classify.files.opening import open_cube
 from vitrail.errors import InputError
+from vitrail.sources import RESULT_FILE
 
 from .fakes import made_scene, write_envi
 
@@ -184,6 +188,24 @@ def test_a_header_and_its_data_are_one_source(tmp_path, scene):
     assert len(find_cubes([str(header), str(tmp_path / "scene.img")])) == 1
     np.save(tmp_path / "other.npy", made_scene(1)[0])
     assert len(find_cubes([str(tmp_path)])) == 2
+
+
+def test_of_a_folder_all_cubes_below_it_and_a_line_about_the_others(tmp_path, scene, capsys):
+    write_envi(tmp_path, scene[0])
+    (tmp_path / "deeper").mkdir()
+    np.save(tmp_path / "deeper" / "other.npy", scene[0])
+    (tmp_path / "notes.txt").write_text("x")
+    earlier = tmp_path / "map"
+    earlier.mkdir()
+    (earlier / "classes.tif").write_bytes(b"")
+    row = dict.fromkeys(("source", "sha256", "status", "model", "version"), "")
+    (earlier / RESULT_FILE).write_text(json.dumps(row))
+    found = find_cubes([str(tmp_path)])
+    assert sorted(Path(one.name).name for one in found) == ["other.npy", "scene.hdr"]
+    told = f"hsi-classify: {tmp_path}: 1 left out, named as no cube: notes.txt\n"
+    assert capsys.readouterr().err == told
+    find_cubes([str(tmp_path)], quiet=True)
+    assert not capsys.readouterr().err
 
 
 def test_labels_that_are_none(tmp_path, scene):

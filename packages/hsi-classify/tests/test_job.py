@@ -163,3 +163,14 @@ def test_a_row_can_be_resumed_only_with_the_same_labels(files, tmp_path, scene):
         "hsi_classify", cube, "--labels", labels, "--method", "angle", "-o", out, "--resume"
     )
     assert "done before" not in again.stderr and again.status == 0
+
+
+def test_one_file_keeps_one_network(files, tmp_path):
+    cube, labels = files
+    np.save(tmp_path / "second.npy", np.load(cube))
+    saved = tmp_path / "kept.safetensors"
+    outcome = call(
+        "hsi_classify", cube, tmp_path / "second.npy", "--labels", labels, "--save", saved
+    )
+    assert outcome.status == 2 and not saved.exists()
+    assert "--save: keeps one network, and 2 cubes were named; name one cube" in outcome.stderr

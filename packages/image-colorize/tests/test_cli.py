@@ -55,7 +55,7 @@ def test_a_folder_leaves_its_own_results_out(scan, scene):
     (scan.parent / "notes.txt").write_text("1931")
     outcome = call("image_colorize", scan.parent, *EAGER)
     assert [row["source"] for row in rows(outcome)] == [str(scan.parent / "b.tif"), str(scan)]
-    assert "1 files left out: notes.txt" in outcome.stderr
+    assert "1 left out, not named as images: notes.txt" in outcome.stderr
     assert (scan.parent / "b.colorized.tif").is_file()
     assert len(rows(call("image_colorize", scan.parent, *EAGER))) == 2
 

@@ -7,6 +7,7 @@ Rich is loaded where a person looks; in a pipe it would be a third of a short co
 import json as json_module
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitrail.errors import MAX_LINE, one_line
@@ -57,6 +58,14 @@ def say_tables(tables: Sequence["ReportTable"], *, json: bool) -> None:
 def warn(command: str, sentence: str) -> None:
     """Prints one line on standard error; what it says stops nothing."""
     print(one_line(f"{command}: {sentence}", MAX_LINE), file=sys.stderr)
+
+
+def warn_left_out(command: str, folder: Path, paths: Sequence[Path], what: str) -> None:
+    """A line about the files below a folder that are not taken, where there are any: how many, what
+    they are not, and their names within it."""
+    if paths:
+        names = ", ".join(str(path.relative_to(folder)) for path in paths)
+        warn(command, f"{folder}: {len(paths)} left out, {what}: {names}")
 
 
 def _for_machines(json: bool) -> bool:

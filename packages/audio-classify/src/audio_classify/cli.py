@@ -11,7 +11,7 @@ import typer
 from vitrail import command
 from vitrail.errors import InputError, UsageError
 from vitrail.options import Answering, Computing, bundled
-from vitrail.say import warn
+from vitrail.say import warn_left_out
 
 if TYPE_CHECKING:
     from audio_classify.job import AudioJob
@@ -148,10 +148,9 @@ def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Sour
             raise InputError(
                 folder, "the folder holds no sound file", "name a folder of recordings"
             )
-        others = [] if quiet else other_files(folder, VIDEO_SUFFIXES)
-        if others:
-            names = ", ".join(other.name for other in others)
-            warn(COMMAND, f"{folder}: {len(others)} not named as sound, left out: {names}")
+        if not quiet:
+            others = other_files(folder, VIDEO_SUFFIXES)
+            warn_left_out(COMMAND, folder, others, "not named as sound")
         return found
 
     return open_folders(expand_sources(arguments), inside)

@@ -10,7 +10,7 @@ import typer
 from vitrail import command
 from vitrail.errors import UsageError
 from vitrail.options import Answering, Computing, Sources, bundled
-from vitrail.say import warn
+from vitrail.say import warn_left_out
 
 MOMENTS = 6
 
@@ -125,10 +125,9 @@ def _inside(folder: Path, quiet: bool) -> list[Path]:
     from deepfake_detect.decide.frames import find_sources, left_out
 
     found = find_sources(folder)
-    others = [] if quiet else left_out(folder, found)
-    if others:
-        names = ", ".join(str(path.relative_to(folder)) for path in others)
-        warn("deepfake-detect", f"{folder}: {len(others)} not named as media, left out: {names}")
+    if not quiet:
+        others = left_out(folder, found)
+        warn_left_out("deepfake-detect", folder, others, "not named as media")
     return found
 
 

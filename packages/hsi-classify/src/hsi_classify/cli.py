@@ -115,9 +115,13 @@ def classify(
     from hsi_classify.writing import write
     from vitrail.answers import Answers
 
+    found = find_cubes(sources, quiet=answering.quiet)
+    if learning.save and len(found) > 1:
+        problem = f"keeps one network, and {len(found)} cubes were named"
+        raise UsageError("--save", problem, "name one cube")
     given = asdict(learning) | {"method": learning.method.value}
     job = load(weights, **given, **reading.to_dict(), **computing.to_dict())
-    return Answers(COMMAND, job, answering, write).run(find_cubes(sources))
+    return Answers(COMMAND, job, answering, write).run(found)
 
 
 def _shape(text: str | None) -> tuple[int, int] | None:

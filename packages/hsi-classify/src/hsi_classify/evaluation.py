@@ -13,8 +13,15 @@ from hsi_classify.fit.methods import Method, gather
 from hsi_classify.job import SceneJob
 from hsi_classify.networks import load_network
 from hsi_classify.scores import Score, score
-from hsi_classify.splits import GUARD, PATCH_LABELS, Split, make_split
-from hsi_classify.training import Recipe
+from hsi_classify.splits import (
+    GUARD,
+    PATCH_LABELS,
+    Split,
+    make_split,
+    read_splits,
+    write_splits,
+)
+from hsi_classify.training import Measured, Recipe
 from vitrail.report import Table
 from vitrail.weights.catalogue import catalogue
 
@@ -31,8 +38,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     # A recipe without bundled weights still measures what is fitted to few labels.
     bundled = {entry.name for entry in catalogue(system)}
     tables = [_of_weights(recipe, scene, name)] if weights or name in bundled else []
+    splits = listed_splits(scene.labels.ids, recipe.measured)
     for kind in recipe.measured.splits:
-        tables += _fitted(recipe, scene, kind)
+        tables += _fitted(recipe, scene, [split for split in splits if split.kind == kind])
     return tables
 
 
@@ -47,24 +55,40 @@ def _of_weights(recipe: Recipe, scene: LabelledScene, name: str) -> Table:
     return Table(title, ("weights", "OA", "AA", "kappa"), [row])
 
 
-def _fitted(recipe: Recipe, scene: LabelledScene, kind: str) -> list[Table]:
+def listed_splits(ids: np.ndarray, measured: Measured) -> list[Split]:
+    """The splits that a recipe measures: from its file of lists as far as they stand there, else
+    drawn, and then kept in it."""
+    path = measured.lists
+    listed = read_splits(path, ids.shape) if path and path.exists() else []
+    known = {(split.kind, split.seed): split for split in listed}
+    wanted = [(kind, seed) for kind in measured.splits for seed in measured.seeds]
+    drawn = {
+        (kind, seed): make_split(ids, kind, measured.per_class, seed)
+        for kind, seed in wanted
+        if (kind, seed) not in known
+    }
+    if path and drawn:
+        write_splits(path, ids.shape, [*listed, *drawn.values()])
+    return [(known | drawn)[one] for one in wanted]
+
+
+def _fitted(recipe: Recipe, scene: LabelledScene, splits: Sequence[Split]) -> list[Table]:
     figures: dict[str, list[Score]] = {name: [] for name in BUILT_IN}
     chosen, sizes = [], []
-    for seed in recipe.measured.seeds:
-        split = make_split(scene.labels.ids, kind, recipe.measured.per_class, seed)
+    for split in splits:
         scores, name = run_split(scene, split, recipe.preset)
         for method, found in scores.items():
             figures[method].append(found)
         best = max((m for m in BUILT_IN if m != "auto"), key=lambda m: scores[m].aa)
-        chosen.append((seed, name, scores["auto"].aa, best, scores[best].aa))
+        chosen.append((split.seed, name, scores["auto"].aa, best, scores[best].aa))
         sizes.append((len(split.train), len(split.test)))
     train, test = np.mean(sizes, axis=0)
     how = {
         "random": f"{recipe.measured.per_class} labels a class from anywhere",
         "patch": f"one patch of at most {PATCH_LABELS} labels a class, a guard of {GUARD} pixels",
-    }[kind]
-    seeds = len(recipe.measured.seeds)
-    title = f"{kind}: {how}; {seeds} seeds, {train:.0f} learned from, {test:.0f} tested"
+    }
+    kind = splits[0].kind
+    title = f"{kind}: {how[kind]}; {len(splits)} seeds, {train:.0f} learned from, {test:.0f} tested"
     rows = [_row(name, found) for name, found in figures.items()]
     columns = ("seed", "auto took", "its AA", "best built-in", "AA of that")
     return [Table(title, COLUMNS, rows), Table(f"{kind}: what auto took", columns, chosen)]

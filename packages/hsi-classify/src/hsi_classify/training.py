@@ -1,6 +1,7 @@
 """How a network is trained by recipe: on a scene with many labels, for scenes of its sensor."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,11 +23,13 @@ from vitrail.training.recipe import Section
 
 class Measured(Section):
     """What ``vitrail evaluate`` does beside the weights: fits ``methods`` to few labels, for both
-    splits, with ``per_class`` labels and each of ``seeds``."""
+    splits, with ``per_class`` labels and each of ``seeds``. ``lists`` is a file of split lists:
+    those that stand in it are used, the others drawn and added to it."""
 
     per_class: PositiveInt = 10
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     splits: tuple[Literal["random", "patch"], ...] = ("random", "patch")
+    lists: Path | None = None
 
 
 class Recipe(vitrail.training.recipe.Recipe):

@@ -12,7 +12,7 @@ import typer
 from vitrail import command
 from vitrail.errors import InputError, UsageError
 from vitrail.options import Answering, BatchSize, Computing, Sources, bundled
-from vitrail.say import warn
+from vitrail.say import warn, warn_left_out
 
 if TYPE_CHECKING:
     from image_colorize.result import Result
@@ -152,11 +152,11 @@ def find_sources(
         images = [path for path in named if INFIX not in path.stem]
         if not images:
             raise InputError(folder, "the folder holds no image", "name a folder of photographs")
-        left = [path.name for path in files if path not in named and SUFFIX not in path.name]
+        others = [path for path in files if path not in named and SUFFIX not in path.name]
         for place, fault in tree.faults.items():
             warn(COMMAND, f"{place}: {fault.reason}")
-        if left and not quiet:
-            warn(COMMAND, f"{folder}: {len(left)} files left out: {', '.join(left[:5])}")
+        if not quiet:
+            warn_left_out(COMMAND, folder, others, "not named as images")
         return images
 
     if hints:

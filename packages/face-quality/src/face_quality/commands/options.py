@@ -9,14 +9,13 @@ import typer
 
 from vitrail.errors import InputError
 from vitrail.options import Computing
-from vitrail.say import warn
+from vitrail.say import warn_left_out
 
 if TYPE_CHECKING:
     from face_quality.job import QualityJob
     from vitrail.sources import Source
 
 COMMAND = "face-quality"
-MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ def _inside(folder: Path, quiet: bool) -> list[Path]:
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not pictures:
         raise InputError(folder, "the folder holds no picture", "name a folder of pictures")
-    others = [path.name for path in files if path.suffix.lower() not in IMAGE_SUFFIXES]
-    if others and not quiet:
-        named = ", ".join(others[:MAX_NAMED]) + (", …" if len(others) > MAX_NAMED else "")
-        warn(COMMAND, f"{folder}: {len(others)} not named as pictures, left out: {named}")
+    if not quiet:
+        others = [path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES]
+        warn_left_out(COMMAND, folder, others, "not named as pictures")
     return pictures

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from medical_segment.files.kinds import DICOMDIR, SCAN_SUFFIXES, is_dicom
 from vitrail.errors import InputError
-from vitrail.say import warn
+from vitrail.say import warn_left_out
 from vitrail.sources import IMAGE_SUFFIXES, Source, expand_sources, natural_sorted, walk
 
 CHANNEL = re.compile(
@@ -121,8 +121,8 @@ def _cases_in(top: Path, quiet: bool) -> list[Case]:
         others += [file for file in rest if not _is_readable(file)]
     others = [file for file in others if file.name.upper() != DICOMDIR]
     if not quiet:
-        _say_left_out(top, others, "named as no scan and no image")
-        _say_left_out(top, tree.results, "earlier results")
+        warn_left_out(COMMAND, top, others, "named as no scan and no image")
+        warn_left_out(COMMAND, top, tree.results, "earlier results")
     series = [
         Case.of_inputs(str(place), [Input(place, tuple(files))])
         for place, files in _together(slices).items()
@@ -137,12 +137,6 @@ def _cases_in(top: Path, quiet: bool) -> list[Case]:
     failed = [Case(str(place), fault=fault) for place, fault in faults.items()]
     order = natural_sorted(Path(case.name) for case in (*cases, *failed))
     return sorted([*cases, *failed], key=lambda case: order.index(Path(case.name)))
-
-
-def _say_left_out(top: Path, paths: Sequence[Path], what: str) -> None:
-    if paths:
-        names = ", ".join(str(path.relative_to(top)) for path in paths)
-        warn(COMMAND, f"{top}: {len(paths)} left out, {what}: {names}")
 
 
 def _is_readable(path: Path) -> bool:
