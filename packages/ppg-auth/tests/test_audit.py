@@ -59,6 +59,7 @@ def test_entries_say_what_happened_and_no_more(logged):
         "reasons",
         "placements",
         "consent",
+        "lookalikes",
         "hash",
     }
     assert set().union(*lines(logged)) <= known
@@ -83,7 +84,9 @@ TAMPERING = {
 def test_tampering_is_found(logged, how):
     with logged.database.transaction() as connection:
         connection.execute(TAMPERING[how])
-    with pytest.raises(InputError, match=r"changed or removed|were written|damaged or was altered"):
+    with pytest.raises(
+        InputError, match=r"changed or removed|put back or altered|damaged or was altered"
+    ):
         verify_log(logged)
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_people import capture, fake_model
+from sqlalchemy import create_engine
 
 from ppg_auth.decide.decision import Outcome
 from ppg_auth.decide.enrolment import Registry
 from ppg_auth.decide.verification import Verifier
+from ppg_auth.store.database import store_tables
 from ppg_auth.store.passphrase import find_passphrase
-from ppg_auth.store.session import open_store
+from ppg_auth.store.session import is_there, open_store
 from vitrail.errors import MAX_LINE, InputError, UsageError, VitrailError
 
 PASSPHRASE = b"a long enough passphrase"
@@ -114,13 +116,84 @@ def change_header(address: str, name: str, value: bytes) -> None:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [(b'{"format": 0, "cost": 256, "salt": "00"}', "format 0"),
-     (b'{"format": 1, "cost": 1e12, "salt": "00"}', "damaged"),
+     (b'{"format": 1, "cost": 256, "salt": "00"}', "format 1, this version reads 2"),
+     (b'{"format": 2, "cost": 1e12, "salt": "00"}', "damaged"),
      (b"[" * 100_000, "damaged"), (b"\xff", "damaged"),
-      (b'{"format": 1, "cost": 256, "salt": "00"}', "passphrase")],
+      (b'{"format": 2, "cost": 256, "salt": "00"}', "passphrase")],
 )  # fmt: skip
 def test_a_header_of_another_version_or_none(address, impostor, parameters, problem):
     change_header(address, "parameters", parameters)
     assert problem in str(attempt(address, impostor))
+
+
+def rows_of(address: str, table: str) -> list[tuple]:
+    with sqlite3.connect(address) as database:
+        return database.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def put_back(address: str, table: str, rows: list[tuple]) -> None:
+    with sqlite3.connect(address) as database:
+        database.execute(f"DELETE FROM {table}")
+        for row in rows:
+            marks = ", ".join("?" * len(row))
+            database.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+
+
+@pytest.mark.parametrize("table", ["people", "captures", "clients", "header", "audit"])
+def test_a_part_that_is_set_back_is_found(address, table):
+    """Old cells are whole and sealed; only together with the others are they a state there was."""
+    verifier = Verifier(open_store(address, None, PASSPHRASE), fake_model())
+    verifier.verify("alice", capture(2, 100))
+    before = rows_of(address, table)
+    Registry(verifier).enroll("bob", [capture(3, take) for take in range(3)])
+    verifier.verify("alice", capture(2, 101))
+    for act in (lambda: put_back(address, table, before), lambda: put_back(address, table, [])):
+        whole = rows_of(address, table)
+        assert whole != before
+        act()
+        assert isinstance(attempt(address, capture(1, 100)), InputError)
+        store = open_store(address, None, PASSPHRASE) if table != "header" else None
+        if store:
+            with pytest.raises(InputError), store.session() as session:
+                session.audit.verify()
+        put_back(address, table, whole)
+    assert attempt(address, capture(1, 200)) is Outcome.ACCEPTED
+
+
+def test_a_person_who_was_deleted_by_others_is_missed(address):
+    with sqlite3.connect(address) as database:
+        database.execute("DELETE FROM people")
+    error = attempt(address, capture(1, 100))
+    assert "was removed, put back or altered; restore it from a backup" in str(error)
+
+
+def test_a_store_whose_making_was_killed_is_made_anew(tmp_path, monkeypatch):
+    """At any moment before its first commit, which left a file that every command refused."""
+    path = tmp_path / "people.db"
+    for left in (b"", None, "tables"):
+        if left == b"":
+            path.touch(0o600)
+        else:
+            path.unlink(missing_ok=True)
+            with sqlite3.connect(path) as database:  # what journal_mode=WAL alone leaves
+                database.execute("PRAGMA journal_mode=WAL")
+                if left:
+                    store_tables.create_all(create_engine(f"sqlite:///{path}"))
+            path.chmod(0o600)
+        assert not is_there(str(path))
+        with pytest.raises(InputError, match=r"is not a store|is empty"):
+            open_store(str(path), None, PASSPHRASE)
+        store = open_store(str(path), None, PASSPHRASE, create=True)
+        assert is_there(str(path))
+        with store.session() as session:
+            assert session.audit.verify()[0] == 0
+        store.database.engine.dispose()
+        for file in tmp_path.iterdir():
+            file.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE somebody (name TEXT)")
+    path.chmod(0o600)
+    assert is_there(str(path))
 
 
 def test_a_missing_store_is_not_made_by_a_verification(tmp_path, impostor):

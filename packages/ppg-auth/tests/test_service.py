@@ -21,6 +21,10 @@ from vitrail.sources import Source
 ROOT = Path(__file__).parents[3]
 
 
+ENROL = "the enrol role's"
+ROLE = {"Enrol-Token": ENROL}
+
+
 class NamedTakes:
     """A job without a network: a file that holds "person take" becomes that fake capture."""
 
@@ -48,6 +52,7 @@ def client_of(verifier: Verifier, token: str | None = None, **limits) -> TestCli
         Desk(NamedTakes()),
         hosts=["testserver"],
         token=token,
+        enrol_token=ENROL,
         limits=Limits(**limits),
     )
     return TestClient(app)
@@ -60,7 +65,9 @@ def client(verifier) -> TestClient:
 
 def with_alice(client: TestClient) -> TestClient:
     files = [("captures", (f"{take}.csv", f"1 {take}")) for take in range(3)]
-    answer = client.post("/enroll", data={"name": "alice", "consent": "true"}, files=files)
+    answer = client.post(
+        "/enroll", headers=ROLE, data={"name": "alice", "consent": "true"}, files=files
+    )
     assert answer.status_code == 201, answer.text
     assert answer.json() == {"name": "alice", "windows": 24, "placements": 3, "lookalikes": []}
     return client
@@ -106,8 +113,17 @@ def test_failures_are_throttled(client):
 )  # fmt: skip
 def test_enrolments_that_are_refused(client, data, status):
     files = [("captures", (f"{take}.csv", f"5 {take}")) for take in range(3)]
-    answer = client.post("/enroll", data=data, files=files)
+    answer = client.post("/enroll", headers=ROLE, data=data, files=files)
     assert answer.status_code == status and "Traceback" not in answer.text
+
+
+def test_enrolling_is_a_role_of_its_own(client):
+    files = [("captures", (f"{take}.csv", f"1 {take}")) for take in range(3)]
+    data = {"name": "eve", "consent": "true"}
+    for headers in ({}, {"Enrol-Token": "wrong"}, {"Authorization": f"Bearer {ENROL}"}):
+        answer = client.post("/enroll", headers=headers, data=data, files=files)
+        assert answer.status_code == 403 and "alice" not in answer.text
+    assert client.post("/enroll", headers=ROLE, data=data, files=files).json()["lookalikes"]
 
 
 def test_files_that_are_refused_leave_nothing(client, tmp_path, monkeypatch):

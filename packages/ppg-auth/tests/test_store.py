@@ -154,7 +154,7 @@ def test_rows_cannot_be_swapped(store, column):
     with store.database.transaction() as connection:
         other = connection.scalar(select(people.c[column]).where(people.c.id == mallory))
         connection.execute(update(people).where(people.c.id == alice).values({column: other}))
-    with pytest.raises(InputError, match="damaged or was altered"):
+    with pytest.raises(InputError, match="was removed, put back or altered"):
         verify(store, "alice", 2)
 
 
@@ -187,9 +187,14 @@ def test_fifty_verifications_at_once_answer_as_one_after_the_other(opened):
 
 def test_guessers_at_once_get_no_more_attempts_than_one(opened):
     registry(opened()).enroll("alice", takes(1))
-    shared = opened()
+    # A clock that stands still: on a busy machine the delay would be over before the last came
+    verifier = Verifier(opened(), fake_model(), clock=lambda: 1000.0)
+
+    def guess(person: int) -> Outcome:
+        return verifier.verify("alice", capture(person, 100)).outcome
+
     with ThreadPoolExecutor(20) as pool:
-        outcomes = list(pool.map(lambda person: verify(shared, "alice", person), range(2, 22)))
+        outcomes = list(pool.map(guess, range(2, 22)))
     assert outcomes.count(Outcome.REJECTED) == 5 and outcomes.count(Outcome.THROTTLED) == 15
 
 
@@ -228,6 +233,7 @@ def kill_everywhere(opened, act, check) -> int:
     step = 0
     while killed_at(step, opened, act):
         check(opened())
+        Roster(opened()).unlock_everyone()  # the failures that the checks leave are not the point
         step += 1
     return step
 

@@ -3,9 +3,10 @@ forgotten."""
 
 import os
 from collections.abc import Sequence
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, File, Form, HTTPException, Request, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Header, HTTPException, Request, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -14,14 +15,14 @@ from ppg_auth.decide.decision import Decision, Outcome
 from ppg_auth.decide.enrolment import Registry
 from ppg_auth.decide.verification import Verifier
 from ppg_auth.store.names import check_name
-from ppg_auth.store.record import NameTakenError
+from ppg_auth.store.record import NameTakenError, ThrottledError
 from vitrail.serve import Desk, Limits, make_app, received, serve
 
 if TYPE_CHECKING:
     from ppg_auth.job import PulseJob
     from ppg_auth.result import Capture
 
-TOKEN_VARIABLE = "PPG_AUTH_TOKEN"
+TOKEN_VARIABLE, ENROL_VARIABLE = "PPG_AUTH_TOKEN", "PPG_AUTH_ENROL_TOKEN"
 SUFFIXES = {".csv", ".gif", ".mkv", ".mov", ".mp4", ".parquet", ".webm"}
 MAX_CAPTURES = 10
 
@@ -29,11 +30,14 @@ PREFACE = """# The HTTP service of ppg-auth
 
 `ppg-auth serve` answers on `http://127.0.0.1:8417`; it needs `vitrail-ppg-auth[serve]`. The
 passphrase comes as for every subcommand. Where `PPG_AUTH_TOKEN` is set, each request must carry
-`Authorization: Bearer TOKEN`. Beyond one machine, put a proxy with TLS in front.
+`Authorization: Bearer TOKEN`. Enrolling is a role of its own: it needs `Enrol-Token: TOKEN` with
+that of `PPG_AUTH_ENROL_TOKEN`, and is refused where none is set. Beyond one machine, put a proxy
+with TLS in front.
 
 ```
 F='-F captures=@1.csv -F captures=@2.csv -F captures=@3.csv'
-curl -F name=ann -F consent=true $F http://127.0.0.1:8417/enroll
+E="Enrol-Token: $PPG_AUTH_ENROL_TOKEN"
+curl -H "$E" -F name=ann -F consent=true $F http://127.0.0.1:8417/enroll
 curl -F name=ann -F capture=@now.csv http://127.0.0.1:8417/verify
 ```
 
@@ -43,10 +47,14 @@ captures per enrolment, four requests worked on at once and 12 more that wait fo
 of another origin may not ask. Captures are measured in a temporary folder and forgotten; the
 network looks at the windows of several clients together.
 
+Failures slow down the person who was claimed, the client that sent them (its address), and, when
+they are very many, everybody: each for minutes at most. An enrolment of one who looks like somebody
+counts as a failure.
+
 Errors are JSON, `{"detail": "…"}`: 400 the capture cannot be used, 401 no or a wrong token, 403 no
-consent or a page of another origin, 408 too slow, 409 the name is taken, 413 too large, 415 not a
-known kind of file, 422 a field is missing or wrong, 429 too many requests or failures, 503 too
-busy. `/openapi.json` holds the schema that this page is made from.
+consent, not the enrol role, or a page of another origin, 408 too slow, 409 the name is taken, 413
+too large, 415 not a known kind of file, 422 a field is missing or wrong, 429 too many requests or
+failures, 503 too busy. `/openapi.json` holds the schema that this page is made from.
 """
 
 Name = Annotated[str, Form(description="Under which the person is enrolled", max_length=200)]
@@ -90,9 +98,11 @@ def pulse_app(
     *,
     hosts: Sequence[str],
     token: str | None,
+    enrol_token: str | None = None,
     limits: Limits = Limits(),
 ) -> FastAPI:
-    """The application; ``hosts`` are the names under which it may be called."""
+    """The application; ``hosts`` are the names under which it may be called. Nobody is enrolled
+    without ``enrol_token``."""
     description = (
         "Enrol people by their fingertip pulse and verify them. One factor of several, never alone."
     )
@@ -104,8 +114,22 @@ def pulse_app(
     def taken(_: Request, error: NameTakenError) -> JSONResponse:
         return JSONResponse({"detail": error.reason}, 409)
 
-    @app.post("/enroll", status_code=201, summary="Enrol a person who agreed")
+    @app.exception_handler(ThrottledError)
+    def throttled(_: Request, error: ThrottledError) -> JSONResponse:
+        return JSONResponse({"detail": error.reason}, 429, _later(error.wait))
+
+    def may_enrol(enrol_token_: Annotated[str, Header(alias="Enrol-Token")] = "") -> None:
+        if not enrol_token or not compare_digest(enrol_token_.encode(), enrol_token.encode()):
+            raise HTTPException(403, "enrolling needs the Enrol-Token of its role")
+
+    @app.post(
+        "/enroll",
+        status_code=201,
+        summary="Enrol a person who agreed",
+        dependencies=[Depends(may_enrol)],
+    )
     def enroll(
+        request: Request,
         name: Name,
         captures: Annotated[
             list[UploadFile], File(description="20 s together; best three placements")
@@ -120,7 +144,8 @@ def pulse_app(
         assert verifier is not None and desk is not None
         with desk.place():
             taken = [_capture(desk, file) for file in captures]
-            return Enrolled(**Registry(verifier).enroll(name, taken).to_dict())
+            found = Registry(verifier).enroll(name, taken, _client(request))
+            return Enrolled(**found.to_dict())
 
     @app.post(
         "/verify",
@@ -128,18 +153,19 @@ def pulse_app(
         response_model=Verdict,
         responses=_THROTTLED,
     )
-    def verify(name: Name, capture: CaptureFile) -> Verdict | JSONResponse:
+    def verify(request: Request, name: Name, capture: CaptureFile) -> Verdict | JSONResponse:
         assert verifier is not None and desk is not None
         with desk.place():
-            return _answer(verifier.verify(name, _capture(desk, capture)))
+            found = _capture(desk, capture)
+            return _answer(verifier.verify(name, found, _client(request)))
 
     @app.post(
         "/identify", summary="Whose capture it is", response_model=Verdict, responses=_THROTTLED
     )
-    def identify(capture: CaptureFile) -> Verdict | JSONResponse:
+    def identify(request: Request, capture: CaptureFile) -> Verdict | JSONResponse:
         assert verifier is not None and desk is not None
         with desk.place():
-            return _answer(verifier.identify(_capture(desk, capture)))
+            return _answer(verifier.identify(_capture(desk, capture), _client(request)))
 
     return app
 
@@ -150,10 +176,12 @@ def schema() -> dict:
 
 
 def run(verifier: Verifier, job: "PulseJob", *, host: str, port: int) -> None:
-    """Serves until interrupted; a token in ``PPG_AUTH_TOKEN`` is asked of every caller."""
+    """Serves until interrupted; a token in ``PPG_AUTH_TOKEN`` is asked of every caller, one in
+    ``PPG_AUTH_ENROL_TOKEN`` of who enrols."""
     desk = Desk(job)
     hosts = sorted({host, "127.0.0.1", "localhost"})
-    app = pulse_app(verifier, desk, hosts=hosts, token=os.environ.get(TOKEN_VARIABLE))
+    token, enrol_token = map(os.environ.get, (TOKEN_VARIABLE, ENROL_VARIABLE))
+    app = pulse_app(verifier, desk, hosts=hosts, token=token, enrol_token=enrol_token)
     serve(app, desk, host=host, port=port)
 
 
@@ -161,8 +189,16 @@ def _answer(decision: Decision) -> Verdict | JSONResponse:
     verdict = Verdict(**decision.to_dict())
     if decision.outcome is not Outcome.THROTTLED:
         return verdict
-    later = {} if verdict.wait is None else {"Retry-After": str(int(verdict.wait) + 1)}
-    return JSONResponse(verdict.model_dump(mode="json"), 429, later)
+    return JSONResponse(verdict.model_dump(mode="json"), 429, _later(verdict.wait))
+
+
+def _later(wait: float | None) -> dict[str, str]:
+    return {} if wait is None else {"Retry-After": str(int(wait) + 1)}
+
+
+def _client(request: Request) -> str:
+    """Whose failures these would be: the address that the server saw."""
+    return request.client.host if request.client else "unknown"
 
 
 def _capture(desk: Desk, file: UploadFile) -> "Capture":

@@ -115,9 +115,11 @@ class DecisionOptions:
     lock_after: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Failures in a row that lock a person out; 0: never."
+            metavar="N",
+            min=0,
+            help="Failures in a row that lock a person until 'unlock'; 0: they only slow down.",
         ),
-    ] = 20
+    ] = 0
 
     def verifier(self, store: "Store", job: "PulseJob") -> "Verifier":
         from ppg_auth.decide.verification import Model, Verifier

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ppg_auth.commands.options import DecisionOptions, ModelOptions, Name, StoreOptions
+from vitrail.errors import UsageError
 from vitrail.options import Debug, Json, Quiet, bundled
 from vitrail.say import say, say_rows
 
@@ -35,12 +36,29 @@ def revoke(
 
 @bundled
 def unlock(
-    name: Name, store: StoreOptions, json: Json = False, quiet: Quiet = False, debug: Debug = False
+    store: StoreOptions,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Whose failures.", show_default=False),
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="Those of all people and of all clients.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
-    """Forget a person's failed attempts."""
+    """Forget failed attempts, of a person or of everyone."""
+    if (name is None) != everyone:
+        raise UsageError("unlock", "needs a name or --everyone", "give one of them")
     from ppg_auth.decide.roster import Roster
 
-    Roster(store.open()).unlock(name)
+    roster = Roster(store.open())
+    if name is None:
+        roster.unlock_everyone()
+        _say(None, "unlocked", "everyone may try again", json, quiet)
+        return
+    roster.unlock(name)
     _say(name, "unlocked", f"{name} may try again", json, quiet)
 
 
@@ -89,7 +107,7 @@ def export_log(store: StoreOptions, debug: Debug = False) -> None:
             print(json_module.dumps(entry))
 
 
-def _say(name: str, state: str, sentence: str, json: bool, quiet: bool) -> None:
+def _say(name: str | None, state: str, sentence: str, json: bool, quiet: bool) -> None:
     say({"status": "done", "name": name, "state": state}, sentence, json=json, quiet=quiet)
 
 
@@ -111,7 +129,8 @@ def serve(
     """Answer over HTTP.
 
     POST /enroll, /verify, /identify; GET /health; docs/ppg-auth-api.md describes them. Where
-    PPG_AUTH_TOKEN is set, callers must send it as their bearer token.
+    PPG_AUTH_TOKEN is set, callers must send it as their bearer token; nobody is enrolled without
+    PPG_AUTH_ENROL_TOKEN.
     """
     from ppg_auth.service import run
 

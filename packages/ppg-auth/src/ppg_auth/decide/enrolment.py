@@ -9,9 +9,9 @@ import numpy as np
 from ppg_auth.decide.decision import Decision, Outcome, placement_mean
 from ppg_auth.decide.presentation import attack_signs, polarity
 from ppg_auth.decide.roster import Roster
-from ppg_auth.decide.verification import Verifier
+from ppg_auth.decide.verification import LOCAL, Verifier
 from ppg_auth.store.people import Person
-from ppg_auth.store.record import Record
+from ppg_auth.store.record import Record, ThrottledError
 from ppg_auth.store.session import Session
 from ppg_auth.store.template import expand_key, protect
 from ppg_auth.store.vault import derive
@@ -43,20 +43,27 @@ class Registry:
     def __init__(self, verifier: Verifier):
         self._verifier, self._roster = verifier, Roster(verifier.store, verifier.clock)
 
-    def enroll(self, name: str, captures: Sequence["Capture"]) -> Enrolment:
+    def enroll(self, name: str, captures: Sequence["Capture"], client: str = LOCAL) -> Enrolment:
         """Makes a template of a person who consented, from one capture per placement of the finger.
 
-        InputError where a capture is not good enough or looks like an attack; UsageError where the
-        name is taken.
+        One who looks like somebody counts as a failure of the ``client``, since that tells who is
+        enrolled. InputError where a capture is not good enough or looks like an attack; UsageError
+        where the name is taken; ThrottledError after too many failures.
         """
         require_quality(captures)
         key_id, secret = self._roster.new_secret()
         with self._verifier.store.session() as session:
+            if (wait := self._verifier.wait(session, client)) > 0:
+                raise ThrottledError(wait)
             lookalikes = self._lookalikes(session, captures)
+            if lookalikes:
+                self._verifier.count(session, client, Decision(Outcome.REJECTED, None))
             session.people.add(self._record(name, captures, secret), key_id, secret)
             self._remember(session, name, captures)
             id_ = session.people.id_of(name)
-            self._roster.note(session, "enroll", id_, placements=len(captures), consent=True)
+            alike = [session.people.id_of(alike) for alike in lookalikes]
+            facts = {"placements": len(captures), "consent": True, "lookalikes": alike}
+            self._roster.note(session, "enroll", id_, **facts)
         return Enrolment(name, sum(len(c.embeddings) for c in captures), len(captures), lookalikes)
 
     def renew(self, name: str, captures: Sequence["Capture"]) -> Decision:

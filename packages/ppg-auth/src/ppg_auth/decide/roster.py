@@ -45,8 +45,16 @@ class Roster:
         """Forgets the failures of a person."""
         with self.store.session() as session:
             person = self.person(session, name)
-            session.people.set_attempts(person, Attempts(seen=person.attempts.seen))
+            session.people.set_attempts(person, Attempts())
             self.note(session, "unlock", person.id)
+
+    def unlock_everyone(self) -> None:
+        """Forgets the failures of all people and clients."""
+        with self.store.session() as session:
+            for person in session.people.all():
+                session.people.set_attempts(person, Attempts())
+            session.counters.clear()
+            self.note(session, "unlock", None)
 
     def person(self, session: Session, name: str) -> Person:
         """The person; UsageError where nobody of this name is enrolled."""
@@ -54,7 +62,7 @@ class Roster:
             return person
         raise UsageError(name, "is not enrolled", "'list' shows who is")
 
-    def note(self, session: Session, event: str, id_: str, **facts: object) -> None:
+    def note(self, session: Session, event: str, id_: str | None, **facts: object) -> None:
         session.audit.append(event, id_, self._clock(), **facts)
 
     def new_secret(self) -> tuple[str, bytes]:
@@ -78,7 +86,7 @@ def describe(person: Person) -> dict:
         "consent": _date(person.record.consent),
         "placements": len(person.record.placements),
         "template": person.version,
-        "failures": person.attempts.failures,
+        "failures": int(person.attempts.failures),
     }
 
 

@@ -18,7 +18,10 @@ from vitrail.errors import InputError
 if TYPE_CHECKING:
     from ppg_auth.result import Capture
 
-EVERYONE = Policy(free=50, lock=None)  # for the failures of all people together
+# Failures of one client and of all together: for whomever they were, and with names that nobody has
+CLIENT = Policy(free=20, max_delay=300.0, forgive=60.0)
+EVERYONE = Policy(free=50, delay=5.0, max_delay=60.0, forgive=10.0)
+LOCAL = "this machine"  # the client of who has the passphrase
 REPLAY, TURNED = "replay", "turned"
 
 
@@ -50,27 +53,40 @@ class Verifier:
         self.threshold = threshold(fmr)
         self._gallery = Gallery((), model.sha256)
 
-    def verify(self, name: str, capture: "Capture") -> Decision:
-        """Whether the capture is of the person enrolled under ``name``."""
+    def verify(self, name: str, capture: "Capture", client: str = LOCAL) -> Decision:
+        """Whether the capture, which comes from ``client``, is of the person enrolled under
+        ``name``."""
         with self.store.session() as session:
             person = session.people.get(name)
-            decision = self.decide(session, person, name, capture)
-            self.settle(session, "verify", person, capture, decision)
+            decision = self.decide(session, person, name, capture, client)
+            self.settle(session, "verify", person, capture, decision, client)
         return decision
 
-    def identify(self, capture: "Capture") -> Decision:
+    def identify(self, capture: "Capture", client: str = LOCAL) -> Decision:
         """Who of all enrolled people the capture is of, or nobody (rejected).
 
         A stranger may be taken for anybody, so with N enrolled each comparison is as strict as for
         an N-th of the rate.
         """
         with self.store.session() as session:
-            decision = self._find(session, capture)
+            decision = self._find(session, capture, client)
             person = session.people.get(decision.name) if decision.name else None
             if person and (signs := self._attack_signs(session, person, capture)):
                 decision = Decision(Outcome.REJECTED, None, signs)
-            self.settle(session, "identify", person, capture, decision, counts_for_person=False)
+            found = (session, "identify", person, capture, decision, client)
+            self.settle(*found, counts_for_person=False)
         return decision
+
+    def wait(self, session: Session, client: str) -> float:
+        """Seconds until a client may try anything."""
+        now, counters = self.clock(), session.counters
+        return max(counters.everyone.wait(now, EVERYONE), counters.of(client).wait(now, CLIENT))
+
+    def count(self, session: Session, client: str, decision: Decision) -> None:
+        """What a decision leaves in the counters that belong to no person."""
+        now, counters = self.clock(), session.counters
+        counters.everyone = _after(counters.everyone, decision, now, EVERYONE)
+        counters.put(client, _after(counters.of(client), decision, now, CLIENT), now)
 
     def candidates(self, session: Session, capture: "Capture") -> list[Candidate]:
         """The enrolled people most like the capture, the best first."""
@@ -80,13 +96,17 @@ class Verifier:
         return self._gallery.search(capture.embeddings, self.model.impostors)
 
     def decide(
-        self, session: Session, person: Person | None, name: str, capture: "Capture"
+        self,
+        session: Session,
+        person: Person | None,
+        name: str,
+        capture: "Capture",
+        client: str = LOCAL,
     ) -> Decision:
         """The decision, before anything of it is written down."""
-        now = self.clock()
-        wait = session.attempts.wait(now, EVERYONE)
+        wait = self.wait(session, client)
         if person:
-            wait = max(wait, person.attempts.wait(now, self.policy))
+            wait = max(wait, person.attempts.wait(self.clock(), self.policy))
         if wait > 0:
             return Decision(Outcome.THROTTLED, name, wait=wait)
         if person is None or person.record.revoked:
@@ -115,13 +135,14 @@ class Verifier:
         person: Person | None,
         capture: "Capture",
         decision: Decision,
+        client: str = LOCAL,
         *,
         counts_for_person: bool = True,
     ) -> None:
         """Writes down what a decision leaves: failures or their end, the capture, a line in the
         log."""
         now = self.clock()
-        session.attempts = _after(session.attempts, decision, now, EVERYONE)
+        self.count(session, client, decision)
         if person and counts_for_person:
             session.people.set_attempts(person, _after(person.attempts, decision, now, self.policy))
         if person and decision.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
@@ -137,9 +158,8 @@ class Verifier:
         """Keeps what tells this capture if it comes again."""
         session.captures.remember(person, capture.raw, sketch(capture, person.sketch_key))
 
-    def _find(self, session: Session, capture: "Capture") -> Decision:
-        wait = session.attempts.wait(self.clock(), EVERYONE)
-        if wait > 0:
+    def _find(self, session: Session, capture: "Capture", client: str) -> Decision:
+        if (wait := self.wait(session, client)) > 0:
             return Decision(Outcome.THROTTLED, None, wait=wait)
         if not capture.usable:
             return Decision(Outcome.INCONCLUSIVE, None, capture.reasons)
@@ -172,7 +192,9 @@ class Verifier:
 def _after(attempts: Attempts, decision: Decision, now: float, policy: Policy) -> Attempts:
     match decision.outcome:
         case Outcome.ACCEPTED:
-            return attempts.succeeded(now)
+            return attempts.succeeded(now, policy)
+        case Outcome.THROTTLED:
+            return attempts.paused(now)
         case Outcome.REJECTED | Outcome.NOT_ENROLLED:
             return attempts.failed(now, policy)
     return attempts

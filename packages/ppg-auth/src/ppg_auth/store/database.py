@@ -67,6 +67,14 @@ entries = Table(
     Column("hash", String(64), nullable=False),
 )
 
+clients = Table(
+    "clients",
+    store_tables,
+    Column("id", String(64), primary_key=True),
+    Column("attempts", LargeBinary, nullable=False),
+    Column("day", Integer, nullable=False),  # since 1970, of the last failure
+)
+
 key_tables = MetaData()
 secrets = Table(
     "secrets",

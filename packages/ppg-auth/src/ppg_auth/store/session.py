@@ -8,48 +8,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import insert, inspect, select, update
+from sqlalchemy import Connection, func, insert, inspect, select
 
+from ppg_auth.store.counters import Counters
 from ppg_auth.store.database import Database, header, key_tables, store_tables
 from ppg_auth.store.history import HEAD, Audit, Captures
 from ppg_auth.store.people import People
-from ppg_auth.store.record import Attempts
+from ppg_auth.store.state import State
 from ppg_auth.store.vault import Vault, derive, new_key, seal, unseal
 from vitrail.errors import InputError, UsageError
 
-FORMAT = 1
+FORMAT = 2  # from 2 on the log's head covers what lies in all tables
 SCRYPT_COST = 2**16  # with blocks of 8: 64 MiB and about 0.2 s for each guess at the passphrase
 _MAX_COST = 2**18
-_EVERYONE = "attempts"
 
 
 class Session:
-    """One transaction: ``people``, ``captures``, ``audit``, and the attempts of everyone
-    together."""
+    """One transaction: ``people``, ``captures``, ``counters`` of failures, and ``audit``."""
 
-    def __init__(self, connection, vault: Vault, master: bytes):
-        self._connection, self._key = connection, derive(master, "attempts of everyone")
+    def __init__(self, connection: Connection, vault: Vault, master: bytes):
         self.people = People(connection, vault, master)
         self.captures = Captures(connection, derive(master, "digests"))
+        self.counters = Counters(connection, master)
         self.audit = Audit(connection, master)
-
-    @property
-    def attempts(self) -> Attempts:
-        sealed = self._connection.scalar(select(header.c.value).where(header.c.name == _EVERYONE))
-        return Attempts.from_bytes(unseal(self._key, sealed or b"", _EVERYONE))
-
-    @attempts.setter
-    def attempts(self, attempts: Attempts) -> None:
-        sealed = seal(self._key, attempts.to_bytes(), _EVERYONE)
-        self._connection.execute(
-            update(header).where(header.c.name == _EVERYONE).values(value=sealed)
-        )
+        self.state = State(connection, master)
 
     def begin(self) -> None:
         """Fills a new store's header."""
         self.audit.begin()
-        sealed = seal(self._key, Attempts().to_bytes(), _EVERYONE)
-        self._connection.execute(insert(header).values(name=_EVERYONE, value=sealed))
+        self.counters.begin()
+        self.state.begin()
 
 
 @dataclass(frozen=True)
@@ -66,7 +54,10 @@ class Store:
         other."""
         with self.database.transaction() as connection:
             connection.execute(select(header.c.name).where(header.c.name == HEAD).with_for_update())
-            yield Session(connection, self.vault, self.master)
+            session = Session(connection, self.vault, self.master)
+            session.state.require()
+            yield session
+            session.state.keep()
 
 
 def open_store(address: str, keys: str | None, passphrase: bytes, *, create: bool = False) -> Store:
@@ -86,6 +77,8 @@ def open_store(address: str, keys: str | None, passphrase: bytes, *, create: boo
     if create:
         _create(database, keys_database, passphrase)
     with database.transaction() as connection:
+        if not inspect(connection).has_table(header.name):
+            raise InputError(database.name, "is not a store of ppg-auth", "'enroll' makes one")
         values = {row.name: row.value for row in connection.execute(select(header))}
     master = _open_header(values, passphrase, database.name)
     return Store(database, Vault(keys_database, derive(master, "vault")), master)
@@ -149,9 +142,16 @@ def _stretch(passphrase: bytes, parameters: dict) -> bytes:
 
 
 def is_there(address: str) -> bool:
-    """Whether somebody made a store at this address."""
+    """Whether somebody made a store, or anything else, at this address.
+
+    What a process leaves that is killed before it has made one is none: it is made anew.
+    """
     database = Database(address)
-    if database.file:
-        return database.file.exists() and database.file.stat().st_size > 0
+    if database.file and not (database.file.exists() and database.file.stat().st_size):
+        return False
     with database.transaction() as connection:
-        return inspect(connection).has_table(header.name)
+        tables = set(inspect(connection).get_table_names())
+        if header.name not in tables:
+            return database.file is not None and bool(tables)
+        filled = connection.scalar(select(func.count()).select_from(header))
+        return bool(filled) or not tables <= set(store_tables.tables)
