@@ -16,14 +16,27 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="needs vitrail[serve]")
-from fastapi import UploadFile, WebSocket
+from fastapi import Depends, UploadFile, WebSocket
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from uvicorn import Config
 
 from vitrail.cli import _load
 from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.job import Ask
-from vitrail.serve import Busy, Desk, Limits, Shell, job_app, make_app, received
+from vitrail.options import Serving
+from vitrail.serve import (
+    Busy,
+    Desk,
+    Limits,
+    Shell,
+    job_app,
+    make_app,
+    needs_role,
+    received,
+    serve,
+)
 from vitrail.sources import Source
 
 CALLERS = 6
@@ -270,6 +283,78 @@ def test_a_token_is_asked_of_everyone_and_guesses_are_counted():
     assert client.get("/").status_code == 200, "the page itself holds nothing"
     statuses = {send(client, authorization=f"Bearer {n}").status_code for n in range(5)}
     assert statuses == {401, 429}
+
+
+def test_after_a_few_wrong_tokens_not_even_the_right_one_tells(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("vitrail.serve.guard.time", SimpleNamespace(monotonic=lambda: now[0]))
+    client = TestClient(app_of(Desk(Numbers()), token="secret", limits=Limits(max_guesses=3)))
+    for guess in range(3):
+        assert send(client, authorization=f"Bearer {guess}").status_code == 401
+    for given in ("Bearer 4", "Bearer secret"):
+        assert send(client, authorization=given).status_code == 429
+    assert send(client).status_code == 401, "who sends none guesses nothing"
+    now[0] += 21
+    assert send(client, authorization="Bearer secret").status_code == 200
+
+
+def test_roles_have_tokens_of_their_own():
+    app = app_of(Desk(Numbers()), token="common", roles={"admin": "rare"})
+
+    @app.get("/secret", dependencies=[Depends(needs_role("admin"))])
+    def secret() -> str:
+        return "told"
+
+    client = TestClient(app)
+    statuses = {
+        token: client.get("/secret", headers={"authorization": f"Bearer {token}"}).status_code
+        for token in ("common", "rare", "neither")
+    }
+    assert statuses == {"common": 403, "rare": 200, "neither": 401}
+    assert send(client, authorization="Bearer rare").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "token, options, problem",
+    [
+        (None, {}, "set TOY_TOKEN, or say --insecure-no-token"),
+        (None, {"insecure_no_token": True, "host": "0.0.0.0"}, "reached from other machines"),
+        (None, {"insecure_no_token": True, "host": "toy.example"}, "reached from other machines"),
+        ("secret", {"insecure_no_token": True}, "is set too"),
+    ],
+)
+def test_a_service_without_a_token_is_asked_for_and_stays_here(
+    monkeypatch, token, options, problem
+):
+    if token:
+        monkeypatch.setenv("TOY_TOKEN", token)
+    with pytest.raises(UsageError, match=problem):
+        Serving(**options).token("TOY_TOKEN")
+
+
+def test_a_service_has_a_token_or_is_this_machines_own(monkeypatch):
+    for host in ("127.0.0.1", "localhost", "::1"):
+        assert Serving(host, insecure_no_token=True).token("TOY_TOKEN") is None
+    monkeypatch.setenv("TOY_TOKEN", "secret")
+    assert Serving("0.0.0.0").token("TOY_TOKEN") == "secret"
+
+
+@pytest.mark.parametrize("proxies, seen", [((), "127.0.0.1"), (("127.0.0.1",), "10.9.8.7")])
+def test_only_a_named_proxy_says_whom_a_request_comes_from(monkeypatch, proxies, seen):
+    """Whoever is on this machine could else be another client at each guess."""
+    given = {}
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: given.update(options))
+    desk = Desk(Numbers())
+    serve(app_of(desk), desk, host="127.0.0.1", port=1, proxies=proxies)
+    config = Config(whose, proxy_headers=given["proxy_headers"],
+                    forwarded_allow_ips=given["forwarded_allow_ips"])  # fmt: skip
+    config.load()
+    client = TestClient(config.loaded_app, client=("127.0.0.1", 5))
+    assert client.get("/", headers={"X-Forwarded-For": "10.9.8.7"}).text == seen
+
+
+async def whose(scope, receive, send) -> None:
+    await PlainTextResponse(scope["client"][0])(scope, receive, send)
 
 
 def test_live_connections_pass_the_same_guards(client):

@@ -2,7 +2,6 @@
 what it needs."""
 
 import json
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from vitrail import command
 from vitrail.errors import MissingError, UsageError
-from vitrail.options import BatchSize, Debug, Device, DeviceOption, Json
+from vitrail.options import BatchSize, Debug, Device, DeviceOption, Json, Serving, bundled
 from vitrail.say import say_rows, say_tables, warn
 from vitrail.system import System, broken, find, systems
 
@@ -229,32 +228,28 @@ def export(
 
 
 @app.command()
+@bundled
 def serve(
     system: SystemName,
+    serving: Serving,
     weights: WeightsOption = None,
     device: DeviceOption = Device.auto,
     batch_size: BatchSize = 16,
-    host: Annotated[
-        str,
-        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
     debug: Debug = False,
 ) -> None:
     """Answer over HTTP: POST a file to /predict, get its row.
 
-    Calls of several clients share a batch. Where VITRAIL_TOKEN is set, callers must send it as
-    their bearer token. Needs the extra serve.
+    Calls of several clients share a batch. Callers must send what VITRAIL_TOKEN holds as their
+    bearer token. Needs the extra serve.
     """
     from vitrail.serve import Desk, job_app
     from vitrail.serve import serve as serve_app
     from vitrail.serve.job import TOKEN_VARIABLE
 
-    found = find(system)
+    found, token = find(system), serving.token(TOKEN_VARIABLE)
     desk = Desk(_load(found, weights, device=device.value), batch_size=batch_size)
-    hosts = sorted({host, "127.0.0.1", "localhost"})
-    served = job_app(found, desk, hosts=hosts, token=os.environ.get(TOKEN_VARIABLE))
-    serve_app(served, desk, host=host, port=port)
+    served = job_app(found, desk, hosts=serving.hosts, token=token)
+    serve_app(served, desk, host=serving.host, port=serving.port, proxies=serving.proxy or ())
 
 
 @app.command()

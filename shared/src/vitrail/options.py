@@ -4,14 +4,18 @@ A parameter of an option class becomes that class's options: each stands once, w
 """
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, get_type_hints
 
 import typer
+
+from vitrail.errors import UsageError
 
 
 class Device(StrEnum):
@@ -91,6 +95,57 @@ class Answering:
     json: Json = False
     quiet: Quiet = False
     debug: Debug = False
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where a service listens, and whom it believes."""
+
+    host: Annotated[
+        str,
+        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
+    ] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy whose word about a request's sender is believed; may be repeated.",
+            show_default=False,
+        ),
+    ] = None
+    insecure_no_token: Annotated[
+        bool,
+        typer.Option("--insecure-no-token", help="Whoever is on this machine may ask."),
+    ] = False
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names under which the service may be called."""
+        return sorted({self.host, "127.0.0.1", "localhost"})
+
+    def token(self, variable: str) -> str | None:
+        """What callers must send, from the environment; None where the user wants none.
+
+        UsageError where neither was said, or a service without a token would be open to others.
+        """
+        token = os.environ.get(variable)
+        if token and self.insecure_no_token:
+            raise UsageError("--insecure-no-token", f"{variable} is set too", "drop one of them")
+        if not (token or self.insecure_no_token):
+            advice = f"set {variable}, or say --insecure-no-token on a machine of your own"
+            raise UsageError("token", "whoever reaches the service could use it", advice)
+        if not token and not _is_loopback(self.host):
+            problem = f"{self.host} can be reached from other machines"
+            raise UsageError("--insecure-no-token", problem, f"set {variable}")
+        return token
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def bundled(verb: Callable) -> Callable:

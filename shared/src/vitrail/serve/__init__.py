@@ -5,9 +5,19 @@ Needs the extra ``serve``. ``make_app`` is the door; a package adds its own path
 
 from vitrail.serve.app import make_app, serve
 from vitrail.serve.desk import Busy, Desk
-from vitrail.serve.guard import Limits
+from vitrail.serve.guard import Limits, needs_role
 from vitrail.serve.job import job_app
 from vitrail.serve.page import Shell
 from vitrail.serve.uploads import received
 
-__all__ = ["Busy", "Desk", "Limits", "Shell", "job_app", "make_app", "received", "serve"]
+__all__ = [
+    "Busy",
+    "Desk",
+    "Limits",
+    "Shell",
+    "job_app",
+    "make_app",
+    "needs_role",
+    "received",
+    "serve",
+]

@@ -1,7 +1,7 @@
 """The application that all services start from, and the server that runs it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -38,13 +38,15 @@ def make_app(
     *,
     hosts: Sequence[str],
     token: str | None = None,
+    roles: Mapping[str, str] | None = None,
     limits: Limits = Limits(),
     page: Shell | None = None,
 ) -> FastAPI:
     """An application with ``/health`` and, if there is one, the ``page`` at ``/``.
 
-    ``hosts`` are the names under which it may be called; ``desk`` is None only where nothing but
-    the schema is asked for. A VitrailError becomes status 400 with its reason, Busy 503.
+    ``hosts`` are the names under which it may be called; ``token`` and ``roles`` as ``Guard`` takes
+    them; ``desk`` is None only where nothing but the schema is asked for. A VitrailError becomes
+    status 400 with its reason, Busy 503.
     """
     app = FastAPI(
         title=title,
@@ -77,12 +79,24 @@ def make_app(
             return page.response()
 
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.add_middleware(Guard, token=token, limits=limits, public=("/",) if page else ())
+    public = ("/",) if page else ()
+    app.add_middleware(Guard, token=token, roles=roles, limits=limits, public=public)
     return app
 
 
-def serve(app: FastAPI, desk: Desk, *, host: str, port: int, limits: Limits = Limits()) -> None:
-    """Serves until interrupted; what is worked on then may end, what waits is told."""
+def serve(
+    app: FastAPI,
+    desk: Desk,
+    *,
+    host: str,
+    port: int,
+    proxies: Sequence[str] = (),
+    limits: Limits = Limits(),
+) -> None:
+    """Serves until interrupted; what is worked on then may end, what waits is told.
+
+    Whom a request comes from is the address that sent it, or what one of ``proxies`` says.
+    """
     try:
         uvicorn.run(
             app,
@@ -94,6 +108,8 @@ def serve(app: FastAPI, desk: Desk, *, host: str, port: int, limits: Limits = Li
             timeout_keep_alive=5,
             timeout_graceful_shutdown=GRACE_SECONDS,
             server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
         )
     finally:
         desk.close()
