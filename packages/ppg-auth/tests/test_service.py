@@ -1,5 +1,6 @@
 """The HTTP service: decisions, limits, and nothing left behind."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import ClassVar
@@ -7,13 +8,17 @@ from typing import ClassVar
 import pytest
 
 pytest.importorskip("fastapi", reason="needs vitrail-ppg-auth[serve]")
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from made_people import capture, fake_model
 from starlette.testclient import TestClient
 
+from ppg_auth.commands.store import check_tokens
+from ppg_auth.decide.challenge import LIFETIME, Challenges, signed_text
 from ppg_auth.decide.verification import Verifier
 from ppg_auth.service import PREFACE, pulse_app, schema
 from ppg_auth.store.session import open_store
-from vitrail.errors import InputError
+from vitrail.errors import InputError, UsageError
 from vitrail.serve import Desk, Limits
 from vitrail.serve.document import describe
 from vitrail.sources import Source
@@ -21,8 +26,8 @@ from vitrail.sources import Source
 ROOT = Path(__file__).parents[3]
 
 
-ENROL = "the enrol role's"
-ROLE = {"Enrol-Token": ENROL}
+ENROL, ADMIN = "the enrol role's", "the admin's"
+ROLE = {"Authorization": f"Bearer {ENROL}"}
 
 
 class NamedTakes:
@@ -46,13 +51,16 @@ def verifier(tmp_path) -> Verifier:
     )
 
 
-def client_of(verifier: Verifier, token: str | None = None, **limits) -> TestClient:
+def client_of(
+    verifier: Verifier, token: str | None = None, hide_scores: bool = False, **limits
+) -> TestClient:
     app = pulse_app(
         verifier,
         Desk(NamedTakes()),
         hosts=["testserver"],
         token=token,
-        enrol_token=ENROL,
+        roles={"enrol": ENROL, "admin": ADMIN},
+        hide_scores=hide_scores,
         limits=Limits(**limits),
     )
     return TestClient(app)
@@ -73,8 +81,8 @@ def with_alice(client: TestClient) -> TestClient:
     return client
 
 
-def show(client: TestClient, person: int, take: int, name: str | None = "alice"):
-    data = {} if name is None else {"name": name}
+def show(client: TestClient, person: int, take: int, name: str | None = "alice", **data):
+    data |= {} if name is None else {"name": name}
     return client.post(
         "/verify" if name else "/identify",
         data=data,
@@ -87,13 +95,13 @@ def test_verdicts(client):
     assert show(client, 2, 100).json()["verdict"] == "rejected"
     assert show(client, 1, 999).json() | {"score": None} == {
         "verdict": "inconclusive", "name": "alice", "reasons": ["noisy"], "score": None,
-        "threshold": None, "wait": None,
+        "threshold": None, "wait": None, "challenge": None, "signature": None,
     }  # fmt: skip
     assert show(client, 1, 101, name="nobody").json()["verdict"] == "not enrolled"
     assert show(client, 1, 102, name=None).json()["name"] == "alice"
     assert show(client, 3, 102, name=None).json() | {"score": 0} == {
         "verdict": "rejected", "name": None, "reasons": [], "score": 0,
-        "threshold": None, "wait": None,
+        "threshold": None, "wait": None, "challenge": None, "signature": None,
     }  # fmt: skip
 
 
@@ -120,7 +128,8 @@ def test_enrolments_that_are_refused(client, data, status):
 def test_enrolling_is_a_role_of_its_own(client):
     files = [("captures", (f"{take}.csv", f"1 {take}")) for take in range(3)]
     data = {"name": "eve", "consent": "true"}
-    for headers in ({}, {"Enrol-Token": "wrong"}, {"Authorization": f"Bearer {ENROL}"}):
+    for given in ("", "Bearer wrong", ENROL, f"Bearer {ADMIN}"):
+        headers = {"Authorization": given}
         answer = client.post("/enroll", headers=headers, data=data, files=files)
         assert answer.status_code == 403 and "alice" not in answer.text
     assert client.post("/enroll", headers=ROLE, data=data, files=files).json()["lookalikes"]
@@ -173,6 +182,67 @@ def test_a_token_is_asked_of_everyone(verifier):
     assert (
         client.get("/health", headers={"Authorization": "Bearer secret"}).json()["status"] == "ok"
     )
+
+
+def as_role(client: TestClient, path: str, token: str, name: str = "alice") -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.post(path, headers=headers, data={"name": name}).status_code
+
+
+def test_unlocking_and_deleting_are_the_admins(verifier):
+    client = with_alice(client_of(verifier, max_guesses=100))
+    for take in range(5):
+        show(client, 2, take)
+    assert show(client, 1, 50).status_code == 429
+    for path in ("/unlock", "/delete"):
+        assert as_role(client, path, ENROL) == as_role(client, path, "wrong") == 403
+        assert as_role(client, path, ADMIN, "nobody") == 404
+    assert as_role(client, "/unlock", ADMIN) == 200
+    assert show(client, 1, 51).json()["verdict"] == "accepted"
+    assert as_role(client, "/delete", ADMIN) == 200
+    assert show(client, 1, 52).json()["verdict"] == "not enrolled"
+
+
+def test_an_answer_to_a_challenge_is_signed_and_serves_once(verifier):
+    client = with_alice(client_of(verifier))
+    given = client.post("/challenge").json()
+    answer = show(client, 1, 100, challenge=given["challenge"]).json()
+    assert answer["verdict"] == "accepted" and answer["challenge"] == given["challenge"]
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(given["public_key"]))
+    signature = bytes.fromhex(answer.pop("signature"))
+    key.verify(signature, json.dumps(answer, sort_keys=True, separators=(",", ":")).encode())
+    with pytest.raises(InvalidSignature):
+        key.verify(signature, signed_text(answer | {"challenge": "another"}))
+    with pytest.raises(InvalidSignature):
+        key.verify(signature, signed_text(answer | {"name": "mallory"}))
+    again = show(client, 1, 101, challenge=given["challenge"])
+    assert again.status_code == 400 and "used or too old" in again.text
+    assert show(client, 1, 102, challenge="ab" * 16).status_code == 400
+
+
+def test_a_challenge_grows_old(verifier):
+    now = [1000.0]
+    challenges = Challenges(verifier.store.master, lambda: now[0])
+    early, late = challenges.new(), challenges.new()
+    now[0] += LIFETIME
+    challenges.take(early)
+    now[0] += 1
+    with pytest.raises(InputError, match="too old"):
+        challenges.take(late)
+    other = Challenges(verifier.store.master, lambda: now[0])
+    assert challenges.public_key == other.public_key, "the store's, whoever serves it"
+
+
+def test_scores_can_be_kept_back(verifier):
+    client = with_alice(client_of(verifier, hide_scores=True))
+    answer = show(client, 1, 100).json()
+    assert answer["verdict"] == "accepted" and answer["score"] is answer["threshold"] is None
+
+
+def test_two_roles_never_share_a_token():
+    check_tokens(["one", None, "two"])
+    with pytest.raises(UsageError, match="two roles have the same one"):
+        check_tokens(["one", "two", "one"])
 
 
 def test_another_host_name_is_refused(client):

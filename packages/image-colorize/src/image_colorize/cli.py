@@ -11,7 +11,7 @@ import typer
 
 from vitrail import command
 from vitrail.errors import InputError, UsageError
-from vitrail.options import Answering, BatchSize, Computing, Sources, bundled
+from vitrail.options import Answering, BatchSize, Computing, Serving, Sources, bundled
 from vitrail.say import warn, warn_left_out
 
 if TYPE_CHECKING:
@@ -173,19 +173,18 @@ def find_sources(
 @bundled
 def serve(
     computing: Computing,
+    serving: Serving,
     image: Annotated[Path | None, typer.Argument(metavar="[IMAGE]", help="Opened at once.")] = None,
     weights: WeightsOption = None,
-    host: Annotated[
-        str,
-        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> int:
-    """Opens a page where a click colours an image. Needs the extra serve."""
+    """Opens a page where a click colours an image. Needs the extra serve.
+
+    The address that it prints holds a token, made anew each time unless VITRAIL_TOKEN holds one.
+    """
     from image_colorize.service.app import run
 
-    return run(image, weights, computing.to_dict(), host=host, port=port)
+    return run(image, weights, computing.to_dict(), serving)
 
 
 @bundled

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from image_colorize.job import ColorizeJob
 from image_colorize.merge import lightness_of
 from image_colorize.session import Session
 from image_colorize.writing import INFIX, coloured_file, format_of
+from vitrail.options import Serving
 from vitrail.preprocess.image_whole import SUFFIXES, read_whole
 from vitrail.serve import Desk, Limits, Shell, make_app, received
 from vitrail.serve import serve as serve_app
@@ -193,15 +195,19 @@ def shell() -> Shell:
 
 
 def run(
-    image: Path | None, weights: str | None, computing: dict[str, str], *, host: str, port: int
+    image: Path | None, weights: str | None, computing: dict[str, str], serving: Serving
 ) -> int:
     """Serves until interrupted."""
+    made = None
+    if not (serving.insecure_no_token or os.environ.get(TOKEN_VARIABLE)):
+        made = token_urlsafe()
+    token = made or serving.token(TOKEN_VARIABLE)
     job = load(weights, **computing)
     job.predict(np.zeros((8, 8), np.uint8))  # so that the first click need not wait for the network
     desk = Desk(job, batch_size=4)
-    hosts = sorted({host, "127.0.0.1", "localhost"})
-    token = os.environ.get(TOKEN_VARIABLE)
-    app = colorize_app(job, desk, hosts=hosts, token=token, first=image)
-    print(f"image-colorize: open http://{host}:{port}/", flush=True)
-    serve_app(app, desk, host=host, port=port, limits=LIMITS)
+    app = colorize_app(job, desk, hosts=serving.hosts, token=token, first=image)
+    page = f"http://{serving.host}:{serving.port}/"
+    print(f"image-colorize: open {page}{f'#token={made}' if made else ''}", flush=True)
+    proxies = serving.proxy or ()
+    serve_app(app, desk, host=serving.host, port=serving.port, proxies=proxies, limits=LIMITS)
     return 0

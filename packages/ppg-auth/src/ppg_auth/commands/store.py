@@ -1,13 +1,15 @@
 """The subcommands that need a store alone: list, revoke, unlock, delete, audit; and serve."""
 
 import json as json_module
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ppg_auth.commands.options import DecisionOptions, ModelOptions, Name, StoreOptions
 from vitrail.errors import UsageError
-from vitrail.options import Debug, Json, Quiet, bundled
+from vitrail.options import Debug, Json, Quiet, Serving, bundled
 from vitrail.say import say, say_rows
 
 
@@ -119,20 +121,30 @@ def serve(
     store: StoreOptions,
     model: ModelOptions,
     decision: DecisionOptions,
-    host: Annotated[
-        str,
-        typer.Option(help="Where to listen; beyond this machine put a proxy with TLS in front."),
-    ] = ("127.0.0.1"),
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8417,
+    serving: Serving,
+    hide_scores: Annotated[
+        bool, typer.Option("--hide-scores", help="Answer without scores and thresholds.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Answer over HTTP.
 
-    POST /enroll, /verify, /identify; GET /health; docs/ppg-auth-api.md describes them. Where
-    PPG_AUTH_TOKEN is set, callers must send it as their bearer token; nobody is enrolled without
-    PPG_AUTH_ENROL_TOKEN.
+    POST /enroll, /verify, /identify, /challenge, /unlock, /delete; docs/ppg-auth-api.md describes
+    them. Callers send as their bearer token what PPG_AUTH_TOKEN holds; nobody is enrolled without
+    the token of PPG_AUTH_ENROL_TOKEN, nor unlocked or deleted without that of PPG_AUTH_ADMIN_TOKEN.
     """
-    from ppg_auth.service import run
+    from ppg_auth.service import ROLES, TOKEN_VARIABLE, run
 
+    token = serving.token(TOKEN_VARIABLE)
+    roles = {role: os.environ.get(name) for role, name in ROLES.items()}
+    check_tokens([token, *roles.values()])
     opened, job = store.open(create=True), model.load(patience=DECODING)
-    run(decision.verifier(opened, job), job, host=host, port=port)
+    given = {role: token for role, token in roles.items() if token}
+    run(decision.verifier(opened, job), job, serving, token, given, hide_scores=hide_scores)
+
+
+def check_tokens(tokens: Sequence[str | None]) -> None:
+    """UsageError where one token would open two roles."""
+    given = [token for token in tokens if token]
+    if len(set(given)) < len(given):
+        raise UsageError("tokens", "two roles have the same one", "give each its own")
