@@ -3,6 +3,7 @@ measured and forgotten."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, FastAPI, File, Form, HTTPException, Request, UploadFile
@@ -219,8 +220,8 @@ def pulse_app(
         request: Request, name: Name, capture: CaptureFile, challenge: Challenge = None
     ) -> Verdict | JSONResponse:
         assert verifier is not None
-        client = _client(request)
-        return answer(capture, challenge, lambda found: verifier.verify(name, found, client))
+        judge = partial(verifier.verify, name, client=_client(request))
+        return answer(capture, challenge, judge)
 
     @app.post(
         "/identify", summary="Whose capture it is", response_model=Verdict, responses=_THROTTLED
@@ -229,8 +230,8 @@ def pulse_app(
         request: Request, capture: CaptureFile, challenge: Challenge = None
     ) -> Verdict | JSONResponse:
         assert verifier is not None
-        client = _client(request)
-        return answer(capture, challenge, lambda found: verifier.identify(found, client))
+        judge = partial(verifier.identify, client=_client(request))
+        return answer(capture, challenge, judge)
 
     def change(name: str, state: str, act: Callable[[str], None]) -> Changed:
         try:
