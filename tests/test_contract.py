@@ -16,7 +16,7 @@ from vitrail import system as system_module
 from vitrail.engine import Network
 from vitrail.errors import MAX_LINE, MissingError, UsageError
 from vitrail.system import System, broken, systems
-from vitrail.testing.commands import call
+from vitrail.testing.commands import call, results_in
 from vitrail.weights.catalogue import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
@@ -221,7 +221,9 @@ def test_one_bad_input_among_many(command: System, example, batch_outcomes, tmp_
     assert [
         json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()
     ] == rows
-    assert len(list(output.glob("*/result.json"))) == 2
+    results = results_in(output)
+    assert list(results) == [rows[0]["source"], rows[2]["source"]]
+    assert all(path.is_file() for path in results.values())
     assert not [
         path for path in output.rglob("*") if path.name.startswith(".") or "tmp" in path.name
     ]
@@ -256,12 +258,13 @@ def test_a_row_says_where_it_came_from(command: System, example, batch_outcomes,
 
 def test_resume_skips_what_is_done(command: System, example, tmp_path):
     first = call(command.package, *command.job, example, "-o", tmp_path)
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    (written,) = results_in(tmp_path).values()
+    age = written.stat().st_mtime_ns
     second = call(command.package, *command.job, example, "-o", tmp_path, "--resume")
     assert (first.status, second.status) == (0, 0)
     assert first.stdout and not second.stdout
     assert "1 of 1 done before" in second.stderr
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == written
+    assert written.stat().st_mtime_ns == age
 
 
 def test_weights_are_what_the_catalogue_says(system: System):

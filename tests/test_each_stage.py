@@ -11,7 +11,7 @@ import numpy as np
 
 from vitrail.job import Ask
 from vitrail.system import System
-from vitrail.testing.commands import call
+from vitrail.testing.commands import call, results_in
 
 STAGES = ("reading", "computing", "collecting", "writing")  # of the source that has that name
 BOOM = "something that nobody foresaw"
@@ -104,6 +104,7 @@ def test_one_source_fails_alone(command: System, example, tmp_path, monkeypatch)
     assert len(outcome.stderr.splitlines()) == len(STAGES) and "Traceback" not in outcome.stderr
     kept = [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()]
     assert kept == rows
-    done = {path.parent.name for path in output.glob("*/result.json")}
-    assert done == {sources[0].name, sources[-1].name}
+    results = results_in(output)
+    assert results.keys() == {str(sources[0]), str(sources[-1])}
+    assert all(path.is_file() for path in results.values())
     assert not list(output.rglob("half")) and not list(output.rglob(".*"))

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from image_colorize import load
+
+torch.set_num_threads(1)  # tiny networks: several threads would only wait for each other
 
 
 @pytest.fixture(scope="session")

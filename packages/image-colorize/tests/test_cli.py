@@ -1,5 +1,6 @@
 """The command: files, folders, hint files, formats, and what it says."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -30,13 +31,9 @@ def test_a_file_with_its_hints_beside_it(scan, tmp_path):
     (row,) = rows(outcome)
     assert outcome.status == 0 and row["hints"][0]["rgb"] == [180, 70, 60]
     assert {"displayable", "reached", "off"} <= row["hints"][0].keys()
-    assert {path.name for path in (tmp_path / "out/scan.png").iterdir()} == {
-        "result.json",
-        "scan.hints.json",
-        "scan.jpg",
-    }
-    written = json.loads((tmp_path / "out/scan.png/scan.hints.json").read_text())
-    assert written["image"] == row["image"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.jsonl", "scan.jpg"}
+    digest = hashlib.sha256((tmp_path / "out/scan.jpg").read_bytes()).hexdigest()
+    assert row["written"] == {"file": "scan.jpg", "sha256": digest}
 
 
 def test_resume_sees_another_hint_file(scan, tmp_path):

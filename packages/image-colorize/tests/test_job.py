@@ -16,7 +16,7 @@ from image_colorize.merge import lightness_of, merge
 from image_colorize.networks import load_network
 from image_colorize.seen import cell_of, look, network_input, place
 from image_colorize.session import Session
-from image_colorize.writing import write, write_beside
+from image_colorize.writing import hint_file, write, write_beside
 from vitrail.errors import InputError, UsageError
 
 RED = Hint(0.25, 0.3, (180, 70, 60))
@@ -83,7 +83,7 @@ def test_the_same_again_is_the_same_bytes(job, scene, tmp_path):
         (tmp_path / name).mkdir()
         write(replace(job.predict(scene, [RED]), source="x.png"), tmp_path / name)
     assert (tmp_path / "a/x.png").read_bytes() == (tmp_path / "b/x.png").read_bytes()
-    assert json.loads((tmp_path / "a/x.hints.json").read_text())["hints"][0]["id"] == 1
+    assert json.loads(hint_file(job.predict(scene, [RED])))["hints"][0]["id"] == 1
 
 
 def test_a_toned_scan_counts_as_grey_and_a_photograph_does_not(scene):

@@ -1,7 +1,6 @@
 """How a command answers for many sources: progress, rows, files, resuming, exit status."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,17 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from vitrail.command import report_failure
-from vitrail.errors import UsageError, VitrailError, one_line
+from vitrail.errors import VitrailError, one_line
 from vitrail.job import Failure, Job, Result, failure
+from vitrail.keeping import Keeper, ResultFolders, Write
 from vitrail.options import Answering
-from vitrail.output import atomic_file, atomic_folder, result_names
 from vitrail.runner import run
-from vitrail.sources import RESULT_FILE, Source
+from vitrail.sources import Source
 
-ROWS_FILE = "results.jsonl"
 SAME = ("model", "version", "weights", "options")  # what ``--resume`` compares, beside the content
-
-Write = Callable[[Any, Path], None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,8 @@ class Answers:
 
     ``write`` puts a result into a folder; ``on_result`` hears of each that is done, ``on_rows`` at
     the end of the rows of all sources, in their order. With ``resume`` a source is skipped only
-    when its content and all that changes numbers are those of the earlier result.
+    when its content and all that changes numbers are those of the earlier result. ``keeper`` is how
+    results lie in the output folder.
     """
 
     command: str
@@ -44,18 +41,19 @@ class Answers:
     write: Write
     on_result: Callable[[Any], None] | None = None
     on_rows: Callable[[Sequence[dict[str, Any]]], None] | None = None
+    keeper: Callable[[Path, Write, Sequence[Source]], Keeper] = ResultFolders
 
     def run(self, sources: Sequence[Source]) -> int:
         """Runs all sources; the exit status is 1 when at least one failed, else 0."""
-        names = self._names([source for source in sources if not source.fault])
-        self._spare_inputs(names)
-        done = {source: row for source in sources if (row := self._done_before(source, names))}
+        output = self.options.output
+        keeper = self.keeper(output, self.write, sources) if output else None
+        done = {source: row for source in sources if (row := self._done_before(source, keeper))}
         if done and not self.options.quiet:
             print(f"{self.command}: {len(done)} of {len(sources)} done before", file=sys.stderr)
         rows, table = dict(done), Table(box=None, pad_edge=False)
         rest = [source for source in sources if source not in done]
         for source, outcome, seconds in self._outcomes(rest):
-            row, outcome = self._finish(source, names.get(source, ""), outcome, seconds)
+            row, outcome = self._finish(source, keeper, outcome, seconds)
             rows[source] = row
             if isinstance(outcome, Failure):
                 report_failure(self.command, source.name, outcome)
@@ -65,8 +63,8 @@ class Answers:
                 print(json.dumps(row, allow_nan=False), flush=True)
         if not (self._for_machines or self.options.quiet) and table.row_count:
             Console().print(table)
-        if self.options.output and any(row["status"] == "done" for row in rows.values()):
-            _write_rows(self.options.output, [rows[source] for source in sources])
+        if keeper and any(row["status"] == "done" for row in rows.values()):
+            keeper.finish([rows[source] for source in sources])
         if self.on_rows:
             self.on_rows([rows[source] for source in sources])
         return 1 if any(row["status"] == "failed" for row in rows.values()) else 0
@@ -75,46 +73,10 @@ class Answers:
     def _for_machines(self) -> bool:
         return self.options.json or not sys.stdout.isatty()
 
-    def _names(self, sources: Sequence[Source]) -> dict[Source, str]:
-        """Where each source's result goes, which is where its earlier one lies."""
-        paths, output = [Path(source.name) for source in sources], self.options.output
-        if not output:
-            return dict(zip(sources, result_names(paths), strict=True))
-        # Only then a name relative to the working folder may mean another file than it did.
-        elsewhere = output.is_absolute() or ".." in output.parts
-        earlier: dict[str, dict] = {}
-
-        def owned(number: int, name: str) -> bool | None:
-            row = earlier.setdefault(name, _earlier(output / name))
-            if not row:
-                return None
-            if os.path.abspath(row["source"]) != os.path.abspath(paths[number]):
-                return False
-            if os.path.isabs(row["source"]) or not elsewhere:
-                return True
-            with suppress(VitrailError, OSError):
-                return row.get("sha256") == sources[number].fingerprint
-            return False
-
-        return dict(zip(sources, result_names(paths, owned), strict=True))
-
-    def _spare_inputs(self, names: dict[Source, str]) -> None:
-        """UsageError where a result would take the place of a folder that is or holds its input."""
-        output = self.options.output
-        if output is None:
-            return
-        for source, name in names.items():
-            for path in source.paths:
-                place = Path(os.path.realpath(output / name))
-                if place.is_dir() and Path(os.path.realpath(path)).is_relative_to(place):
-                    problem = "would be replaced by its own result"
-                    raise UsageError(source.name, problem, "choose another output folder")
-
-    def _done_before(self, source: Source, names: dict[Source, str]) -> dict | None:
-        output = self.options.output
-        if source.fault or not self.options.resume or output is None:
+    def _done_before(self, source: Source, keeper: Keeper | None) -> dict | None:
+        if source.fault or not self.options.resume or keeper is None:
             return None
-        row = _earlier(output / names[source])
+        row = keeper.earlier(source)
         wanted = json.loads(json.dumps(_origin(self.job)))
         if row.get("status") != "done" or any(row.get(key) != wanted[key] for key in SAME):
             return None
@@ -150,15 +112,15 @@ class Answers:
         return run(self.job, fingerprinted(sources), batch_size=size, on_progress=show)
 
     def _finish(
-        self, source: Source, name: str, outcome: Any, seconds: float
+        self, source: Source, keeper: Keeper | None, outcome: Any, seconds: float
     ) -> tuple[dict[str, Any], Any]:
         if not isinstance(outcome, Failure):
             try:
                 source.require_unchanged()
                 row = self._row(source, outcome, seconds)
                 json.dumps(row, allow_nan=False)  # one that cannot be written fails alone
-                if self.options.output:
-                    self._write(self.options.output / name, row, outcome)
+                if keeper:
+                    row = keeper.keep(source, row, outcome)
                 if self.on_result:
                     self.on_result(outcome)
                 return row, outcome
@@ -177,26 +139,6 @@ class Answers:
         with suppress(VitrailError, OSError):
             row["sha256"] = source.fingerprint
         return row | {"damage": [], "seconds": round(seconds, 3), "reason": outcome.reason}
-
-    def _write(self, place: Path, row: dict, result: Result) -> None:
-        with atomic_folder(place) as folder:
-            self.write(result, folder)
-            text = json.dumps(row, indent=1, allow_nan=False)
-            (folder / RESULT_FILE).write_text(text + "\n")
-
-
-def _write_rows(folder: Path, rows: Sequence[dict]) -> None:
-    with atomic_file(folder / ROWS_FILE) as temporary:
-        temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
-
-
-def _earlier(folder: Path) -> dict:
-    """The row of the result that lies in ``folder``; empty where there is none to be read."""
-    try:
-        row = json.loads((folder / RESULT_FILE).read_text())
-        return row if isinstance(row["source"], str) else {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
 
 
 def row_of(

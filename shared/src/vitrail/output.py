@@ -47,6 +47,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def passing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` for what is moved away before the block ends, which takes
+    the folder with it. Raises as ``atomic_folder``."""
+    with _room_for(path) as temporary:
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def result_names(
     sources: Sequence[Path], owned: Callable[[int, str], bool | None] = lambda number, name: None
 ) -> list[str]:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitrail import command
-from vitrail.errors import InputError, UsageError
 from vitrail.options import Answering, BatchSize, Computing, Serving, Sources, bundled
-from vitrail.say import warn, warn_left_out
 
 if TYPE_CHECKING:
     from image_colorize.result import Result
+    from vitrail.keeping import Keeper, Write
     from vitrail.sources import Source
 
 COMMAND = "image-colorize"
@@ -100,22 +99,26 @@ def colorize(
         typer.Option(metavar="IMAGE", help="Colours of this one, where it is alike."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace NAME.colorized.EXT of an earlier call.")
+        bool, typer.Option("--overwrite", help="Replace files that are there, but never a source.")
     ] = False,
     weights: WeightsOption = None,
 ) -> int:
     """Colours grey photographs from a few hints: a colour at a place.
 
-    Each SOURCE, at its full size, becomes NAME.colorized.EXT beside it, or a folder under -o. Hints
-    lie beside an image as NAME.hints.json, which the page writes:
+    Each SOURCE, at its full size, becomes NAME.colorized.EXT beside it, or with -o FOLDER a file of
+    its own name there. Hints lie beside an image as NAME.hints.json, which the page writes:
 
     image-colorize serve PHOTO opens it in the browser; image-colorize reach PHOTO shows what the
     last hint changed.
     """
     from image_colorize import load
+    from image_colorize.finding import find_sources, require_option_file
+    from image_colorize.placing import ResultFiles
     from image_colorize.writing import write, write_beside
     from vitrail.answers import Answers
 
+    for path, option in ((hints, "--hints"), (colours, "--colours"), (palette, "--palette")):
+        require_option_file(path, option)
     job = load(
         weights,
         colours=str(colours) if colours else None,
@@ -123,7 +126,10 @@ def colorize(
         **colouring.to_dict(),
         **computing.to_dict(),
     )
-    found = find_sources(sources, hints, quiet=answering.quiet)
+    places = find_sources(sources, hints, COMMAND, quiet=answering.quiet)
+
+    def keeper(output: Path, write: "Write", _: "Sequence[Source]") -> "Keeper":
+        return ResultFiles(output, write, places, overwrite, renew=answering.resume)
 
     def beside(result: "Result") -> None:
         path = write_beside(result, overwrite=overwrite)
@@ -131,43 +137,8 @@ def colorize(
             print(f"{COMMAND}: {path}", file=sys.stderr)
 
     on_result = None if answering.output else beside
-    return Answers(COMMAND, job, answering, write, on_result).run(found)
-
-
-def find_sources(
-    arguments: Sequence[str], hints: Path | None, *, quiet: bool = False
-) -> "list[Source]":
-    """Each image with its hint file, where it has one; of a folder all images below it, but not
-    those that this command made."""
-    from image_colorize.hints import SUFFIX
-    from image_colorize.job import source_of
-    from vitrail.sources import IMAGE_SUFFIXES, expand_sources, open_folders, walk
-
-    def inside(folder: Path) -> list[Path]:
-        from image_colorize.writing import INFIX
-
-        tree = walk(folder)
-        files = [path for found in tree.folders.values() for path in found]
-        named = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-        images = [path for path in named if INFIX not in path.stem]
-        if not images:
-            raise InputError(folder, "the folder holds no image", "name a folder of photographs")
-        others = [path for path in files if path not in named and SUFFIX not in path.name]
-        for place, fault in tree.faults.items():
-            warn(COMMAND, f"{place}: {fault.reason}")
-        if not quiet:
-            warn_left_out(COMMAND, folder, others, "not named as images")
-        return images
-
-    if hints:
-        from vitrail.sources import require_file
-
-        try:
-            require_file(hints)
-        except InputError as error:
-            raise UsageError(str(hints), error.problem, "check --hints") from error
-    found = open_folders(expand_sources(arguments), inside)
-    return [one if one.fault else source_of(one.path, hints) for one in found]
+    answers = Answers(COMMAND, job, answering, write, on_result, keeper=keeper)
+    return answers.run(list(places))
 
 
 @bundled

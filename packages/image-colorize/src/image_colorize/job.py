@@ -23,7 +23,9 @@ from vitrail.preprocess.image_whole import SUFFIXES, WholeImage, read_whole
 from vitrail.runner import solve
 from vitrail.sources import Source, sha256
 
-COLOURED = 6.0  # distance of an image's colours from a toned one's, above which it has colours
+# Distance of an image's colours from a toned one's, above which it has colours; between those of
+# photographs and those of toned, stained and compressed copies of them (README).
+COLOURED = 3.0
 TOLERANCE = 0.5 / CHROMA_SCALE  # half a unit of a or b
 
 
@@ -74,7 +76,11 @@ class ColorizeJob:
         self.networks: Mapping[str, Engine] = {
             network.name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
         }
-        self.options: Mapping[str, Any] = asdict(settings)
+        self.options: Mapping[str, Any] = asdict(settings) | {
+            # Their content changes the colours, not where they lie.
+            name: sha256(Path(given)) if given else None
+            for name, given in (("colours", settings.colours), ("palette", settings.palette))
+        }
 
     def process(self, source: Source) -> Steps:
         """One image from its file to its colours."""

@@ -1,15 +1,15 @@
-"""A result as files: the coloured image in the source's format, and its hints."""
+"""A result as a file: the coloured image in the source's format."""
 
 from pathlib import Path
 
-from image_colorize.hints import SUFFIX, HintFile, numbered
+from image_colorize.hints import HintFile, numbered
+from image_colorize.placing import free_place, holds
 from image_colorize.result import Result
 from vitrail.errors import InputError
 from vitrail.output import atomic_file
 from vitrail.preprocess.image_whole import SUFFIXES, WholeImage, encode_whole
 
 INFIX = ".colorized"
-MAX_COPIES = 1000
 OWN_SUFFIXES = {
     "JPEG": {".jpg", ".jpeg"},
     "PNG": {".png"},
@@ -19,14 +19,10 @@ OWN_SUFFIXES = {
 
 
 def write(result: Result, folder: Path) -> None:
-    """Fills ``folder``: the coloured image under the source's name, and the hint file with which
-    the same comes out again."""
-    if result.was_left_alone:
-        return
-    path = Path(result.source)
-    (folder / (path.stem + suffix_of(result))).write_bytes(coloured_file(result))
-    if result.wanted.hints:
-        (folder / (path.stem + SUFFIX)).write_text(hint_file(result))
+    """Puts the coloured image, where there is one, into ``folder`` under the source's name."""
+    if not result.was_left_alone:
+        name = Path(result.source).stem + suffix_of(result)
+        (folder / name).write_bytes(coloured_file(result))
 
 
 def write_beside(result: Result, *, overwrite: bool = False) -> Path | None:
@@ -38,17 +34,14 @@ def write_beside(result: Result, *, overwrite: bool = False) -> Path | None:
     if result.was_left_alone or result.path is None:
         return None
     data = coloured_file(result)
-    for number in range(1, MAX_COPIES):
-        more = "" if number == 1 else f"-{number}"
-        name = f"{result.path.stem}{INFIX}{more}{suffix_of(result)}"
-        target = result.path.with_name(name)
-        if overwrite or not target.exists():
-            with atomic_file(target) as temporary:
-                temporary.write_bytes(data)
-            return target
-        if target.is_file() and target.read_bytes() == data:
-            return target
-    raise InputError(result.source, "has too many coloured copies beside it", "move some away")
+    wished = result.path.with_name(result.path.stem + INFIX + suffix_of(result))
+    target = free_place(wished, data, overwrite=overwrite)
+    if target is None:
+        raise InputError(result.source, "has too many coloured copies beside it", "move some away")
+    if not holds(target, data):
+        with atomic_file(target) as temporary:
+            temporary.write_bytes(data)
+    return target
 
 
 def suffix_of(result: Result) -> str:

@@ -3,6 +3,7 @@ call."""
 
 import contextlib
 import io
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -34,6 +35,17 @@ def call(package: str, *arguments: object) -> Outcome:
         except SystemExit as stop:
             status = int(stop.code or 0)
     return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def results_in(output: Path) -> dict[str, Path]:
+    """What lies in a command's output folder: for each source its ``result.json``, or the file
+    that its row in ``results.jsonl`` names."""
+    found = {json.loads(path.read_text())["source"]: path for path in output.glob("*/result.json")}
+    rows = output / "results.jsonl"
+    for row in map(json.loads, rows.read_text().splitlines() if rows.exists() else ()):
+        if row.get("written"):
+            found[row["source"]] = output / row["written"]["file"]
+    return found
 
 
 def console_lines(readme: Path) -> list[str]:
