@@ -222,7 +222,7 @@ def test_one_bad_input_among_many(command: System, example, batch_outcomes, tmp_
         json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()
     ] == rows
     results = results_in(output)
-    assert list(results) == [rows[0]["source"], rows[2]["source"]]
+    assert results.keys() == {rows[0]["source"], rows[2]["source"]}
     assert all(path.is_file() for path in results.values())
     assert not [
         path for path in output.rglob("*") if path.name.startswith(".") or "tmp" in path.name
