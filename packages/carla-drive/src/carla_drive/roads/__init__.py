@@ -1,0 +1,1 @@
+"""Roads: OpenDRIVE read and written, the lanes as a graph, routes through it."""

@@ -1,0 +1,1 @@
+"""The embedded world: streets, traffic, people, weather and cameras, without a server or a GPU."""
