@@ -1,0 +1,1 @@
+"""The leaderboard's scores, from the rows of a trace."""
