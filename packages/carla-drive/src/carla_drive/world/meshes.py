@@ -24,6 +24,16 @@ class Mesh:
     colour: np.ndarray
     instance: np.ndarray
 
+    def part(self, kept: np.ndarray) -> "Mesh":
+        """Some of its triangles, by a mask or by numbers."""
+        return Mesh(
+            self.vertices[kept],
+            self.material[kept],
+            self.label[kept],
+            self.colour[kept],
+            self.instance[kept],
+        )
+
     def placed(self, x: float, y: float, z: float, yaw: float, instance: int) -> "Mesh":
         """Turned by ``yaw`` (radians) and moved."""
         cos, sin = math.cos(yaw), math.sin(yaw)

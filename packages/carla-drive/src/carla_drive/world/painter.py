@@ -28,6 +28,7 @@ from carla_drive.world.weather import Weather
 
 REACH = 170.0  # m: what is farther off is not drawn
 HEADLIGHT_REACH = 38.0  # m
+MOVED = 12.0  # m that the car may move before the scenery around it is gathered again
 LAMP_REACH = 60.0  # m within which a street lamp is reckoned with
 
 
@@ -47,9 +48,8 @@ class Painter:
 
     def __init__(self, scenery: Scenery, *, gain: Sequence[float] = (1, 1, 1), compiled: bool | None = None):
         self.scenery, self.gain, self.compiled = scenery, np.asarray(gain, np.float32), compiled
-        self._centres = scenery.mesh.vertices.mean(axis=1)
-        extent = np.linalg.norm(scenery.mesh.vertices - self._centres[:, None], axis=2)
-        self._radius = extent.max(axis=1)
+        self._centres, self._radius = _bounds(scenery.mesh.vertices)
+        self._near: tuple[float, float, Mesh, np.ndarray, np.ndarray] | None = None
 
     def paint(
         self,
@@ -59,45 +59,40 @@ class Painter:
         light: Light,
     ) -> dict[str, Picture]:
         """A picture for each camera of a car at ``pose`` x, y, z, yaw (radians)."""
-        near = np.hypot(self._centres[:, 0] - pose[0], self._centres[:, 1] - pose[1])
-        kept = near - self._radius < REACH
-        fixed = self.scenery.mesh
-        still = Mesh(
-            fixed.vertices[kept],
-            fixed.material[kept],
-            fixed.label[kept],
-            fixed.colour[kept],
-            fixed.instance[kept],
-        )
-        scene = joined([still, *moving])
-        return {camera.name: self._picture(camera, pose, scene, light) for camera in cameras}
+        still, centres, radius = self._still(pose[0], pose[1])
+        others = joined(moving)
+        more, wide = _bounds(others.vertices)
+        scene = joined([still, others])
+        bounds = np.concatenate([centres, more]), np.concatenate([radius, wide])
+        return {camera.name: self._picture(camera, pose, scene, bounds, light) for camera in cameras}
 
-    def _picture(self, camera: Camera, pose, scene: Mesh, light: Light) -> Picture:
+    def _still(self, x: float, y: float) -> tuple[Mesh, np.ndarray, np.ndarray]:
+        """The scenery around a place, kept for as long as the car is near it."""
+        if self._near is None or np.hypot(self._near[0] - x, self._near[1] - y) > MOVED:
+            away = np.hypot(self._centres[:, 0] - x, self._centres[:, 1] - y)
+            kept = away - self._radius < REACH + MOVED
+            part = self.scenery.mesh.part(kept)
+            self._near = x, y, part, self._centres[kept], self._radius[kept]
+        return self._near[2:]
+
+    def _picture(self, camera: Camera, pose, scene: Mesh, bounds, light: Light) -> Picture:
         place, axes = camera.pose(*pose)
-        seen = (scene.vertices - place) @ axes.T
-        # What lies behind, or outside the sides of the picture, is left out before it is drawn.
-        slope_x, slope_y = camera.width / 2 / camera.focal, camera.height / 2 / camera.focal
-        x, y, z = seen[..., 0], seen[..., 1], seen[..., 2]
-        outside = (
-            (z < 0.1).all(1)
-            | (x > z * slope_x).all(1)
-            | (x < -z * slope_x).all(1)
-            | (y > z * slope_y).all(1)
-            | (y < -z * slope_y).all(1)
-        )
-        inside = np.flatnonzero(~outside)
+        seen = _visible(camera, place, axes, *bounds)
+        scene = scene.part(seen)
+        corners = (scene.vertices - place) @ axes.T
         index, depth = rasterise(
-            seen[inside], camera.focal, camera.width, camera.height, compiled=self.compiled
+            corners, camera.focal, camera.width, camera.height, compiled=self.compiled
         )
         hit = index >= 0
-        triangle = inside[index[hit]] if len(inside) else np.zeros(0, int)
+        triangle = index[hit]
         depth = np.where(hit, depth, FAR).astype(np.float32)
         semantics = np.full(hit.shape, labels.SKY, np.uint8)
         semantics[hit] = scene.label[triangle]
         instances = np.zeros(hit.shape, np.int32)
         instances[hit] = scene.instance[triangle]
         rays = (camera.rays() @ axes).astype(np.float32)
-        colour = self._sky(rays, light.weather)
+        colour = np.zeros((*hit.shape, 3), np.float32)
+        colour[~hit] = self._sky(rays[~hit], light.weather)
         if len(triangle):
             colour[hit] = self._surface(scene, triangle, place, rays[hit], depth[hit], pose, light)
         colour = self._air(colour, depth, semantics, light)
@@ -105,7 +100,7 @@ class Painter:
 
     def _sky(self, rays: np.ndarray, weather: Weather) -> np.ndarray:
         horizon, above = (part.astype(np.float32) for part in weather.sky)
-        length = np.sqrt((rays * rays).sum(axis=2, keepdims=True))
+        length = np.sqrt((rays * rays).sum(axis=-1, keepdims=True))
         up = np.clip(rays[..., 2:] / length, 0, 1)
         share = np.sqrt(up)
         sky = horizon * (1 - share) + above * share
@@ -124,10 +119,10 @@ class Painter:
         """(N, 3) colours of points that are ``depth`` away on ``rays``."""
         weather = light.weather
         point = rays * depth[:, None] + place.astype(np.float32)
-        corners = scene.vertices[triangle]
-        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        normal /= np.maximum(np.sqrt((normal * normal).sum(axis=1, keepdims=True)), 1e-9)
-        normal = normal.astype(np.float32)
+        corners = scene.vertices
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normals /= np.maximum(np.sqrt((normals * normals).sum(axis=1, keepdims=True)), 1e-9)
+        normal = normals.astype(np.float32)[triangle]
         normal *= np.where((normal * rays).sum(axis=1) > 0, -1, 1)[:, None].astype(np.float32)
         colour, glow, shine = _materials(scene, triangle, point, normal, depth, weather)
         direct = np.clip(normal @ weather.sun_direction.astype(np.float32), 0, 1)
@@ -172,6 +167,26 @@ class Painter:
         if weather.rain > 0:
             colour = colour + _streaks(colour.shape[:2], light)[..., None]
         return colour
+
+
+def _bounds(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middle (T, 3) and radius (T,) of each triangle."""
+    centres = vertices.mean(axis=1)
+    if not len(vertices):
+        return centres, np.zeros(0)
+    return centres, np.sqrt(((vertices - centres[:, None]) ** 2).sum(axis=2)).max(axis=1)
+
+
+def _visible(camera: Camera, place, axes, centres: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """(T,) whether a triangle may be in the picture: its ball reaches into the camera's view."""
+    x, y, z = ((centres - place) @ axes.T).T
+    slope_x, slope_y = camera.width / 2 / camera.focal, camera.height / 2 / camera.focal
+    wide, tall = np.sqrt(1 + slope_x**2), np.sqrt(1 + slope_y**2)
+    return (
+        (z > -radius)
+        & (np.abs(x) < z * slope_x + radius * wide)
+        & (np.abs(y) < z * slope_y + radius * tall)
+    )
 
 
 def _materials(scene: Mesh, triangle, point, normal, depth, weather: Weather):
@@ -337,5 +352,6 @@ def _noise(x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
 def _to_bytes(colour: np.ndarray) -> np.ndarray:
     """Linear light to what a screen shows; bright parts are rolled off."""
     colour = np.clip(colour, 0, 4)
-    colour = np.where(colour > 0.75, 0.75 + 0.25 * (1 - 1 / (1 + (colour - 0.75) * 2)), colour)
+    bright = np.maximum(colour - 0.75, 0)
+    colour = np.minimum(colour, 0.75) + 0.25 * (1 - 1 / (1 + bright * 2))
     return np.rint(np.clip(np.sqrt(colour) * 0.35 + colour * 0.65, 0, 1) * 255).astype(np.uint8)

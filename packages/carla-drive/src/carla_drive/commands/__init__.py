@@ -1,0 +1,1 @@
+"""The subcommands; each imports only what it needs."""
