@@ -1,0 +1,198 @@
+"""The tables of the model card: closed loop on towns that training never saw, perception on frames
+that the world did not make, and both offline."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from carla_drive.commands.setting import Ground, made_routes
+from carla_drive.data import Frames, read_recording
+from carla_drive.driving import policies
+from carla_drive.driving.drive import drive
+from carla_drive.driving.safety import Safety
+from carla_drive.networks import DrivingNetwork, load_network
+from carla_drive.roads.graph import build_graph
+from carla_drive.roads.making import make_town
+from carla_drive.roads.reading import parse_map
+from carla_drive.roads.routes import plan_route
+from carla_drive.roads.rules import build_rules
+from carla_drive.roads.writing import write_map
+from carla_drive.scoring.results import Results
+from carla_drive.training.recipe import Evaluation, Recipe
+from carla_drive.world import labels
+from carla_drive.world.embedded import EmbeddedWorld
+from carla_drive.world.interface import Scenario, World
+from vitrail.engine import prepare
+from vitrail.report import Table
+
+COLUMNS = (
+    "policy", "driving score", "95 % over routes", "completion", "collisions / km",
+    "red lights / km", "drives",
+)  # fmt: skip
+SHOWN = ("road", "building", "vegetation", "vehicle", "sky")
+# Labels of the SELMA frames beyond the 23 classes.
+SELMA = {40: labels.PEDESTRIAN, 41: labels.PEDESTRIAN, **{n: labels.VEHICLE for n in range(100, 106)}}
+
+
+def evaluate(recipe: Recipe, weights: str | None = None) -> Sequence[Table]:
+    """``weights`` is a catalogued name or a file; by default the bundled one."""
+    network = load_network(weights) if "model" in recipe.evaluation.policies else None
+    tables = []
+    if network is not None and recipe.evaluation.test is not None:
+        tables.append(offline(network, recipe.evaluation.test))
+    if network is not None and recipe.evaluation.frames is not None:
+        tables.append(frames_of_carla(network, recipe.evaluation.frames))
+    if recipe.evaluation.policies:
+        tables.append(closed_loop(recipe.evaluation, network))
+    return tables
+
+
+def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
+    """Every policy over the same towns, routes, seeds, weathers and traffic. ``model-no-safety`` is
+    the network without any override, ``model-no-targets`` without target points."""
+    makers = {name: _maker(name, settings, network) for name in settings.policies}
+    scenes = list(_scenes(settings))
+    rows = []
+    for name, maker in makers.items():
+        with TemporaryDirectory() as folder:
+            results = Results(Path(folder) / "results.json", {"policy": name})
+            for number, scene in enumerate(scenes):
+                for seed in settings.seeds:
+                    trace = Path(folder) / "trace.jsonl"
+                    score = drive(EmbeddedWorld(), scene, maker, seed, trace)
+                    results.add(f"{scene.town}/{number}", seed, scene.route.length, score, ())
+            rows.append(_row(name, results.summary()))
+    return Table("Closed loop on towns that training never saw", COLUMNS, rows)
+
+
+def _row(name: str, summary: dict[str, Any]) -> tuple:
+    collisions = sum(value for key, value in summary.items() if key.startswith("collision") and key.endswith("_per_km"))
+    return (
+        name,
+        round(summary["driving_score"], 1),
+        f"{summary['low']:.1f} to {summary['high']:.1f}",
+        round(summary["route_completion"], 1),
+        round(collisions, 2),
+        round(summary["red_light_per_km"], 2),
+        summary["drives"],
+    )
+
+
+def _scenes(settings: Evaluation):
+    for number, seed in enumerate(settings.towns):
+        made = make_town(seed)
+        graph = build_graph(parse_map(write_map(made), made.name))
+        ground = Ground(graph, build_rules(graph))
+        for asked in made_routes(ground, settings.routes, seed=seed):
+            route = plan_route(graph, asked)
+            weather = settings.weathers[number % len(settings.weathers)]
+            yield Scenario(
+                graph, ground.rules, route, weather, settings.traffic, settings.walkers, town=ground.town
+            )
+
+
+def _maker(name: str, settings: Evaluation, network: DrivingNetwork | None) -> Callable[[World, Scenario], Any]:
+    simple: dict[str, Any] = {
+        "expert": policies.ExpertPolicy,
+        "lane": policies.LanePolicy,
+        "blind": policies.BlindPolicy,
+    }
+    if name in simple:
+        return simple[name]
+    network = network or load_network()
+    engine = prepare(network, tolerance=network.tolerance)
+    none = Safety(False, False, False, False, False)
+    mode = "path" if network.config.path_points else "one_of"
+    options = policies.DrivingOptions(
+        mode,
+        settings.every,
+        name != "model-no-targets",
+        none if name == "model-no-safety" else Safety(),
+    )
+    return lambda world, scenario: policies.ModelPolicy(engine, network.config, scenario, options)
+
+
+def offline(network: DrivingNetwork, folder: Path) -> Table:
+    """On drives kept out: what each head is off by."""
+    recording = read_recording(folder)
+    frames = Frames(recording.frames, recording.depth_order)
+    engine, table = prepare(network, engine="eager"), np.zeros((labels.CLASSES, labels.CLASSES), np.int64)
+    off: dict[str, list[float]] = {name: [] for name in ("waypoints", "steer", "throttle", "brake", "red light")}
+    for number in range(len(frames)):
+        batch = {key: value.numpy()[None] for key, value in frames[number].items()}
+        out = engine(
+            batch["rgb"].astype(np.float32), batch["depth"], batch["target"], batch["velocity"], batch["command"]
+        )
+        guess = out[0][0].argmax(axis=0)
+        table += confusion(batch["semantics"][0], guess)
+        off["waypoints"].append(float(np.abs(out[1] - batch["waypoints"]).mean()))
+        steer, throttle, brake = out[2][0, 0]
+        wanted = batch["control"][0]
+        off["steer"].append(abs(float(steer) - (2 * wanted[0] - 1)))
+        off["throttle"].append(abs(float(throttle) - 0.75 * wanted[1]))
+        off["brake"].append(abs(float(brake) - wanted[2]))
+        off["red light"].append(float((out[3][0] > 0.5) == (batch["red_light"][0] > 0.5)))
+    values = iou(table)
+    rows = [(f"IoU of {labels.NAMES[i]}", round(float(values[i]), 3)) for i in range(labels.CLASSES) if table[i].sum()]
+    rows.append(("IoU, mean over classes that occur", round(float(np.nanmean(values[table.sum(1) > 0])), 3)))
+    rows += [
+        ("waypoints, mean error in m", round(float(np.mean(off["waypoints"])), 3)),
+        ("steer, mean error", round(float(np.mean(off["steer"])), 3)),
+        ("throttle, mean error", round(float(np.mean(off["throttle"])), 3)),
+        ("brake, mean error", round(float(np.mean(off["brake"])), 3)),
+        ("red light, accuracy", round(float(np.mean(off["red light"])), 3)),
+    ]
+    return Table(f"Offline, {len(frames)} frames of drives kept out", ("what", "value"), rows)
+
+
+def frames_of_carla(network: DrivingNetwork, folder: Path) -> Table:
+    """CARLA's own pictures with their labels, beside a fixed rule: sky over building over road."""
+    from carla_drive.job import PerceptionJob
+    from vitrail.preprocess.image import read_image
+
+    job = PerceptionJob(network, fov=90.0, engine="eager")
+    ours, rule = (np.zeros((labels.CLASSES, labels.CLASSES), np.int64) for _ in range(2))
+    paths = sorted(folder.glob("CAM_*.jpg"))
+    for path in paths:
+        truth = selma_labels(read_image(path.with_name(f"SEG{path.stem}.png"))[..., 0])
+        ours += confusion(truth, job.predict(read_image(path)).semantics)
+        rule += confusion(truth, horizon_rule(truth.shape))
+    rows = []
+    for name, table in (("this network", ours), ("fixed horizon rule", rule)):
+        values = iou(table)
+        chosen = [float(values[labels.NAMES.index(one)]) for one in SHOWN]
+        rows.append((name, *(round(value, 3) for value in chosen), round(float(np.mean(chosen)), 3)))
+    return Table(f"{len(paths)} labelled CARLA frames", ("IoU", *SHOWN, "mean"), rows)
+
+
+def selma_labels(values: np.ndarray) -> np.ndarray:
+    """SELMA's ids as ours; what neither has becomes 0."""
+    table = np.zeros(256, np.uint8)
+    table[: labels.CLASSES] = np.arange(labels.CLASSES)
+    for theirs, ours in SELMA.items():
+        table[theirs] = ours
+    return table[values]
+
+
+def horizon_rule(size: tuple[int, int]) -> np.ndarray:
+    """Sky in the upper third, buildings to the middle, road below."""
+    rows = np.full(size, labels.ROAD, np.uint8)
+    rows[: size[0] // 2] = labels.BUILDING
+    rows[: size[0] // 3] = labels.SKY
+    return rows
+
+
+def confusion(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """(classes, classes) counts, truth by row."""
+    flat = truth.astype(np.int64).ravel() * labels.CLASSES + guess.astype(np.int64).ravel()
+    return np.bincount(flat, minlength=labels.CLASSES**2).reshape(labels.CLASSES, labels.CLASSES)
+
+
+def iou(table: np.ndarray) -> np.ndarray:
+    """(classes,) intersection over union; NaN for what neither has."""
+    both = np.diag(table).astype(float)
+    union = table.sum(axis=0) + table.sum(axis=1) - both
+    return np.where(union > 0, both / np.maximum(union, 1), np.nan)

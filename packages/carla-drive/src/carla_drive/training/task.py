@@ -1,0 +1,134 @@
+"""How LeTFuser is trained: imitation of the expert, all tasks at once."""
+
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import vitrail.training.loop
+from carla_drive import system
+from carla_drive.checkpoint import read_checkpoint
+from carla_drive.data import Frames, read_recording, split
+from carla_drive.models import build_model
+from carla_drive.models.efficientnet import EfficientNet
+from carla_drive.models.letfuser import LeTFuser, Outputs
+from carla_drive.training.losses import TASKS, Balance, losses
+from carla_drive.training.recipe import Recipe
+from vitrail.backbones import create_backbone
+from vitrail.errors import UsageError
+from vitrail.training.loading import loader
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.files import load_into
+
+GRADNORM_EVERY = 10  # steps
+VAL_BATCH = 8
+
+
+class Task(vitrail.training.loop.Task):
+    """``val/total`` is the sum of the unweighted losses on drives kept out."""
+
+    recipe: Recipe
+
+    def __init__(self, recipe: Recipe):
+        super().__init__(recipe)
+        self.network: LeTFuser = build_model(recipe.model.architecture, _tuples(recipe.model.config))
+        if recipe.model.pretrained:
+            start_from_imagenet(self.network)
+        if recipe.model.init:
+            state = read_checkpoint(resolve(system, recipe.model.init).path).state
+            load_into(self.network, state, subject=recipe.model.init)
+        config = self.network.config
+        tasks = [
+            task
+            for task in TASKS
+            if (task != "path" or config.path_points)
+            and (task != "target_speed" or config.speed_bins)
+            and (task != "stop_sign" or config.stop_head)
+            and recipe.losses.weights.get(task, 1.0) > 0
+        ]
+        weighing = recipe.losses
+        self.balance = Balance(weighing.balance, tasks, weighing.weights, weighing.alpha, recipe.optim.lr)
+        self._last: dict[str, Tensor] = {}
+
+    @cached_property
+    def datasets(self) -> tuple[Frames, Frames]:
+        data = self.recipe.data
+        parts: tuple[list, list] = ([], [])
+        orders = set()
+        for path in data.paths:
+            recording = read_recording(path)
+            orders.add(recording.depth_order)
+            for part, frames in zip(parts, split(recording.frames, data.val_share, data.left_out), strict=True):
+                part.extend(frames)
+        if len(orders) > 1:
+            raise UsageError("data.paths", "store depth in both byte orders", "train on one kind")
+        (order,) = orders
+        train = parts[0][:: max(1, round(1 / data.share))]
+        return (
+            Frames(train, order, augment=data.augment, hide_target=data.hide_target),
+            Frames(parts[1], order),
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        size, workers = self.recipe.optim.batch_size, self.recipe.data.workers
+        train = self.datasets[0]
+        return loader(train, min(size, len(train)), workers=workers, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return loader(self.datasets[1], VAL_BATCH, workers=self.recipe.data.workers)
+
+    def outputs(self, batch: dict[str, Tensor]) -> Outputs:
+        return self.network(
+            batch["rgb"].float(), batch["depth"], batch["target"], batch["velocity"], batch["command"]
+        )
+
+    def _losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        bins = self.network.config.speed_bins
+        return losses(self.outputs(batch), batch, self.recipe.losses.segmentation, bins)
+
+    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
+        found = self._losses(batch)
+        if self.balance.kind == "gradnorm" and number % GRADNORM_EVERY == 0:
+            self.balance.adapt(found, last_shared(self.network))
+        self._last = {task: value.detach() for task, value in found.items()}
+        total = self.balance.total(found)
+        self.log("train/loss", total.detach())
+        return total
+
+    def on_train_epoch_end(self) -> None:
+        if self.balance.kind == "drift" and self._last:
+            self.balance.drift(self._last)
+
+    def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
+        found = self._losses(batch)
+        size = len(batch["rgb"])
+        self.log("val/total", sum(found[task] for task in self.balance.tasks), batch_size=size)
+        self.log_dict({f"val/{task}": value for task, value in found.items()}, batch_size=size)
+
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return self.network.state_dict(), {
+            "system": self.recipe.system,
+            "architecture": self.recipe.model.architecture,
+            "config": asdict(self.network.config),
+        }
+
+
+def last_shared(network: LeTFuser) -> Tensor:
+    """The last weight matrix of the image encoder, which every task's gradient passes."""
+    return [parameter for parameter in network.cvt.parameters() if parameter.ndim > 1][-1]
+
+
+def start_from_imagenet(network: LeTFuser) -> None:
+    """The encoder's tensors from EfficientNet-Lite0, whose order is the same."""
+    if not isinstance(network.cvt, EfficientNet):
+        raise UsageError("model.pretrained", "goes with encoder lite0", "take it, or leave it out")
+    stored = create_backbone("tf_efficientnet_lite0", num_classes=1000, pretrained=True).state_dict()
+    own = network.cvt.state_dict()
+    taken = dict(zip(own, list(stored.values())[: len(own)], strict=True))
+    load_into(network.cvt, taken, subject="tf_efficientnet_lite0")
+
+
+def _tuples(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
