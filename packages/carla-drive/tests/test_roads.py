@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from samples import file, lane, road
+from .samples import file, lane, road
 
 from carla_drive.roads.curves import Geometry, reference_line
 from carla_drive.roads.graph import build_graph

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from samples import file, road
+from .samples import file, road
 
 from carla_drive.commands.setting import made_routes
 from carla_drive.roads.graph import build_graph
