@@ -1,5 +1,5 @@
-"""A stand-in for the CARLA client: the calls that the adapter makes, with frames that come late, are
-lost, or fail when a test says so."""
+"""A stand-in for the CARLA client: the calls that the adapter makes, with frames that come late,
+are lost, or fail when a test says so."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,16 @@ class Fake:
     """The module ``carla``. ``fail_at`` names a call that raises; ``late`` frames come once more
     before the right one; ``lose`` is a frame that no camera delivers; ``dies_at`` a tick."""
 
-    def __init__(self, *, fail_at="", late=False, lose=-1, dies_at=-1, version="0.9.10", towns=("Town01", "Town02")):
+    def __init__(
+        self,
+        *,
+        fail_at="",
+        late=False,
+        lose=-1,
+        dies_at=-1,
+        version="0.9.10",
+        towns=("Town01", "Town02"),
+    ):
         self.fail_at, self.late, self.lose, self.dies_at = fail_at, late, lose, dies_at
         self.version, self.towns = version, towns
         self.alive, self.frame = True, 100
@@ -22,7 +31,9 @@ class Fake:
             throttle=throttle, steer=steer, brake=brake
         )
         self.Location = lambda x=0.0, y=0.0, z=0.0: SimpleNamespace(x=x, y=y, z=z)
-        self.Rotation = lambda pitch=0.0, yaw=0.0, roll=0.0: SimpleNamespace(pitch=pitch, yaw=yaw, roll=roll)
+        self.Rotation = lambda pitch=0.0, yaw=0.0, roll=0.0: SimpleNamespace(
+            pitch=pitch, yaw=yaw, roll=roll
+        )
         self.Transform = lambda location=None, rotation=None: SimpleNamespace(
             location=location or self.Location(), rotation=rotation or self.Rotation()
         )

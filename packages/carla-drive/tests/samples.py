@@ -19,7 +19,8 @@ def road(
     """One road with one piece of reference line; by default a lane of 3.5 m each way."""
     lanes = lanes or both_ways()
     return (
-        f'<road id="{id}" length="{length}" junction="{junction}" {attributes}><link>{link}</link><planView>'
+        f'<road id="{id}" length="{length}" junction="{junction}" {attributes}><link>{link}</link>'
+        "<planView>"
         f'<geometry s="0" x="{x}" y="{y}" hdg="{heading}" length="{length}">{geometry}</geometry>'
         f"</planView><lanes>{lanes}</lanes>{extra}</road>"
     )

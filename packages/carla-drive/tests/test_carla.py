@@ -140,7 +140,9 @@ def test_a_town_that_the_server_lacks_is_named(ground, route):
     assert not fake.actors
 
 
-@pytest.mark.parametrize("address", ["carla://", "carla://host", "carla://host:port", "carla://h:99999"])
+@pytest.mark.parametrize(
+    "address", ["carla://", "carla://host", "carla://host:port", "carla://h:99999"]
+)
 def test_an_address_that_is_none(address):
     with pytest.raises(UsageError, match="HOST:PORT"):
         CarlaWorld.maker(address)

@@ -25,7 +25,9 @@ def short(tmp_path):
     """A map of one street, and a route of 60 m along it."""
     (tmp_path / "street.xodr").write_text(file(road(length=200)))
     points = "".join(f'<waypoint x="{x}" y="1.75" z="0" yaw="0"/>' for x in (20, 80))
-    (tmp_path / "r.xml").write_text(f'<routes><route id="5" town="street">{points}</route></routes>')
+    (tmp_path / "r.xml").write_text(
+        f'<routes><route id="5" town="street">{points}</route></routes>'
+    )
     return tmp_path
 
 
@@ -36,7 +38,12 @@ def carla(*arguments):
 def test_map_prints_draws_and_routes(town, tmp_path):
     done = carla("map", town, "--json", "-o", tmp_path / "m", "--route", "0,0", "--route", "60,60")
     row = json.loads(done.stdout)
-    assert done.status == 0 and row["driving_km"] > 1 and row["dead_ends"] == [] and row["route_m"] > 20
+    assert (
+        done.status == 0
+        and row["driving_km"] > 1
+        and row["dead_ends"] == []
+        and row["route_m"] > 20
+    )
     assert (tmp_path / "m" / "map.png").stat().st_size > 1000
     assert "<waypoint" in (tmp_path / "m" / "route.xml").read_text()
 
@@ -57,7 +64,22 @@ def test_what_is_no_map(tmp_path, content):
 
 def test_run_films_a_drive_and_replay_scores_it_alike(short):
     out = short / "out"
-    done = carla("run", "--map", short / "street.xodr", "--route", short / "r.xml", "--traffic", 2, "--walkers", 0, "--weather", "night", "-o", out, "--json")
+    done = carla(
+        "run",
+        "--map",
+        short / "street.xodr",
+        "--route",
+        short / "r.xml",
+        "--traffic",
+        2,
+        "--walkers",
+        0,
+        "--weather",
+        "night",
+        "-o",
+        out,
+        "--json",
+    )
     row = json.loads(done.stdout)
     assert done.status == 0 and row["end"] == "completed" and row["policy"] == "expert"
     with av.open(str(out / "drive.mp4")) as film:
@@ -66,20 +88,56 @@ def test_run_films_a_drive_and_replay_scores_it_alike(short):
     lines = (out / "trace.jsonl").read_text().splitlines()
     assert frames == (len(lines) + 1) // 2
     stored = json.loads((out / "result.json").read_text())
-    again = carla("replay", out / "trace.jsonl", "--map", short / "street.xodr", "--routes", short / "r.xml", "--score", "--json")
+    again = carla(
+        "replay",
+        out / "trace.jsonl",
+        "--map",
+        short / "street.xodr",
+        "--routes",
+        short / "r.xml",
+        "--score",
+        "--json",
+    )
     assert json.loads(again.stdout)["driving_score"] == stored["driving_score"]
-    film = carla("replay", out / "trace.jsonl", "--map", short / "street.xodr", "--routes", short / "r.xml", "-o", short / "again.mp4")
+    film = carla(
+        "replay",
+        out / "trace.jsonl",
+        "--map",
+        short / "street.xodr",
+        "--routes",
+        short / "r.xml",
+        "-o",
+        short / "again.mp4",
+    )
     assert film.status == 0 and (short / "again.mp4").stat().st_size > 1000
 
 
 def test_evaluate_writes_results_and_resumes(short):
     out = short / "out"
-    arguments = ("evaluate", "--map", short / "street.xodr", "--routes", short / "r.xml", "--policy", "blind", "--seeds", "1,2", "--traffic", 3, "-o", out, "--json", "--resume")
+    arguments = (
+        "evaluate",
+        "--map",
+        short / "street.xodr",
+        "--routes",
+        short / "r.xml",
+        "--policy",
+        "blind",
+        "--seeds",
+        "1,2",
+        "--traffic",
+        3,
+        "-o",
+        out,
+        "--json",
+        "--resume",
+    )
     first = carla(*arguments)
     assert first.status == 0, first.stderr
     content = json.loads((out / "results.json").read_text())
     assert [(row["route"], row["seed"]) for row in content["drives"]] == [("5", 1), ("5", 2)]
-    assert (out / "5-1" / "trace.jsonl").is_file() and "Driving scores" in (out / "results.html").read_text()
+    assert (out / "5-1" / "trace.jsonl").is_file() and "Driving scores" in (
+        out / "results.html"
+    ).read_text()
     again = carla(*arguments)
     assert again.status == 0 and "driving_score" not in again.stdout.splitlines()[0]
     other = carla(*arguments, "--weather", "rain")
@@ -98,7 +156,16 @@ def test_evaluate_writes_results_and_resumes(short):
     ],
 )
 def test_calls_that_cannot_be_carried_out(short, arguments, says):
-    done = carla("run", "--map", short / "street.xodr", "--route", short / "r.xml", "-o", short / "o", *arguments)
+    done = carla(
+        "run",
+        "--map",
+        short / "street.xodr",
+        "--route",
+        short / "r.xml",
+        "-o",
+        short / "o",
+        *arguments,
+    )
     assert done.status == 2 and says in done.stderr and not (short / "o").exists()
 
 
@@ -108,7 +175,19 @@ def test_routes_of_another_town_are_refused(short, town):
 
 
 def test_the_model_without_weights_says_what_to_do(short):
-    done = carla("run", "--map", short / "street.xodr", "--route", short / "r.xml", "--policy", "model", "--weights", short / "none.safetensors", "-o", short / "o")
+    done = carla(
+        "run",
+        "--map",
+        short / "street.xodr",
+        "--route",
+        short / "r.xml",
+        "--policy",
+        "model",
+        "--weights",
+        short / "none.safetensors",
+        "-o",
+        short / "o",
+    )
     assert done.status == 3 and "none.safetensors" in done.stderr
 
 
@@ -119,5 +198,20 @@ def test_what_comes_along_has_a_route():
 
 def test_a_town_without_actors_and_one_full_of_them(short):
     for count in (0, 500):
-        done = carla("evaluate", "--map", short / "street.xodr", "--routes", short / "r.xml", "--policy", "lane", "--seeds", "1", "--traffic", count, "-o", short / f"o{count}", "--json")
+        done = carla(
+            "evaluate",
+            "--map",
+            short / "street.xodr",
+            "--routes",
+            short / "r.xml",
+            "--policy",
+            "lane",
+            "--seeds",
+            "1",
+            "--traffic",
+            count,
+            "-o",
+            short / f"o{count}",
+            "--json",
+        )
         assert done.status == 0, done.stderr

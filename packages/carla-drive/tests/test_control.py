@@ -11,7 +11,7 @@ from carla_drive.world import labels
 from carla_drive.world.interface import Control
 
 GO = Control(0.0, 0.6, 0.0)
-ALONE = {name: False for name in ("red_light", "stop_sign", "overspeed", "obstacle", "creep")}
+ALONE = dict.fromkeys(("red_light", "stop_sign", "overspeed", "obstacle", "creep"), False)
 AHEAD = np.array([[0, -3.0], [0, -6.0], [0, -9.0]])
 
 
@@ -36,7 +36,7 @@ def with_wall(metres: float) -> np.ndarray:
 def test_every_mode_goes_and_stops(mode):
     goes = Controller(mode).step(AHEAD, 1.0, np.array([0.0, 0.6, 0.0]))
     assert goes.throttle > 0.3 and goes.brake == 0
-    stops = Controller(mode).step(np.zeros((3, 2)) + [0, -1e-3], 6.0, np.array([0.0, 0.0, 1.0]))
+    stops = Controller(mode).step(np.full((3, 2), -1e-4), 6.0, np.array([0.0, 0.0, 1.0]))
     assert stops.throttle == 0 and stops.brake == pytest.approx(1.0)
 
 

@@ -61,7 +61,14 @@ def test_without_depth_nothing_of_it_counts():
 
 
 @pytest.mark.parametrize(
-    "options", [{"encoder": "vgg"}, {"projection": "flat"}, {"decoder": (1, 2)}, {"speed_bins": (1.0,)}, {"wide": 1}]
+    "options",
+    [
+        {"encoder": "vgg"},
+        {"projection": "flat"},
+        {"decoder": (1, 2)},
+        {"speed_bins": (1.0,)},
+        {"wide": 1},
+    ],
 )
 def test_options_that_do_not_go_together(options):
     with pytest.raises(UsageError):
@@ -91,8 +98,8 @@ def test_losses_are_zero_where_all_is_right(network):
     with torch.inference_mode():
         found = losses(network(*BATCH), batch, "cross_entropy", bins)
     assert set(found) == {
-        "segmentation", "waypoints", "steer", "throttle", "brake", "red_light", "stop_sign", "speed",
-        "path", "target_speed",
+        "segmentation", "waypoints", "steer", "throttle", "brake", "red_light", "stop_sign",
+        "speed", "path", "target_speed",
     }  # fmt: skip
     sure = torch.full((2, 23, 8, 8), -30.0)
     sure[:, 7] = 30
@@ -103,7 +110,9 @@ def test_losses_are_zero_where_all_is_right(network):
 
 def test_a_wanted_speed_between_two_bins_is_shared():
     logits = torch.tensor([[0.0, 20.0, 20.0]])
-    assert speed_loss(logits, torch.tensor([5.5]), (0.0, 3.0, 8.0)) == pytest.approx(np.log(2), abs=1e-4)
+    assert speed_loss(logits, torch.tensor([5.5]), (0.0, 3.0, 8.0)) == pytest.approx(
+        np.log(2), abs=1e-4
+    )
 
 
 def test_gradnorm_pulls_gradients_together():

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from .samples import file, lane, road
 
 from carla_drive.roads.curves import Geometry, reference_line
 from carla_drive.roads.graph import build_graph
@@ -14,6 +13,8 @@ from carla_drive.roads.rules import build_rules
 from carla_drive.roads.writing import write_map
 from vitrail.errors import InputError
 from vitrail.testing.beside import DATA, needs
+
+from .samples import file, lane, road
 
 TOWNS = DATA / "driving" / "opendrive"
 
@@ -73,7 +74,7 @@ def test_left_hand_traffic_runs_the_other_way():
 def test_word_ids_missing_profiles_and_other_lanes():
     lanes = (
         f'<laneSection s="0"><center>{lane(0, "none")}</center><right>{lane(-1)}'
-        f'{lane(-2, "parking", 2.5)}{lane(-3)}{lane(-4, "shoulder", 0.0)}</right></laneSection>'
+        f"{lane(-2, 'parking', 2.5)}{lane(-3)}{lane(-4, 'shoulder', 0.0)}</right></laneSection>"
     )
     graph = build_graph(parse_map(file(road(id="High Street", lanes=lanes)), "words"))
     outer = next(lane for lane in graph.lanes if lane.key == ("High Street", 0, -3))
@@ -159,7 +160,9 @@ def test_made_towns_are_closed_and_written_as_they_are_read():
 
 
 @needs(TOWNS)
-@pytest.mark.parametrize(("name", "kilometres"), [("Town01", 6.4), ("Town02", 2.9), ("Town10HD", 5.9)])
+@pytest.mark.parametrize(
+    ("name", "kilometres"), [("Town01", 6.4), ("Town02", 2.9), ("Town10HD", 5.9)]
+)
 def test_carlas_towns(name, kilometres):
     graph = build_graph(read_map(TOWNS / f"{name}.xodr"))
     assert graph.length / 1000 == pytest.approx(kilometres, rel=0.02)
@@ -177,5 +180,3 @@ def test_lanes_lie_where_carla_has_them():
             point = theirs.get_waypoint_xodr(int(line.key[0]), line.key[2], float(line.road_s[i]))
             place = point.transform.location
             assert math.hypot(place.x - line.points[i, 0], place.y - line.points[i, 1]) < 0.1
-
-

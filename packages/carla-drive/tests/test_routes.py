@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from .samples import file, road
 
 from carla_drive.commands.setting import made_routes
 from carla_drive.roads.graph import build_graph
@@ -10,6 +9,8 @@ from carla_drive.roads.reading import parse_map, read_map
 from carla_drive.roads.routes import RouteFile, plan_route, read_routes, write_route
 from vitrail.errors import InputError
 from vitrail.testing.beside import DATA, needs
+
+from .samples import file, road
 
 DRIVING = DATA / "driving"
 
@@ -53,7 +54,11 @@ def test_written_routes_are_read_again(tmp_path):
         ("<routes/>", "holds no <route>"),
         ('<routes><route id="3" town="t"><waypoint x="1" y="no"/></route></routes>', "route 3"),
         ('<routes><route id="3"><waypoint x="1" y="2"/></route></routes>', "two usable points"),
-        ('<routes><route id="3"><waypoint x="1" y="nan"/><waypoint x="1" y="2"/></route></routes>', "route 3"),
+        (
+            '<routes><route id="3"><waypoint x="1" y="nan"/><waypoint x="1" y="2"/></route>'
+            "</routes>",
+            "route 3",
+        ),
         ("<!DOCTYPE routes><routes/>", "document type"),
     ],
 )
@@ -69,7 +74,10 @@ def test_made_routes_are_the_same_for_the_same_seed(ground):
 
 
 @needs(DRIVING)
-@pytest.mark.parametrize(("town", "name", "count"), [("Town01", "town01", 23), ("Town02", "town02", 15), ("Town10HD", "town10", 9)])
+@pytest.mark.parametrize(
+    ("town", "name", "count"),
+    [("Town01", "town01", 23), ("Town02", "town02", 15), ("Town10HD", "town10", 9)],
+)
 def test_the_leaderboards_own_routes(town, name, count):
     graph = build_graph(read_map(DRIVING / "opendrive" / f"{town}.xodr"))
     routes = read_routes(DRIVING / "routes" / f"routes_{name}_short.xml")

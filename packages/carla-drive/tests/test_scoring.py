@@ -73,7 +73,9 @@ def test_crossing_a_red_light_counts_and_a_green_one_does_not(ground, route):
 
 
 def test_a_light_that_turns_red_behind_the_car_does_not_count(ground, route):
-    turned = score(ground, route, rows(route, light=line_at(40, lambda s: "red" if s > 37.9 else "yellow")))
+    turned = score(
+        ground, route, rows(route, light=line_at(40, lambda s: "red" if s > 37.9 else "yellow"))
+    )
     assert not turned.events
 
 
@@ -96,7 +98,10 @@ def test_off_route_blocked_and_time_out_end_a_route(ground, route):
     away = rows(route, 0.2)
     away.append({**away[-1], "t": away[-1]["t"] + 1, "ego": [1e4, 1e4, 0, 5]})
     assert score(ground, route, away).end == "off route"
-    still = [{**row, "t": number * 10.0, "ego": [*rows(route, 0.1)[0]["ego"][:3], 0.0]} for number, row in enumerate(rows(route, 0.3)[:25])]
+    still = [
+        {**row, "t": number * 10.0, "ego": [*rows(route, 0.1)[0]["ego"][:3], 0.0]}
+        for number, row in enumerate(rows(route, 0.3)[:25])
+    ]
     assert score(ground, route, still).end in ("blocked", "time-out")
     late = rows(route, 0.2)
     late[-1]["t"] = 1e5
@@ -110,16 +115,21 @@ def test_feeding_after_the_end_changes_nothing(ground, route):
     assert scorer.end == "completed"
 
 
+GOOD = {"t": 9.0, "ego": [0, 0, 0, 0], "control": [0, 0, 0], "actors": [], "light": None}
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "{",
         "[]",
         '{"t": 0}',
-        '{"t": NaN, "ego": [0,0,0,0], "control": [0,0,0], "actors": [], "light": null}',
-        '{"t": 0, "ego": [0,0,0], "control": [0,0,0], "actors": [], "light": null}',
-        '{"t": 0, "ego": [0,0,0,0], "control": [0,0,0], "actors": [[1,"dog",0,0,0,1,1]], "light": null}',
-        '{"t": 0, "ego": [0,0,0,0], "control": [0,0,0], "actors": [], "light": {"state": "blue", "distance": 1}}',
+        json.dumps({**GOOD, "t": math.nan}),
+        json.dumps({**GOOD, "t": -1}),
+        json.dumps({**GOOD, "ego": [0, 0, 0]}),
+        json.dumps({**GOOD, "control": [0, 0, "full"]}),
+        json.dumps({**GOOD, "actors": [[1, "dog", 0, 0, 0, 1, 1]]}),
+        json.dumps({**GOOD, "light": {"state": "blue", "distance": 1}}),
     ],
 )
 def test_a_trace_that_is_none_names_its_line(tmp_path, route, line):

@@ -80,7 +80,9 @@ def test_measurements_that_are_none(recording, tmp_path, change):
 
 def test_a_compass_without_value_counts_as_nothing(recording, tmp_path):
     path = read_recording(recording).frames[0].file("measurements", "json")
-    (tmp_path / "0.json").write_text(json.dumps(json.loads(path.read_text()) | {"theta": float("nan")}))
+    (tmp_path / "0.json").write_text(
+        json.dumps(json.loads(path.read_text()) | {"theta": float("nan")})
+    )
     assert read_measurements(tmp_path / "0.json")["theta"] == 0
 
 
@@ -111,10 +113,22 @@ def test_a_recipe_trains_weights_that_drive(weights, ground, route, tmp_path):
 def test_perceive_takes_frames_of_any_size(weights, tmp_path):
     rng = np.random.default_rng(0)
     for number, size in enumerate([(300, 200), (64, 48), (1280, 640)]):
-        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(tmp_path / f"{number}.png")
+        Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
     (tmp_path / "bad.png").write_bytes(b"no picture")
     out = tmp_path / "out"
-    arguments = ("perceive", tmp_path, "--weights", weights, "--engine", "eager", "-o", out, "--json")
+    arguments = (
+        "perceive",
+        tmp_path,
+        "--weights",
+        weights,
+        "--engine",
+        "eager",
+        "-o",
+        out,
+        "--json",
+    )
     done = call("carla_drive", *arguments)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.status == 1 and [row["status"] for row in rows].count("ok") == 3

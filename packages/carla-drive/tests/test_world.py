@@ -25,7 +25,9 @@ SMALL = (Camera("front", width=80, height=40),)
 
 
 def scenario(ground, route, cameras=(), vehicles=6, walkers=4, weather="ClearNoon"):
-    return Scenario(ground.graph, ground.rules, route, weather, vehicles, walkers, cameras, ground.town)
+    return Scenario(
+        ground.graph, ground.rules, route, weather, vehicles, walkers, cameras, ground.town
+    )
 
 
 def random_triangles(count: int) -> np.ndarray:
@@ -56,7 +58,7 @@ def test_depth_is_that_of_the_plane():
 def test_the_nearer_triangle_hides_the_farther():
     near, far = (np.array([[-9, -9, z], [9, -9, z], [0, 9, z]], float) for z in (5, 8))
     for order in ((near, far), (far, near)):
-        index, depth = rasterise(np.array(order), 20.0, 20, 20, compiled=False)
+        _, depth = rasterise(np.array(order), 20.0, 20, 20, compiled=False)
         assert depth[10, 10] == 5
 
 
@@ -68,7 +70,9 @@ def test_a_box_is_seen_where_it_stands():
     pictures = Painter(scenery, compiled=False).paint(LETFUSER, (0, 0, 0, 0), [], light)
     front = pictures["front"]
     seen = front.semantics == labels.STATIC
-    assert (front.instances[seen] == 42).all() and not (pictures["left"].semantics == labels.STATIC).any()
+    assert (front.instances[seen] == 42).all() and not (
+        pictures["left"].semantics == labels.STATIC
+    ).any()
     assert front.depth[seen].min() == pytest.approx(21.3 - 1 - 1.3, rel=0.01)
     columns = np.flatnonzero(seen.any(axis=0))
     wide = 2 / 19.0 * LETFUSER[1].focal
@@ -90,7 +94,9 @@ def test_every_weather_draws(ground, route, name):
     world = EmbeddedWorld()
     seen = world.reset(scenario(ground, route, SMALL, 2, 2, name), 1)
     picture = seen.pictures["front"]
-    assert picture.rgb.std() > 2 and {labels.ROAD, labels.SKY} & set(np.unique(picture.semantics).tolist())
+    assert picture.rgb.std() > 2 and {labels.ROAD, labels.SKY} & set(
+        np.unique(picture.semantics).tolist()
+    )
 
 
 def test_an_unknown_weather_is_refused():
@@ -131,7 +137,9 @@ def test_the_car_goes_stops_and_turns():
 
 def test_boxes_touch_by_their_corners():
     box = np.array([0, 0, 0, 4, 2.0])
-    others = np.array([[3.9, 0, 0, 4, 2], [4.1, 0, 0, 4, 2], [0, 2.5, math.pi / 4, 2, 2], [0, 2.5, 0, 2, 2]])
+    others = np.array(
+        [[3.9, 0, 0, 4, 2], [4.1, 0, 0, 4, 2], [0, 2.5, math.pi / 4, 2, 2], [0, 2.5, 0, 2, 2]]
+    )
     assert touching(box, others).tolist() == [True, False, False, False]
     assert touching(box, np.array([[0, 2.3, math.pi / 4, 2, 2]])).tolist() == [True]
 
@@ -165,7 +173,9 @@ def test_traffic_moves_and_never_collides(ground):
     nowhere = np.full((3, 2), 1e6)
     for step in range(300):
         traffic.step(lights.states(step * 0.05), nowhere, 0.0, np.zeros((0, 2)))
-        boxes = np.array([(c.pose[0], c.pose[1], c.pose[3], c.length, c.width) for c in traffic.cars])
+        boxes = np.array(
+            [(c.pose[0], c.pose[1], c.pose[3], c.length, c.width) for c in traffic.cars]
+        )
         for number in range(len(boxes)):
             hit = touching(boxes[number], np.delete(boxes, number, axis=0))
             assert not hit.any(), step
@@ -189,7 +199,10 @@ def test_the_expert_drives_a_route_through_traffic(ground, route):
     for step in range(1600):
         advice = expert.act()
         if step == 40:
-            assert advice.waypoints.shape == (3, 2) and advice.waypoints[2, 1] < advice.waypoints[0, 1] < 0
+            assert (
+                advice.waypoints.shape == (3, 2)
+                and advice.waypoints[2, 1] < advice.waypoints[0, 1] < 0
+            )
             assert advice.path.shape == (6, 2) and advice.path[-1, 1] < -10
         world.step(advice.control, draw=False)
         if world.progress.completion >= 1:

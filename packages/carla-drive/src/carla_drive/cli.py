@@ -9,8 +9,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="LeTFuser drives a route by camera, in CARLA or in a world that comes along. Scores in that "
-    "world are not CARLA scores, and nothing here is for a real car.",
+    help="LeTFuser drives a route by camera, in CARLA or in a world that comes along. Scores in "
+    "that world are not CARLA scores, and nothing here is for a real car.",
 )
 app.command("run")(driving.run)
 app.command("evaluate")(evaluating.evaluate)

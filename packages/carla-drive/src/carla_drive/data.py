@@ -57,10 +57,13 @@ def read_recording(root: Path) -> Recording:
             content = json.loads(index.read_text(encoding="utf-8"))
             order = content["depth_order"]
             frames = tuple(
-                Frame(_inside(root, row["frame"]), row["name"], row["town"]) for row in content["frames"]
+                Frame(_inside(root, row["frame"]), row["name"], row["town"])
+                for row in content["frames"]
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(index, f"is no index ({error})", "record again, or delete it") from error
+            raise InputError(
+                index, f"is no index ({error})", "record again, or delete it"
+            ) from error
         if order not in ("carla", "swapped"):
             raise InputError(index, f"names the depth order {order!r}", "say carla or swapped")
         return Recording(frames, order)
@@ -90,7 +93,9 @@ def _town(folder: Path) -> str:
     return folder.parent.name
 
 
-def split(frames: Sequence[Frame], val_share: float, left_out: Sequence[str]) -> tuple[list[Frame], list[Frame]]:
+def split(
+    frames: Sequence[Frame], val_share: float, left_out: Sequence[str]
+) -> tuple[list[Frame], list[Frame]]:
     """Whole drives to train and to validate on; towns of ``left_out`` are in neither."""
     drives = sorted({frame.folder for frame in frames if frame.town not in left_out})
     rng = np.random.default_rng(0)
@@ -125,7 +130,14 @@ def read_measurements(path: Path) -> dict[str, Any]:
 class Frames(Dataset):
     """Samples as tensors; ``augment`` changes colours, and hides the target now and then."""
 
-    def __init__(self, frames: Sequence[Frame], order: DepthOrder, *, augment: bool = False, hide_target: float = 0.0):
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        order: DepthOrder,
+        *,
+        augment: bool = False,
+        hide_target: float = 0.0,
+    ):
         self.frames, self.order = list(frames), order
         self.augment, self.hide_target = augment, hide_target
 
@@ -162,7 +174,10 @@ class Frames(Dataset):
             "rgb": torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))),
             "depth": torch.from_numpy(depth),
             "semantics": torch.from_numpy(semantics.astype(np.int64)),
-            **{key: torch.tensor(np.asarray(value), dtype=torch.float32) for key, value in numbers.items()},
+            **{
+                key: torch.tensor(np.asarray(value), dtype=torch.float32)
+                for key, value in numbers.items()
+            },
         }
 
 

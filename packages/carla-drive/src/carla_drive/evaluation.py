@@ -34,7 +34,11 @@ COLUMNS = (
 )  # fmt: skip
 SHOWN = ("road", "building", "vegetation", "vehicle", "sky")
 # Labels of the SELMA frames beyond the 23 classes.
-SELMA = {40: labels.PEDESTRIAN, 41: labels.PEDESTRIAN, **{n: labels.VEHICLE for n in range(100, 106)}}
+SELMA = {
+    40: labels.PEDESTRIAN,
+    41: labels.PEDESTRIAN,
+    **dict.fromkeys(range(100, 106), labels.VEHICLE),
+}
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> Sequence[Table]:
@@ -69,7 +73,11 @@ def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
 
 
 def _row(name: str, summary: dict[str, Any]) -> tuple:
-    collisions = sum(value for key, value in summary.items() if key.startswith("collision") and key.endswith("_per_km"))
+    collisions = sum(
+        value
+        for key, value in summary.items()
+        if key.startswith("collision") and key.endswith("_per_km")
+    )
     return (
         name,
         round(summary["driving_score"], 1),
@@ -90,11 +98,19 @@ def _scenes(settings: Evaluation):
             route = plan_route(graph, asked)
             weather = settings.weathers[number % len(settings.weathers)]
             yield Scenario(
-                graph, ground.rules, route, weather, settings.traffic, settings.walkers, town=ground.town
+                graph,
+                ground.rules,
+                route,
+                weather,
+                settings.traffic,
+                settings.walkers,
+                town=ground.town,
             )
 
 
-def _maker(name: str, settings: Evaluation, network: DrivingNetwork | None) -> Callable[[World, Scenario], Any]:
+def _maker(
+    name: str, settings: Evaluation, network: DrivingNetwork | None
+) -> Callable[[World, Scenario], Any]:
     simple: dict[str, Any] = {
         "expert": policies.ExpertPolicy,
         "lane": policies.LanePolicy,
@@ -119,12 +135,21 @@ def offline(network: DrivingNetwork, folder: Path) -> Table:
     """On drives kept out: what each head is off by."""
     recording = read_recording(folder)
     frames = Frames(recording.frames, recording.depth_order)
-    engine, table = prepare(network, engine="eager"), np.zeros((labels.CLASSES, labels.CLASSES), np.int64)
-    off: dict[str, list[float]] = {name: [] for name in ("waypoints", "steer", "throttle", "brake", "red light")}
+    engine, table = (
+        prepare(network, engine="eager"),
+        np.zeros((labels.CLASSES, labels.CLASSES), np.int64),
+    )
+    off: dict[str, list[float]] = {
+        name: [] for name in ("waypoints", "steer", "throttle", "brake", "red light")
+    }
     for number in range(len(frames)):
         batch = {key: value.numpy()[None] for key, value in frames[number].items()}
         out = engine(
-            batch["rgb"].astype(np.float32), batch["depth"], batch["target"], batch["velocity"], batch["command"]
+            batch["rgb"].astype(np.float32),
+            batch["depth"],
+            batch["target"],
+            batch["velocity"],
+            batch["command"],
         )
         guess = out[0][0].argmax(axis=0)
         table += confusion(batch["semantics"][0], guess)
@@ -136,8 +161,14 @@ def offline(network: DrivingNetwork, folder: Path) -> Table:
         off["brake"].append(abs(float(brake) - wanted[2]))
         off["red light"].append(float((out[3][0] > 0.5) == (batch["red_light"][0] > 0.5)))
     values = iou(table)
-    rows = [(f"IoU of {labels.NAMES[i]}", round(float(values[i]), 3)) for i in range(labels.CLASSES) if table[i].sum()]
-    rows.append(("IoU, mean over classes that occur", round(float(np.nanmean(values[table.sum(1) > 0])), 3)))
+    rows = [
+        (f"IoU of {labels.NAMES[i]}", round(float(values[i]), 3))
+        for i in range(labels.CLASSES)
+        if table[i].sum()
+    ]
+    rows.append(
+        ("IoU, mean over classes that occur", round(float(np.nanmean(values[table.sum(1) > 0])), 3))
+    )
     rows += [
         ("waypoints, mean error in m", round(float(np.mean(off["waypoints"])), 3)),
         ("steer, mean error", round(float(np.mean(off["steer"])), 3)),
@@ -164,7 +195,9 @@ def frames_of_carla(network: DrivingNetwork, folder: Path) -> Table:
     for name, table in (("this network", ours), ("fixed horizon rule", rule)):
         values = iou(table)
         chosen = [float(values[labels.NAMES.index(one)]) for one in SHOWN]
-        rows.append((name, *(round(value, 3) for value in chosen), round(float(np.mean(chosen)), 3)))
+        rows.append(
+            (name, *(round(value, 3) for value in chosen), round(float(np.mean(chosen)), 3))
+        )
     return Table(f"{len(paths)} labelled CARLA frames", ("IoU", *SHOWN, "mean"), rows)
 
 

@@ -43,9 +43,14 @@ class PerceptionJob:
             raise UsageError(f"--fov {fov:g}", "is not in 10..150 degrees", "give the camera's own")
         self.fov, self.depth, self.network = fov, depth, network
         self.networks: Mapping[str, Engine] = {
-            network.name: prepare(network, engine=engine, device=device, tolerance=network.tolerance)
+            network.name: prepare(
+                network, engine=engine, device=device, tolerance=network.tolerance
+            )
         }
-        self.options: Mapping[str, Any] = {"fov": fov, "depth": None if depth is None else str(depth)}
+        self.options: Mapping[str, Any] = {
+            "fov": fov,
+            "depth": None if depth is None else str(depth),
+        }
 
     def process(self, source: Source) -> Steps:
         picture = read_image(source.path)
@@ -117,7 +122,10 @@ def _geometry(size: tuple[int, int], fov: float) -> tuple[np.ndarray, np.ndarray
     focal = width / (2 * np.tan(np.radians(fov) / 2))
     column = np.arange(STRIP[1])
     yaw = np.where(column < 224, -60.0, np.where(column < 544, 0.0, 60.0))
-    local = np.where(column < 224, column - 64, np.where(column < 544, column - 384, column - 704)) + 0.5
+    local = (
+        np.where(column < 224, column - 64, np.where(column < 544, column - 384, column - 704))
+        + 0.5
+    )
     turned = np.radians(yaw)
     right = local / FOCAL * np.cos(turned) + np.sin(turned)
     ahead = np.cos(turned) - local / FOCAL * np.sin(turned)
@@ -140,7 +148,10 @@ def to_strip(picture: np.ndarray, fov: float) -> tuple[np.ndarray, np.ndarray]:
             (max(1, round(width / scale)), max(1, round(height / scale))), Image.Resampling.BOX
         )
         picture = np.asarray(small)
-        x, y = (x + 0.5) * picture.shape[1] / width - 0.5, (y + 0.5) * picture.shape[0] / height - 0.5
+        x, y = (
+            (x + 0.5) * picture.shape[1] / width - 0.5,
+            (y + 0.5) * picture.shape[0] / height - 0.5,
+        )
     columns = np.clip(np.rint(x), 0, picture.shape[1] - 1).astype(int)
     rows = np.clip(np.rint(y), 0, picture.shape[0] - 1).astype(int)
     return picture[rows, columns], inside
@@ -186,7 +197,10 @@ def bird_view(metres: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(160, 768) labels from above by the real geometry of the strip; NOTHING where none fell."""
     column = np.arange(STRIP[1])
     yaw = np.radians(np.where(column < 224, -60.0, np.where(column < 544, 0.0, 60.0)))
-    local = np.where(column < 224, column - 64, np.where(column < 544, column - 384, column - 704)) + 0.5
+    local = (
+        np.where(column < 224, column - 64, np.where(column < 544, column - 384, column - 704))
+        + 0.5
+    )
     right = metres * (np.sin(yaw) + local / FOCAL * np.cos(yaw))
     ahead = metres * (np.cos(yaw) - local / FOCAL * np.sin(yaw))
     row = STRIP[0] - 1 - np.floor(ahead / 0.25)

@@ -86,4 +86,3 @@ def _built(path: Path) -> "nn.Module":
     from carla_drive.checkpoint import read_checkpoint
 
     return read_checkpoint(path).build()
-

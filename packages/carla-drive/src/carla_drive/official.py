@@ -77,7 +77,9 @@ def read_shapes(state: Mapping[str, Tensor]) -> tuple[str, LeTFuserConfig]:
         )
     except (KeyError, IndexError) as error:
         raise InputError(
-            "weights", f"hold neither LeTFuser nor DMFuser ({error} is missing)", "give best_model.pth"
+            "weights",
+            f"hold neither LeTFuser nor DMFuser ({error} is missing)",
+            "give best_model.pth",
         ) from error
     return ("dmfuser" if attention else "letfuser"), config
 

@@ -36,7 +36,9 @@ def check(folder: Path) -> list[Comparison]:
     return check_packs(folder, _check_pack)
 
 
-def _check_pack(path: Path, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
+def _check_pack(
+    path: Path, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Iterable[Comparison]:
     if "gains" in spec:
         return _check_control(spec)
     if "letfuser" in spec:
@@ -53,7 +55,11 @@ def _check_pack(path: Path, spec: Mapping[str, Any], tensors: Mapping[str, Tenso
 @torch.inference_mode()
 def _check_network(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
     bounds = spec["rtol"], spec["atol"]
-    state = {k.removeprefix("weight."): v.float() if v.is_floating_point() else v for k, v in tensors.items() if k.startswith("weight.")}
+    state = {
+        k.removeprefix("weight."): v.float() if v.is_floating_point() else v
+        for k, v in tensors.items()
+        if k.startswith("weight.")
+    }
     architecture, config = read_config(spec["config"])
     if any(key.startswith("D_") for key in state):
         _, config = architecture, type(config)(**{**config.__dict__, "single_task": True})
@@ -88,7 +94,9 @@ def _values(model, rgb, depth, target, velocity, command) -> dict[str, Tensor]:
     maps, token = model.encode(image)
     stem = model.conv1_down(image)
     decoded: list[Tensor] = []
-    hook = model.conv0_ss_f.register_forward_hook(lambda module, inputs, output: decoded.append(output))
+    hook = model.conv0_ss_f.register_forward_hook(
+        lambda module, inputs, output: decoded.append(output)
+    )
     logits = model.segment(image, maps)
     hook.remove()
     seg = logits.sigmoid()
@@ -132,14 +140,18 @@ def _values(model, rgb, depth, target, velocity, command) -> dict[str, Tensor]:
 def _check_cloud(tensors: Mapping[str, Tensor]) -> Iterable[Comparison]:
     cloud = OfficialCloud(23)
     for number in (0, 1):
-        depth = torch.from_numpy(decode_depth(tensors[f"input.depth_carla_rgb_u8_{number}"].numpy()))
+        depth = torch.from_numpy(
+            decode_depth(tensors[f"input.depth_carla_rgb_u8_{number}"].numpy())
+        )
         labels = tensors[f"input.semantic_{number}"].long()
         got = cloud(depth[None], labels[None])[0]
         theirs = torch.from_numpy(np.unpackbits(tensors[f"output.sdc{number}"].numpy(), axis=-1))
         wrong = (got != theirs).float().mean().item()
         yield Comparison(f"scene {number}, differing cells", wrong, 5e-4)
         drawn = (theirs > 0).float().mean().item()
-        yield Comparison(f"scene {number}, differing among drawn cells", wrong / max(drawn, 1e-9), 0.05)
+        yield Comparison(
+            f"scene {number}, differing among drawn cells", wrong / max(drawn, 1e-9), 0.05
+        )
 
 
 def _check_control(spec: Mapping[str, Any]) -> Iterable[Comparison]:
@@ -189,13 +201,19 @@ def _check_manifest(spec: Mapping[str, Any]) -> Iterable[Comparison]:
         with torch.device("meta"):
             stored = {key: torch.empty(shape) for key, shape in variant["state_dict"].items()}
             architecture, config = read_config(variant["config"])
-            config = type(config)(**{**config.__dict__, "single_task": any(k.startswith("D_") for k in stored)})
+            config = type(config)(
+                **{**config.__dict__, "single_task": any(k.startswith("D_") for k in stored)}
+            )
             model = build(architecture, config)
         ours = {(key, tuple(value.shape)) for key, value in model.state_dict().items()}
         theirs = {(key, tuple(value.shape)) for key, value in convert(stored).items()}
         yield Comparison(f"{name}, keys and shapes", len(ours ^ theirs), 0)
-        yield same(f"{name}, sizes read from the shapes", read_shapes(stored), (architecture, config))
+        yield same(
+            f"{name}, sizes read from the shapes", read_shapes(stored), (architecture, config)
+        )
         counted = ("running_mean", "running_var", "num_batches_tracked")
-        dead = sum(v.numel() for k, v in stored.items() if DEAD.fullmatch(k) and not k.endswith(counted))
+        dead = sum(
+            v.numel() for k, v in stored.items() if DEAD.fullmatch(k) and not k.endswith(counted)
+        )
         parameters = sum(parameter.numel() for parameter in model.parameters())
         yield same(f"{name}, parameters", parameters + dead, variant["params"])

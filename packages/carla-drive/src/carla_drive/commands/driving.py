@@ -44,7 +44,13 @@ def run(
     """
     import json as json_module
 
-    from carla_drive.commands.setting import open_map, open_routes, open_world, policy_maker, scenario
+    from carla_drive.commands.setting import (
+        open_map,
+        open_routes,
+        open_world,
+        policy_maker,
+        scenario,
+    )
     from carla_drive.driving.drive import drive
     from carla_drive.roads.routes import plan_route
     from carla_drive.scoring.film import Board, Film
@@ -55,7 +61,9 @@ def run(
     routes = open_routes(route, ground)
     asked = next((one for one in routes if route_id in (None, one.id)), None)
     if asked is None:
-        raise UsageError(f"--route-id {route_id}", "is in no route of the file", f"its first is {routes[0].id}")
+        raise UsageError(
+            f"--route-id {route_id}", "is in no route of the file", f"its first is {routes[0].id}"
+        )
     planned = plan_route(ground.graph, asked)
     scene = scenario(ground, planned, setting.weather, setting.traffic, setting.people)
     maker = policy_maker(policy, driving.weights, driving.to_options(), computing.to_dict())
@@ -71,7 +79,13 @@ def run(
 
             try:
                 score = drive(
-                    world, scene, maker, seed, folder / "trace.jsonl", watch=watch, pictures_every=FILM_EVERY
+                    world,
+                    scene,
+                    maker,
+                    seed,
+                    folder / "trace.jsonl",
+                    watch=watch,
+                    pictures_every=FILM_EVERY,
                 )
             finally:
                 film.close()
@@ -110,12 +124,16 @@ def _frame(board: Any, moment: "Moment") -> Any:
 
 def replay(
     trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace.jsonl of a drive.")],
-    map: Annotated[Path | None, typer.Option(metavar="FILE", help="The map it was driven on.")] = None,
+    map: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The map it was driven on.")
+    ] = None,
     routes: Annotated[Path | None, typer.Option(metavar="FILE", help="The route file.")] = None,
     route_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Which route (default: the trace's folder).")
     ] = None,
-    score: Annotated[bool, typer.Option("--score", help="Print the score instead of a film.")] = False,
+    score: Annotated[
+        bool, typer.Option("--score", help="Print the score instead of a film.")
+    ] = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The film to write.")
     ] = Path("replay.mp4"),
@@ -142,8 +160,14 @@ def replay(
     planned = plan_route(ground.graph, asked)
     if score:
         result = score_rows(ground.graph, ground.rules, planned, rows)
-        sentence = f"driving score {result.driving:.2f}, completion {result.completion:.1f} %, {result.end}"
-        say({"trace": str(trace), "route": asked.id, **result.to_dict()}, sentence, json=json, quiet=quiet)
+        done = f"completion {result.completion:.1f} %, {result.end}"
+        sentence = f"driving score {result.driving:.2f}, {done}"
+        say(
+            {"trace": str(trace), "route": asked.id, **result.to_dict()},
+            sentence,
+            json=json,
+            quiet=quiet,
+        )
         return 0
     board = Board(ground.graph, planned)
     with atomic_file(output) as temporary:

@@ -20,7 +20,9 @@ def evaluate(
     ] = None,
     made: Annotated[int, typer.Option(metavar="N", min=1, help="How many routes are made.")] = 3,
     policy: Annotated[str, typer.Option(help="model, expert, lane or blind.")] = "expert",
-    seeds: Annotated[str, typer.Option(metavar="N,N", help="Of traffic, people and lights.")] = "1,2,3",
+    seeds: Annotated[
+        str, typer.Option(metavar="N,N", help="Of traffic, people and lights.")
+    ] = "1,2,3",
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where results go.")
     ] = Path("out"),
@@ -33,8 +35,8 @@ def evaluate(
 ) -> int:
     """Drive every route with every seed and score it as leaderboard 1.0 does.
 
-    Writes results.json, results.html and for each drive <route>-<seed>/trace.jsonl. A route on which
-    the simulator was lost or the agent failed counts with what it reached, and is listed.
+    Writes results.json, results.html and for each drive <route>-<seed>/trace.jsonl. A route on
+    which the simulator was lost or the agent failed counts with what it reached, and is listed.
     """
     from carla_drive.commands import setting as found
     from carla_drive.driving.drive import drive
@@ -47,7 +49,9 @@ def evaluate(
 
     numbers = _seeds(seeds)
     ground = found.open_map(setting.map)
-    asked = found.open_routes(routes, ground) if routes else found.made_routes(ground, made, seed=11)
+    asked = (
+        found.open_routes(routes, ground) if routes else found.made_routes(ground, made, seed=11)
+    )
     settings = {
         "policy": policy,
         "map": sha256(setting.map) if setting.map else ground.town,
@@ -65,7 +69,9 @@ def evaluate(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(output, f"cannot be made ({error.strerror})", "name another folder") from error
+        raise InputError(
+            output, f"cannot be made ({error.strerror})", "name another folder"
+        ) from error
     results = Results.open(output / "results.json", settings, resume=resume)
     for remark in results.remarks:
         warn("carla-drive", remark)
@@ -75,7 +81,9 @@ def evaluate(
             try:
                 planned = plan_route(ground.graph, route)
             except InputError as error:
-                report_failure("carla-drive", f"route {route.id}", Failure(route.id, error.reason, error))
+                report_failure(
+                    "carla-drive", f"route {route.id}", Failure(route.id, error.reason, error)
+                )
                 results.fail(route.id, error.reason)
                 failed = True
                 continue
@@ -108,7 +116,9 @@ def _seeds(text: str) -> list[int]:
     try:
         seeds = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError(f"--seeds {text}", "are not whole numbers", "give them as 1,2,3") from error
+        raise UsageError(
+            f"--seeds {text}", "are not whole numbers", "give them as 1,2,3"
+        ) from error
     if min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise UsageError(f"--seeds {text}", "are below 0 or come twice", "give them as 1,2,3")
     return seeds
@@ -126,4 +136,7 @@ def _options(driving: Driving) -> dict[str, Any]:
 
 def _safe(id: str) -> str:
     """A route's id as the name of a folder."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in one_line(id, 60)).lstrip(".") or "route"
+    return (
+        "".join(c if c.isalnum() or c in "-_." else "_" for c in one_line(id, 60)).lstrip(".")
+        or "route"
+    )

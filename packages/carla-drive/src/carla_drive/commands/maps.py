@@ -17,7 +17,9 @@ def describe(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Write map.png (and route.xml) here."),
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Write map.png (and route.xml) here."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON line.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -61,7 +63,9 @@ def describe(
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(output, f"cannot be made ({error.strerror})", "name another folder") from error
+            raise InputError(
+                output, f"cannot be made ({error.strerror})", "name another folder"
+            ) from error
         with atomic_file(output / "map.png") as temporary:
             draw_map(ground.graph, ground.rules, planned).save(temporary, "PNG")
         if planned is not None:
@@ -70,9 +74,10 @@ def describe(
             points = [(float(p[0]), float(p[1]), yaw) for p, yaw in zip(kept, yaws, strict=True)]
             write_route(output / "route.xml", points, ground.town)
     sentence = (
-        f"{row['driving_km']} km of driving lane on {row['roads']} roads, {row['junctions']} junctions, "
-        f"{row['lights']} lights, {row['stop_signs']} stop signs, dead ends on "
-        f"{', '.join(row['dead_ends']) or 'no road'}; {'; '.join(row['problems']) or 'nothing wrong'}"
+        f"{row['driving_km']} km of driving lane on {row['roads']} roads, "
+        f"{row['junctions']} junctions, {row['lights']} lights, {row['stop_signs']} stop signs, "
+        f"dead ends on {', '.join(row['dead_ends']) or 'no road'}; "
+        f"{'; '.join(row['problems']) or 'nothing wrong'}"
     )
     say(row, sentence, json=json, quiet=False)
     return 0
@@ -82,7 +87,9 @@ def _place(text: str) -> tuple[float, float]:
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"--route {text}", "is not X,Y", "give two numbers, as 92.5,-133") from error
+        raise UsageError(
+            f"--route {text}", "is not X,Y", "give two numbers, as 92.5,-133"
+        ) from error
     if not (math.isfinite(x) and math.isfinite(y)):
         raise UsageError(f"--route {text}", "is not finite", "give two numbers, as 92.5,-133")
     return x, y

@@ -15,7 +15,8 @@ class Setting:
     """Where is driven, and among whom."""
 
     map: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An OpenDRIVE map (default: a town of ours).")
+        Path | None,
+        typer.Option(metavar="FILE", help="An OpenDRIVE map (default: a town of ours)."),
     ] = None
     world: Annotated[str, typer.Option(help="embedded, or carla://HOST:PORT.")] = "embedded"
     weather: Annotated[
@@ -36,7 +37,8 @@ class Driving:
     """How the network drives."""
 
     weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Bundled, your own, or an official file.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Bundled, your own, or an official file."),
     ] = None
     mode: Annotated[
         str, typer.Option(help="path, or the release's one_of, both_must, pid_only, mlp_only.")
@@ -44,9 +46,9 @@ class Driving:
     every: Annotated[
         int, typer.Option(metavar="STEPS", min=1, max=20, help="Steps of 0.05 s between two looks.")
     ] = 2
-    target_points: Annotated[
-        bool, typer.Option(help="Tell the network its next target point.")
-    ] = True
+    target_points: Annotated[bool, typer.Option(help="Tell the network its next target point.")] = (
+        True
+    )
     brake_for_lights: Annotated[bool, typer.Option(help="Safety: stop at red lights.")] = True
     brake_for_signs: Annotated[bool, typer.Option(help="Safety: stop at stop signs.")] = True
     brake_for_speed: Annotated[bool, typer.Option(help="Safety: brake when too fast.")] = True

@@ -13,7 +13,8 @@ from vitrail.options import Answering, Computing, Sources, bundled
 def perceive(
     sources: Sources,
     weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Bundled, your own, or an official file.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Bundled, your own, or an official file."),
     ] = None,
     fov: Annotated[
         float, typer.Option(metavar="DEG", help="Horizontal field of view of the camera.")

@@ -77,11 +77,17 @@ def record(
         grounds.append(Ground(graph, build_rules(graph)))
     if not grounds:
         raise UsageError("record", "has no map", "give --map or --towns")
-    pupil = policy_maker("model", driving.weights, driving.to_options(), computing.to_dict()) if dagger else None
+    pupil = (
+        policy_maker("model", driving.weights, driving.to_options(), computing.to_dict())
+        if dagger
+        else None
+    )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(output, f"cannot be made ({error.strerror})", "name another folder") from error
+        raise InputError(
+            output, f"cannot be made ({error.strerror})", "name another folder"
+        ) from error
     rng, kept, drives = np.random.default_rng(seed), 0, 0
     while kept < frames:
         ground = grounds[drives % len(grounds)]
@@ -111,6 +117,17 @@ def record(
         kept, drives = kept + len(rows), drives + 1
         settings = {"every": frame_every, "seed": seed, "dagger": dagger, "disturb": disturb}
         recording.write_index(output, rows, settings)
-        row = {"drive": str(folder), "town": ground.town, "weather": scene.weather, "frames": len(rows), "so_far": kept}
-        say(row, f"{ground.town}, {scene.weather}: {len(rows)} frames, {kept} of {frames}", json=json, quiet=quiet)
+        row = {
+            "drive": str(folder),
+            "town": ground.town,
+            "weather": scene.weather,
+            "frames": len(rows),
+            "so_far": kept,
+        }
+        say(
+            row,
+            f"{ground.town}, {scene.weather}: {len(rows)} frames, {kept} of {frames}",
+            json=json,
+            quiet=quiet,
+        )
     return 0

@@ -62,7 +62,9 @@ def open_routes(path: Path | None, ground: Ground) -> "list[RouteFile]":
     return [route for route in routes if route.town in ("", ground.town)]
 
 
-def made_routes(ground: Ground, count: int, seed: int, least: float = MADE_ROUTE) -> "list[RouteFile]":
+def made_routes(
+    ground: Ground, count: int, seed: int, least: float = MADE_ROUTE
+) -> "list[RouteFile]":
     """Routes between places by chance that lie apart and are connected."""
     import math
 
@@ -133,7 +135,9 @@ def check_count(name: str, count: int) -> int:
     return count
 
 
-def scenario(ground: Ground, route: "Route", weather: str, vehicles: int, walkers: int) -> "Scenario":
+def scenario(
+    ground: Ground, route: "Route", weather: str, vehicles: int, walkers: int
+) -> "Scenario":
     from carla_drive.world.interface import Scenario
     from carla_drive.world.weather import weather as known
 

@@ -91,9 +91,13 @@ class Expert:
             spots = []
             for walker in people:
                 speed = 0.0 if walker.fallen else walker.speed
-                out = times[:, None] * speed * np.array([math.cos(walker.yaw), math.sin(walker.yaw)])
+                out = (
+                    times[:, None] * speed * np.array([math.cos(walker.yaw), math.sin(walker.yaw)])
+                )
                 spots.append(np.array([walker.x, walker.y]) + out)
-            touch = first_touch(line, s, np.concatenate(spots), np.full(len(times) * len(people), WALKER_SIDE))
+            touch = first_touch(
+                line, s, np.concatenate(spots), np.full(len(times) * len(people), WALKER_SIDE)
+            )
             if touch is not None:
                 yield "pedestrian", touch[0] - 1.5, 0.0
         yield from self._rules(route, at)
@@ -127,7 +131,11 @@ class Expert:
 
     def _plan(self, push: float, wanted: float) -> np.ndarray:
         """Where the car is at PLAN, if it goes on as it does now: simulated with its own model."""
-        ego, route, at = copy.copy(self.world.ego), self.world.scenario.route, self.world.progress.index
+        ego, route, at = (
+            copy.copy(self.world.ego),
+            self.world.scenario.route,
+            self.world.progress.index,
+        )
         line = route.xyz[at : at + 40, :2]
         points = []
         x, y, yaw = ego.x, ego.y, ego.yaw

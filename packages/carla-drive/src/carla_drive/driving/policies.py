@@ -70,7 +70,9 @@ class ExpertPolicy:
 
     def __init__(self, world: World, scenario: Scenario):
         if not isinstance(world, EmbeddedWorld):
-            raise UsageError("--policy expert", "knows only the embedded world", "use --policy model")
+            raise UsageError(
+                "--policy expert", "knows only the embedded world", "use --policy model"
+            )
         self._expert = Expert(world, teach=True)
         self._navigator = Navigator(scenario.route)
 
@@ -126,7 +128,7 @@ class DrivingOptions:
     mode: str = "path"
     every: int = 2
     target_points: bool = True
-    safety: Safety = Safety()
+    safety: Safety = field(default_factory=Safety)
 
 
 class ModelPolicy:
@@ -167,7 +169,13 @@ class ModelPolicy:
         )
         control, acted = self._guard.step(control, now)
         return Decision(
-            control, decision.waypoints, target, command, acted, decision.red_light, decision.semantics
+            control,
+            decision.waypoints,
+            target,
+            command,
+            acted,
+            decision.red_light,
+            decision.semantics,
         )
 
     def _look(self, seen: Observation, target: np.ndarray, command: int):
@@ -212,7 +220,9 @@ def strip(seen: Observation) -> tuple[np.ndarray, np.ndarray]:
     for name in CAMERAS:
         picture = seen.pictures.get(name)
         if picture is None:
-            raise UsageError(f"camera {name}", "gave no picture", "LeTFuser needs left, front, right")
+            raise UsageError(
+                f"camera {name}", "gave no picture", "LeTFuser needs left, front, right"
+            )
         if picture.depth.shape != (160, 320):
             height, width = picture.depth.shape
             raise UsageError(f"camera {name}", f"is {width} x {height}", "LeTFuser needs 320 x 160")
@@ -222,4 +232,3 @@ def strip(seen: Observation) -> tuple[np.ndarray, np.ndarray]:
     rgb = np.concatenate([picture.rgb for picture in pictures], axis=1)[:, kept]
     depth = np.concatenate([picture.depth for picture in pictures], axis=1)[:, kept]
     return rgb, depth
-

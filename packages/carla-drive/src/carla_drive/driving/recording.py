@@ -50,7 +50,7 @@ def record(
     pupil: Callable[[EmbeddedWorld, Scenario], Any] | None = None,
     pupil_share: float = 0.0,
 ) -> list[dict[str, Any]]:
-    """Drives one route and keeps a frame each ``every`` steps, at most ``most``; rows for the index.
+    """Drives one route and keeps a frame each ``every`` steps, at most ``most``: the index rows.
 
     With a ``pupil`` (DAgger) it drives ``pupil_share`` of the stretches of three seconds, while the
     expert's advice is what is kept.
@@ -71,7 +71,13 @@ def record(
             name = f"{len(rows):04d}"
             row = measurements(world, seen, advice, target, command)
             save_frame(folder, name, seen, row)
-            rows.append({"frame": f"{folder.parent.name}/{folder.name}", "name": name, "town": scenario.town})
+            rows.append(
+                {
+                    "frame": f"{folder.parent.name}/{folder.name}",
+                    "name": name,
+                    "town": scenario.town,
+                }
+            )
         control = advice.control
         if policy is not None:
             if seen.frame % 60 == 0:
@@ -120,7 +126,9 @@ def measurements(
         "steer": advice.control.steer,
         "throttle": advice.control.throttle,
         "brake": advice.control.brake > 0.1,
-        "junction": world.scenario.graph.lanes[int(world.scenario.route.lane[world.progress.index])].junction
+        "junction": world.scenario.graph.lanes[
+            int(world.scenario.route.lane[world.progress.index])
+        ].junction
         is not None,
         "vehicle_hazard": ["vehicle"] if "vehicle" in hazards else [],
         "light_hazard": bool(red and light is not None and light.state == "red"),
@@ -137,7 +145,9 @@ def save_frame(folder: Path, name: str, seen: Observation, row: dict[str, Any]) 
     depth = np.concatenate([picture.depth for picture in pictures], axis=1)
     semantics = np.concatenate([picture.semantics for picture in pictures], axis=1)
     Image.fromarray(rgb).save(folder / "rgb" / f"{name}.png", compress_level=1)
-    Image.fromarray(encode_depth(depth, "carla")).save(folder / "depth" / f"{name}.png", compress_level=1)
+    Image.fromarray(encode_depth(depth, "carla")).save(
+        folder / "depth" / f"{name}.png", compress_level=1
+    )
     Image.fromarray(semantics).save(folder / "semantics" / f"{name}.png")
     (folder / "measurements" / f"{name}.json").write_text(json.dumps(row))
 

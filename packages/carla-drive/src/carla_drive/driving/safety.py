@@ -17,7 +17,14 @@ HALF_WIDTH = 1.15  # m to either side of the way that must be free
 LOW, HIGH = 0.35, 2.2  # m above the ground of what is in the way
 MIN_POINTS = 14  # pixels that make an obstacle
 BRAKING, REACTION, MARGIN = 5.0, 0.35, 1.6  # m/s^2, s, m
-HARMLESS = (labels.ROAD, labels.ROAD_LINE, labels.SIDEWALK, labels.TERRAIN, labels.SKY, labels.GROUND)
+HARMLESS = (
+    labels.ROAD,
+    labels.ROAD_LINE,
+    labels.SIDEWALK,
+    labels.TERRAIN,
+    labels.SKY,
+    labels.GROUND,
+)
 SIGN_TIME, SIGN_REST = 1.0, 8.0  # s to stand at a stop sign, and before it counts again
 
 
@@ -128,7 +135,9 @@ def free_way(depth: np.ndarray, semantics: np.ndarray | None, steer: float) -> f
     height = EYE - z * ((rows + 0.5 - STRIP[0] / 2) / FOCAL)
     from_axle = z + AHEAD + WHEELBASE / 2
     bend = math.tan(steer * MAX_STEER) / WHEELBASE
-    there = (np.abs(right - 0.5 * bend * from_axle**2) < HALF_WIDTH) & (height > LOW) & (height < HIGH)
+    there = (
+        (np.abs(right - 0.5 * bend * from_axle**2) < HALF_WIDTH) & (height > LOW) & (height < HIGH)
+    )
     there &= z < 40
     if semantics is not None:
         there &= ~np.isin(semantics[:, FRONT], HARMLESS)

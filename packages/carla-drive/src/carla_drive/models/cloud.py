@@ -81,7 +81,9 @@ def _turned(degrees: float) -> Tensor:
     its middle, the nearest one; -1 where none does."""
     angle = -math.radians(degrees)
     y, x = torch.meshgrid(
-        torch.arange(2 * ROWS) + 0.5 - ROWS, torch.arange(COLUMNS) + 0.5 - COLUMNS / 2, indexing="ij"
+        torch.arange(2 * ROWS) + 0.5 - ROWS,
+        torch.arange(COLUMNS) + 0.5 - COLUMNS / 2,
+        indexing="ij",
     )
     from_x = math.cos(angle) * x + math.sin(angle) * y + COLUMNS / 2 - 0.5
     from_y = -math.sin(angle) * x + math.cos(angle) * y + ROWS - 0.5

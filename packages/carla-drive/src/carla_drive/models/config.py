@@ -58,7 +58,8 @@ class LeTFuserConfig:
     def __post_init__(self):
         """Raises UsageError for sizes that do not go together."""
         faults = {
-            f"encoder {self.encoder} is neither cvt nor lite0": self.encoder not in ("cvt", "lite0"),
+            f"encoder {self.encoder} is neither cvt nor lite0": self.encoder
+            not in ("cvt", "lite0"),
             f"projection {self.projection} is neither official nor metric": self.projection
             not in ("official", "metric"),
             "decoder has not four widths": len(self.decoder) != 4,

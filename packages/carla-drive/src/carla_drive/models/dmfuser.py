@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from carla_drive.models.config import LeTFuserConfig
-from carla_drive.models.letfuser import LeTFuser, _pooled, scaled, unroll
+from carla_drive.models.letfuser import LeTFuser, _pooled, scaled
 
 
 class ConvProjection(nn.Module):
@@ -30,7 +30,9 @@ class FusionAttention(nn.Module):
         self.conv_proj_q = ConvProjection(width)
         self.conv_proj_k = ConvProjection(width)
         self.conv_proj_v = ConvProjection(width)
-        self.proj_q, self.proj_k, self.proj_v, self.proj = (nn.Linear(width, width) for _ in range(4))
+        self.proj_q, self.proj_k, self.proj_v, self.proj = (
+            nn.Linear(width, width) for _ in range(4)
+        )
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
         image = tokens.transpose(1, 2).unflatten(2, size)

@@ -1,4 +1,4 @@
-"""EfficientNet's blocks (Tan and Le, 2019): the encoder of the bird's-eye map, and Lite0 for images.
+"""EfficientNet's blocks (Tan and Le, 2019): for the bird's-eye map, and Lite0 for images.
 
 Modules bear the names that torchvision gives them, with which LeTFuser's checkpoints were saved.
 """
@@ -61,7 +61,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    def __init__(self, expansion: int, kernel: int, stride: int, inside: int, outside: int, lite: bool):
+    def __init__(
+        self, expansion: int, kernel: int, stride: int, inside: int, outside: int, lite: bool
+    ):
         super().__init__()
         wide = inside * expansion
         layers: list[nn.Module] = []
@@ -81,7 +83,9 @@ class MBConv(nn.Module):
 class EfficientNet(nn.Module):
     """(B, in_chans, H, W) to (B, 112, H / 16, W / 16)."""
 
-    def __init__(self, in_chans: int, stages: Sequence[tuple[int, ...]] = B1, *, lite: bool = False):
+    def __init__(
+        self, in_chans: int, stages: Sequence[tuple[int, ...]] = B1, *, lite: bool = False
+    ):
         super().__init__()
         layers: list[nn.Module] = [_conv(in_chans, 32, 3, 2, 1, True, lite)]
         for expansion, kernel, stride, inside, outside, count in stages:

@@ -279,7 +279,11 @@ def _guess(map: OpenDrive, by_key: Mapping[Key, LaneLine]) -> list[str]:
                 lane.successors.append(other.number)
                 other.predecessors.append(lane.number)
                 guessed += 1
-    return [f"{guessed} lane links are missing and were guessed from where lanes end"] if guessed else []
+    return (
+        [f"{guessed} lane links are missing and were guessed from where lanes end"]
+        if guessed
+        else []
+    )
 
 
 def _neighbours(map: OpenDrive, by_key: Mapping[Key, LaneLine]) -> None:

@@ -1,4 +1,4 @@
-"""Towns by chance: a bent grid of streets with lights, stop signs, roundabouts, one or two lanes."""
+"""Towns by chance: a bent grid of streets with lights, signs, roundabouts, one or two lanes."""
 
 import math
 from collections import defaultdict
@@ -79,12 +79,7 @@ def make_town(seed: int) -> OpenDrive:
         for i in range(columns)
         for j in range(rows)
     }
-    links = [
-        (a, b)
-        for a in places
-        for b in ((a[0] + 1, a[1]), (a[0], a[1] + 1))
-        if b in places
-    ]
+    links = [(a, b) for a in places for b in ((a[0] + 1, a[1]), (a[0], a[1] + 1)) if b in places]
     inner = [link for link in links if min(_degree(links, link[0]), _degree(links, link[1])) > 2]
     for link in inner:
         if rng.random() < 0.2:
@@ -215,8 +210,8 @@ class _Town:
         junctions[id] = Junction(id, tuple(connections), tuple(held))
 
     def _pairs(self, come: _End, go: _End, arms: int) -> list[tuple[int, int]]:
-        """Lanes in and out: all go straight on, the inner one turns left, the outer one right; where
-        there is only one way, all take it."""
+        """Lanes in and out: all go straight on, the inner one turns left, the outer one right;
+        where there is only one way, all take it."""
         entering, leaving = come.lanes(entering=True), go.lanes(entering=False)
         if not entering or not leaving:
             return []
@@ -235,7 +230,9 @@ class _Town:
             -1: Lane(-1, "driving", width, lane, after),
         }
         turn = math.remainder(end[2] - start[2], 2 * math.pi)
-        outer = abs(lane) == len(come.lanes(entering=True)) and abs(after) == len(go.lanes(entering=False))
+        outer = abs(lane) == len(come.lanes(entering=True)) and abs(after) == len(
+            go.lanes(entering=False)
+        )
         if turn < -0.6 and outer:  # the pavement goes round the corner
             lanes[-2] = Lane(-2, "shoulder", Cubic(np.array([[0, SHOULDER, 0, 0, 0]])))
             lanes[-3] = Lane(-3, "sidewalk", Cubic(np.array([[0, SIDEWALK, 0, 0, 0]])))

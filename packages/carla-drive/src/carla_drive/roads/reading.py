@@ -61,7 +61,9 @@ def parse_map(text: bytes | str, name: str, subject: object = "map") -> OpenDriv
         raise InputError(subject, f"is damaged ({error})", "export the map again") from error
     if not roads:
         raise InputError(subject, "has no road", "give a map with roads")
-    problems += [f"junction {one.id} has no connection" for one in junctions.values() if not one.connections]
+    problems += [
+        f"junction {one.id} has no connection" for one in junctions.values() if not one.connections
+    ]
     return OpenDrive(name, roads, junctions, controllers, tuple(problems))
 
 
@@ -79,7 +81,9 @@ def parse_xml(text: bytes | str, subject: object) -> Element:
 def _road(element: Element, problems: list[str]) -> Road:
     id = _text(element, "id")
     where = f"road {id}"
-    geometry = sorted((_geometry(one) for one in element.iterfind("planView/geometry")), key=lambda g: g.s)
+    geometry = sorted(
+        (_geometry(one) for one in element.iterfind("planView/geometry")), key=lambda g: g.s
+    )
     if not geometry:
         raise ValueError(f"{where} has no geometry")
     length = _number(element, "length", 0.0) or geometry[-1].s + geometry[-1].length
@@ -91,7 +95,11 @@ def _road(element: Element, problems: list[str]) -> Road:
     )
     if not sections:
         problems.append(f"{where} has no lane")
-    limits = [one for one in element.iterfind("type/speed") if one.get("max") not in (None, "no limit", "undefined")]
+    limits = [
+        one
+        for one in element.iterfind("type/speed")
+        if one.get("max") not in (None, "no limit", "undefined")
+    ]
     limit = _number(limits[0], "max") * UNITS.get(limits[0].get("unit"), 1.0) if limits else None
     return Road(
         id=id,
@@ -132,7 +140,9 @@ def _section(element: Element, where: str, problems: list[str]) -> Section:
     for one in element.iterfind("*/lane"):
         id = int(_text(one, "id"))
         if one.find("border") is not None and one.find("width") is None:
-            problems.append(f"{where}, lane {id} has borders in place of widths, which are not read")
+            problems.append(
+                f"{where}, lane {id} has borders in place of widths, which are not read"
+            )
         marks = [
             Mark(
                 _number(mark, "sOffset", 0.0),
@@ -176,8 +186,7 @@ def _signals(road: Element) -> Iterable[Signal]:
 def _crosswalks(road: Element, geometry: list[Geometry]) -> Iterable[Crosswalk]:
     for element in road.iterfind("objects/object"):
         corners = [
-            (_number(one, "u"), _number(one, "v"))
-            for one in element.iterfind(".//cornerLocal")
+            (_number(one, "u"), _number(one, "v")) for one in element.iterfind(".//cornerLocal")
         ]
         if element.get("type") != "crosswalk" or len(corners) < 3:
             continue

@@ -17,8 +17,8 @@ from vitrail.output import atomic_file
 from vitrail.sources import require_file
 
 ON_ROAD = 6.0  # m from a lane's middle within which a point needs no remark
-# The leaderboard's own files have points up to 105 m beside their towns' roads, and its planner moves
-# them to the nearest lane. What lies farther off belongs to another map.
+# The leaderboard's own files have points up to 105 m beside their towns' roads, and its planner
+# moves them to the nearest lane. What lies farther off belongs to another map.
 MAX_OFF_ROAD = 150.0
 CHANGE_COST, CHANGE_LENGTH = 25.0, 18.0  # m: what a lane change costs, and how long it takes
 TARGET_SPACING = 50.0  # m between target points where nothing turns
@@ -70,7 +70,7 @@ class Route:
 
 
 def read_routes(path: Path | str) -> list[RouteFile]:
-    """Every route of a leaderboard file; InputError where it holds none, or a point is no number."""
+    """Every route of a leaderboard file; InputError where it has none, or a point is no number."""
     path = require_file(Path(path))
     root = parse_xml(path.read_bytes(), path)
     found = []
@@ -78,7 +78,8 @@ def read_routes(path: Path | str) -> list[RouteFile]:
         id = element.get("id", str(len(found)))
         try:
             points = [
-                [float(point.attrib[name]) for name in ("x", "y")] + [float(point.get("yaw", "nan"))]
+                [float(point.attrib[name]) for name in ("x", "y")]
+                + [float(point.get("yaw", "nan"))]
                 for point in element.iter("waypoint")
             ]
         except (KeyError, ValueError) as error:
@@ -86,10 +87,14 @@ def read_routes(path: Path | str) -> list[RouteFile]:
             raise InputError(path, problem, "give x and y of every waypoint") from error
         places = np.array(points).reshape(-1, 3)
         if len(places) < 2 or not np.isfinite(places[:, :2]).all():
-            raise InputError(path, f"route {id} has no two usable points", "give a start and an end")
+            raise InputError(
+                path, f"route {id} has no two usable points", "give a start and an end"
+            )
         weather = element.find("weather")
         found.append(
-            RouteFile(id, element.get("town", ""), places, None if weather is None else weather.get("id"))
+            RouteFile(
+                id, element.get("town", ""), places, None if weather is None else weather.get("id")
+            )
         )
     if not found:
         raise InputError(path, "holds no <route>", "give a leaderboard route file")
@@ -98,10 +103,15 @@ def read_routes(path: Path | str) -> list[RouteFile]:
 
 def write_route(path: Path, points: Sequence[tuple[float, float, float]], town: str) -> None:
     """A leaderboard file with one route of ``points`` x, y, yaw in degrees."""
-    lines = ["<?xml version='1.0' encoding='UTF-8'?>", "<routes>", f'  <route id="0" town="{town}">']
+    lines = [
+        "<?xml version='1.0' encoding='UTF-8'?>",
+        "<routes>",
+        f'  <route id="0" town="{town}">',
+    ]
     for x, y, yaw in points:
         lines.append(
-            f'    <waypoint x="{x:.6f}" y="{y:.6f}" z="0.0" pitch="0.0" roll="0.0" yaw="{yaw:.6f}"/>'
+            f'    <waypoint x="{x:.6f}" y="{y:.6f}" z="0.0" '
+            f'pitch="0.0" roll="0.0" yaw="{yaw:.6f}"/>'
         )
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join([*lines, "  </route>", "</routes>", ""]))
@@ -215,7 +225,9 @@ def _along(graph: LaneGraph, id: str, pieces: Sequence[tuple[int, int, int]]) ->
                 command = Command.right if turned > 0 else Command.left
         changed = None
         if index and graph.lanes[pieces[index - 1][0]].number in (lane.left, lane.right):
-            changed = Command.change_right if pieces[index - 1][0] == lane.left else Command.change_left
+            changed = (
+                Command.change_right if pieces[index - 1][0] == lane.left else Command.change_left
+            )
         told = np.full(len(points), int(command))
         if changed is not None:
             points = _slide(xyz[-1][-1], points)

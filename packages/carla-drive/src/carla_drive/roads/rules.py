@@ -121,7 +121,9 @@ def _place(road: Road, signal: Signal) -> np.ndarray:
     return np.array([x - t * math.sin(heading), -(y + t * math.cos(heading)), z])
 
 
-def _groups(graph: LaneGraph, posts: Mapping[str, tuple[Road, Signal]]) -> dict[str, tuple[int, int]]:
+def _groups(
+    graph: LaneGraph, posts: Mapping[str, tuple[Road, Signal]]
+) -> dict[str, tuple[int, int]]:
     """Group and phase of each light: the controllers of a junction take turns; lights without a
     controller are a group each, which takes turns with an all-red time."""
     map = graph.map

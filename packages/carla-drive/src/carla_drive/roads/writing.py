@@ -121,7 +121,12 @@ def _lane(side: Element, lane: Lane) -> None:
 
 
 def _signal(signals: Element, signal: Signal) -> None:
-    place = {"id": signal.id, "s": _text(signal.s), "t": _text(signal.t), "orientation": signal.orientation}
+    place = {
+        "id": signal.id,
+        "s": _text(signal.s),
+        "t": _text(signal.t),
+        "orientation": signal.orientation,
+    }
     if signal.reference:
         element = SubElement(signals, "signalReference", place)
     else:
@@ -145,7 +150,9 @@ def _signal(signals: Element, signal: Signal) -> None:
 
 def _cubics(parent: Element, name: str, start: str, cubic: Cubic) -> None:
     for row in cubic.rows.tolist():
-        SubElement(parent, name, dict(zip((start, "a", "b", "c", "d"), map(_text, row), strict=True)))
+        SubElement(
+            parent, name, dict(zip((start, "a", "b", "c", "d"), map(_text, row), strict=True))
+        )
 
 
 def _text(value: float) -> str:

@@ -27,7 +27,9 @@ class Film:
         import av
 
         self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "23", "preset": "veryfast"})
+        self._stream = self._container.add_stream(
+            "libx264", rate=rate, options={"crf": "23", "preset": "veryfast"}
+        )
         self._stream.pix_fmt = "yuv420p"
         self._size: tuple[int, int] | None = None
 
@@ -37,7 +39,9 @@ class Film:
         height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
         if self._size is None:
             self._stream.width, self._stream.height = self._size = (width, height)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(picture[:height, :width]), format="rgb24"
+        )
         for packet in self._stream.encode(frame):
             self._container.mux(packet)
 
@@ -88,7 +92,9 @@ class Board:
 
     def _bars(self, pen: ImageDraw.ImageDraw, steer: float, throttle: float, brake: float) -> None:
         top = PANEL - 60
-        for number, (value, tone) in enumerate(((throttle, (70, 200, 110)), (brake, (230, 80, 70)))):
+        for number, (value, tone) in enumerate(
+            ((throttle, (70, 200, 110)), (brake, (230, 80, 70)))
+        ):
             left = 16 + 34 * number
             pen.rectangle((left, top - 60, left + 24, top + 40), outline=(110, 114, 120))
             pen.rectangle((left, top + 40 - 100 * min(value, 1), left + 24, top + 40), tone)
@@ -103,14 +109,30 @@ class Board:
 
         def place(points: np.ndarray) -> list[tuple[float, float]]:
             ahead, right = local(np.asarray(points).reshape(-1, 2), x, y, yaw).T
-            return list(zip((WIDTH / 2 + right * scale).tolist(), (PANEL * 0.78 - ahead * scale).tolist(), strict=True))
+            return list(
+                zip(
+                    (WIDTH / 2 + right * scale).tolist(),
+                    (PANEL * 0.78 - ahead * scale).tolist(),
+                    strict=True,
+                )
+            )
 
         for lane in self.graph.lanes:
-            if np.hypot(*(lane.points[:: max(1, len(lane.s) // 8), :2] - (x, y)).T).min() > VIEW * 2:
+            if (
+                np.hypot(*(lane.points[:: max(1, len(lane.s) // 8), :2] - (x, y)).T).min()
+                > VIEW * 2
+            ):
                 continue
-            pen.line(place(lane.points[:, :2]), ROADS, max(2, int(lane.width.mean() * scale)), joint="curve")
+            pen.line(
+                place(lane.points[:, :2]),
+                ROADS,
+                max(2, int(lane.width.mean() * scale)),
+                joint="curve",
+            )
         near = np.hypot(*(self.route.xyz[:, :2] - (x, y)).T) < VIEW * 1.6
-        for run in np.split(np.flatnonzero(near), np.flatnonzero(np.diff(np.flatnonzero(near)) > 1) + 1):
+        for run in np.split(
+            np.flatnonzero(near), np.flatnonzero(np.diff(np.flatnonzero(near)) > 1) + 1
+        ):
             if len(run) > 1:
                 pen.line(place(self.route.xyz[run, :2]), ROUTE, 4)
         if len(self._driven) > 1:
@@ -127,7 +149,9 @@ class Board:
 
 
 def _strip(seen: Observation) -> np.ndarray:
-    pictures = [seen.pictures[name].rgb for name in ("left", "front", "right") if name in seen.pictures]
+    pictures = [
+        seen.pictures[name].rgb for name in ("left", "front", "right") if name in seen.pictures
+    ]
     pictures = pictures or [picture.rgb for picture in seen.pictures.values()]
     strip = np.concatenate(pictures, axis=1)
     if strip.shape[1] == WIDTH:

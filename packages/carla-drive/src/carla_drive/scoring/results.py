@@ -35,14 +35,20 @@ class Results:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             rows, before = list(stored["drives"]), dict(stored["settings"])
-            if not all({"route", "seed", "driving_score", "kilometres"} <= row.keys() for row in rows):
+            if not all(
+                {"route", "seed", "driving_score", "kilometres"} <= row.keys() for row in rows
+            ):
                 raise ValueError("a row lacks its score")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             results.remarks.append(f"{path} is empty or cut short; everything is driven again")
             return results
-        other = sorted(key for key in settings.keys() | before.keys() if settings.get(key) != before.get(key))
+        other = sorted(
+            key for key in settings.keys() | before.keys() if settings.get(key) != before.get(key)
+        )
         if other:
-            raise UsageError(path, f"was made with another {', '.join(other)}", "name another folder")
+            raise UsageError(
+                path, f"was made with another {', '.join(other)}", "name another folder"
+            )
         results.rows = rows
         return results
 
@@ -108,7 +114,13 @@ class Results:
     def tables(self) -> list[Table]:
         summary = self.summary()
         if not summary:
-            return [Table("No route was driven", ("route", "reason"), [(f["route"], f["reason"]) for f in self.failed])]
+            return [
+                Table(
+                    "No route was driven",
+                    ("route", "reason"),
+                    [(f["route"], f["reason"]) for f in self.failed],
+                )
+            ]
         head = Table(
             f"Policy {self.settings['policy']}",
             ("drives", "driving score", "95 % over routes", "completion", "penalty", "km"),
@@ -144,7 +156,12 @@ class Results:
             ],
         )
         lost = [(f["route"], f["reason"]) for f in self.failed]
-        return [head, kinds, drives, *([Table("Not driven", ("route", "reason"), lost)] if lost else [])]
+        return [
+            head,
+            kinds,
+            drives,
+            *([Table("Not driven", ("route", "reason"), lost)] if lost else []),
+        ]
 
 
 def write_page(path: Path, tables: Sequence[Table], results: Results) -> None:

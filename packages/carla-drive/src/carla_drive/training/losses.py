@@ -15,7 +15,9 @@ TASKS = (
 SHARED = "cvt"  # the part of the network whose gradients GradNorm balances
 
 
-def losses(out: Outputs, batch: Mapping[str, Tensor], kind: str, bins: Sequence[float]) -> dict[str, Tensor]:
+def losses(
+    out: Outputs, batch: Mapping[str, Tensor], kind: str, bins: Sequence[float]
+) -> dict[str, Tensor]:
     """One value per task that the network has a head for."""
     control = out.control[:, 0]
     steer, throttle, brake = (control[:, 0] + 1) / 2, control[:, 1] / THROTTLE, control[:, 2]
@@ -73,7 +75,9 @@ def speed_loss(logits: Tensor, speed: Tensor, bins: Sequence[float]) -> Tensor:
 class Balance(nn.Module):
     """Weights of the tasks: ``fixed``, ``gradnorm``, ``uncertainty`` or ``drift``."""
 
-    def __init__(self, kind: str, tasks: Sequence[str], weights: Mapping[str, float], alpha: float, lr: float):
+    def __init__(
+        self, kind: str, tasks: Sequence[str], weights: Mapping[str, float], alpha: float, lr: float
+    ):
         super().__init__()
         self.kind, self.tasks, self.alpha, self.lr = kind, tuple(tasks), alpha, lr
         start = torch.tensor([float(weights.get(task, 1.0)) for task in tasks])
@@ -97,7 +101,9 @@ class Balance(nn.Module):
             self.first.copy_(values.clamp(min=1e-6))
         norms = []
         for task in self.tasks:
-            (gradient,) = torch.autograd.grad(found[task], shared, retain_graph=True, allow_unused=True)
+            (gradient,) = torch.autograd.grad(
+                found[task], shared, retain_graph=True, allow_unused=True
+            )
             norms.append(shared.new_zeros(()) if gradient is None else gradient.norm())
         norm = torch.stack(norms).detach()
         rate = values / self.first
@@ -108,8 +114,8 @@ class Balance(nn.Module):
         self._renew(moved)
 
     def drift(self, found: Mapping[str, Tensor]) -> None:
-        """The release's update: its GradNorm loss has no way to the weights, so that each only falls
-        by the learning rate times its loss."""
+        """The release's update: its GradNorm loss has no way to the weights, so that each only
+        falls by the learning rate times its loss."""
         values = torch.stack([found[task].detach() for task in self.tasks])
         self._renew(self.weights - self.lr * values)
 

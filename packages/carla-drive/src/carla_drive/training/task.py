@@ -33,7 +33,9 @@ class Task(vitrail.training.loop.Task):
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
-        self.network: LeTFuser = build_model(recipe.model.architecture, _tuples(recipe.model.config))
+        self.network: LeTFuser = build_model(
+            recipe.model.architecture, _tuples(recipe.model.config)
+        )
         if recipe.model.pretrained:
             start_from_imagenet(self.network)
         if recipe.model.init:
@@ -49,7 +51,9 @@ class Task(vitrail.training.loop.Task):
             and recipe.losses.weights.get(task, 1.0) > 0
         ]
         weighing = recipe.losses
-        self.balance = Balance(weighing.balance, tasks, weighing.weights, weighing.alpha, recipe.optim.lr)
+        self.balance = Balance(
+            weighing.balance, tasks, weighing.weights, weighing.alpha, recipe.optim.lr
+        )
         self._last: dict[str, Tensor] = {}
 
     @cached_property
@@ -60,7 +64,9 @@ class Task(vitrail.training.loop.Task):
         for path in data.paths:
             recording = read_recording(path)
             orders.add(recording.depth_order)
-            for part, frames in zip(parts, split(recording.frames, data.val_share, data.left_out), strict=True):
+            for part, frames in zip(
+                parts, split(recording.frames, data.val_share, data.left_out), strict=True
+            ):
                 part.extend(frames)
         if len(orders) > 1:
             raise UsageError("data.paths", "store depth in both byte orders", "train on one kind")
@@ -81,7 +87,11 @@ class Task(vitrail.training.loop.Task):
 
     def outputs(self, batch: dict[str, Tensor]) -> Outputs:
         return self.network(
-            batch["rgb"].float(), batch["depth"], batch["target"], batch["velocity"], batch["command"]
+            batch["rgb"].float(),
+            batch["depth"],
+            batch["target"],
+            batch["velocity"],
+            batch["command"],
         )
 
     def _losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -124,11 +134,15 @@ def start_from_imagenet(network: LeTFuser) -> None:
     """The encoder's tensors from EfficientNet-Lite0, whose order is the same."""
     if not isinstance(network.cvt, EfficientNet):
         raise UsageError("model.pretrained", "goes with encoder lite0", "take it, or leave it out")
-    stored = create_backbone("tf_efficientnet_lite0", num_classes=1000, pretrained=True).state_dict()
+    stored = create_backbone(
+        "tf_efficientnet_lite0", num_classes=1000, pretrained=True
+    ).state_dict()
     own = network.cvt.state_dict()
     taken = dict(zip(own, list(stored.values())[: len(own)], strict=True))
     load_into(network.cvt, taken, subject="tf_efficientnet_lite0")
 
 
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+    }

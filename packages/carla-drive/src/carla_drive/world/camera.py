@@ -2,10 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 FAR = 1000.0  # m: CARLA's far plane, and the depth of the sky
+
+
+@lru_cache(maxsize=16)
+def _rays(focal: float, width: int, height: int) -> np.ndarray:
+    x = (np.arange(width) + 0.5 - width / 2) / focal
+    y = (np.arange(height) + 0.5 - height / 2) / focal
+    rays = np.ones((height, width, 3), np.float32)
+    rays[..., 0], rays[..., 1] = x, y[:, None]
+    return rays
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,8 @@ class Camera:
         return self.width / (2 * math.tan(math.radians(self.fov) / 2))
 
     def rays(self) -> np.ndarray:
-        """(H, W, 3) directions right, down, ahead of each pixel's middle; ahead is 1."""
-        x = (np.arange(self.width) + 0.5 - self.width / 2) / self.focal
-        y = (np.arange(self.height) + 0.5 - self.height / 2) / self.focal
-        rays = np.ones((self.height, self.width, 3))
-        rays[..., 0], rays[..., 1] = x, y[:, None]
-        return rays
+        """(H, W, 3) float32 directions right, down, ahead of each pixel's middle; ahead is 1."""
+        return _rays(self.focal, self.width, self.height)
 
     def pose(self, x: float, y: float, z: float, yaw: float) -> tuple[np.ndarray, np.ndarray]:
         """Its place (3,) in the world and the matrix (3, 3) whose rows are right, down and ahead,
@@ -60,7 +66,9 @@ class Camera:
 
 
 # Left, front, right: together the official strip of 960 x 160.
-LETFUSER = tuple(Camera(name, yaw=yaw) for name, yaw in (("left", -60), ("front", 0), ("right", 60)))
+LETFUSER = tuple(
+    Camera(name, yaw=yaw) for name, yaw in (("left", -60), ("front", 0), ("right", 60))
+)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,9 @@ class CarlaWorld:
         """From ``carla://HOST:PORT``; UsageError for another form."""
         host, _, port = address.removeprefix("carla://").rstrip("/").rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise UsageError(f"--world {address}", "is not carla://HOST:PORT", "as carla://127.0.0.1:2000")
+            raise UsageError(
+                f"--world {address}", "is not carla://HOST:PORT", "as carla://127.0.0.1:2000"
+            )
         return lambda: cls(host, int(port))
 
     def reset(self, scenario: Scenario, seed: int) -> Observation:
@@ -129,7 +131,10 @@ class CarlaWorld:
                 client.set_timeout(LOAD_TIME if number else CALL_TIME)
                 theirs, ours = client.get_server_version(), client.get_client_version()
                 if theirs != ours:
-                    warn("carla-drive", f"the server is {theirs}, this client {ours}; results may differ")
+                    warn(
+                        "carla-drive",
+                        f"the server is {theirs}, this client {ours}; results may differ",
+                    )
                 self._client, self.version = client, theirs
                 return
             except RuntimeError as error:
@@ -137,7 +142,9 @@ class CarlaWorld:
                     raise MissingError(where, "this host is not known", "check its name") from error
                 last = error
                 time.sleep(PAUSE * 2**number if number < TRIES - 1 else 0)
-        raise MissingError(where, "no simulator answers", "start one: ./CarlaUE4.sh -RenderOffScreen") from last
+        raise MissingError(
+            where, "no simulator answers", "start one: ./CarlaUE4.sh -RenderOffScreen"
+        ) from last
 
     def _open(self, scenario: Scenario, seed: int) -> None:
         client, carla = self._client, self._carla
@@ -149,7 +156,9 @@ class CarlaWorld:
                 known = [name.rpartition("/")[2] for name in client.get_available_maps()]
                 if scenario.town not in known:
                     problem = f"the server has no town {scenario.town}"
-                    raise InputError(scenario.town, problem, f"it has {', '.join(sorted(known)[:6])}")
+                    raise InputError(
+                        scenario.town, problem, f"it has {', '.join(sorted(known)[:6])}"
+                    )
                 world = client.load_world(scenario.town)
             client.set_timeout(CALL_TIME)
             self._world, self._settings = world, world.get_settings()
@@ -198,7 +207,9 @@ class CarlaWorld:
                 self._sensors.append(sensor)
                 waiting: queue.Queue = queue.Queue()
                 self._queues[camera.name, kind] = waiting
-                sensor.listen(lambda data, waiting=waiting: waiting.put((data.frame, bytes(data.raw_data))))
+                sensor.listen(
+                    lambda data, waiting=waiting: waiting.put((data.frame, bytes(data.raw_data)))
+                )
 
     def _spawn_others(self, world: Any, scenario: Scenario, rng: np.random.Generator) -> None:
         """Background cars where there is room; places that are blocked are left out."""
@@ -272,7 +283,11 @@ class CarlaWorld:
         images = {}
         for kind, data in raw.items():
             if len(data) != math.prod(size):
-                raise UsageError(f"camera {camera.name}", f"gave {len(data)} bytes of {kind}", "restart the server")
+                raise UsageError(
+                    f"camera {camera.name}",
+                    f"gave {len(data)} bytes of {kind}",
+                    "restart the server",
+                )
             images[kind] = np.frombuffer(data, np.uint8).reshape(size)
         rgb, depth = images["rgb"][..., 2::-1], images["depth"][..., 2::-1]
         ids = labels.from_server(images["semantics"][..., 2], self.version)
@@ -342,7 +357,9 @@ def _client_library() -> ModuleType:
     try:
         import carla
     except ImportError as error:
-        raise MissingError("carla", "the client is not installed", "install vitrail-carla-drive[carla]") from error
+        raise MissingError(
+            "carla", "the client is not installed", "install vitrail-carla-drive[carla]"
+        ) from error
     return carla
 
 

@@ -3,7 +3,6 @@ controls give the same drive."""
 
 import math
 import zlib
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -22,7 +21,7 @@ from carla_drive.world.interface import (
     Scenario,
 )
 from carla_drive.world.lights import Lights
-from carla_drive.world.meshes import Mesh, car, joined, person
+from carla_drive.world.meshes import Mesh, car, person
 from carla_drive.world.painter import Light, Painter
 from carla_drive.world.progress import Progress
 from carla_drive.world.scenery import Scenery, build_scenery, lamps_of
@@ -109,16 +108,28 @@ class EmbeddedWorld:
         self._held = junctions
 
     def _velocities(self) -> np.ndarray:
-        rows = [(self.ego.x, self.ego.y, self.ego.yaw, self.ego.speed)]
+        """(3 N, 4) places along every car, and how fast they go."""
+        cars = [(self.ego.x, self.ego.y, self.ego.yaw, EGO_SIZE[0], self.ego.speed)]
         for one in self.traffic.cars:
             x, y, _, yaw = one.pose
-            rows.append((x, y, yaw, one.speed))
-        x, y, yaw, speed = np.array(rows).T
-        return np.stack([x, y, np.cos(yaw) * speed, np.sin(yaw) * speed], axis=1)
+            cars.append((x, y, yaw, one.length, one.speed))
+        return np.concatenate(
+            [
+                np.column_stack(
+                    [
+                        discs(x, y, yaw, length),
+                        np.tile((math.cos(yaw) * speed, math.sin(yaw) * speed), (3, 1)),
+                    ]
+                )
+                for x, y, yaw, length, speed in cars
+            ]
+        )
 
     def _crash(self, before: tuple[float, float, float]) -> None:
         """Whoever touches the ego car stops it; people fall, cars stand for a while."""
-        actors = [one for one in self.actors() if math.hypot(one.x - self.ego.x, one.y - self.ego.y) < 20]
+        actors = [
+            one for one in self.actors() if math.hypot(one.x - self.ego.x, one.y - self.ego.y) < 20
+        ]
         boxes = np.array([(a.x, a.y, a.yaw, a.length, a.width) for a in actors]).reshape(-1, 5)
         mine = np.array([self.ego.x, self.ego.y, self.ego.yaw, *EGO_SIZE])
         for index in np.flatnonzero(touching(mine, boxes)):
@@ -132,7 +143,9 @@ class EmbeddedWorld:
                 for one in self.traffic.cars:
                     if one.id == hit.id:
                         one.stunned = 2.0
-            ahead = (hit.x - self.ego.x) * math.cos(self.ego.yaw) + (hit.y - self.ego.y) * math.sin(self.ego.yaw)
+            ahead = (hit.x - self.ego.x) * math.cos(self.ego.yaw) + (hit.y - self.ego.y) * math.sin(
+                self.ego.yaw
+            )
             if ahead > 0 or hit.kind == "static":
                 self.ego.x, self.ego.y, self.ego.yaw = before
                 self.ego.speed = 0.0
@@ -147,7 +160,9 @@ class EmbeddedWorld:
             if not walker.fallen or walker.fallen < 1.0:
                 speed = walker.speed if not walker.fallen else 0.0
                 found.append(
-                    Actor(walker.id, "pedestrian", walker.x, walker.y, walker.yaw, *WALKER_SIZE, speed)
+                    Actor(
+                        walker.id, "pedestrian", walker.x, walker.y, walker.yaw, *WALKER_SIZE, speed
+                    )
                 )
         blocks = self.scenery.obstacles
         reach = SEEN_SCENERY + np.hypot(blocks[:, 3], blocks[:, 4]) / 2
@@ -169,11 +184,15 @@ class EmbeddedWorld:
         pictures = {}
         if draw and self.scenario.cameras:
             pose = (ego.x, ego.y, ego.z, ego.yaw)
-            pictures = self._painter.paint(self.scenario.cameras, pose, self._moving(), self._light())
+            pictures = self._painter.paint(
+                self.scenario.cameras, pose, self._moving(), self._light()
+            )
         ego.z = float(self.scenario.route.xyz[self.progress.index, 2])
         actors = [a for a in self.actors() if math.hypot(a.x - ego.x, a.y - ego.y) < SEEN_ACTORS]
         pose = (ego.x, ego.y, ego.z, ego.yaw)
-        return Observation(self.frame, self.time, pose, ego.speed, pictures, actors, self.light_ahead())
+        return Observation(
+            self.frame, self.time, pose, ego.speed, pictures, actors, self.light_ahead()
+        )
 
     def _light(self) -> Light:
         shadows = [(self.ego.x, self.ego.y, self.ego.yaw, *EGO_SIZE)]
@@ -191,7 +210,9 @@ class EmbeddedWorld:
             if math.hypot(x - self.ego.x, y - self.ego.y) < 140:
                 shape = self._shapes.get(one.id)
                 if shape is None:
-                    shape = self._shapes[one.id] = car(one.length, one.width, one.height, one.colour, one.van)
+                    shape = self._shapes[one.id] = car(
+                        one.length, one.width, one.height, one.colour, one.van
+                    )
                 parts.append(shape.placed(x, y, z, yaw, one.id))
         for walker in self.walkers.people:
             if math.hypot(walker.x - self.ego.x, walker.y - self.ego.y) < 90 and not walker.fallen:

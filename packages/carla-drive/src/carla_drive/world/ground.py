@@ -24,6 +24,7 @@ def ground(graph: LaneGraph, rules: Rules) -> Iterator[Mesh]:
     """Meshes of all that is flat."""
     for strip in graph.strips:
         yield from _strip(strip)
+    yield from _middles(graph)
     yield from _crossings(graph)
     yield from _stop_lines(graph, rules)
     yield _meadow(graph)
@@ -35,7 +36,9 @@ def _strip(strip: Strip) -> Iterator[Mesh]:
         inner, outer = strip.inner[kept], strip.outer[kept]
         lift = np.array([0, 0, KERB])
         if strip.kind == "sidewalk":
-            yield mesh(_band(inner + lift, outer + lift), PAVING, labels.SIDEWALK, (0.56, 0.54, 0.52))
+            yield mesh(
+                _band(inner + lift, outer + lift), PAVING, labels.SIDEWALK, (0.56, 0.54, 0.52)
+            )
             for edge in (inner, outer):
                 yield mesh(_band(edge, edge + lift), PLAIN, labels.SIDEWALK, (0.5, 0.5, 0.48))
         elif strip.kind in DRIVEN:
@@ -95,6 +98,41 @@ def _line(edge: np.ndarray, solid: bool) -> np.ndarray:
     return quads(np.stack([a - side, b - side, b + side, a + side], axis=1) + lift)
 
 
+def _middles(graph: LaneGraph) -> Iterator[Mesh]:
+    """Asphalt just under the ways through a junction, which leave gaps between them."""
+    inside: dict[str, list[np.ndarray]] = {}
+    for lane in graph.lanes:
+        if lane.junction is not None:
+            inside.setdefault(lane.junction, []).append(lane.points)
+    for lines in inside.values():
+        points = np.concatenate(lines)
+        ring = _hull(points[:, :2])
+        if len(ring) < 3 or np.ptp(points[:, 2]) > 0.5:
+            continue
+        z = float(points[:, 2].min()) - 0.03
+        flat = np.column_stack([ring, np.full(len(ring), z)])
+        fan = np.array([[flat[0], flat[i], flat[i + 1]] for i in range(1, len(flat) - 1)])
+        yield mesh(fan, ASPHALT, labels.ROAD, (0.27, 0.27, 0.275))
+
+
+def _hull(points: np.ndarray) -> np.ndarray:
+    """The convex hull (K, 2) of points (N, 2): Andrew's chains."""
+    ordered = np.unique(np.round(points, 2), axis=0)
+
+    def chain(path: np.ndarray) -> list[np.ndarray]:
+        kept: list[np.ndarray] = []
+        for point in path:
+            while len(kept) > 1:
+                (ax, ay), (bx, by) = kept[-1] - kept[-2], point - kept[-2]
+                if ax * by - ay * bx > 0:
+                    break
+                kept.pop()
+            kept.append(point)
+        return kept[:-1]
+
+    return np.array([*chain(ordered), *chain(ordered[::-1])])
+
+
 def _crossings(graph: LaneGraph) -> Iterator[Mesh]:
     for road in graph.map.roads.values():
         for crosswalk in road.crosswalks:
@@ -107,7 +145,9 @@ def _crossings(graph: LaneGraph) -> Iterator[Mesh]:
             (low, near), (high, far) = spread.min(axis=0), spread.max(axis=0)
             stripes = []
             for start in np.arange(low, high - 0.4, 1.0):
-                box = np.array([(start, near), (start + 0.5, near), (start + 0.5, far), (start, far)])
+                box = np.array(
+                    [(start, near), (start + 0.5, near), (start + 0.5, far), (start, far)]
+                )
                 flat = middle + box @ axes
                 stripes.append(np.column_stack([flat, np.full(4, height + LINE * 1.4)]))
             if stripes:
@@ -142,8 +182,14 @@ def _stop_lines(graph: LaneGraph, rules: Rules) -> Iterator[Mesh]:
         drawn.add(place)
         ahead = np.array([math.cos(yaw), math.sin(yaw), 0]) * 0.2
         side = np.array([-math.sin(yaw), math.cos(yaw), 0]) * width * 0.46
-        bar = [middle - ahead - side, middle + ahead - side, middle + ahead + side, middle - ahead + side]
-        yield mesh(quads(np.array([bar])) + (0, 0, LINE * 1.2), PAINT, labels.ROAD_LINE, WHITE)
+        bar = [
+            middle - ahead - side,
+            middle + ahead - side,
+            middle + ahead + side,
+            middle - ahead + side,
+        ]
+        lifted = np.array([bar]) + np.array([0, 0, LINE * 1.2])
+        yield mesh(quads(lifted), PAINT, labels.ROAD_LINE, WHITE)
 
 
 def _meadow(graph: LaneGraph) -> Mesh:

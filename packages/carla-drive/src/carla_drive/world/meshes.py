@@ -87,9 +87,7 @@ def box(
     turn = np.array([[cos, sin], [-sin, cos]])
     below = np.column_stack([low @ turn, np.zeros(4)]) + centre
     above = np.column_stack([high @ turn, np.full(4, height)]) + centre
-    faces = [
-        [below[i], below[(i + 1) % 4], above[(i + 1) % 4], above[i]] for i in range(4)
-    ]
+    faces = [[below[i], below[(i + 1) % 4], above[(i + 1) % 4], above[i]] for i in range(4)]
     faces.append(list(above))
     if floor:
         faces.append(list(below))
@@ -105,7 +103,9 @@ def column(centre: Sequence[float], radius: float, height: float, sides: int = 6
     return quads(np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1))
 
 
-def crown(centre: Sequence[float], radius: float, height: float, rng: np.random.Generator) -> np.ndarray:
+def crown(
+    centre: Sequence[float], radius: float, height: float, rng: np.random.Generator
+) -> np.ndarray:
     """A lumpy ball of leaves: 8 sides, 5 rings."""
     sides, rings = 8, 5
     angle = np.arange(sides) * 2 * math.pi / sides + rng.uniform(0, 1)
@@ -126,18 +126,34 @@ def car(length: float, width: float, height: float, colour: Sequence[float], van
     """A car with its middle at the origin, facing x: body, glass, wheels and lights."""
     vehicle, waist = labels.VEHICLE, 0.55 * height if not van else 0.6 * height
     body = box((0, 0, 0.28), (length, width, waist - 0.28), top=0.97, floor=True)
-    cabin_length, cabin_x = (0.56 * length, -0.05 * length) if not van else (0.9 * length, -0.04 * length)
-    cabin = box((cabin_x, 0, waist), (cabin_length, width * 0.94, height - waist), top=0.8 if not van else 0.92)
+    cabin_length, cabin_x = (
+        (0.56 * length, -0.05 * length) if not van else (0.9 * length, -0.04 * length)
+    )
+    cabin = box(
+        (cabin_x, 0, waist),
+        (cabin_length, width * 0.94, height - waist),
+        top=0.8 if not van else 0.92,
+    )
     roof = cabin[8:10]
     parts = [
         mesh(body, METAL, vehicle, colour),
-        mesh(cabin[:8], GLASS, vehicle, (0.10, 0.13, 0.16)) if not van else mesh(cabin[:8], METAL, vehicle, colour),
+        mesh(cabin[:8], GLASS, vehicle, (0.10, 0.13, 0.16))
+        if not van
+        else mesh(cabin[:8], METAL, vehicle, colour),
         mesh(roof, METAL, vehicle, colour),
     ]
     if van:
-        front = cabin_x + cabin_length / 2 * 0.97
-        pane = [(front, y, z) for y, z in ((-0.4 * width, waist), (0.4 * width, waist), (0.38 * width, height * 0.9), (-0.38 * width, height * 0.9))]
-        parts.append(mesh(quads(np.array([pane])) + (0.05, 0, 0), GLASS, vehicle, (0.10, 0.13, 0.16)))
+        front = cabin_x + cabin_length / 2 * 0.97 + 0.05
+        pane = [
+            (front, y, z)
+            for y, z in (
+                (-0.4 * width, waist),
+                (0.4 * width, waist),
+                (0.38 * width, height * 0.9),
+                (-0.38 * width, height * 0.9),
+            )
+        ]
+        parts.append(mesh(quads(np.array([pane])), GLASS, vehicle, (0.10, 0.13, 0.16)))
     for x in (-0.31, 0.31):
         for y in (-0.5, 0.5):
             wheel = box((x * length, y * (width - 0.1), 0.0), (0.66, 0.16, 0.66), floor=True)

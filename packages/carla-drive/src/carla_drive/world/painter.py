@@ -46,7 +46,9 @@ class Light:
 class Painter:
     """Draws a scenery and what moves in it. ``gain`` (3,) tints every picture, as cameras do."""
 
-    def __init__(self, scenery: Scenery, *, gain: Sequence[float] = (1, 1, 1), compiled: bool | None = None):
+    def __init__(
+        self, scenery: Scenery, *, gain: Sequence[float] = (1, 1, 1), compiled: bool | None = None
+    ):
         self.scenery, self.gain, self.compiled = scenery, np.asarray(gain, np.float32), compiled
         self._centres, self._radius = _bounds(scenery.mesh.vertices)
         self._near: tuple[float, float, Mesh, np.ndarray, np.ndarray] | None = None
@@ -64,7 +66,9 @@ class Painter:
         more, wide = _bounds(others.vertices)
         scene = joined([still, others])
         bounds = np.concatenate([centres, more]), np.concatenate([radius, wide])
-        return {camera.name: self._picture(camera, pose, scene, bounds, light) for camera in cameras}
+        return {
+            camera.name: self._picture(camera, pose, scene, bounds, light) for camera in cameras
+        }
 
     def _still(self, x: float, y: float) -> tuple[Mesh, np.ndarray, np.ndarray]:
         """The scenery around a place, kept for as long as the car is near it."""
@@ -90,7 +94,7 @@ class Painter:
         semantics[hit] = scene.label[triangle]
         instances = np.zeros(hit.shape, np.int32)
         instances[hit] = scene.instance[triangle]
-        rays = (camera.rays() @ axes).astype(np.float32)
+        rays = camera.rays() @ axes.astype(np.float32)
         colour = np.zeros((*hit.shape, 3), np.float32)
         colour[~hit] = self._sky(rays[~hit], light.weather)
         if len(triangle):
@@ -110,7 +114,9 @@ class Painter:
             halo = halo * halo
             glare = (halo * halo * halo * halo * halo)[..., None]
             sky = sky + glare * weather.sunlight.astype(np.float32) * 0.8
-            clouds = _noise(rays[..., 0] / (up[..., 0] + 0.15) * 3, rays[..., 1] / (up[..., 0] + 0.15) * 3, 7)
+            clouds = _noise(
+                rays[..., 0] / (up[..., 0] + 0.15) * 3, rays[..., 1] / (up[..., 0] + 0.15) * 3, 7
+            )
             cloud = np.clip(clouds - 0.62 + 0.45 * weather.cloud, 0, 0.4)[..., None]
             sky = sky + cloud * np.float32(0.5) * (1 - weather.cloud * 0.7)
         return sky.astype(np.float32)
@@ -234,7 +240,10 @@ def _materials(scene: Mesh, triangle, point, normal, depth, weather: Weather):
     for kind, mirror in ((METAL, 0.16), (GLASS, 0.35)):
         if len(at := kinds.get(kind, none)):
             up = np.clip(normal[at, 2], 0, 1)[:, None]
-            sky = weather.sky[0].astype(np.float32) * (1 - up) + weather.sky[1].astype(np.float32) * up
+            sky = (
+                weather.sky[0].astype(np.float32) * (1 - up)
+                + weather.sky[1].astype(np.float32) * up
+            )
             colour[at] = colour[at] * (1 - mirror) + sky * mirror
     if len(at := kinds.get(GLOW, none)):
         glow[at] = 1.15 if weather.night else 1.0

@@ -124,9 +124,13 @@ def _outer_edges(graph: LaneGraph) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _footprint(x: float, y: float, yaw: float, length: float, width: float) -> np.ndarray:
-    a, b = np.meshgrid(np.arange(-length / 2, length / 2 + 0.5, 0.8), np.arange(-width / 2, width / 2 + 0.5, 0.8))
+    a, b = np.meshgrid(
+        np.arange(-length / 2, length / 2 + 0.5, 0.8), np.arange(-width / 2, width / 2 + 0.5, 0.8)
+    )
     cos, sin = math.cos(yaw), math.sin(yaw)
-    return np.column_stack([x + a.ravel() * cos - b.ravel() * sin, y + a.ravel() * sin + b.ravel() * cos])
+    return np.column_stack(
+        [x + a.ravel() * cos - b.ravel() * sin, y + a.ravel() * sin + b.ravel() * cos]
+    )
 
 
 def _houses(build: _Builder, edge: np.ndarray, outward: np.ndarray) -> None:
@@ -152,12 +156,24 @@ def _houses(build: _Builder, edge: np.ndarray, outward: np.ndarray) -> None:
 
 def _house(build, x, y, z, yaw, length, depth, height) -> None:
     rng = build.rng
-    tone = np.clip(WALLS[rng.integers(len(WALLS))] * rng.uniform(0.8, 1.15) + rng.normal(0, 0.03, 3), 0.1, 1)
+    tone = np.clip(
+        WALLS[rng.integers(len(WALLS))] * rng.uniform(0.8, 1.15) + rng.normal(0, 0.03, 3), 0.1, 1
+    )
     shape = box((x, y, z - 0.1), (length, depth, height), yaw)
     build.add(shape[:8], FACADE, labels.BUILDING, tone)
     if height < 12 and rng.random() < 0.6:
-        gable = box((x, y, z - 0.1 + height), (length * 1.05, depth * 1.1, rng.uniform(1.5, 3.5)), yaw, top=0.35)
-        build.add(gable, ROOF, labels.BUILDING, rng.choice([(0.45, 0.24, 0.18), (0.3, 0.3, 0.32), (0.38, 0.3, 0.25)]))
+        gable = box(
+            (x, y, z - 0.1 + height),
+            (length * 1.05, depth * 1.1, rng.uniform(1.5, 3.5)),
+            yaw,
+            top=0.35,
+        )
+        build.add(
+            gable,
+            ROOF,
+            labels.BUILDING,
+            rng.choice([(0.45, 0.24, 0.18), (0.3, 0.3, 0.32), (0.38, 0.3, 0.25)]),
+        )
     else:
         build.add(shape[8:], ROOF, labels.BUILDING, (0.4, 0.4, 0.4))
         cap = box((x, y, z - 0.1 + height), (length * 1.02, depth * 1.02, 0.5), yaw)
@@ -229,11 +245,18 @@ def _tree(build: _Builder, x: float, y: float, z: float, scale: float) -> None:
     rng = build.rng
     build.count += 1
     trunk = rng.uniform(1.6, 2.6) * scale
-    build.add(column((x, y, z - 0.1), 0.16 * scale, trunk + 0.8), PLAIN, labels.VEGETATION, (0.28, 0.21, 0.15))
+    build.add(
+        column((x, y, z - 0.1), 0.16 * scale, trunk + 0.8),
+        PLAIN,
+        labels.VEGETATION,
+        (0.28, 0.21, 0.15),
+    )
     green = np.array([0.18, 0.33, 0.10]) + rng.normal(0, 0.03, 3)
     for _ in range(2):
         offset = rng.uniform(-0.5, 0.5, 3) * scale
-        leaves = crown(np.array([x, y, z + trunk + 1.6 * scale]) + offset, 1.7 * scale, 3.4 * scale, rng)
+        leaves = crown(
+            np.array([x, y, z + trunk + 1.6 * scale]) + offset, 1.7 * scale, 3.4 * scale, rng
+        )
         build.add(leaves, FOLIAGE, labels.VEGETATION, np.clip(green, 0.05, 0.6))
     build.block(x, y, 0.0, 0.4, 0.4)
 
@@ -244,7 +267,12 @@ def _lamp(build: _Builder, place: np.ndarray, outward: np.ndarray) -> None:
     build.add(column((x, y, z), 0.09, LAMP_HEIGHT), METAL, labels.POLE, (0.30, 0.31, 0.32))
     tip = np.array([x, y]) - outward * 1.6
     yaw = math.atan2(outward[1], outward[0])
-    arm = box(((x + tip[0]) / 2, (y + tip[1]) / 2, z + LAMP_HEIGHT - 0.1), (1.7, 0.08, 0.08), yaw, floor=True)
+    arm = box(
+        ((x + tip[0]) / 2, (y + tip[1]) / 2, z + LAMP_HEIGHT - 0.1),
+        (1.7, 0.08, 0.08),
+        yaw,
+        floor=True,
+    )
     build.add(arm, METAL, labels.POLE, (0.30, 0.31, 0.32))
     bulb = box((*tip, z + LAMP_HEIGHT - 0.2), (0.6, 0.25, 0.12), yaw, floor=True)
     build.add(bulb, GLOW, labels.POLE, (0.9, 0.85, 0.7))
@@ -287,7 +315,10 @@ def _stop_sign(build: _Builder, sign) -> None:
     ring = np.column_stack([flat, z + 2.4 + 0.42 * np.sin(angle)])
     fan = np.array([[ring[0], ring[i], ring[i + 1]] for i in range(1, 7)])
     build.add(fan, PLAIN, labels.SIGN, (0.75, 0.08, 0.08))
-    bar = [[*(middle + ahead * 0.01 + side * a), z + 2.4 + b] for a, b in ((-0.28, -0.07), (0.28, -0.07), (0.28, 0.07), (-0.28, 0.07))]
+    bar = [
+        [*(middle + ahead * 0.01 + side * a), z + 2.4 + b]
+        for a, b in ((-0.28, -0.07), (0.28, -0.07), (0.28, 0.07), (-0.28, 0.07))
+    ]
     build.add(quads(np.array([bar])), PLAIN, labels.SIGN, (0.95, 0.95, 0.95))
     build.block(x, y, 0.0, 0.2, 0.2)
 

@@ -92,11 +92,15 @@ def conflicts(graph: LaneGraph) -> dict[int, set[int]]:
 def idm(speed: float, wanted: float, gap: float, closing: float) -> float:
     """m/s^2 of the intelligent driver model; ``closing`` is how fast the gap shrinks."""
     free = (speed / max(wanted, 0.1)) ** 4
-    need = GAP + max(0.0, speed * HEADWAY + speed * closing / (2 * math.sqrt(ACCELERATION * COMFORT)))
+    need = GAP + max(
+        0.0, speed * HEADWAY + speed * closing / (2 * math.sqrt(ACCELERATION * COMFORT))
+    )
     return min(max(ACCELERATION * (1 - free - (need / max(gap, 0.1)) ** 2), -8.0), ACCELERATION)
 
 
-def bend_speed(yaw: np.ndarray, s: np.ndarray, lateral: float = LATERAL, brake: float = 2.0) -> float:
+def bend_speed(
+    yaw: np.ndarray, s: np.ndarray, lateral: float = LATERAL, brake: float = 2.0
+) -> float:
     """m/s now that leaves time to slow down for the bends of a line ahead."""
     if len(s) < 4:
         return math.inf
@@ -112,7 +116,9 @@ def first_touch(
     along it in ``s`` (N,), and which."""
     if not len(line) or not len(places):
         return None
-    apart = (line[:, None, 0] - places[None, :, 0]) ** 2 + (line[:, None, 1] - places[None, :, 1]) ** 2
+    apart = (line[:, None, 0] - places[None, :, 0]) ** 2 + (
+        line[:, None, 1] - places[None, :, 1]
+    ) ** 2
     hit = apart < reach[None] ** 2
     rows = hit.any(axis=1)
     if not rows.any():
@@ -135,7 +141,9 @@ class RightOfWay:
         self.holders: dict[int, set[int]] = {}
 
     def free(self, lane: int, who: int) -> bool:
-        return not any(self.holders.get(other, set()) - {who} for other in self.conflicts.get(lane, ()))
+        return not any(
+            self.holders.get(other, set()) - {who} for other in self.conflicts.get(lane, ())
+        )
 
     def take(self, lane: int, who: int) -> None:
         self.holders.setdefault(lane, set()).add(who)
@@ -238,7 +246,9 @@ class Traffic:
             )
             car.follow(way, car.s - start)
 
-    def step(self, states: Sequence[str], ego: np.ndarray, ego_speed: float, walkers: np.ndarray) -> None:
+    def step(
+        self, states: Sequence[str], ego: np.ndarray, ego_speed: float, walkers: np.ndarray
+    ) -> None:
         """``ego`` (3, 2) are its discs, ``walkers`` (W, 2) the places of people on the road."""
         shapes = [discs(*_flat(car.pose), car.length) for car in self.cars]
         places = np.concatenate([*shapes, ego, walkers.reshape(-1, 2)])
@@ -263,7 +273,9 @@ class Traffic:
         wanted = min(car.eager * min(limit or 8.5, 8.5), bend_speed(yaw, s))
         push = idm(car.speed, wanted, math.inf, 0)
         near = np.hypot(*(places - line[0]).T) < LOOK if len(line) else np.zeros(0, bool)
-        touch = first_touch(line, s, places[near], np.where(owner[near] == -2, 1.5, HALF_PATH + 0.75))
+        touch = first_touch(
+            line, s, places[near], np.where(owner[near] == -2, 1.5, HALF_PATH + 0.75)
+        )
         if touch is not None:
             gap, which = touch[0] - car.s - car.length / 2 - 0.9, int(owner[near][touch[1]])
             other = 0.0
@@ -275,7 +287,9 @@ class Traffic:
             push = min(push, idm(car.speed, wanted, gap, car.speed - other))
         stop = self._must_stop(car, lanes, s, states)
         if stop is not None:
-            push = min(push, idm(car.speed, wanted, stop - car.s - car.length / 2 + GAP - 0.4, car.speed))
+            push = min(
+                push, idm(car.speed, wanted, stop - car.s - car.length / 2 + GAP - 0.4, car.speed)
+            )
         if not self.graph.lanes[int(car.way.lane[-1])].successors:
             push = min(push, idm(car.speed, wanted, car.way.s[-1] - car.s - 3, car.speed))
         car.speed = max(0.0, car.speed + push * STEP)

@@ -12,6 +12,7 @@ from carla_drive.world.interface import STEP
 CROSSING_EVERY = 26.0  # s between two tries of one person near a car
 MIN_TIME, MIN_AWAY = 2.6, 14.0  # s and m that a car must be away for somebody to step onto the road
 MAX_CROSSING = 32.0  # m
+CAR_SIDE, PATIENCE = 1.7, 4.0  # m kept from the places along a car; s
 
 
 @dataclass
@@ -59,13 +60,15 @@ class Walkers:
         for key, strip in sides.items():
             share = 0.5 if strip.kind == "sidewalk" else 1.12
             line = strip.inner * (1 - share) + strip.outer * share
-            line = line + (0, 0, KERB if strip.kind == "sidewalk" else 0)
+            line[:, 2] += KERB if strip.kind == "sidewalk" else 0
             if len(line) >= 12:
                 numbers[key] = len(self.paths)
                 self.paths.append(line)
         for road, section, left in numbers:
             self.across.append(numbers.get((road, section, not left), -1))
-        self._spots = [(n, i) for n, path in enumerate(self.paths) for i in range(3, len(path) - 3, 4)]
+        self._spots = [
+            (n, i) for n, path in enumerate(self.paths) for i in range(3, len(path) - 3, 4)
+        ]
         self._places = np.array([self.paths[n][i, :2] for n, i in self._spots]).reshape(-1, 2)
 
     def populate(self, count: int, x: float, y: float, reach: float) -> None:
@@ -101,7 +104,8 @@ class Walkers:
         return walker
 
     def step(self, cars: np.ndarray) -> None:
-        """``cars`` (N, 4) are x, y and velocity of every car, the ego car among them."""
+        """``cars`` (N, 4) are x, y and velocity of places along every car, the ego car among
+        them."""
         for walker in self.people:
             if walker.fallen:
                 walker.fallen += STEP
@@ -157,16 +161,23 @@ class Walkers:
         way = walker.goal[:2] - (walker.x, walker.y)
         left = float(np.hypot(*way))
         walker.yaw = math.atan2(way[1], way[0])
-        ahead = np.array([walker.x, walker.y]) + way / max(left, 1e-6) * 1.6
-        # Nobody walks into the side of a car.
-        blocked = len(cars) and np.hypot(*(cars[:, :2] - ahead).T).min() < 2.0
-        if blocked and walker.patience < 4.0:
+        ahead = np.array([walker.x, walker.y]) + way / max(left, 1e-6) * 1.0
+        # Nobody walks into a car; who has waited long enough turns back.
+        if len(cars) and np.hypot(*(cars[:, :2] - ahead).T).min() < CAR_SIDE:
             walker.patience += STEP
+            if walker.patience > PATIENCE:
+                back = self.paths[walker.path]
+                walker.goal = back[min(int(walker.at), len(back) - 1)].copy()
+                walker.path, walker.patience = self.across[walker.path], 0.0
             return
         step = min(walker.speed * STEP, left)
         walker.x += math.cos(walker.yaw) * step
         walker.y += math.sin(walker.yaw) * step
-        walker.z += (walker.goal[2] - KERB - walker.z) * 0.2 if left > 2.5 else (walker.goal[2] - walker.z) * 0.2
+        walker.z += (
+            (walker.goal[2] - KERB - walker.z) * 0.2
+            if left > 2.5
+            else (walker.goal[2] - walker.z) * 0.2
+        )
         if left < 0.3:
             walker.path = self.across[walker.path]
             walker.at = min(walker.at, len(self.paths[walker.path]) - 2.0)

@@ -91,7 +91,9 @@ def weather(name: str) -> Weather:
     """By name; UsageError where there is none."""
     found = WEATHERS.get(ALIASES.get(name, name))
     if found is None:
-        raise UsageError(f"weather {name}", "is not known", f"choose {', '.join(ALIASES)}, or CARLA's names")
+        raise UsageError(
+            f"weather {name}", "is not known", f"choose {', '.join(ALIASES)}, or CARLA's names"
+        )
     return found
 
 
