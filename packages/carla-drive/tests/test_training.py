@@ -131,9 +131,9 @@ def test_perceive_takes_frames_of_any_size(weights, tmp_path):
     )
     done = call("carla_drive", *arguments)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.status == 1 and [row["status"] for row in rows].count("ok") == 3
+    assert done.status == 1 and [row["status"] for row in rows].count("done") == 3
     assert Image.open(out / "0.png" / "semantics.png").size == (300, 200)
-    assert all("no depth" in " ".join(row["reasons"]) for row in rows if row["status"] == "ok")
+    assert all("no depth" in " ".join(row["reasons"]) for row in rows if row["status"] == "done")
 
 
 def test_the_strip_sees_where_the_picture_looks():

@@ -126,7 +126,8 @@ def depth_order(image: np.ndarray) -> DepthOrder:
     rough = {}
     for order in ("carla", "swapped"):
         depth = decode_depth(image, order)
-        rough[order] = float(np.median(np.abs(np.diff(depth, axis=1)) / (depth[:, 1:] + 1e-4)))
+        jumps = np.abs(np.diff(depth, axis=1)) / (depth[:, 1:] + 1e-4)
+        rough[order] = float(np.minimum(jumps, 1).mean())
     return "carla" if rough["carla"] <= rough["swapped"] else "swapped"
 
 

@@ -59,6 +59,7 @@ class CarlaWorld:
         self._ego: Any = None
         self._queues: dict[tuple[str, str], queue.Queue] = {}
         self._terminate: Any = None
+        self._began: float | None = None
         self.late = 0
 
     @classmethod
@@ -75,14 +76,16 @@ class CarlaWorld:
         """Raises MissingError where no simulator answers, InputError where it has another town."""
         self.close()
         self._connect()
-        self.scenario, self.progress = scenario, Progress(scenario.route)
+        self.scenario, self.progress, self._began = scenario, Progress(scenario.route), None
         self._terminate = _raise_on_terminate()
         try:
             self._open(scenario, seed)
             frame = self._tick()
             for _ in range(SETTLE):
                 frame = self._tick()
-            return self._observe(frame)
+            seen = self._observe(frame)
+            self.late = 0  # what came while the world settled was not waited for
+            return seen
         except BaseException:
             self.close()
             raise
@@ -220,8 +223,8 @@ class CarlaWorld:
             blueprint = cars[int(rng.integers(len(cars)))]
             actor = world.try_spawn_actor(blueprint, points[number])
             if actor is not None:
-                actor.set_autopilot(True, TRAFFIC_PORT)
                 self._vehicles.append(actor)
+                actor.set_autopilot(True, TRAFFIC_PORT)
         people = list(library.filter("walker.pedestrian.*"))
         for _ in range(scenario.walkers):
             place = world.get_random_location_from_navigation()
@@ -260,9 +263,9 @@ class CarlaWorld:
             light = self._light()
         pose = (x, y, float(place.location.z), math.radians(place.rotation.yaw))
         speed = math.hypot(velocity.x, velocity.y)
-        if getattr(self, "_began", None) is None or self._began[0] is not self._ego:
-            self._began = (self._ego, moment)
-        return Observation(frame, moment - self._began[1], pose, speed, pictures, actors, light)
+        if self._began is None:
+            self._began = moment
+        return Observation(frame, moment - self._began, pose, speed, pictures, actors, light)
 
     def _take(self, camera: str, kind: str, frame: int) -> bytes:
         """The data of this very frame; what is older was late and is dropped."""
