@@ -78,7 +78,7 @@ class Controller:
         pid_throttle = min(max(self._speed.step(delta), 0.0), gains.max_throttle)
         steer, throttle, brake = (float(value) for value in control)
         steer, throttle = min(max(steer, -1.0), 1.0), min(max(throttle, 0.0), gains.max_throttle)
-        brake = float(round(min(max(brake, 0.0), 1.0)))
+        brake = float(np.rint(min(max(brake, 0.0), 1.0)))
         found = self._blend(steer, throttle, brake, pid_steer, pid_throttle)
         if self.mode == "mlp_only":  # the release's log has zeros for who was not asked
             pid_steer = pid_throttle = 0.0

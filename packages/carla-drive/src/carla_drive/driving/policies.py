@@ -1,5 +1,6 @@
 """The policies that can drive a route, behind one interface."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -203,6 +204,8 @@ class ModelPolicy:
             driven = pedals(min(max(push, -5.0), 2.2), seen.speed, steer)
             if wanted < 0.6:
                 driven = Control(steer, 0.0, max(driven.brake, 0.4))
+            if not (np.isfinite(path).all() and math.isfinite(wanted)):
+                driven = Control(math.nan, 0.0, 1.0)  # the guard says so, and brakes
             meant = path
         else:
             blended = self._controller.step(waypoints, seen.speed, control[0])
