@@ -8,10 +8,11 @@ from carla_drive.models import build_model
 from carla_drive.models.cloud import MetricCloud, OfficialCloud
 from carla_drive.models.config import LeTFuserConfig
 from carla_drive.networks import example
-from carla_drive.official import decode_depth, depth_order, encode_depth, one_hot_commands
+from carla_drive.official import one_hot_commands
 from carla_drive.parity import check
 from carla_drive.training.losses import Balance, losses, segmentation_loss, speed_loss
 from carla_drive.world import labels
+from carla_drive.world.depth import decode_depth, depth_order, encode_depth
 from vitrail.errors import UsageError
 from vitrail.testing.beside import PARITY, needs
 

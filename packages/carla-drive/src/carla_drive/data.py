@@ -14,15 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from carla_drive.driving.recording import INDEX
-from carla_drive.official import (
-    WIDTH,
-    DepthOrder,
-    centre_crop,
-    decode_depth,
-    depth_order,
-    to_local,
-)
+from carla_drive.official import WIDTH, centre_crop, to_local
 from carla_drive.world import labels
+from carla_drive.world.depth import DepthOrder, decode_depth, depth_order
 from vitrail.errors import InputError
 from vitrail.preprocess.image import read_image
 

@@ -11,8 +11,8 @@ from carla_drive import system
 from carla_drive.driving.safety import FOCAL
 from carla_drive.models.config import STRIP
 from carla_drive.networks import DrivingNetwork, load_network
-from carla_drive.official import decode_depth, depth_order
 from carla_drive.result import Result
+from carla_drive.world.depth import decode_depth, depth_order
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps

@@ -6,7 +6,7 @@ port. The last three stages of the EfficientNet are stored there but were never 
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +23,6 @@ PREFIXES = ("module.", "model.")
 WIDTH, CROP = 960, 768  # columns of the stored strip, and of what the network sees
 RED_LIGHT, YELLOW_LIGHT = 23, 24  # labels of lit lights, beyond the 23 classes
 METRES_PER_DEGREE = (111324.60662786, 111319.490945)  # latitude, longitude
-
-DepthOrder = Literal["carla", "swapped"]
 
 
 def read_config(options: Mapping[str, Any]) -> tuple[str, LeTFuserConfig]:
@@ -100,35 +98,6 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             (key,) = (f"cvt.{one}" for one in cvt_official.convert({key: value}))
         found[key] = value
     return found
-
-
-def decode_depth(image: np.ndarray, order: DepthOrder = "carla") -> np.ndarray:
-    """(H, W, 3) uint8 RGB to (H, W) float32 in 0..1 of 1000 m.
-
-    ``carla``: red is the least significant byte, as cameras give it; ``swapped``: the most
-    significant, as the release's data set has it on disk.
-    """
-    low, mid, high = (image[..., i].astype(np.uint32) for i in (0, 1, 2))
-    if order == "swapped":
-        low, high = high, low
-    return ((low + 256 * mid + 65536 * high) / 16777215).astype(np.float32)
-
-
-def encode_depth(metres: np.ndarray, order: DepthOrder = "carla") -> np.ndarray:
-    """Metres (H, W) to (H, W, 3) uint8."""
-    code = np.rint(np.clip(metres / 1000.0, 0, 1) * 16777215).astype(np.uint32)
-    parts = [code & 255, code >> 8 & 255, code >> 16]
-    return np.stack(parts if order == "carla" else parts[::-1], axis=-1).astype(np.uint8)
-
-
-def depth_order(image: np.ndarray) -> DepthOrder:
-    """Which of both orders gives the smoother picture: the wrong one is noise."""
-    rough = {}
-    for order in ("carla", "swapped"):
-        depth = decode_depth(image, order)
-        jumps = np.abs(np.diff(depth, axis=1)) / (depth[:, 1:] + 1e-4)
-        rough[order] = float(np.minimum(jumps, 1).mean())
-    return "carla" if rough["carla"] <= rough["swapped"] else "swapped"
 
 
 def centre_crop(strip: np.ndarray) -> np.ndarray:

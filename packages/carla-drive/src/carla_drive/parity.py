@@ -17,12 +17,12 @@ from carla_drive.official import (
     build,
     centre_crop,
     convert,
-    decode_depth,
     one_hot_commands,
     read_config,
     read_shapes,
     to_local,
 )
+from carla_drive.world.depth import decode_depth
 from vitrail.testing.parity import Comparison, check_packs, compare, same
 from vitrail.weights.files import load_into
 

@@ -16,9 +16,9 @@ from PIL import Image
 
 from carla_drive.driving.expert import Advice, Expert
 from carla_drive.driving.policies import CAMERAS, Navigator
-from carla_drive.official import encode_depth
 from carla_drive.scoring.score import Scorer
 from carla_drive.scoring.trace import to_row
+from carla_drive.world.depth import encode_depth
 from carla_drive.world.embedded import EmbeddedWorld
 from carla_drive.world.interface import Control, Observation, Scenario
 

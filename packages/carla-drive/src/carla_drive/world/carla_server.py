@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from carla_drive.official import decode_depth
 from carla_drive.world import labels
 from carla_drive.world.camera import Camera, Picture
+from carla_drive.world.depth import decode_depth
 from carla_drive.world.interface import (
     STEP,
     Actor,
