@@ -21,8 +21,6 @@ from vitrail.errors import InputError
 DEAD = re.compile(r"SC_encoder\.(features\.[678]|classifier)\..*")
 PREFIXES = ("module.", "model.")
 WIDTH, CROP = 960, 768  # columns of the stored strip, and of what the network sees
-RED_LIGHT, YELLOW_LIGHT = 23, 24  # labels of lit lights, beyond the 23 classes
-METRES_PER_DEGREE = (111324.60662786, 111319.490945)  # latitude, longitude
 
 
 def read_config(options: Mapping[str, Any]) -> tuple[str, LeTFuserConfig]:
