@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from carla_drive.driving.expert import Expert
+from carla_drive.roads.graph import build_graph
+from carla_drive.roads.reading import parse_map
+from carla_drive.roads.rules import build_rules
 from carla_drive.world import labels
 from carla_drive.world.boxes import touching
 from carla_drive.world.camera import LETFUSER, Camera
@@ -16,10 +19,12 @@ from carla_drive.world.lights import ALL_RED, GREEN, YELLOW, Lights
 from carla_drive.world.meshes import PLAIN, box, mesh
 from carla_drive.world.painter import Light, Painter
 from carla_drive.world.raster import numba, rasterise
-from carla_drive.world.scenery import Scenery
+from carla_drive.world.scenery import Scenery, build_scenery
 from carla_drive.world.traffic import Traffic, conflicts, idm
 from carla_drive.world.weather import WEATHERS, weather
 from vitrail.errors import UsageError
+
+from .samples import file, road
 
 SMALL = (Camera("front", width=80, height=40),)
 
@@ -181,6 +186,19 @@ def test_traffic_moves_and_never_collides(ground):
             assert not hit.any(), step
     moved = [math.dist(start[car.id], car.pose[:2]) for car in traffic.cars]
     assert np.median(moved) > 15
+
+
+@pytest.mark.parametrize("pavement", [True, False])
+def test_nothing_stands_on_a_lane(ground, pavement):
+    graph = ground.graph if pavement else build_graph(parse_map(file(road(length=200)), "bare"))
+    blocks = build_scenery(graph, build_rules(graph)).obstacles[:, :5]
+    assert len(blocks) > 10
+    for lane in graph.lanes:
+        for number in range(0, len(lane.s), 3):
+            x, y = lane.points[number, :2]
+            car = np.array([x, y, lane.yaw[number], 4.5, 1.9])
+            near = blocks[np.hypot(blocks[:, 0] - x, blocks[:, 1] - y) < 20]
+            assert not touching(car, near).any(), (lane.key, number)
 
 
 def test_conflicts_are_mutual_and_within_a_junction(ground):

@@ -98,17 +98,18 @@ def build_scenery(graph: LaneGraph, rules: Rules, seed: int = 0) -> Scenery:
     for sign in rules.signs:
         _stop_sign(build, sign)
     edges = [strip for strip in _outer_edges(graph) if len(strip[0]) > 6]
-    for edge, outward in edges:
+    for edge, outward, _ in edges:
         _houses(build, edge, outward)
-    for edge, outward in edges:
-        _furniture(build, edge, outward)
+    for edge, outward, paved in edges:
+        _furniture(build, edge, outward, paved)
     _far_houses(build, graph)
     obstacles = np.array(build.obstacles).reshape(-1, 6)
     return Scenery(joined(build.parts), np.array(build.lamps).reshape(-1, 3), obstacles, heads)
 
 
-def _outer_edges(graph: LaneGraph) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The outermost edges (N, 3) of roads between junctions, and where outwards is (N, 2)."""
+def _outer_edges(graph: LaneGraph) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """The outermost edges (N, 3) of roads between junctions, where outwards is (N, 2), and the
+    metres of pavement inside the edge."""
     outermost: dict[tuple[str, int, bool], Strip] = {}
     for strip in graph.strips:
         side = (strip.road, strip.section, strip.lane_id > 0)
@@ -119,7 +120,8 @@ def _outer_edges(graph: LaneGraph) -> list[tuple[np.ndarray, np.ndarray]]:
         across = strip.outer[:, :2] - strip.inner[:, :2]
         width = np.linalg.norm(across, axis=1, keepdims=True)
         if not strip.in_junction and width.min() > 0.05:
-            edges.append((strip.outer, across / width))
+            paved = float(width.min()) if strip.kind == "sidewalk" else 0.0
+            edges.append((strip.outer, across / width, paved))
     return edges
 
 
@@ -196,7 +198,9 @@ def _far_houses(build: _Builder, graph: LaneGraph) -> None:
             _house(build, x, y, z, yaw, length, depth, height)
 
 
-def _furniture(build: _Builder, edge: np.ndarray, outward: np.ndarray) -> None:
+def _furniture(build: _Builder, edge: np.ndarray, outward: np.ndarray, paved: float) -> None:
+    """Lamps stand on the pavement near the road, or beside a road that has none; benches and bins
+    only on a pavement."""
     rng = build.rng
     s = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(edge, axis=0), axis=1))])
     lamp_at, at = rng.uniform(4, 14), rng.uniform(2, 8)
@@ -204,7 +208,8 @@ def _furniture(build: _Builder, edge: np.ndarray, outward: np.ndarray) -> None:
         where = lamp_at + 26 * k
         if where < s[-1] - 3:
             i = int(np.searchsorted(s, where))
-            _lamp(build, edge[i] - np.append(outward[i], 0) * 2.6, outward[i])
+            inside = min(2.6, paved - 0.5) if paved > 1.2 else -0.8
+            _lamp(build, edge[i] - np.append(outward[i], 0) * inside, outward[i])
     wall = rng.random()
     while at < s[-1] - 2:
         i = int(np.searchsorted(s, at))
@@ -217,7 +222,7 @@ def _furniture(build: _Builder, edge: np.ndarray, outward: np.ndarray) -> None:
                 build.count += 1
                 bush = crown((*spot, edge[i, 2] + 0.5), rng.uniform(0.6, 1.3), 1.3, rng)
                 build.add(bush, FOLIAGE, labels.VEGETATION, (0.20, 0.32, 0.12))
-        elif rng.random() < 0.35:
+        elif paved > 2.0 and rng.random() < 0.35:
             _small(build, edge[i] - np.append(out, 0) * rng.uniform(0.5, 1.2), out)
         at += rng.uniform(4, 13)
     if wall < 0.35:
