@@ -139,19 +139,30 @@ class Frames(Dataset):
         return len(self.frames)
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
+        return self.pictures(number) | self.numbers(number)
+
+    def pictures(self, number: int) -> dict[str, Tensor]:
+        """``rgb`` (3, 160, 768) uint8, ``depth`` (160, 768), ``semantics`` (160, 768)."""
+        rgb, depth, semantics = read_pictures(self.frames[number], self.order)
+        if self.augment:
+            rgb = changed_colours(rgb)
+        return {
+            "rgb": torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))),
+            "depth": torch.from_numpy(depth),
+            "semantics": torch.from_numpy(semantics.astype(np.int64)),
+        }
+
+    def numbers(self, number: int) -> dict[str, Tensor]:
+        """What is told, and what is to be learned, as float32."""
         frame = self.frames[number]
-        rgb, depth, semantics = read_pictures(frame, self.order)
         row = read_measurements(frame.file("measurements", "json"))
         place = np.array([row["x"], row["y"]])
         target = to_local(np.array([row["x_command"], row["y_command"]]), place, row["theta"])
         waypoints, path, known = plan(frame, row)
-        if self.augment:
-            rgb = changed_colours(rgb)
-            if float(torch.rand(())) < self.hide_target:
-                target = np.array([0.0, -20.0])
+        if self.augment and float(torch.rand(())) < self.hide_target:
+            target = np.array([0.0, -20.0])
         command = np.zeros(6, np.float32)
         command[row["command"] - 1 if 1 <= row["command"] <= 6 else 3] = 1
-        control = [(row["steer"] + 1) / 2, row["throttle"] / 0.75, float(row["brake"])]
         numbers = {
             "target": target,
             "velocity": row["speed"],
@@ -159,19 +170,14 @@ class Frames(Dataset):
             "waypoints": waypoints,
             "path": path,
             "planned": float(known),
-            "control": control,
+            "control": [(row["steer"] + 1) / 2, row["throttle"] / 0.75, float(row["brake"])],
             "red_light": float(bool(row.get("light_hazard"))),
             "stop_sign": float(bool(row.get("stop_sign_hazard"))),
             "target_speed": float(row.get("target_speed", row["speed"])),
         }
         return {
-            "rgb": torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1))),
-            "depth": torch.from_numpy(depth),
-            "semantics": torch.from_numpy(semantics.astype(np.int64)),
-            **{
-                key: torch.tensor(np.asarray(value), dtype=torch.float32)
-                for key, value in numbers.items()
-            },
+            key: torch.tensor(np.asarray(value), dtype=torch.float32)
+            for key, value in numbers.items()
         }
 
 
@@ -213,7 +219,7 @@ def changed_colours(rgb: np.ndarray) -> np.ndarray:
     image = rgb.astype(np.float32)
     image = (image - 128) * (0.65 + 0.7 * draw[0]) + 128 + 70 * (draw[1] - 0.5)
     image *= 0.85 + 0.3 * torch.rand(3).numpy()
-    if draw[2] < 0.25:
+    if draw[2] < 0.1:
         grey = image.mean(axis=2, keepdims=True)
         image = grey + (image - grey) * draw[3]
     if draw[4] < 0.4:

@@ -92,6 +92,7 @@ def _values(model, rgb, depth, target, velocity, command) -> dict[str, Tensor]:
     """Everything that the goldens keep, by their names."""
     image = (rgb - model.mean) / model.std
     maps, token = model.encode(image)
+    seen = model.see(image)
     stem = model.conv1_down(image)
     decoded: list[Tensor] = []
     hook = model.conv0_ss_f.register_forward_hook(
@@ -101,7 +102,7 @@ def _values(model, rgb, depth, target, velocity, command) -> dict[str, Tensor]:
     hook.remove()
     seg = logits.sigmoid()
     cloud = model.bird(depth, logits)
-    out = model.drive(maps, token, logits, cloud, target, velocity, command)
+    out = model.drive(seen, cloud, target, velocity, command)
     told = model.measurements(torch.cat([target, velocity[:, None], command], dim=1))
     gate = model.tls_biasing_bypass(maps[2]).sigmoid()
     neck = model.fuse(maps[2], cloud)

@@ -113,23 +113,21 @@ def measurements(
     cos, sin = math.cos(turn), math.sin(turn)
     north = np.array([-y, x])
     command_point = north + np.array([[cos, -sin], [sin, cos]]) @ target
-    hazards = advice.hazards
+    hazards, lanes = advice.hazards, world.scenario.graph.lanes
+    junction = lanes[int(world.scenario.route.lane[world.progress.index])].junction
     return {
         "x": -y,
         "y": x,
         "theta": theta,
-        "speed": seen.speed,
-        "target_speed": advice.target_speed,
+        "speed": float(seen.speed),
+        "target_speed": float(advice.target_speed),
         "x_command": float(command_point[0]),
         "y_command": float(command_point[1]),
         "command": command,
-        "steer": advice.control.steer,
-        "throttle": advice.control.throttle,
-        "brake": advice.control.brake > 0.1,
-        "junction": world.scenario.graph.lanes[
-            int(world.scenario.route.lane[world.progress.index])
-        ].junction
-        is not None,
+        "steer": float(advice.control.steer),
+        "throttle": float(advice.control.throttle),
+        "brake": bool(advice.control.brake > 0.1),
+        "junction": junction is not None,
         "vehicle_hazard": ["vehicle"] if "vehicle" in hazards else [],
         "light_hazard": bool(red and light is not None and light.state == "red"),
         "walker_hazard": ["pedestrian"] if "pedestrian" in hazards else [],

@@ -101,18 +101,20 @@ def _follow(first: Tensor, then: Tensor) -> Tensor:
 
 class MetricCloud(nn.Module):
     """With the cameras' real focal length and angles, one scatter for all three, and points at road
-    level only: 0.25 m per cell, both ways."""
+    level only: 0.25 m per cell, both ways, times ``shrink``, by which the depth is smaller too."""
 
-    def __init__(self, classes: int, heights: Sequence[float]):
+    def __init__(self, classes: int, heights: Sequence[float], shrink: int = 1):
         super().__init__()
         self.classes, self.low, self.high = classes, *heights
+        self.rows, self.columns = ROWS // shrink, COLUMNS // shrink
         with torch.device("cpu"):
             right, turn = torch.zeros(COLUMNS), torch.zeros(COLUMNS)
             for first, width, _, _, _, yaw, axis in SLICES:
                 right[first : first + width] = (torch.arange(width) + 0.5 - axis) / FOCAL
                 turn[first : first + width] = math.radians(yaw)
             down = (torch.arange(ROWS) + 0.5 - ROWS / 2) / FOCAL
-            cos, sin = turn.cos(), turn.sin()
+            right, down = (part.unflatten(0, (-1, shrink)).mean(dim=1) for part in (right, down))
+            cos, sin = turn[::shrink].cos(), turn[::shrink].sin()
         self.register_buffer("down", down[:, None], persistent=False)
         self.register_buffer("ahead", cos - right * sin, persistent=False)
         self.register_buffer("across", sin + right * cos, persistent=False)
@@ -121,12 +123,13 @@ class MetricCloud(nn.Module):
         """As ``OfficialCloud``."""
         batch, z = depth.shape[0], depth * METRES
         height = CAMERA[1] - z * self.down
-        row = (ROWS - 1) - torch.floor((z * self.ahead + CAMERA[0]) * (ROWS / AHEAD))
-        column = torch.floor(z * self.across * (COLUMNS / ACROSS) + COLUMNS / 2)
-        inside = (column >= 0) & (column < COLUMNS) & (row >= 0) & (row < ROWS)
+        rows, columns = self.rows, self.columns
+        row = (rows - 1) - torch.floor((z * self.ahead + CAMERA[0]) * (rows / AHEAD))
+        column = torch.floor(z * self.across * (columns / ACROSS) + columns / 2)
+        inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
         inside = inside & (height > self.low) & (height < self.high)
-        flat = (labels * ROWS + row.long()) * COLUMNS + column.long()
-        flat = torch.where(inside, flat, self.classes * ROWS * COLUMNS).flatten(1)
-        plane = torch.zeros(batch, self.classes * ROWS * COLUMNS + 1, device=depth.device)
+        flat = (labels * rows + row.long()) * columns + column.long()
+        flat = torch.where(inside, flat, self.classes * rows * columns).flatten(1)
+        plane = torch.zeros(batch, self.classes * rows * columns + 1, device=depth.device)
         plane = plane.scatter(1, flat, torch.ones_like(flat, dtype=plane.dtype))
-        return plane[:, :-1].unflatten(1, (self.classes, ROWS, COLUMNS))
+        return plane[:, :-1].unflatten(1, (self.classes, rows, columns))

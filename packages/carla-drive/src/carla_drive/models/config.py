@@ -28,6 +28,12 @@ class LeTFuserConfig:
     (its distillation heads) and ``attention_heads``. ``path_points`` and ``speed_bins`` (m/s) add
     what later work found better: a path, and a target speed as a choice. ``stop_head`` adds a
     probability of a stop sign.
+
+    For a few watts: ``shrink`` is how many pixels, both ways, are averaged to one before the
+    encoder and the map from above see them; ``cloud_encoder`` ``small`` takes a tenth of ``b1``'s
+    work; ``detail`` is the width of a branch of its own that looks for lights and signs in the
+    front camera at full size, where a far lamp still has its pixels. 0 leaves it out, and both are
+    told from the encoder's mean as in the release.
     """
 
     encoder: str = "cvt"
@@ -54,6 +60,9 @@ class LeTFuserConfig:
     path_points: int = 0
     speed_bins: Sequence[float] = ()
     stop_head: bool = False
+    shrink: int = 1
+    cloud_encoder: str = "b1"
+    detail: int = 0
 
     def __post_init__(self):
         """Raises UsageError for sizes that do not go together."""
@@ -62,6 +71,10 @@ class LeTFuserConfig:
             not in ("cvt", "lite0"),
             f"projection {self.projection} is neither official nor metric": self.projection
             not in ("official", "metric"),
+            f"cloud_encoder {self.cloud_encoder} is neither b1 nor small": self.cloud_encoder
+            not in ("b1", "small"),
+            f"shrink {self.shrink} is not 1, 2 or 4": self.shrink not in (1, 2, 4),
+            "shrink goes with projection metric": self.shrink > 1 and self.projection != "metric",
             "decoder has not four widths": len(self.decoder) != 4,
             "speed_bins are fewer than two": len(self.speed_bins) == 1,
         }

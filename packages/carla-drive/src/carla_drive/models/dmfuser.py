@@ -87,7 +87,7 @@ class DMFuser(LeTFuser):
         super().__init__(config)
         if not config.single_task:
             return
-        last = self.tls_predictor[2]
+        last = self.tls_biasing_bypass[2]
         assert isinstance(last, nn.Linear)
         inside, latent, hidden = last.in_features, config.latent, config.hidden
         for suffix in ("", "2", "3"):

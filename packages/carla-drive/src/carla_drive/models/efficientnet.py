@@ -23,6 +23,13 @@ LITE0 = (
     (6, 3, 2, 40, 80, 3),
     (6, 5, 1, 80, 112, 3),
 )
+SMALL = (
+    (1, 3, 1, 32, 16, 1),
+    (4, 3, 2, 16, 24, 1),
+    (4, 5, 2, 24, 40, 1),
+    (4, 3, 1, 40, 64, 1),
+    (4, 3, 1, 64, 112, 1),
+)
 
 
 class Padded(nn.Conv2d):
@@ -81,7 +88,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    """(B, in_chans, H, W) to (B, 112, H / 16, W / 16)."""
+    """(B, in_chans, H, W) to (B, 112, H / 16, W / 16); an eighth with ``SMALL``."""
 
     def __init__(
         self, in_chans: int, stages: Sequence[tuple[int, ...]] = B1, *, lite: bool = False

@@ -11,10 +11,16 @@ from torch.nn import functional as F
 
 from carla_drive.models.cloud import MetricCloud, OfficialCloud
 from carla_drive.models.config import LeTFuserConfig
-from carla_drive.models.efficientnet import LITE0, EfficientNet
+from carla_drive.models.detail import Detail
+from carla_drive.models.efficientnet import B1, LITE0, SMALL, EfficientNet
 from vitrail.backbones.cvt import CvT
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LITE = ((0.5,) * 3, (0.5,) * 3)  # mean and spread with which Lite0's ImageNet features were learned
+SEEING = (
+    "cvt", "conv1_down", "conv3_ss_f", "conv2_ss_f", "conv1_ss_f", "conv0_ss_f", "final_ss_f",
+    "detail", "tls_predictor", "stop_predictor",
+)  # fmt: skip
 COMMANDS = 6
 THROTTLE = 0.75
 
@@ -34,6 +40,19 @@ class Outputs(NamedTuple):
     speed: Tensor
     path: Tensor
     target_speed: Tensor
+
+
+class Seen(NamedTuple):
+    """What the camera tells before depth, speed and target are asked: ``image_map`` the encoder's
+    coarsest map, ``token`` a vector for the whole, ``segmentation`` logits at the encoder's scale,
+    ``detail`` (B, config.detail), ``red_light`` and ``stop_sign`` (B,) probabilities."""
+
+    image_map: Tensor
+    token: Tensor
+    segmentation: Tensor
+    detail: Tensor
+    red_light: Tensor
+    stop_sign: Tensor
 
 
 class Conv(nn.Module):
@@ -95,16 +114,21 @@ class LeTFuser(nn.Module):
         self.conv1_ss_f = ConvBlock(b + dims[0], c)
         self.conv0_ss_f = ConvBlock(c + config.stem, d)
         self.final_ss_f = Classify(d, config.classes)
-        self.tls_predictor = _pooled(dims[2], 1)
+        if config.detail:
+            self.detail = Detail(config.detail)
+        else:
+            self.tls_predictor = _pooled(dims[2], 1)
         self.tls_biasing_bypass = _pooled(dims[2], config.latent)
         self.speed_head = nn.Sequential(
             nn.Linear(dims[2], config.measurement), nn.ReLU(), nn.Linear(config.measurement, 1)
         )
-        self.SC_encoder = EfficientNet(config.classes)
+        self.SC_encoder = EfficientNet(
+            config.classes, B1 if config.cloud_encoder == "b1" else SMALL
+        )
         self.cloud = (
             OfficialCloud(config.classes)
             if config.projection == "official"
-            else MetricCloud(config.classes, config.heights)
+            else MetricCloud(config.classes, config.heights, config.shrink)
         )
         fused = dims[2] + 112
         self.fuse_BN = nn.BatchNorm2d(fused)
@@ -118,14 +142,17 @@ class LeTFuser(nn.Module):
         self.gru_control = nn.GRUCell(5, latent)
         self.controller = nn.Sequential(nn.Linear(latent, hidden), nn.Linear(hidden, 3), nn.ReLU())
         self._build_control()
-        if config.stop_head:
+        if config.stop_head and not config.detail:
             self.stop_predictor = _pooled(dims[2], 1)
         if config.path_points:
             self.path_head = _mlp(latent, hidden, 2 * config.path_points)
         if config.speed_bins:
-            self.target_speed_head = _mlp(latent, hidden, len(config.speed_bins))
+            self.target_speed_head = _mlp(
+                latent + (config.detail + 2 if config.detail else 0), hidden, len(config.speed_bins)
+            )
         scale = 1.0 if config.raw_bytes else 255.0
-        for name, values in (("mean", MEAN), ("std", STD)):
+        mean, std = (MEAN, STD) if config.encoder == "cvt" else LITE
+        for name, values in (("mean", mean), ("std", std)):
             constant = torch.tensor(values, device="cpu").view(3, 1, 1) * scale
             self.register_buffer(name, constant, persistent=False)
 
@@ -150,11 +177,24 @@ class LeTFuser(nn.Module):
         """``rgb`` (B, 3, 160, 768) bytes as floats, ``depth`` (B, 160, 768) in 0..1 of 1000 m,
         ``target`` (B, 2) right and, negative, ahead in metres, ``velocity`` (B,) m/s, ``command``
         (B, 6) one-hot."""
-        image = (rgb - self.mean) / self.std
-        maps, token = self.encode(image)
-        segmentation = self.segment(image, maps)
-        cloud = self.bird(depth, segmentation)
-        return self.drive(maps, token, segmentation, cloud, target, velocity, command)
+        seen = self.see((rgb - self.mean) / self.std)
+        return self.drive(seen, self.bird(depth, seen.segmentation), target, velocity, command)
+
+    def see(self, image: Tensor) -> Seen:
+        """``image`` (B, 3, 160, 768), normalised."""
+        small = image if self.config.shrink == 1 else F.avg_pool2d(image, self.config.shrink)
+        maps, token = self.encode(small)
+        if self.config.detail:
+            detail, chances = self.detail(image)
+            red_light, stop_sign = chances.unbind(dim=1)
+        else:
+            detail, red_light = maps[2][:, :0, 0, 0], self.tls_predictor(maps[2]).sigmoid()[:, 0]
+            stop_sign = (
+                self.stop_predictor(maps[2]).sigmoid()[:, 0]
+                if self.config.stop_head
+                else red_light * 0
+            )
+        return Seen(maps[2], token, self.segment(small, maps), detail, red_light, stop_sign)
 
     def encode(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps at a quarter, an eighth, a sixteenth of the size, and a vector for the whole."""
@@ -174,34 +214,47 @@ class LeTFuser(nn.Module):
         return self.final_ss_f(x)
 
     def bird(self, depth: Tensor, segmentation: Tensor) -> Tensor:
-        """(B, classes, 160, 768): where each class was seen from above."""
-        if not self.config.use_depth:
-            return torch.zeros_like(segmentation)
-        return self.cloud(depth, segmentation.argmax(dim=1))
+        """(B, classes, rows, columns) where each class was seen from above; as many rows and columns
+        as ``segmentation``, half as many for the small encoder."""
+        step = self.config.shrink
+        if self.config.use_depth:
+            near = depth[:, step // 2 :: step, step // 2 :: step]
+            view = self.cloud(near, segmentation.argmax(dim=1))
+        else:
+            view = torch.zeros_like(segmentation)
+        return view if self.config.cloud_encoder == "b1" else F.max_pool2d(view, 2)
 
     def fuse(self, image_map: Tensor, cloud: Tensor) -> Tensor:
         """(B, neck)."""
         return self.necks_net(self.fuse_BN(torch.cat([image_map, self.SC_encoder(cloud)], dim=1)))
 
-    def drive(self, maps, token, segmentation, cloud, target, velocity, command) -> Outputs:
-        red_light = self.tls_predictor(maps[2]).sigmoid()[:, 0]
-        gate = self.tls_biasing_bypass(maps[2]).sigmoid()
-        speed = self.speed_head(token)[:, 0]
+    def drive(self, seen: Seen, cloud, target, velocity, command) -> Outputs:
+        gate = self.tls_biasing_bypass(seen.image_map).sigmoid()
+        speed = self.speed_head(seen.token)[:, 0]
         told = torch.cat([target, velocity[:, None], command], dim=1)
-        latent = torch.cat([self.fuse(maps[2], cloud), self.measurements(told)], dim=1)
+        fused = self.fuse(seen.image_map, cloud)
+        latent = torch.cat([fused, self.measurements(told)], dim=1)
         waypoints, hidden = self.waypoints(latent, gate, target)
         empty = torch.zeros_like(latent[:, :0])
-        config = self.config
+        config, lights = self.config, torch.stack([seen.red_light, seen.stop_sign], dim=1)
+        alert = torch.cat([latent, seen.detail, lights], dim=1) if config.detail else latent
         return Outputs(
-            segmentation,
+            self.full_size(seen.segmentation),
             waypoints,
             self.controls(latent, hidden, gate, target),
-            red_light,
-            self.stop_predictor(maps[2]).sigmoid()[:, 0] if config.stop_head else red_light * 0,
+            seen.red_light,
+            seen.stop_sign,
             speed,
             self.path_head(latent).unflatten(1, (-1, 2)) if config.path_points else empty,
-            self.target_speed_head(latent) if config.speed_bins else empty,
+            self.target_speed_head(alert) if config.speed_bins else empty,
         )
+
+    def full_size(self, segmentation: Tensor) -> Tensor:
+        """Logits at the encoder's scale at that of the strip."""
+        if self.config.shrink == 1:
+            return segmentation
+        size = float(self.config.shrink)
+        return F.interpolate(segmentation, scale_factor=size, mode="bilinear", align_corners=False)
 
     def waypoints(self, latent: Tensor, gate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Three steps of a GRU that begins at the car, and its last state."""

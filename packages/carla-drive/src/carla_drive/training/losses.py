@@ -8,10 +8,9 @@ from torch.nn import functional as F
 
 from carla_drive.models.letfuser import THROTTLE, Outputs
 
-TASKS = (
-    "segmentation", "waypoints", "steer", "throttle", "brake", "red_light", "stop_sign", "speed",
-    "path", "target_speed",
-)  # fmt: skip
+SEEING = ("segmentation", "red_light", "stop_sign")
+DRIVING = ("waypoints", "steer", "throttle", "brake", "speed", "path", "target_speed")
+TASKS = (*SEEING, *DRIVING)
 SHARED = "cvt"  # the part of the network whose gradients GradNorm balances
 
 
@@ -19,17 +18,40 @@ def losses(
     out: Outputs, batch: Mapping[str, Tensor], kind: str, bins: Sequence[float]
 ) -> dict[str, Tensor]:
     """One value per task that the network has a head for."""
+    seen = seeing_losses(out.segmentation, out.red_light, out.stop_sign, batch, kind)
+    return seen | driving_losses(out, batch, bins)
+
+
+def seeing_losses(
+    segmentation: Tensor,
+    red_light: Tensor,
+    stop_sign: Tensor,
+    batch: Mapping[str, Tensor],
+    kind: str,
+) -> dict[str, Tensor]:
+    """``segmentation`` may be smaller than the labels, of which every so manieth then counts."""
+    labels = batch["semantics"]
+    step = labels.shape[-1] // segmentation.shape[-1]
+    return {
+        "segmentation": segmentation_loss(
+            segmentation, labels[:, step // 2 :: step, step // 2 :: step], kind
+        ),
+        "red_light": _probability_loss(red_light, batch["red_light"]),
+        "stop_sign": _probability_loss(stop_sign, batch["stop_sign"]),
+    }
+
+
+def driving_losses(
+    out: Outputs, batch: Mapping[str, Tensor], bins: Sequence[float]
+) -> dict[str, Tensor]:
     control = out.control[:, 0]
     steer, throttle, brake = (control[:, 0] + 1) / 2, control[:, 1] / THROTTLE, control[:, 2]
     wanted = batch["control"]
     found = {
-        "segmentation": segmentation_loss(out.segmentation, batch["semantics"], kind),
         "waypoints": F.l1_loss(out.waypoints, batch["waypoints"]),
         "steer": F.l1_loss(steer, wanted[:, 0]),
         "throttle": F.l1_loss(throttle, wanted[:, 1]),
         "brake": F.l1_loss(brake, wanted[:, 2]),
-        "red_light": _probability_loss(out.red_light, batch["red_light"]),
-        "stop_sign": _probability_loss(out.stop_sign, batch["stop_sign"]),
         "speed": F.l1_loss(out.speed, batch["velocity"]),
     }
     if out.path.numel():
@@ -106,6 +128,7 @@ class Balance(nn.Module):
             )
             norms.append(shared.new_zeros(()) if gradient is None else gradient.norm())
         norm = torch.stack(norms).detach()
+        norm = norm / norm.mean().clamp(min=1e-12)  # so that ``lr`` suits losses of any scale
         rate = values / self.first
         rate = rate / rate.mean()
         weighted = self.weights * norm

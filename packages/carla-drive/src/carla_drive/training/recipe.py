@@ -10,13 +10,14 @@ from vitrail.training.recipe import Section
 
 
 class Data(Section):
-    """Folders in the layout of TransFuser 2022. ``val_share`` of the drives validate; towns in
-    ``left_out`` are seen by neither. ``share`` of the training drives' frames is used; the
+    """Folders in the layout of TransFuser 2022. ``val_share`` of the drives validate, at most
+    ``val_frames`` of their frames, evenly spread; towns in ``left_out`` are seen by neither. ``share`` of the training drives' frames is used; the
     release's default was 0.02, which it called low data. ``hide_target`` is the share of the
     samples that are not told their target point, against steering by it alone."""
 
     paths: Annotated[tuple[Path, ...], Field(min_length=1)]
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    val_frames: PositiveInt | None = None
     left_out: tuple[str, ...] = ()
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     augment: bool = True
@@ -26,12 +27,18 @@ class Data(Section):
 
 class Model(Section):
     """``init``: a weights file to go on from. ``pretrained`` starts a ``lite0`` encoder from
-    ImageNet features."""
+    ImageNet features, ``frozen_encoder`` leaves it as it is.
+
+    ``learn`` ``seeing``: only classes, lights and signs. ``driving``: all but these, of which
+    ``init`` must have learned; what the network sees in a frame is then reckoned once and kept, so
+    that an epoch costs a tenth."""
 
     architecture: Literal["letfuser", "dmfuser"] = "letfuser"
     config: dict[str, Any] = Field(default_factory=dict)
     init: str | None = None
     pretrained: bool = False
+    frozen_encoder: bool = False
+    learn: Literal["all", "seeing", "driving"] = "all"
 
 
 class Losses(Section):

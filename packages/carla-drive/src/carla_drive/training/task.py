@@ -2,10 +2,10 @@
 
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 import vitrail.training.loop
 from carla_drive import system
@@ -13,8 +13,18 @@ from carla_drive.checkpoint import read_checkpoint
 from carla_drive.data import Frames, read_recording, split
 from carla_drive.models import build_model
 from carla_drive.models.efficientnet import EfficientNet
-from carla_drive.models.letfuser import LeTFuser, Outputs
-from carla_drive.training.losses import TASKS, Balance, losses
+from carla_drive.models.letfuser import SEEING as SEEING_PARTS
+from carla_drive.models.letfuser import LeTFuser
+from carla_drive.training.kept import Kept, seen_of
+from carla_drive.training.losses import (
+    DRIVING,
+    SEEING,
+    TASKS,
+    Balance,
+    driving_losses,
+    losses,
+    seeing_losses,
+)
 from carla_drive.training.recipe import Recipe
 from vitrail.backbones import create_backbone
 from vitrail.errors import UsageError
@@ -23,7 +33,7 @@ from vitrail.weights.catalogue import resolve
 from vitrail.weights.files import load_into
 
 GRADNORM_EVERY = 10  # steps
-VAL_BATCH = 8
+VAL_BATCH = 16
 
 
 class Task(vitrail.training.loop.Task):
@@ -41,10 +51,13 @@ class Task(vitrail.training.loop.Task):
         if recipe.model.init:
             state = read_checkpoint(resolve(system, recipe.model.init).path).state
             load_into(self.network, state, subject=recipe.model.init)
+        self._still = still_parts(self.network, recipe)
+        for part in self._still:
+            part.requires_grad_(False)
         config = self.network.config
         tasks = [
             task
-            for task in TASKS
+            for task in {"all": TASKS, "seeing": SEEING, "driving": DRIVING}[recipe.model.learn]
             if (task != "path" or config.path_points)
             and (task != "target_speed" or config.speed_bins)
             and (task != "stop_sign" or config.stop_head)
@@ -56,8 +69,14 @@ class Task(vitrail.training.loop.Task):
         )
         self._last: dict[str, Tensor] = {}
 
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for part in self._still:
+            part.eval()
+        return self
+
     @cached_property
-    def datasets(self) -> tuple[Frames, Frames]:
+    def datasets(self) -> tuple[Dataset, Dataset]:
         data = self.recipe.data
         parts: tuple[list, list] = ([], [])
         orders = set()
@@ -72,10 +91,13 @@ class Task(vitrail.training.loop.Task):
             raise UsageError("data.paths", "store depth in both byte orders", "train on one kind")
         (order,) = orders
         train = parts[0][:: max(1, round(1 / data.share))]
-        return (
+        frames = (
             Frames(train, order, augment=data.augment, hide_target=data.hide_target),
-            Frames(parts[1], order),
+            Frames(parts[1][:: max(1, len(parts[1]) // (data.val_frames or len(parts[1])))], order),
         )
+        if self.recipe.model.learn != "driving":
+            return frames
+        return Kept(frames[0], self.network), Kept(frames[1], self.network)
 
     def train_dataloader(self) -> DataLoader:
         size, workers = self.recipe.optim.batch_size, self.recipe.data.workers
@@ -85,18 +107,17 @@ class Task(vitrail.training.loop.Task):
     def val_dataloader(self) -> DataLoader:
         return loader(self.datasets[1], VAL_BATCH, workers=self.recipe.data.workers)
 
-    def outputs(self, batch: dict[str, Tensor]) -> Outputs:
-        return self.network(
-            batch["rgb"].float(),
-            batch["depth"],
-            batch["target"],
-            batch["velocity"],
-            batch["command"],
-        )
-
     def _losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        bins = self.network.config.speed_bins
-        return losses(self.outputs(batch), batch, self.recipe.losses.segmentation, bins)
+        network, kind = self.network, self.recipe.losses.segmentation
+        bins = network.config.speed_bins
+        if self.recipe.model.learn == "seeing":
+            seen = network.see((batch["rgb"].float() - network.mean) / network.std)
+            return seeing_losses(seen.segmentation, seen.red_light, seen.stop_sign, batch, kind)
+        told = batch["target"], batch["velocity"], batch["command"]
+        if self.recipe.model.learn == "driving":
+            out = network.drive(seen_of(batch), batch["cloud"].float(), *told)
+            return driving_losses(out, batch, bins)
+        return losses(network(batch["rgb"].float(), batch["depth"], *told), batch, kind, bins)
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         found = self._losses(batch)
@@ -113,7 +134,7 @@ class Task(vitrail.training.loop.Task):
 
     def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
         found = self._losses(batch)
-        size = len(batch["rgb"])
+        size = len(batch["velocity"])
         self.log("val/total", sum(found[task] for task in self.balance.tasks), batch_size=size)
         self.log_dict({f"val/{task}": value for task, value in found.items()}, batch_size=size)
 
@@ -123,6 +144,14 @@ class Task(vitrail.training.loop.Task):
             "architecture": self.recipe.model.architecture,
             "config": asdict(self.network.config),
         }
+
+
+def still_parts(network: LeTFuser, recipe: Recipe) -> list[nn.Module]:
+    """The parts that a recipe leaves as they are."""
+    names = SEEING_PARTS if recipe.model.learn == "driving" else ("cvt",)
+    if recipe.model.learn != "driving" and not recipe.model.frozen_encoder:
+        return []
+    return [part for name, part in network.named_children() if name in names]
 
 
 def last_shared(network: LeTFuser) -> Tensor:

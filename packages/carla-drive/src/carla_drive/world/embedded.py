@@ -32,6 +32,7 @@ from carla_drive.world.weather import Weather, varied, weather
 CAR_REACH, WALKER_REACH = 130.0, 75.0  # m around the ego car that are populated
 SEEN_ACTORS, SEEN_SCENERY = 50.0, 10.0  # m within which an observation names them
 WALKER_SIZE = (0.5, 0.6)  # m
+STRIDES = 4  # shapes between a leg in the middle and one ahead
 
 
 class EmbeddedWorld:
@@ -60,6 +61,7 @@ class EmbeddedWorld:
         self.progress = Progress(route)
         self.frame, self.time = 0, 0.0
         self._shapes: dict[int, Mesh] = {}
+        self._people: dict[tuple[int, int], Mesh] = {}
         self._held: set[int] = set()
         self.traffic.populate(scenario.vehicles, self.ego.x, self.ego.y, CAR_REACH)
         self.walkers.populate(scenario.walkers, self.ego.x, self.ego.y, WALKER_REACH)
@@ -216,8 +218,11 @@ class EmbeddedWorld:
                 parts.append(shape.placed(x, y, z, yaw, one.id))
         for walker in self.walkers.people:
             if math.hypot(walker.x - self.ego.x, walker.y - self.ego.y) < 90 and not walker.fallen:
-                stride = math.sin(walker.walked * 3.6)
-                shape = person(walker.height, walker.clothes, stride)
+                stride = round(math.sin(walker.walked * 3.6) * STRIDES)
+                shape = self._people.get((walker.id, stride))
+                if shape is None:
+                    shape = person(walker.height, walker.clothes, stride / STRIDES)
+                    self._people[walker.id, stride] = shape
                 parts.append(shape.placed(walker.x, walker.y, walker.z, walker.yaw, walker.id))
         for number, head in enumerate(self.scenery.heads):
             if math.hypot(head[0][0] - self.ego.x, head[0][1] - self.ego.y) < 120:

@@ -1,0 +1,62 @@
+"""What a network sees in each frame, reckoned once: with its seeing parts at rest, only the rest of
+it has to run again in every epoch."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from carla_drive.data import Frames
+from carla_drive.models.letfuser import LeTFuser, Seen
+
+BATCH = 8
+
+
+class Kept(Dataset):
+    """The samples of ``frames`` without their pictures; in their place what ``network`` made of
+    them: the fields of ``Seen`` but the segmentation, and ``cloud``. A frame takes some 120 kB."""
+
+    def __init__(self, frames: Frames, network: LeTFuser):
+        self.frames, self._kept = frames, list[dict[str, np.ndarray]]()
+        network.eval()
+        with torch.inference_mode():
+            for first in range(0, len(frames), BATCH):
+                numbers = range(first, min(first + BATCH, len(frames)))
+                pictures = [frames.pictures(number) for number in numbers]
+                rgb = torch.stack([one["rgb"] for one in pictures]).float()
+                seen = network.see((rgb - network.mean) / network.std)
+                depth = torch.stack([one["depth"] for one in pictures])
+                cloud = network.bird(depth, seen.segmentation).to(torch.bool)
+                self._size = tuple(cloud.shape[1:])
+                for row in range(len(pictures)):
+                    kept = {
+                        name: getattr(seen, name)[row].half().numpy()
+                        for name in Seen._fields
+                        if name != "segmentation"
+                    }
+                    self._kept.append(kept | {"cloud": np.packbits(cloud[row].numpy())})
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        kept = dict(self._kept[number])
+        count = int(np.prod(self._size))
+        cloud = np.unpackbits(kept.pop("cloud"), count=count).reshape(self._size)
+        # What is to be learned of lights and signs bears the same names.
+        seen = {f"seen_{name}": torch.from_numpy(np.asarray(kept[name])) for name in kept}
+        return self.frames.numbers(number) | seen | {"cloud": torch.from_numpy(cloud)}
+
+
+def seen_of(batch: dict[str, Tensor]) -> Seen:
+    """The kept fields of a batch, with an empty segmentation."""
+    image_map = batch["seen_image_map"].float()
+    nothing = image_map[:, :1, :1, :1]
+    return Seen(
+        image_map,
+        batch["seen_token"].float(),
+        nothing,
+        batch["seen_detail"].float(),
+        batch["seen_red_light"].float(),
+        batch["seen_stop_sign"].float(),
+    )
