@@ -20,6 +20,7 @@ SMALL = {
     "encoder": "lite0", "stem": 4, "decoder": (8, 8, 8, 4), "neck_hidden": 8, "neck": 16,
     "neck_grid": (1, 2), "measurement": 8, "hidden": 8, "projection": "metric", "raw_bytes": False,
     "path_points": 6, "speed_bins": (0.0, 3.0, 8.0), "stop_head": True,
+    "shrink": 2, "cloud_encoder": "small", "detail": 8,
 }  # fmt: skip
 BATCH = [torch.from_numpy(part) for part in example()]
 
@@ -52,6 +53,24 @@ def test_shapes(network):
     assert all(torch.isfinite(part).all() for part in out)
 
 
+def test_the_release_is_told_of_lights_by_the_encoder():
+    config = {**SMALL, "shrink": 1, "cloud_encoder": "b1", "detail": 0}
+    with torch.inference_mode():
+        out = build_model("letfuser", config).eval()(*(part[:1] for part in BATCH))
+    assert out.segmentation.shape == (1, 23, 160, 768) and 0 < float(out.stop_sign) < 1
+
+
+def test_the_detail_sees_what_the_shrunken_picture_loses(network):
+    rgb = BATCH[0].clone()
+    rgb[:, :, 40, 300] = 255 - rgb[:, :, 40, 300]  # one pixel of the front camera
+    with torch.inference_mode():
+        before, after = network(*BATCH), network(rgb, *BATCH[1:])
+    assert not torch.equal(before.red_light, after.red_light)
+    rgb[:, :, :, :100] = 0  # at the left, where no light of ours stands
+    with torch.inference_mode():
+        assert torch.equal(network(rgb, *BATCH[1:]).red_light, after.red_light)
+
+
 def test_without_depth_nothing_of_it_counts():
     torch.manual_seed(0)
     network = build_model("letfuser", {**SMALL, "use_depth": False}).eval()
@@ -68,6 +87,9 @@ def test_without_depth_nothing_of_it_counts():
         {"projection": "flat"},
         {"decoder": (1, 2)},
         {"speed_bins": (1.0,)},
+        {"cloud_encoder": "b7"},
+        {"shrink": 3},
+        {"shrink": 2, "projection": "official"},
         {"wide": 1},
     ],
 )

@@ -214,8 +214,8 @@ class LeTFuser(nn.Module):
         return self.final_ss_f(x)
 
     def bird(self, depth: Tensor, segmentation: Tensor) -> Tensor:
-        """(B, classes, rows, columns) where each class was seen from above; as many rows and columns
-        as ``segmentation``, half as many for the small encoder."""
+        """(B, classes, rows, columns): where each class was seen from above. It has as many rows
+        and columns as ``segmentation``, half as many for the small encoder."""
         step = self.config.shrink
         if self.config.use_depth:
             near = depth[:, step // 2 :: step, step // 2 :: step]

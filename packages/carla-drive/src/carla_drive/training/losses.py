@@ -29,7 +29,7 @@ def seeing_losses(
     batch: Mapping[str, Tensor],
     kind: str,
 ) -> dict[str, Tensor]:
-    """``segmentation`` may be smaller than the labels, of which every so manieth then counts."""
+    """``segmentation`` may be smaller than the labels, of which evenly spread ones then count."""
     labels = batch["semantics"]
     step = labels.shape[-1] // segmentation.shape[-1]
     return {

@@ -11,9 +11,10 @@ from vitrail.training.recipe import Section
 
 class Data(Section):
     """Folders in the layout of TransFuser 2022. ``val_share`` of the drives validate, at most
-    ``val_frames`` of their frames, evenly spread; towns in ``left_out`` are seen by neither. ``share`` of the training drives' frames is used; the
-    release's default was 0.02, which it called low data. ``hide_target`` is the share of the
-    samples that are not told their target point, against steering by it alone."""
+    ``val_frames`` of their frames, evenly spread; towns in ``left_out`` are seen by neither.
+    ``share`` of the training drives' frames is used; the release's default was 0.02, which it
+    called low data. ``hide_target`` is the share of the samples that are not told their target
+    point, against steering by it alone."""
 
     paths: Annotated[tuple[Path, ...], Field(min_length=1)]
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
