@@ -132,7 +132,8 @@ class Frames(Dataset):
         augment: bool = False,
         hide_target: float = 0.0,
     ):
-        self.frames, self.order = list(frames), order
+        self.frames = list(frames)
+        self.order: DepthOrder = order
         self.augment, self.hide_target = augment, hide_target
 
     def __len__(self) -> int:

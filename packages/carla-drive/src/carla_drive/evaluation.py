@@ -1,6 +1,7 @@
 """The tables of the model card: closed loop on towns that training never saw, perception on frames
 that the world did not make, and both offline."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,14 +44,13 @@ SELMA = {
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> Sequence[Table]:
     """``weights`` is a catalogued name or a file; by default the bundled one."""
-    network = load_network(weights) if "model" in recipe.evaluation.policies else None
-    tables = []
-    if network is not None and recipe.evaluation.test is not None:
-        tables.append(offline(network, recipe.evaluation.test))
-    if network is not None and recipe.evaluation.frames is not None:
-        tables.append(frames_of_carla(network, recipe.evaluation.frames))
-    if recipe.evaluation.policies:
-        tables.append(closed_loop(recipe.evaluation, network))
+    network, settings, tables = load_network(weights), recipe.evaluation, []
+    if settings.test is not None:
+        tables.append(offline(network, settings.test))
+    if settings.frames is not None:
+        tables.append(frames_of_carla(network, settings.frames))
+    if settings.policies:
+        tables.append(closed_loop(settings, network))
     return tables
 
 
@@ -68,6 +68,8 @@ def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
                     trace = Path(folder) / "trace.jsonl"
                     score = drive(EmbeddedWorld(), scene, maker, seed, trace)
                     results.add(f"{scene.town}/{number}", seed, scene.route.length, score, ())
+                    told = f"{score.driving:.1f}, {score.completion:.0f} %, {score.end}"
+                    print(f"{name} {scene.town}/{number} seed {seed}: {told}", file=sys.stderr)
             rows.append(_row(name, results.summary()))
     return Table("Closed loop on towns that training never saw", COLUMNS, rows)
 

@@ -82,7 +82,7 @@ class PerceptionJob:
             rgb.transpose(2, 0, 1).astype(np.float32),
             depth.astype(np.float32),
             np.array([0.0, -20.0], np.float32),
-            np.float32(5.0)[()],
+            np.float32(5.0),
             command,
         )
         (row,) = yield Ask(self.network.name, [tuple(np.asarray(part) for part in item)])

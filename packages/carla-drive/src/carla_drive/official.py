@@ -31,8 +31,9 @@ def read_config(options: Mapping[str, Any]) -> tuple[str, LeTFuserConfig]:
     if cvt:
         sizes = {"dims": cvt["embed_dim"], "num_heads": cvt["num_heads"], "depths": cvt["depth"]}
     measurement = wide[3][0]
+    chosen: dict[str, Any] = {key: tuple(value) for key, value in sizes.items()}
     config = LeTFuserConfig(
-        **{key: tuple(value) for key, value in sizes.items()},
+        **chosen,
         stem=wide[0][1],
         decoder=(wide[3][-1], wide[2][0], wide[1][0], wide[0][0]),
         neck_hidden=fused[1],

@@ -93,15 +93,14 @@ class Controller:
         both = a * pid_steer + (1 - a) * steer, b * pid_throttle + (1 - b) * throttle, 0.0
         stopped = both[0], 0.0, c + (1 - c) * brake
         match self.mode:
-            case "one_of":
-                if pid_goes and mlp_goes:
-                    return both
-                if pid_goes:
-                    return pid_steer, pid_throttle, 0.0
-                return (steer, throttle, 0.0) if mlp_goes else stopped
             case "both_must":
                 return both if pid_goes and mlp_goes else stopped
             case "pid_only":
                 return (pid_steer, pid_throttle, 0.0) if pid_goes else (pid_steer, 0.0, 1.0)
             case "mlp_only":
                 return (steer, throttle, 0.0) if mlp_goes else (steer, 0.0, brake)
+        if pid_goes and mlp_goes:  # one_of
+            return both
+        if pid_goes:
+            return pid_steer, pid_throttle, 0.0
+        return (steer, throttle, 0.0) if mlp_goes else stopped

@@ -29,6 +29,10 @@ class OfficialCloud(nn.Module):
     about the car. Where each cell of the result comes from is reckoned once, so that no map is
     turned at run time."""
 
+    left: Tensor
+    right: Tensor
+    front: Tensor
+
     def __init__(self, classes: int):
         super().__init__()
         self.classes = classes
@@ -102,6 +106,10 @@ def _follow(first: Tensor, then: Tensor) -> Tensor:
 class MetricCloud(nn.Module):
     """With the cameras' real focal length and angles, one scatter for all three, and points at road
     level only: 0.25 m per cell, both ways, times ``shrink``, by which the depth is smaller too."""
+
+    down: Tensor
+    ahead: Tensor
+    across: Tensor
 
     def __init__(self, classes: int, heights: Sequence[float], shrink: int = 1):
         super().__init__()

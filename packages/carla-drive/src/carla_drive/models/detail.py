@@ -13,6 +13,8 @@ class Detail(nn.Module):
     are, then the strongest answer of each feature: a far lamp is two pixels wide, and an average
     over the picture would drown it."""
 
+    where: Tensor
+
     def __init__(self, width: int):
         super().__init__()
         self.layers = nn.ModuleList(
@@ -29,7 +31,10 @@ class Detail(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """``image`` (B, 3, 160, 768), normalised, to features (B, width), and the probabilities
         (B, 2) of a red light and of a stop sign that counts for the car."""
-        x = image[:, :, :TOP, FRONT]
+        return self.look(image[:, :, :TOP, FRONT])
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``x`` (B, 3, TOP, 320): what it looks at of the picture."""
         for layer in self.layers:
             x = layer(x)
         where = self.where.expand(x.shape[0], -1, -1, -1)

@@ -139,7 +139,7 @@ class DMFuser(LeTFuser):
     ) -> SingleTask:
         """The distillation heads, each with a gate of its own. That of the waypoints is told the
         places that the network's own ``waypoints`` (B, 3, 2) have reached, not its own."""
-        gate = self.D_tls_biasing_bypass(image_map).sigmoid()
+        gate = self.get_submodule("D_tls_biasing_bypass")(image_map).sigmoid()
         told, place, state, places = torch.zeros_like(target), torch.zeros_like(target), latent, []
         for step in range(self.config.waypoints):
             state = self.D_gru(torch.cat([told, target], dim=1), state)

@@ -17,9 +17,10 @@ from vitrail.backbones.cvt import CvT
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE = ((0.5,) * 3, (0.5,) * 3)  # mean and spread with which Lite0's ImageNet features were learned
-SEEING = (
+# The parts whose answers to a frame a training may keep.
+KEPT = (
     "cvt", "conv1_down", "conv3_ss_f", "conv2_ss_f", "conv1_ss_f", "conv0_ss_f", "final_ss_f",
-    "detail", "tls_predictor", "stop_predictor",
+    "tls_predictor", "stop_predictor",
 )  # fmt: skip
 COMMANDS = 6
 THROTTLE = 0.75
@@ -90,6 +91,9 @@ class Classify(nn.Module):
 
 
 class LeTFuser(nn.Module):
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: LeTFuserConfig):
         super().__init__()
         self.config = config

@@ -4,12 +4,13 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from carla_drive.roads.curves import Cubic, Geometry, reference_line
+from carla_drive.roads.curves import Cubic, Geometry, Kind, reference_line
 from carla_drive.roads.opendrive import (
     Connection,
     Crosswalk,
@@ -130,9 +131,10 @@ def _geometry(element: Element) -> Geometry:
     if shape is None:
         raise ValueError(f"a geometry is of no known kind: {', '.join(e.tag for e in element)}")
     numbers = tuple(_number(shape, name) for name in names[shape.tag])
-    place = (_number(element, name) for name in ("s", "x", "y", "hdg", "length"))
+    s, x, y, heading, length = (_number(element, name) for name in ("s", "x", "y", "hdg", "length"))
     normalised = shape.get("pRange", "normalized") == "normalized"
-    return Geometry(*place, shape.tag, numbers, normalised)  # pyright: ignore[reportArgumentType]
+    kind = cast(Kind, shape.tag)
+    return Geometry(s, x, y, heading, length, kind, numbers, normalised)
 
 
 def _section(element: Element, where: str, problems: list[str]) -> Section:

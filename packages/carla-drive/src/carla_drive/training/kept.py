@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from carla_drive.data import Frames
+from carla_drive.models.detail import FRONT, TOP
 from carla_drive.models.letfuser import LeTFuser, Seen
 
 BATCH = 8
@@ -14,10 +15,11 @@ BATCH = 8
 
 class Kept(Dataset):
     """The samples of ``frames`` without their pictures; in their place what ``network`` made of
-    them: the fields of ``Seen`` but the segmentation, and ``cloud``. A frame takes some 120 kB."""
+    them: the fields of ``Seen`` but the segmentation, and ``cloud``. A frame takes some 150 kB."""
 
     def __init__(self, frames: Frames, network: LeTFuser):
         self.frames, self._kept = frames, list[dict[str, np.ndarray]]()
+        self._front = network.config.detail > 0
         network.eval()
         with torch.inference_mode():
             for first in range(0, len(frames), BATCH):
@@ -34,6 +36,8 @@ class Kept(Dataset):
                         for name in Seen._fields
                         if name != "segmentation"
                     }
+                    if self._front:
+                        kept["front"] = pictures[row]["rgb"][:, :TOP, FRONT].numpy().copy()
                     self._kept.append(kept | {"cloud": np.packbits(cloud[row].numpy())})
 
     def __len__(self) -> int:
@@ -48,15 +52,19 @@ class Kept(Dataset):
         return self.frames.numbers(number) | seen | {"cloud": torch.from_numpy(cloud)}
 
 
-def seen_of(batch: dict[str, Tensor]) -> Seen:
-    """The kept fields of a batch, with an empty segmentation."""
+def seen_of(network: LeTFuser, batch: dict[str, Tensor], *, shaken: bool = False) -> Seen:
+    """The kept fields of a batch, with an empty segmentation. The detail is looked at anew, since
+    it goes on learning; ``shaken`` brightens and shifts its pictures a little by chance."""
     image_map = batch["seen_image_map"].float()
-    nothing = image_map[:, :1, :1, :1]
-    return Seen(
-        image_map,
-        batch["seen_token"].float(),
-        nothing,
-        batch["seen_detail"].float(),
-        batch["seen_red_light"].float(),
-        batch["seen_stop_sign"].float(),
-    )
+    detail = batch["seen_detail"].float()
+    red_light, stop_sign = (batch[f"seen_{name}"].float() for name in ("red_light", "stop_sign"))
+    if "seen_front" in batch:
+        front = (batch["seen_front"].float() - network.mean) / network.std
+        if shaken:
+            gain = 0.8 + 0.4 * torch.rand(len(front), 1, 1, 1)
+            shift = torch.randint(-5, 6, (2,)).tolist()
+            front = torch.roll(front * gain, shift, dims=(2, 3))
+        detail, chances = network.detail.look(front)
+        red_light, stop_sign = chances.unbind(dim=1)
+    token, nothing = batch["seen_token"].float(), image_map[:, :1, :1, :1]
+    return Seen(image_map, token, nothing, detail, red_light, stop_sign)

@@ -36,6 +36,14 @@ def seeing_losses(
         "segmentation": segmentation_loss(
             segmentation, labels[:, step // 2 :: step, step // 2 :: step], kind
         ),
+        **light_losses(red_light, stop_sign, batch),
+    }
+
+
+def light_losses(
+    red_light: Tensor, stop_sign: Tensor, batch: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    return {
         "red_light": _probability_loss(red_light, batch["red_light"]),
         "stop_sign": _probability_loss(stop_sign, batch["stop_sign"]),
     }
@@ -96,6 +104,9 @@ def speed_loss(logits: Tensor, speed: Tensor, bins: Sequence[float]) -> Tensor:
 
 class Balance(nn.Module):
     """Weights of the tasks: ``fixed``, ``gradnorm``, ``uncertainty`` or ``drift``."""
+
+    weights: Tensor
+    first: Tensor
 
     def __init__(
         self, kind: str, tasks: Sequence[str], weights: Mapping[str, float], alpha: float, lr: float

@@ -30,7 +30,7 @@ class Model(Section):
     """``init``: a weights file to go on from. ``pretrained`` starts a ``lite0`` encoder from
     ImageNet features, ``frozen_encoder`` leaves it as it is.
 
-    ``learn`` ``seeing``: only classes, lights and signs. ``driving``: all but these, of which
+    ``learn`` ``seeing``: only classes, lights and signs. ``driving``: all but the classes, which
     ``init`` must have learned; what the network sees in a frame is then reckoned once and kept, so
     that an epoch costs a tenth."""
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import vitrail.training.loop
 from carla_drive import system
@@ -13,8 +13,7 @@ from carla_drive.checkpoint import read_checkpoint
 from carla_drive.data import Frames, read_recording, split
 from carla_drive.models import build_model
 from carla_drive.models.efficientnet import EfficientNet
-from carla_drive.models.letfuser import SEEING as SEEING_PARTS
-from carla_drive.models.letfuser import LeTFuser
+from carla_drive.models.letfuser import KEPT, LeTFuser
 from carla_drive.training.kept import Kept, seen_of
 from carla_drive.training.losses import (
     DRIVING,
@@ -22,6 +21,7 @@ from carla_drive.training.losses import (
     TASKS,
     Balance,
     driving_losses,
+    light_losses,
     losses,
     seeing_losses,
 )
@@ -55,9 +55,11 @@ class Task(vitrail.training.loop.Task):
         for part in self._still:
             part.requires_grad_(False)
         config = self.network.config
+        lights = SEEING[1:] if config.detail else ()
+        learned = {"all": TASKS, "seeing": SEEING, "driving": (*DRIVING, *lights)}
         tasks = [
             task
-            for task in {"all": TASKS, "seeing": SEEING, "driving": DRIVING}[recipe.model.learn]
+            for task in learned[recipe.model.learn]
             if (task != "path" or config.path_points)
             and (task != "target_speed" or config.speed_bins)
             and (task != "stop_sign" or config.stop_head)
@@ -76,7 +78,7 @@ class Task(vitrail.training.loop.Task):
         return self
 
     @cached_property
-    def datasets(self) -> tuple[Dataset, Dataset]:
+    def datasets(self) -> tuple[Frames | Kept, Frames | Kept]:
         data = self.recipe.data
         parts: tuple[list, list] = ([], [])
         orders = set()
@@ -115,8 +117,10 @@ class Task(vitrail.training.loop.Task):
             return seeing_losses(seen.segmentation, seen.red_light, seen.stop_sign, batch, kind)
         told = batch["target"], batch["velocity"], batch["command"]
         if self.recipe.model.learn == "driving":
-            out = network.drive(seen_of(batch), batch["cloud"].float(), *told)
-            return driving_losses(out, batch, bins)
+            seen = seen_of(network, batch, shaken=self.training)
+            out = network.drive(seen, batch["cloud"].float(), *told)
+            lights = light_losses(out.red_light, out.stop_sign, batch)
+            return driving_losses(out, batch, bins) | (lights if network.config.detail else {})
         return losses(network(batch["rgb"].float(), batch["depth"], *told), batch, kind, bins)
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
@@ -148,7 +152,7 @@ class Task(vitrail.training.loop.Task):
 
 def still_parts(network: LeTFuser, recipe: Recipe) -> list[nn.Module]:
     """The parts that a recipe leaves as they are."""
-    names = SEEING_PARTS if recipe.model.learn == "driving" else ("cvt",)
+    names = KEPT if recipe.model.learn == "driving" else ("cvt",)
     if recipe.model.learn != "driving" and not recipe.model.frozen_encoder:
         return []
     return [part for name, part in network.named_children() if name in names]

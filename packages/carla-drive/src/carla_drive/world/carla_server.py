@@ -128,6 +128,7 @@ class CarlaWorld:
 
     def _connect(self) -> None:
         where = f"carla://{self.host}:{self.port}"
+        last: Exception | None = None
         for number in range(TRIES):
             try:
                 client = self._carla.Client(self.host, self.port)

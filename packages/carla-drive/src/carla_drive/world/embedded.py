@@ -50,7 +50,7 @@ class EmbeddedWorld:
         self.ego = Ego(float(x), float(y), float(z), float(route.yaw[0]))
         look = int(self.rng.integers(1 << 30)) if self.fresh_look else 0
         self.scenery = _scenery(graph, scenario.rules, look)
-        gain = self.rng.uniform(0.85, 1.15, 3) if self.fresh_look else np.ones(3)
+        gain = self.rng.uniform(0.85, 1.15, 3).tolist() if self.fresh_look else (1.0, 1.0, 1.0)
         self._painter = Painter(self.scenery, gain=gain, compiled=self._compiled)
         self.weather: Weather = weather(scenario.weather)
         if self.fresh_look:

@@ -217,7 +217,7 @@ def _furniture(build: _Builder, edge: np.ndarray, outward: np.ndarray, paved: fl
         spot = place + out * rng.uniform(0.8, 4.0)
         if build.taken.free(spot[None]):
             if rng.random() < 0.6:
-                _tree(build, *spot, edge[i, 2], rng.uniform(0.7, 1.3))
+                _tree(build, spot[0], spot[1], edge[i, 2], rng.uniform(0.7, 1.3))
             elif rng.random() < 0.7:
                 build.count += 1
                 bush = crown((*spot, edge[i, 2] + 0.5), rng.uniform(0.6, 1.3), 1.3, rng)
@@ -243,7 +243,8 @@ def _fence(build: _Builder, edge: np.ndarray, outward: np.ndarray, *, brick: boo
             build.add(shape, BRICK, labels.WALL, (0.55, 0.36, 0.29))
         else:
             build.add(shape, METAL, labels.FENCE, (0.32, 0.34, 0.33))
-        build.block(*middle, math.atan2(along[1], along[0]), size[0], size[1])
+        yaw = math.atan2(along[1], along[0])
+        build.block(middle[0], middle[1], yaw, size[0], size[1])
 
 
 def _tree(build: _Builder, x: float, y: float, z: float, scale: float) -> None:
@@ -260,7 +261,10 @@ def _tree(build: _Builder, x: float, y: float, z: float, scale: float) -> None:
     for _ in range(2):
         offset = rng.uniform(-0.5, 0.5, 3) * scale
         leaves = crown(
-            np.array([x, y, z + trunk + 1.6 * scale]) + offset, 1.7 * scale, 3.4 * scale, rng
+            (np.array([x, y, z + trunk + 1.6 * scale]) + offset).tolist(),
+            1.7 * scale,
+            3.4 * scale,
+            rng,
         )
         build.add(leaves, FOLIAGE, labels.VEGETATION, np.clip(green, 0.05, 0.6))
     build.block(x, y, 0.0, 0.4, 0.4)
@@ -340,6 +344,6 @@ def lamps_of(head: tuple[np.ndarray, float], state: str) -> Mesh:
         ring = np.column_stack([flat, z + 0.17 * np.sin(angle)])
         fan = np.array([[ring[0], ring[i], ring[i + 1]] for i in range(1, 5)])
         on = name == state
-        colour = tone if on else np.array(tone) * 0.12
+        colour = tone if on else tuple(0.12 * part for part in tone)
         parts.append(mesh(fan, GLOW if on else PLAIN, labels.LIGHT, colour))
     return joined(parts)
