@@ -101,6 +101,18 @@ def weights(recording, tmp_path_factory):
     return train(load_recipe(folder / "recipe.yaml"), folder / "run")
 
 
+def test_what_sees_stays_while_driving_is_learned(recording, weights, tmp_path):
+    config = json.dumps({key: list(v) if isinstance(v, tuple) else v for key, v in SMALL.items()})
+    told = f"  init: {weights}\n  learn: driving\n  config: {config}"
+    text = YAML.format(recording, "CONFIG", "fixed").replace("  config: CONFIG", told)
+    (tmp_path / "recipe.yaml").write_text(text)
+    before = read_checkpoint(weights).state
+    after = read_checkpoint(train(load_recipe(tmp_path / "recipe.yaml"), tmp_path / "run")).state
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert {"path_head", "detail", "SC_encoder"} <= changed
+    assert not changed & {"cvt", "conv1_down", "conv3_ss_f", "final_ss_f"}
+
+
 def test_a_recipe_trains_weights_that_drive(weights, ground, route, tmp_path):
     checkpoint = read_checkpoint(weights)
     assert checkpoint.architecture == "letfuser" and checkpoint.config["path_points"] == 6
