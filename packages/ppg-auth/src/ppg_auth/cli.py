@@ -23,6 +23,8 @@ for subcommand in (
     store.revoke,
     store.unlock,
     store.delete,
+    store.backup,
+    store.restore,
 ):
     app.command()(subcommand)
 app.command("list")(store.list_people)
@@ -34,6 +36,11 @@ for subcommand in (
     store.serve,
 ):
     app.command()(subcommand)
+passphrase = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="What the store opens with."
+)
+app.add_typer(passphrase, name="passphrase")
+passphrase.command("change")(store.change_passphrase)
 app.add_typer(audit, name="audit")
 audit.command("verify")(store.verify_log)
 audit.command("export")(store.export_log)

@@ -55,14 +55,15 @@ class StoreOptions:
 
     def open(self, *, create: bool = False) -> "Store":
         """Opens the store, or makes it where ``create`` allows it and there is none."""
-        from ppg_auth.store.passphrase import find_passphrase
         from ppg_auth.store.session import is_there, open_store
 
         new = create and not is_there(self.store)
-        passphrase = find_passphrase(
-            self.store, key_file=self.key_file, keyring=self.keyring, new=new
-        )
-        return open_store(self.store, self.keys, passphrase, create=new)
+        return open_store(self.store, self.keys, self.passphrase(new=new), create=new)
+
+    def passphrase(self, *, new: bool = False) -> bytes:
+        from ppg_auth.store.passphrase import find_passphrase
+
+        return find_passphrase(self.store, key_file=self.key_file, keyring=self.keyring, new=new)
 
 
 @dataclass(frozen=True)

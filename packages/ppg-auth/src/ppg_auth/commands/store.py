@@ -3,6 +3,7 @@
 import json as json_module
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,10 @@ from ppg_auth.commands.options import DecisionOptions, ModelOptions, Name, Store
 from vitrail.errors import UsageError
 from vitrail.options import Debug, Json, Quiet, Serving, bundled
 from vitrail.say import say, say_rows
+
+BackupFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The copy of the store.", show_default=False)
+]
 
 
 @bundled
@@ -107,6 +112,72 @@ def export_log(store: StoreOptions, debug: Debug = False) -> None:
     with store.open().session() as session:
         for entry in session.audit.lines():
             print(json_module.dumps(entry))
+
+
+@bundled
+def backup(
+    file: BackupFile,
+    store: StoreOptions,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Copy the store, also while it is in use, to FILE and the people's keys to FILE.keys.
+
+    Keep both apart. Who is deleted later is in the copy still: so delete old copies too.
+    """
+    from ppg_auth.store.backup import back_up
+
+    keys = back_up(store.open(), file)
+    sentence = f"the store is copied to {file}, the people's keys to {keys}"
+    row = {"status": "done", "store": str(file), "keys": str(keys)}
+    say(row, sentence, json=json, quiet=quiet)
+
+
+@bundled
+def restore(
+    file: BackupFile,
+    store: StoreOptions,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make a store of a backup: of FILE and FILE.keys.
+
+    Where no store is yet. Who was revoked or deleted since the backup is enrolled again.
+    """
+    from ppg_auth.store.backup import restore as restored
+
+    entries = restored(file, store.store, store.keys, store.passphrase())
+    sentence = f"the store is as it was after {entries} entries of the log"
+    say({"status": "done", "entries": entries}, sentence, json=json, quiet=quiet)
+
+
+@bundled
+def change_passphrase(
+    store: StoreOptions,
+    new_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Holds the new one, if PPG_AUTH_NEW_PASSPHRASE does not.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Seal the store under another passphrase. Backups keep the one that they were made with."""
+    from ppg_auth.decide.roster import Roster
+    from ppg_auth.store.passphrase import NEW_VARIABLE, find_passphrase
+
+    opened = store.open()
+    new = find_passphrase(
+        store.store, key_file=new_key_file, keyring=False, new=True, variable=NEW_VARIABLE
+    )
+    Roster(opened).change_passphrase(new)
+    _say(None, "changed", "the store opens with the new passphrase alone", json, quiet)
 
 
 def _say(name: str | None, state: str, sentence: str, json: bool, quiet: bool) -> None:

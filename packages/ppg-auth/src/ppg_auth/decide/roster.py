@@ -56,6 +56,13 @@ class Roster:
             session.counters.clear()
             self.note(session, "unlock", None)
 
+    def change_passphrase(self, passphrase: bytes) -> None:
+        """Seals the store under another passphrase."""
+        values = self.store.sealed_anew(passphrase)
+        with self.store.session() as session:
+            session.replace_header(values)
+            self.note(session, "passphrase", None)
+
     def person(self, session: Session, name: str) -> Person:
         """The person; UsageError where nobody of this name is enrolled."""
         if person := session.people.get(name):

@@ -10,14 +10,16 @@ from pathlib import Path
 from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.sources import require_file
 
-VARIABLE = "PPG_AUTH_PASSPHRASE"
+VARIABLE, NEW_VARIABLE = "PPG_AUTH_PASSPHRASE", "PPG_AUTH_NEW_PASSPHRASE"
 MIN_PASSPHRASE = 12
 _SERVICE = "ppg-auth"
 
 
-def find_passphrase(store: str, *, key_file: Path | None, keyring: bool, new: bool) -> bytes:
+def find_passphrase(
+    store: str, *, key_file: Path | None, keyring: bool, new: bool, variable: str = VARIABLE
+) -> bytes:
     """The passphrase of the store at this address; for a ``new`` one it is asked for twice, or made
-    in the key store.
+    in the key store. ``variable`` is that of the environment which may hold it.
 
     UsageError where none can be had; InputError where that of a new store has under twelve
     characters.
@@ -26,13 +28,13 @@ def find_passphrase(store: str, *, key_file: Path | None, keyring: bool, new: bo
         found = _read(key_file)
     elif keyring:
         found = _from_keyring(store, new)
-    elif VARIABLE in os.environ:
-        found = os.environ[VARIABLE].encode()
+    elif variable in os.environ:
+        found = os.environ[variable].encode()
     elif sys.stdin.isatty():
         found = _ask(new)
     else:
         raise UsageError(
-            "passphrase", "nobody can be asked for it here", f"set {VARIABLE} or give --key-file"
+            "passphrase", "nobody can be asked for it here", f"set {variable} or give a file"
         )
     if new and len(found) < MIN_PASSPHRASE:
         raise UsageError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from ppg_auth.store.counters import Counters
 from ppg_auth.store.database import Database, header, key_tables, store_tables
@@ -33,11 +33,18 @@ class Session:
         self.audit = Audit(connection, master)
         self.state = State(connection, master)
 
+        self._connection = connection
+
     def begin(self) -> None:
         """Fills a new store's header."""
         self.audit.begin()
         self.counters.begin()
         self.state.begin()
+
+    def replace_header(self, values: dict[str, bytes]) -> None:
+        for name, value in values.items():
+            row = update(header).where(header.c.name == name).values(value=value)
+            self._connection.execute(row)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,10 @@ class Store:
             session.state.require()
             yield session
             session.state.keep()
+
+    def sealed_anew(self, passphrase: bytes) -> dict[str, bytes]:
+        """The header's rows that open with another passphrase, to be put in place in a session."""
+        return _sealed_header(self.master, passphrase)
 
 
 def open_store(address: str, keys: str | None, passphrase: bytes, *, create: bool = False) -> Store:
@@ -94,18 +105,18 @@ def _create(database: Database, keys_database: Database, passphrase: bytes) -> N
         pass
     with database.creating(store_tables) as connection:
         if connection.scalar(select(header.c.name).limit(1)) is None:
-            master, values = _new_header(passphrase)
+            master = new_key()
+            values = _sealed_header(master, passphrase)
             connection.execute(
                 insert(header), [{"name": name, "value": value} for name, value in values.items()]
             )
             Session(connection, Vault(keys_database, derive(master, "vault")), master).begin()
 
 
-def _new_header(passphrase: bytes) -> tuple[bytes, dict[str, bytes]]:
-    master = new_key()
+def _sealed_header(master: bytes, passphrase: bytes) -> dict[str, bytes]:
     parameters = json.dumps({"format": FORMAT, "cost": SCRYPT_COST, "salt": os.urandom(16).hex()})
     sealed = seal(_stretch(passphrase, json.loads(parameters)), master, parameters)
-    return master, {"parameters": parameters.encode(), "master": sealed}
+    return {"parameters": parameters.encode(), "master": sealed}
 
 
 def _open_header(values: dict[str, bytes], passphrase: bytes, name: str) -> bytes:
