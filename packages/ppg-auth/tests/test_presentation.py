@@ -13,6 +13,7 @@ from ppg_auth.decide.verification import Verifier
 from ppg_auth.measure.pad import ATTACKS, evaluate_folder
 from ppg_auth.signal.recording import Recording
 from ppg_auth.signal.windows import Preprocess, SignalConfig
+from ppg_auth.store.history import Sketch
 from ppg_auth.store.session import open_store
 from vitrail.errors import InputError
 
@@ -58,9 +59,61 @@ def test_a_turned_pulse_shows_the_other_polarity(attack):
 
 def test_a_copy_cut_and_amplified_is_known_and_another_take_is_not():
     known = sketch(SignalOnly().predict(living(0)), KEY)
-    assert is_replay(sketch(SignalOnly().predict(ATTACKS["replayed"](living(0))), KEY), known)
-    assert not is_replay(sketch(SignalOnly().predict(living(1)), KEY), known)
-    assert not is_replay(known[:0], known) and not is_replay(known, known[:0])
+    assert is_replay(sketch(SignalOnly().predict(ATTACKS["replayed"](living(0))), KEY), [known])
+    assert not is_replay(sketch(SignalOnly().predict(living(1)), KEY), [known])
+    none = Sketch(known.stretches[:0], known.beats[:0])
+    assert not is_replay(none, [known]) and not is_replay(known, [none])
+    assert not is_replay(known, [])
+
+
+def breathing(number: int) -> Recording:
+    """A living pulse whose beats differ in shape from one to the next, as they do."""
+    rng = np.random.default_rng(number)
+    time, moment, wave = np.arange(int(40 * RATE)) / RATE, 0.0, np.zeros(int(40 * RATE))
+    while moment < 40:
+        height, delay, width = rng.normal((0.4, 0.27, 0.12), (0.06, 0.015, 0.012))
+        for at, how, wide in ((moment, 1.0, 0.12), (moment + delay, height, width)):
+            wave += how * np.exp(-(((time - at) / wide) ** 2))
+        moment += rng.normal(0.85, 0.04)
+    return Recording(time, 500 + 20 * wave[:, None], RATE, "sensor")
+
+
+@pytest.mark.parametrize("kind", ["replayed faster", "replayed slower", "replayed wandering"])
+def test_a_copy_by_another_clock_is_known(kind):
+    """It used to pass: its stretches are of another length."""
+    known = sketch(SignalOnly().predict(breathing(0)), KEY)
+    assert is_replay(sketch(SignalOnly().predict(ATTACKS[kind](breathing(0))), KEY), [known])
+    for other in range(1, 6):
+        assert not is_replay(sketch(SignalOnly().predict(breathing(other)), KEY), [known])
+
+
+def test_a_sketch_survives_writing():
+    one = sketch(SignalOnly().predict(living(0)), KEY)
+    again = Sketch.from_bytes(one.to_bytes())
+    assert len(one.stretches) and len(one.beats)
+    assert np.array_equal(again.stretches, one.stretches)
+    assert np.array_equal(again.beats, one.beats)
+
+
+def test_what_was_accepted_once_stays_used(enrolled):
+    """The twenty-first capture used to make room for the first."""
+    first = capture(1, 50)
+    assert enrolled.verify("alice", first).outcome is Outcome.ACCEPTED
+    for take in range(100, 125):
+        assert enrolled.verify("alice", capture(1, take)).outcome is Outcome.ACCEPTED
+    assert enrolled.verify("alice", first).reasons == ("replay",)
+    assert enrolled.verify("alice", capture(1, 0)).reasons == ("replay",), "of the enrolment"
+
+
+def test_of_rejected_captures_the_last_are_remembered(enrolled):
+    now = [1000.0]
+    enrolled.clock = lambda: now[0]
+    for take in range(30):
+        now[0] += 1e6
+        assert enrolled.verify("alice", capture(2, take)).outcome is Outcome.REJECTED
+    with enrolled.store.session() as session:
+        person = session.people.get("alice")
+        assert len(session.captures.sketches(person)) == 3 + 20
 
 
 def test_the_rates_of_a_labelled_folder(tmp_path, monkeypatch):

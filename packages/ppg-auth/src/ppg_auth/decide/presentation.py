@@ -5,6 +5,7 @@ A pulse is weak evidence of life: a good recording of the right finger, shown to
 first time, passes.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ppg_auth.signal.beats import systolic_peaks, unit_rows
 from ppg_auth.signal.conditioning import PULSE_BAND
 from ppg_auth.signal.filters import periodogram, resample
+from ppg_auth.store.history import Sketch
 from ppg_auth.store.template import BITS, DIM, cosine, expand_key, protect
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 SECONDS = 8.0  # about ten beats, whose intervals never come twice
 SAME = 0.985  # estimated from bits; captures of one person reached 0.981, noisy copies stay above
+SEQUENCE = 4  # beats
+SAME_BEATS = 0.85  # of 210 later captures of the same recordings under 2 % reached it
 
 
 def stretches(pulse: NDArray, rate: float) -> NDArray:
@@ -37,19 +41,49 @@ def stretches(pulse: NDArray, rate: float) -> NDArray:
     return unit_rows(rows - rows.mean(axis=1, keepdims=True))
 
 
-def sketch(capture: "Capture", key: bytes) -> NDArray[np.uint8]:
-    """The capture's stretches, protected (n, 64)."""
-    rows = stretches(capture.pulse, capture.sample_rate)
-    return protect(rows, expand_key(key)) if len(rows) else np.empty((0, BITS // 8), np.uint8)
+def beat_sequences(pulse: NDArray, rate: float) -> NDArray:
+    """How the beats of each ``SEQUENCE`` in a row differ from the capture's usual one (n, 128), of
+    norm 1.
+
+    Each runs from peak to peak in as many points, so that no change of the time base, even or slow,
+    touches them; what the usual beat is made of (its level, slope, height and place) is taken out,
+    so that only what this beat alone has is left: two captures of a person share little of it.
+    """
+    peaks = systolic_peaks(pulse, rate)
+    if len(peaks) < SEQUENCE + 3:
+        return np.empty((0, DIM))
+    moments, _ = _between_samples(pulse, peaks)
+    points = DIM // SEQUENCE
+    phase = np.arange(points) / points
+    grid = moments[:-1, None] + np.diff(moments)[:, None] * phase
+    beats = np.interp(grid, np.arange(len(pulse)), pulse)
+    usual = np.median(beats, axis=0)
+    known = np.stack([np.ones(points), phase, usual, np.gradient(usual)], axis=1)
+    own = unit_rows(beats - (known @ np.linalg.lstsq(known, beats.T, rcond=None)[0]).T)
+    return unit_rows(np.lib.stride_tricks.sliding_window_view(own.ravel(), DIM)[::points])
 
 
-def is_replay(new: NDArray[np.uint8], known: NDArray[np.uint8]) -> bool:
-    """Whether most stretches of the new sketches (n, 64) have their like among the known ones (m,
-    64)."""
-    if len(new) == 0 or len(known) == 0:
-        return False
-    nearest = cosine(new[:, None], known[None]).max(axis=1)
-    return bool(np.median(nearest) > SAME)
+def sketch(capture: "Capture", key: bytes) -> Sketch:
+    """The capture's stretches and its sequences of beats, protected."""
+    pulse, rate, projection = capture.pulse, capture.sample_rate, expand_key(key)
+    none = np.empty((0, BITS // 8), np.uint8)
+    kinds = (stretches(pulse, rate), beat_sequences(pulse, rate))
+    return Sketch(*(protect(rows, projection) if len(rows) else none for rows in kinds))
+
+
+def is_replay(new: Sketch, known: Sequence[Sketch]) -> bool:
+    """Whether most stretches have their like among those of the known captures, or most sequences
+    of beats among those of one of them."""
+    by_clock = [_nearest(new.stretches, one.stretches) for one in known if len(one.stretches)]
+    if len(new.stretches) and by_clock and np.median(np.max(by_clock, axis=0)) > SAME:
+        return True
+    by_heart = [_nearest(new.beats, one.beats) for one in known if len(one.beats)]
+    return bool(len(new.beats) and any(np.median(near) > SAME_BEATS for near in by_heart))
+
+
+def _nearest(new: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """For each of the new rows (n, 64) the cosine with the most similar of the known (m, 64)."""
+    return cosine(new[:, None], known[None]).max(axis=1, initial=-1.0)
 
 
 SIGNS = {

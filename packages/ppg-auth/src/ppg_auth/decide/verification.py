@@ -146,7 +146,8 @@ class Verifier:
         if person and counts_for_person:
             session.people.set_attempts(person, _after(person.attempts, decision, now, self.policy))
         if person and decision.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
-            self.remember(session, person, capture)
+            accepted = decision.outcome is Outcome.ACCEPTED
+            self.remember(session, person, capture, for_good=accepted)
         facts = {
             "verdict": decision.outcome.value,
             "score": decision.score,
@@ -154,9 +155,12 @@ class Verifier:
         }
         session.audit.append(event, person.id if person else None, now, **facts)
 
-    def remember(self, session: Session, person: Person, capture: "Capture") -> None:
+    def remember(
+        self, session: Session, person: Person, capture: "Capture", *, for_good: bool = True
+    ) -> None:
         """Keeps what tells this capture if it comes again."""
-        session.captures.remember(person, capture.raw, sketch(capture, person.sketch_key))
+        own = sketch(capture, person.sketch_key)
+        session.captures.remember(person, capture.raw, own, for_good=for_good)
 
     def _find(self, session: Session, capture: "Capture", client: str) -> Decision:
         if (wait := self.wait(session, client)) > 0:

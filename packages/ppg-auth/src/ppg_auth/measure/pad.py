@@ -15,6 +15,7 @@ from ppg_auth.signal.beats import systolic_peaks
 from ppg_auth.signal.reading import read_recording
 from ppg_auth.signal.recording import Recording
 from ppg_auth.signal.windows import Preprocess, SignalConfig
+from ppg_auth.store.history import Sketch
 from ppg_auth.store.vault import new_key
 from vitrail.errors import InputError
 from vitrail.report import Table
@@ -38,6 +39,33 @@ def replayed(recording: Recording) -> Recording:
         seconds=recording.seconds[kept] - recording.seconds[kept][0],
         values=values + noise,
     )
+
+
+def faster(recording: Recording) -> Recording:
+    """A copy shown 6 % faster."""
+    return _at_speed(recording, np.full(len(recording.seconds), 1.06))
+
+
+def slower(recording: Recording) -> Recording:
+    """A copy shown 6 % slower."""
+    return _at_speed(recording, np.full(len(recording.seconds), 0.94))
+
+
+def wandering(recording: Recording) -> Recording:
+    """A copy whose speed goes up and down by 5 % in 12 s."""
+    time = np.linspace(0.0, np.ptp(recording.seconds), len(recording.seconds))
+    return _at_speed(recording, 1 + 0.05 * np.sin(2 * np.pi * time / 12))
+
+
+def _at_speed(recording: Recording, speed: NDArray) -> Recording:
+    """A replay at a speed that changes from sample to sample."""
+    shown = replayed(recording)
+    seconds = np.linspace(0.0, np.ptp(shown.seconds), len(shown.seconds))
+    step = seconds[1] / speed[: len(seconds)]
+    moments = np.concatenate([[0.0], np.cumsum(step[1:])])
+    grid = np.arange(0.0, moments[-1], seconds[1])
+    columns = [np.interp(grid, moments, column) for column in shown.values.T]
+    return replace(shown, seconds=grid, values=np.stack(columns, axis=1))
 
 
 def reversed_in_time(recording: Recording) -> Recording:
@@ -91,6 +119,9 @@ def looped(recording: Recording) -> Recording:
 
 ATTACKS: dict[str, Callable[[Recording], Recording]] = {
     "replayed": replayed,
+    "replayed faster": faster,
+    "replayed slower": slower,
+    "replayed wandering": wandering,
     "reversed": reversed_in_time,
     "turned over": turned_over,
     "static": static,
@@ -138,7 +169,7 @@ class _Known:
     under ``key``."""
 
     polarity: int
-    sketches: NDArray[np.uint8]
+    sketches: list[Sketch]
     key: bytes
 
 
@@ -156,10 +187,10 @@ def evaluate_folder(folder: Path, job: "PulseJob", *, make: bool) -> Table:
     signs = []
     for path, capture in captures.items():
         others = [rows for other, rows in sketches.items() if other != path]
-        known = _Known(usual, np.concatenate([sketches[path][:0], *others]), key)
+        known = _Known(usual, others, key)
         signs.append(_signs(capture, known))
     rows = [_row("live (BPCER)", signs, list(captures.values()), attack=False)]
-    known = _Known(usual, np.concatenate(list(sketches.values())), key)
+    known = _Known(usual, list(sketches.values()), key)
     for kind, recordings in _attacks(folder, live, make):
         shown = [job.predict(recording) for recording in recordings]
         rows.append(

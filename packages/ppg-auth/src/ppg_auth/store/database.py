@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Float,
@@ -57,6 +58,7 @@ captures = Table(
     Column("number", _counting, primary_key=True, autoincrement=True),
     Column("person", String(64), nullable=False, index=True),
     Column("digest", String(64), nullable=False, index=True),
+    Column("for_good", Boolean, nullable=False),
     Column("sketch", LargeBinary, nullable=False),
 )
 entries = Table(

@@ -1,9 +1,10 @@
-"""What is remembered of decisions: sketches of the last captures, so that none can be shown
-again, and the log, whose lines are chained by keyed hashes and whose head is sealed."""
+"""What is remembered of decisions: sketches of captures, so that none can be shown again, and the
+log, whose lines are chained by keyed hashes and whose head is sealed."""
 
 import hmac
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,7 +17,26 @@ from ppg_auth.store.template import BITS
 from ppg_auth.store.vault import derive, seal, unseal
 from vitrail.errors import InputError
 
-REMEMBERED = 20
+REMEMBERED = 20  # rejected captures of a person; accepted ones and those of enrolments stay
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What tells a capture if it comes again, protected: rows (n, 64) of its stretches, by the
+    clock, and (m, 64) of its sequences of beats, by the heart's."""
+
+    stretches: NDArray[np.uint8]
+    beats: NDArray[np.uint8]
+
+    def to_bytes(self) -> bytes:
+        count = len(self.stretches).to_bytes(4)
+        return count + self.stretches.tobytes() + self.beats.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Sketch":
+        rows = np.frombuffer(data[4:], np.uint8).reshape(-1, BITS // 8)
+        count = int.from_bytes(data[:4])
+        return cls(rows[:count], rows[count:])
 
 
 class Captures:
@@ -31,25 +51,28 @@ class Captures:
         found = select(captures.c.number).where(captures.c.digest == self._digest(samples)).limit(1)
         return self._connection.scalar(found) is not None
 
-    def sketches(self, person: Person) -> NDArray[np.uint8]:
-        """All sketches (n, 64) of the person's remembered captures."""
-        sealed = self._connection.scalars(
-            select(captures.c.sketch).where(captures.c.person == person.id)
+    def sketches(self, person: Person) -> list[Sketch]:
+        """Those of all the person's remembered captures."""
+        rows = self._connection.execute(
+            select(captures.c.digest, captures.c.sketch).where(captures.c.person == person.id)
         )
         key = derive(person.secret, "sketch")
-        opened = [
-            np.frombuffer(unseal(key, row, f"sketch {person.id}"), np.uint8) for row in sealed
+        return [
+            Sketch.from_bytes(unseal(key, row.sketch, _context(person, row.digest))) for row in rows
         ]
-        return np.concatenate([np.empty(0, np.uint8), *opened]).reshape(-1, BITS // 8)
 
-    def remember(self, person: Person, samples: NDArray, sketches: NDArray[np.uint8]) -> None:
-        """Keeps a capture and forgets the person's oldest."""
-        sealed = seal(derive(person.secret, "sketch"), sketches.tobytes(), f"sketch {person.id}")
-        row = {"person": person.id, "digest": self._digest(samples), "sketch": sealed}
-        self._connection.execute(insert(captures).values(row))
+    def remember(
+        self, person: Person, samples: NDArray, sketch: Sketch, *, for_good: bool = True
+    ) -> None:
+        """Keeps a capture: ``for_good``, or until the person has ``REMEMBERED`` later ones."""
+        digest = self._digest(samples)
+        key, context = derive(person.secret, "sketch"), _context(person, digest)
+        row = {"person": person.id, "digest": digest, "for_good": for_good}
+        sealed = seal(key, sketch.to_bytes(), context)
+        self._connection.execute(insert(captures).values(**row, sketch=sealed))
         numbers = (
             select(captures.c.number)
-            .where(captures.c.person == person.id)
+            .where(captures.c.person == person.id, captures.c.for_good.is_(False))
             .order_by(captures.c.number.desc())
         )
         for number in self._connection.scalars(numbers).all()[REMEMBERED:]:
@@ -61,6 +84,11 @@ class Captures:
     def _digest(self, samples: NDArray) -> str:
         data = np.ascontiguousarray(samples, np.float32).tobytes()
         return hmac.digest(self._key, data, "sha256").hex()
+
+
+def _context(person: Person, digest: str) -> str:
+    """A sketch belongs to its person and its samples, and opens nowhere else."""
+    return f"sketch {person.id} {digest}"
 
 
 HEAD = "head"
