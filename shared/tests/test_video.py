@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import FFmpegError
+from PIL import Image
 
 from vitrail.errors import InputError, UsageError
 from vitrail.preprocess import decoding
@@ -57,6 +59,58 @@ def test_frames_are_those_of_a_full_decode(tmp_path, suffix, gop):
         got = list(reader.frames(wanted))
         assert [frame.index for frame in got] == wanted
         assert all(np.array_equal(frame.image, reference[frame.index]) for frame in got)
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path):
+    """As a player shows them: a wide picture that was stored narrow looks like the wide one."""
+    path = tmp_path / "dvd.mp4"
+    wide = pattern(128, 64)
+    narrow = np.asarray(Image.fromarray(wide).resize((72, 64)))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 72, 64, "yuv444p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 9)
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(narrow, format="rgb24")))
+        container.mux(stream.encode(None))
+    reader, frames = read_all(path)
+    assert (reader.width, reader.height) == (128, 64)
+    note = "its pixels are not square (16:9): 72 x 64 was stretched to 128 x 64"
+    assert reader.damage == [note]
+    assert np.abs(frames[0].image.astype(int) - wide).mean() < 6
+
+
+def test_pictures_that_begin_late_do_not_end_early(tmp_path):
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width = video.height = 64
+        sound = container.add_stream("aac", rate=16000)
+        silence = np.zeros((1, 1024), np.float32)
+        for number in range(125):
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 16000, 1024 * number
+            container.mux(sound.encode(frame))
+        for number, image in enumerate(moving_pattern(100)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = 100 + number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        for stream in (video, sound):
+            container.mux(stream.encode(None))
+    reader, frames = read_all(path)
+    assert reader.damage == [] and len(frames) == 100
+
+
+@pytest.mark.parametrize("suffix, codec", [("y4m", "wrapped_avframe"), ("mxf", "mpeg2video"),
+                                           ("h264", "libx264"), ("hevc", "libx265")])  # fmt: skip
+def test_formats_of_cameras_and_encoders(tmp_path, suffix, codec):
+    path = tmp_path / f"clip.{suffix}"
+    try:
+        write_clip(path, moving_pattern(12), codec=codec)
+    except (ValueError, FFmpegError) as error:
+        pytest.skip(f"cannot be made here: {error}")
+    reader, frames = read_all(path)
+    assert len(frames) == reader.frame_count == 12 and reader.damage == []
 
 
 def test_hidden_reference_frames_do_not_count(tmp_path):

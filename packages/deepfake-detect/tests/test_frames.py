@@ -4,24 +4,71 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepfake_detect.decide.frames import Arrays, find_sources, left_out, open_frames
+from deepfake_detect.decide.media import Kind, kind_of
 from vitrail.errors import InputError
 from vitrail.sources import expand_sources, open_folders
-from vitrail.testing.media import pattern, write_clip, write_picture
+from vitrail.testing.media import moving_pattern, pattern, write_clip, write_picture
 
 
 def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path):
+    slid = dict(zip((1, 2, 10), moving_pattern(3), strict=True))
     for number in (10, 2, 1):
-        write_picture(tmp_path / f"frame{number}.png", pattern(seed=number))
+        write_picture(tmp_path / f"frame{number}.png", slid[number])
     assert find_sources(tmp_path) == [tmp_path]
     source = open_frames(tmp_path)
     assert source.frame_count == 3 and source.fps is None
     images = [frame.image for frame in source.frames([0, 1, 2])]
     assert all(
-        np.array_equal(image, pattern(seed=number))
+        np.array_equal(image, slid[number])
         for image, number in zip(images, (1, 2, 10), strict=True)
     )
+
+
+def test_photographs_of_different_people_are_no_sequence(tmp_path):
+    """Linked by place, they would be one person with the mean of all scores."""
+    photographs = [
+        write_picture(tmp_path / f"IMG_{number}.png", pattern(seed=number)) for number in range(4)
+    ]
+    assert find_sources(tmp_path) == photographs
+
+
+def test_frames_of_several_sizes_are_no_sequence(tmp_path):
+    pictures = [
+        write_picture(tmp_path / f"{side}.png", pattern(side, side)) for side in (64, 96, 128)
+    ]
+    assert find_sources(tmp_path) == pictures
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_an_animation_is_a_sequence(tmp_path, suffix):
+    """Of which the first frame alone was looked at."""
+    path = tmp_path / f"a.{suffix}"
+    first, *others = map(Image.fromarray, moving_pattern(4))
+    lossless = {"lossless": True} if suffix == "webp" else {}
+    first.save(path, save_all=True, append_images=others, **lossless)
+    source = open_frames(path)
+    assert source.frame_count == 4 and source.fps is None
+    frames = list(source.frames([0, 3]))
+    assert [frame.index for frame in frames] == [0, 3]
+    if suffix != "gif":  # whose colours are few
+        for frame, shown in zip(frames, (first, others[-1]), strict=True):
+            assert np.array_equal(frame.image, np.asarray(shown))
+    assert find_sources(tmp_path) == [path]
+
+
+def test_a_cut_animation_says_so(tmp_path):
+    path = tmp_path / "a.tif"
+    first, *others = map(Image.fromarray, moving_pattern(4))
+    first.save(path, save_all=True, append_images=others)
+    data = bytearray(path.read_bytes())
+    data[data.rindex(np.asarray(others[-1]).tobytes()[:64]) :] = b""
+    path.write_bytes(data)
+    source = open_frames(path)
+    read = [frame.index for frame in source.frames(range(source.frame_count))]
+    assert read == list(range(len(read))) and (len(read) == 4 or source.damage)
 
 
 def test_a_folder_with_videos_holds_one_source_each(tmp_path):
@@ -91,6 +138,26 @@ def test_an_image_is_told_by_its_bytes(tmp_path, name):
         source = open_frames(tmp_path / name)
         assert source.fps is None and source.frame_count == 1
         assert next(iter(source.frames([0]))).image.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("name", ["clip", "clip.jpg", "clip.png", "clip.dat"])
+def test_a_video_is_told_by_its_bytes(tmp_path, name):
+    for suffix in ("mp4", "mkv", "avi", "ts", "mpg", "flv", "mxf"):
+        codec = "mpeg2video" if suffix in ("mpg", "mxf") else "libx264"
+        write_clip(tmp_path / f"a.{suffix}", codec=codec).rename(tmp_path / name)
+        assert kind_of(tmp_path / name) is Kind.VIDEO, suffix
+        assert open_frames(tmp_path / name).frame_count == 20, suffix
+
+
+def test_a_folder_gives_whatever_is_media_by_its_bytes(tmp_path):
+    write_clip(tmp_path / "a.mp4").rename(tmp_path / "clip")
+    for name in ("photo", "photo.jfif", "photo.jpe"):
+        write_picture(tmp_path / "a.jpg").rename(tmp_path / name)
+    (tmp_path / "song.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(200))
+    (tmp_path / "notes").write_text("not media")
+    found = find_sources(tmp_path)
+    assert [path.name for path in found] == ["clip", "photo", "photo.jfif", "photo.jpe"]
+    assert [path.name for path in left_out(tmp_path, found)] == ["notes", "song.m4a"]
 
 
 def test_what_a_folder_leaves_out(tmp_path):

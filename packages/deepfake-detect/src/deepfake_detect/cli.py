@@ -10,7 +10,7 @@ import typer
 from vitrail import command
 from vitrail.errors import UsageError
 from vitrail.options import Answering, Computing, Sources, bundled
-from vitrail.say import warn_left_out
+from vitrail.say import warn, warn_left_out
 
 MOMENTS = 6
 
@@ -121,11 +121,17 @@ def detect(
 
 
 def _inside(folder: Path, quiet: bool) -> list[Path]:
-    """The sources of a folder; a line names the files that are none."""
+    """The sources of a folder; lines say which images are taken for one clip's frames, and which
+    files are no source."""
     from deepfake_detect.decide.frames import find_sources, left_out
+    from vitrail.sources import image_files
 
     found = find_sources(folder)
     if not quiet:
+        for place in (path for path in found if path.is_dir()):
+            number = len(image_files(place))
+            if number > 1:
+                warn("deepfake-detect", f"{place}: {number} images, taken as frames of one clip")
         others = left_out(folder, found)
         warn_left_out("deepfake-detect", folder, others, "not named as media")
     return found

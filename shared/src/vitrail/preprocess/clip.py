@@ -5,8 +5,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import av
@@ -18,14 +20,16 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard, Disposition
 
 from vitrail.errors import InputError
-from vitrail.sources import require_file
+from vitrail.sources import IMAGE_SUFFIXES, require_file
 
 # Playlists and scripts (HLS, concat, …) could name other files and hosts: only formats that hold
 # their own pictures.
-_FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,wav,flac,aac"
+_FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,mp3,wav,flac,aac,mxf,dv,yuv4mpegpipe,h264,hevc"
 _MAX_PIXELS = 36_000_000  # a frame of 8K; a decoder holds up to 16 of them
 _CODEC_OPTIONS = {"max_pixels": str(_MAX_PIXELS)}
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", **_CODEC_OPTIONS}
+_TILED = frozenset({"heic", "heix", "mif1"})  # photographs, of which a stream is a part only
+MAX_ASPECT = 4  # of a pixel; what claims more is wrong
 _FIRST_FRAME_WITHIN = 1000  # packets; a stream that shows nothing for that long is no video
 
 # FFmpeg's own lines would land on stderr beside ours.
@@ -75,7 +79,7 @@ class Clip:
     ``stamps``: each frame's time stamp, ascending. ``keys``: the key frames' indices, ascending,
     each with the stamp to seek to in ``seek_stamps``. ``torn``: the frames whose packet is
     incomplete. ``timed`` is False where the stamps do not tell the order: frames must then be
-    counted. ``width`` and ``height`` are those of the stored picture.
+    counted. ``width`` and ``height`` are those of the stored picture with its pixels made square.
     """
 
     path: Path
@@ -112,12 +116,24 @@ def open_stream(
     of moving pictures: that of ``index``, or the largest. InputError where the file cannot be
     opened, or FFmpeg gives up on it inside."""
     try:
-        with av.open(
-            str(require_file(path).absolute()), options=_OPTIONS, metadata_errors="replace"
-        ) as container:
+        with (
+            _opened(require_file(path)) as file,
+            av.open(file, options=_OPTIONS, metadata_errors="replace") as container,
+        ):
             yield container, _choose_stream(path, container, index)
     except FFmpegError as error:
         raise _unreadable(path) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """What FFmpeg is given: a path, or, where its name is an image's and would be believed, the
+    bytes alone."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        yield str(path.absolute())
+        return
+    with path.open("rb") as file:
+        yield SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
 
 
 def _unreadable(path: Path) -> InputError:
@@ -136,7 +152,8 @@ def scan(path: Path) -> Clip:
         order = _order(shown, container.format.name)
         tick = float(stream.time_base or 0)
         fps = _fps(stream, order["stamps"], order["timed"], tick)
-        damage = _missing_end(container, stream, len(shown) + hidden, len(shown) / fps)
+        end = _end(container, order, tick, fps)
+        damage = _missing_end(container, stream, len(shown) + hidden, end)
         clip = {
             "path": path,
             "stream": stream.index,
@@ -145,8 +162,21 @@ def scan(path: Path) -> Clip:
             "damage": damage,
             **order,
         }
+        aspect = stream.sample_aspect_ratio or Fraction(1)
     first = _first_frame(path, clip["stream"])
-    return Clip(width=first.width, height=first.height, orientation=Orientation.of(first), **clip)
+    width, note = _shown_width(first, aspect)
+    clip["damage"] += note
+    return Clip(width=width, height=first.height, orientation=Orientation.of(first), **clip)
+
+
+def _shown_width(frame: av.VideoFrame, aspect: Fraction) -> tuple[int, list[str]]:
+    """How wide a player shows a frame whose pixels are ``aspect`` times as wide as high."""
+    if aspect == 1 or not 0 < aspect <= MAX_ASPECT or aspect < 1 / MAX_ASPECT:
+        return frame.width, []
+    width = max(1, round(frame.width * aspect))
+    shape = f"{aspect.numerator}:{aspect.denominator}"
+    stored, shown = (f"{one} x {frame.height}" for one in (frame.width, width))
+    return width, [f"its pixels are not square ({shape}): {stored} was stretched to {shown}"]
 
 
 def _choose_stream(path: Path, container: InputContainer, index: int | None) -> av.VideoStream:
@@ -156,6 +186,8 @@ def _choose_stream(path: Path, container: InputContainer, index: int | None) -> 
         for stream in container.streams.video
         if stream.codec_context and not stream.disposition & cover
     ]
+    if len(films) > 1 and container.metadata.get("major_brand") in _TILED:
+        raise InputError(path, "is a photograph in several tiles", "convert it to JPEG")
     if index is not None:
         films = [stream for stream in films if stream.index == index]
     if not films and container.streams.audio:
@@ -243,6 +275,15 @@ def _fps(stream, stamps: list[int], timed: bool, tick: float) -> float:
         return header or 25.0
     measured = (len(stamps) - 1) / span
     return header if abs(header - measured) <= 0.01 * measured else measured
+
+
+def _end(container: InputContainer, order: dict[str, Any], tick: float, fps: float) -> float:
+    """Seconds from the beginning of the file to the end of the last frame."""
+    stamps = order["stamps"]
+    if not order["timed"] or container.start_time is None:
+        return len(stamps) / fps
+    late = max(0.0, stamps[0] * tick - container.start_time / av.time_base)
+    return late + (stamps[-1] - stamps[0]) * tick + 1 / fps
 
 
 def _missing_end(container, stream, packets: int, seconds: float) -> list[str]:

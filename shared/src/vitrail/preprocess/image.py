@@ -17,6 +17,7 @@ __all__ = [
     "MAX_PIXELS",
     "ORIENTATION",
     "check_size",
+    "count_pages",
     "normalise",
     "read_image",
     "too_large",
@@ -33,9 +34,9 @@ Image.init()  # Pillow registers TIFF and WebP only then
 ORIENTATION = 0x0112
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """A picture file as uint8 RGB (H, W, 3): upright by its EXIF tag, first frame, transparency
-    over white.
+def read_image(path: str | Path, page: int = 0) -> np.ndarray:
+    """A picture file as uint8 RGB (H, W, 3): upright by its EXIF tag, transparency over white; of
+    several frames or pages that of number ``page``.
 
     InputError for what is missing, empty, a folder, no picture, cut short, damaged, or above
     ``MAX_PIXELS``.
@@ -45,12 +46,23 @@ def read_image(path: str | Path) -> np.ndarray:
         try:
             with Image.open(path, formats=FORMATS) as image:
                 check_size(path, image)
+                image.seek(page)
                 return np.array(_to_rgb(path, _upright(image)))
         except UnidentifiedImageError as error:
             kinds = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
             raise InputError(path, f"is not an image in {kinds} format", "convert it") from error
         except Image.DecompressionBombError as error:
             raise too_large(path) from error
+
+
+def count_pages(path: Path) -> int:
+    """How many frames an animation has, or pages a TIFF; 1 of what cannot be read. What a phone
+    keeps beside a photograph (depth, gain) counts as none."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # whose reader says it better
+        return 1
 
 
 def check_size(path: object, image: Image.Image) -> None:

@@ -1,5 +1,5 @@
-"""Where frames come from: a video, an image, a folder of images, an array in memory, behind one
-interface."""
+"""Where frames come from: a video, an image, an animation, a folder of images, an array in memory,
+behind one interface."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from deepfake_detect.decide.media import Kind, are_frames_of_one_clip, kind_of
 from vitrail.errors import InputError
-from vitrail.preprocess.image import read_image
+from vitrail.preprocess.image import count_pages, read_image
 from vitrail.preprocess.video import Frame, open_video
-from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, image_files, natural_sorted, walk
+from vitrail.sources import image_files, natural_sorted, walk
 
 MAX_CHUNK = 16  # frames that are in memory together
-_IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 MAX_PIXELS = 32_000_000  # of them, so that large ones come in smaller chunks
 
 
@@ -106,8 +106,30 @@ class Arrays(_Timeless):
             yield Frame(index, float(index), self.images[index])
 
 
+class Pages(_Timeless):
+    """The frames of an animation, or the pages of a TIFF."""
+
+    def __init__(self, path: Path, count: int):
+        self.path, self.frame_count = path, count
+        self.damage: list[str] = []
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
+        read = 0
+        for index in indices:
+            try:
+                image = read_image(self.path, index)
+            except InputError:
+                if index == indices[-1] and not read:
+                    raise
+                self.damage.append(f"its frame {index + 1} of {self.frame_count} cannot be read")
+                continue
+            read += 1
+            yield Frame(index, float(index), image)
+
+
 def open_frames(source: Path) -> FrameSource:
-    """Opens a video, an image or a folder of images; InputError says why not."""
+    """Opens a video, an image, an animation or a folder of images; InputError says why not. What
+    a file is, its bytes say before its name does."""
     if source.is_dir():
         images = image_files(source)
         if not images:
@@ -117,17 +139,10 @@ def open_frames(source: Path) -> FrameSource:
                 "name a folder of frames or a video",
             )
         return Images(images)
-    is_image = source.suffix.lower() in IMAGE_SUFFIXES or _begins_as_image(source)
-    return Images([source]) if is_image else open_video(source)
-
-
-def _begins_as_image(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except (OSError, ValueError):  # whose reader says it better
-        return False
-    return head.startswith(_IMAGE_HEADS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP")
+    if kind_of(source) is not Kind.IMAGE:
+        return open_video(source)
+    pages = count_pages(source)
+    return Pages(source, pages) if pages > 1 else Images([source])
 
 
 def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -155,21 +170,21 @@ def left_out(folder: Path, found: Sequence[Path]) -> list[Path]:
 
 
 def find_sources(folder: Path) -> list[Path]:
-    """What a folder stands for: one of images alone is one sequence.
+    """What a folder stands for: one of images alone that are frames of one clip is one sequence.
 
-    Of any other each video and each image is a source, and its sub-folders follow the same rule.
+    Of any other each video and each image is a source, photographs of whomever too, and its
+    sub-folders follow the same rule.
     """
     tree = walk(folder)
     for fault in tree.faults.values():
         raise fault
-    known = VIDEO_SUFFIXES | IMAGE_SUFFIXES
     media = {
-        place: [file for file in files if file.suffix.lower() in known and file.is_file()]
+        place: [file for file in files if file.is_file() and kind_of(file)]
         for place, files in tree.folders.items()
     }
     found: list[Path] = []
     for place, files in media.items():
         alone = not any(place in other.parents and media[other] for other in media)
-        images = all(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
-        found += [place] if files and alone and images else files
+        sequence = bool(files) and alone and files == image_files(place)
+        found += [place] if sequence and are_frames_of_one_clip(files) else files
     return found or [folder]
