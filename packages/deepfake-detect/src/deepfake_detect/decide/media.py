@@ -76,12 +76,12 @@ def are_frames_of_one_clip(images: Sequence[Path]) -> bool:
 def _likeness(first: Path, second: Path) -> float | None:
     """The correlation of two images' thumbnails; None where one cannot be read."""
     try:
-        small = [_thumbnail(read_image(path)) for path in (first, second)]
+        one, other = _thumbnail(read_image(first)), _thumbnail(read_image(second))
     except InputError:
         return None
-    if not all(np.ptp(thumbnail) for thumbnail in small):
-        return 1.0 if np.array_equal(*small) else 0.0
-    return float(np.corrcoef(*small)[0, 1])
+    if not (np.ptp(one) and np.ptp(other)):
+        return float(np.array_equal(one, other))
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def _thumbnail(image: np.ndarray) -> np.ndarray:
