@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import av
 import av.logging
@@ -118,7 +118,7 @@ def open_stream(
     try:
         with (
             _opened(require_file(path)) as file,
-            av.open(file, "r", options=_OPTIONS, metadata_errors="replace") as container,
+            av.open(file, options=_OPTIONS, metadata_errors="replace") as container,
         ):
             yield container, _choose_stream(path, container, index)
     except FFmpegError as error:
@@ -126,14 +126,14 @@ def open_stream(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[str | BinaryIO]:
     """What FFmpeg is given: a path, or, where its name is an image's and would be believed, the
     bytes alone."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         yield str(path.absolute())
         return
     with path.open("rb") as file:
-        yield SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+        yield cast(BinaryIO, SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell))
 
 
 def _unreadable(path: Path) -> InputError:
