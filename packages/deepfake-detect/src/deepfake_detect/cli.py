@@ -124,14 +124,16 @@ def _inside(folder: Path, quiet: bool) -> list[Path]:
     """The sources of a folder; lines say which images are taken for one clip's frames, and which
     files are no source."""
     from deepfake_detect.decide.frames import find_sources, left_out
-    from vitrail.sources import image_files
+    from vitrail.sources import image_files, natural_sorted
 
     found = find_sources(folder)
     if not quiet:
-        for place in (path for path in found if path.is_dir()):
+        places = {path if path.is_dir() else path.parent for path in found}
+        for place in natural_sorted(places):
             number = len(image_files(place))
+            how = "as frames of one clip" if place in found else "each for itself"
             if number > 1:
-                warn("deepfake-detect", f"{place}: {number} images, taken as frames of one clip")
+                warn("deepfake-detect", f"{place}: {number} images, taken {how}")
         others = left_out(folder, found)
         warn_left_out("deepfake-detect", folder, others, "not named as media")
     return found
