@@ -24,11 +24,11 @@ def free_place(
     A file that is there is taken only with ``overwrite`` or where it holds the same; what is
     ``barred`` never. None where 1000 names are taken.
     """
-    barred = {os.path.realpath(path) for path in barred}
+    taken = {os.path.realpath(path) for path in barred}
     for number in range(1, MAX_COPIES + 1):
         name = wished.stem + ("" if number == 1 else f"-{number}") + wished.suffix
         target = wished.with_name(name)
-        if os.path.realpath(target) in barred:
+        if os.path.realpath(target) in taken:
             continue
         if not os.path.lexists(target) or holds(target, data):
             return target
