@@ -19,6 +19,7 @@ FILES = {
     "changes.geojson",
     "changes.gpkg",
     "changes.qml",
+    "map.html",
     "overview.png",
     "result.json",
 }

@@ -55,6 +55,10 @@ class Looking:
     gsd: Annotated[
         float | None, typer.Option(metavar="METRES", help="Look at this size of a pixel.")
     ] = None
+    no_align: Annotated[
+        bool,
+        typer.Option("--no-align", help="Tell a shift between the dates, but leave it."),
+    ] = False
     overlap: Annotated[float, typer.Option(min=0, max=0.9, help="Of neighbouring windows.")] = 0.25
     min_area: Annotated[
         float,
@@ -67,6 +71,7 @@ class Looking:
     def to_dict(self) -> dict[str, Any]:
         """As ``job.load`` takes them."""
         values = asdict(self) | {"method": self.method.value, "stretch": self.stretch.value}
+        values["align"] = not values.pop("no_align")
         return values | {"bands": _numbers(self.bands)}
 
 
@@ -106,7 +111,8 @@ def detect(
 
     Takes two GeoTIFFs, ENVI files or pictures (PNG, JPEG, WebP, BMP) of any size. With -o it writes
     a mask and a probability on the first one's grid, polygons with their areas (GeoJSON,
-    GeoPackage) and a quick look.
+    GeoPackage), a quick look and a map for the browser. Which date is the later one cannot be known
+    from the files: in the wrong order the mask is almost the same.
     """
     from change_detect import load
     from change_detect.scene.sources import find_scenes, read_pairs

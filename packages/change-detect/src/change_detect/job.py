@@ -3,7 +3,7 @@ what changed put together again."""
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 from change_detect import system
 from change_detect.networks import DEFAULT, WINDOW, ChangeNetwork, load_network
 from change_detect.objects import NODATA, find_objects
+from change_detect.options import Options
 from change_detect.result import Place, Result
-from change_detect.scene.pixels import normalise
+from change_detect.scene.gathering import Counts, Pictures, Strips, crops_of
 from change_detect.scene.scene import Scene, open_scene, scene_of_arrays, stretch_scene
+from change_detect.scene.shift import align
 from change_detect.scene.sources import dates_of
 from change_detect.scene.spool import Spool
 from vitrail.engine import prepare
@@ -24,50 +26,12 @@ from vitrail.job import Ask, Engine, Steps
 from vitrail.runner import solve
 from vitrail.sources import Source
 
-METHODS = ("network", "cva", "irmad")
 LEVELS = 200  # of a probability, stored as one byte
 CHUNK = 8  # windows that a scene has in memory at once
 PREDICT_BATCH = 4
-PICTURE = 1024  # pixels along the longer side of a quick look
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
 GSD_RANGE = 2.0  # times coarser or finer than what was trained on; beyond it is said
 MEDIUM = 8.0  # metres: from here on a network for roofs is the wrong tool
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to look and what to keep; all of it changes the result, so all of it stands there.
-
-    ``method`` is the network, change vectors (cva) or iteratively reweighted MAD (irmad).
-    ``threshold`` in 0..1, None: that of the weights, or Otsu's. ``bands`` (from 1) are the red,
-    green and blue ones. ``stretch``: auto, always or never. ``overlap`` of neighbouring windows.
-    ``min_area`` of an object, in square metres, or pixels without a place. ``smooth``: by how many
-    pixels outlines are simplified. ``gsd``: metres per pixel at which to look.
-    """
-
-    method: str = "network"
-    threshold: float | None = None
-    bands: tuple[int, ...] = ()
-    stretch: str = "auto"
-    overlap: float = 0.25
-    min_area: float = 0.0
-    smooth: float = 0.7
-    gsd: float | None = None
-
-    def __post_init__(self):
-        """Raises UsageError for values that do not exist."""
-        faults = {
-            f"method {self.method}": self.method not in METHODS,
-            f"stretch {self.stretch}": self.stretch not in ("auto", "always", "never"),
-            f"threshold {self.threshold}": self.threshold is not None
-            and not 0 < self.threshold < 1,
-            f"bands {self.bands}": len(self.bands) not in (0, 1, 3),
-            f"overlap {self.overlap}": not 0 <= self.overlap < 1,
-            f"gsd {self.gsd}": self.gsd is not None and not self.gsd > 0,
-        }
-        for fault, found in faults.items():
-            if found:
-                raise UsageError("options", f"there is no {fault}", "see change-detect --help")
 
 
 class ChangeJob:
@@ -125,6 +89,7 @@ class ChangeJob:
 
     def _steps(self, scene: Scene) -> Steps:
         settings = self.settings
+        align(scene, move=settings.align)
         if settings.stretch != "never" or scene.dates[0].dtype != np.uint8:
             stretch_scene(scene, settings.stretch)
         numbers = (0, 1)
@@ -148,7 +113,7 @@ class ChangeJob:
             counts.add(top, ~np.isnan(strip))
         return self._result(scene, numbers, mask, probabilities, counts, pictures, threshold)
 
-    def _looked(self, scene: Scene, numbers: tuple[int, int], pictures: "Pictures") -> Steps:
+    def _looked(self, scene: Scene, numbers: tuple[int, int], pictures: Pictures) -> Steps:
         """Asks the network about every window that holds data; strips of probabilities."""
         assert self.network is not None
         grid = Grid(scene.shape, (WINDOW, WINDOW), self.settings.overlap)
@@ -157,7 +122,7 @@ class ChangeJob:
         while chunk := list(itertools.islice(windows, CHUNK)):
             items, asked = [], []
             for number in chunk:
-                crops, valid = _crops(scene, numbers, grid, number, pictures)
+                crops, valid = crops_of(scene, numbers, grid, number, pictures)
                 if crops is None:
                     canvas.add(number, np.zeros(2, np.float32))
                 else:
@@ -192,8 +157,8 @@ class ChangeJob:
         numbers: tuple[int, int],
         mask: Spool,
         probabilities: Spool,
-        counts: "Counts",
-        pictures: "Pictures",
+        counts: Counts,
+        pictures: Pictures,
         threshold: float,
     ) -> Result:
         clean, objects = find_objects(
@@ -226,82 +191,6 @@ class ChangeJob:
             reasons=tuple(scene.reasons),
             smooth=self.settings.smooth,
         )
-
-
-class Strips:
-    """Strips of probabilities in 0..1, kept on disk until all are there."""
-
-    def __init__(self, shape: tuple[int, int]):
-        self.spool = Spool(shape, np.float32)
-
-    def add(self, top: int, strip: np.ndarray) -> None:
-        assert top == self.spool.rows
-        self.spool.add(strip)
-
-    def read(self) -> Iterator[tuple[int, np.ndarray]]:
-        for rows, strip in self.spool.strips():
-            yield rows.start, strip
-
-
-class Pictures:
-    """Both dates, reduced to at most ``PICTURE`` pixels along a side by leaving pixels out."""
-
-    def __init__(self, scene: Scene):
-        self.step = -(-max(scene.shape) // PICTURE)
-        sides = [-(-side // self.step) for side in scene.shape]
-        first, second = (np.full((*sides, 3), 128, np.uint8) for _ in range(2))
-        self.both = (first, second)
-
-    def add(self, which: int, top: int, left: int, rgb: np.ma.MaskedArray) -> None:
-        """A window (3, rows, columns) whose first pixel is (top, left)."""
-        first = [-start % self.step for start in (top, left)]
-        part = rgb[:, first[0] :: self.step, first[1] :: self.step]
-        if part.size:
-            row, column = (top + first[0]) // self.step, (left + first[1]) // self.step
-            place = (slice(row, row + part.shape[1]), slice(column, column + part.shape[2]))
-            self.both[which][place] = np.moveaxis(part.filled(128), 0, -1)
-
-
-class Counts:
-    """Pixels and square metres: all, with data, changed."""
-
-    def __init__(self, scene: Scene):
-        self.scene = scene
-        self.pixels = {"all": scene.shape[0] * scene.shape[1], "valid": 0, "changed": 0}
-        self.areas = {"valid": 0.0, "changed": 0.0}
-        self.knows_area = scene.pixel_area(slice(0, 1)) is not None
-
-    def add(self, top: int, valid: np.ndarray, what: str = "valid") -> None:
-        per_row = np.count_nonzero(valid, axis=1)
-        self.pixels[what] += int(per_row.sum())
-        area = self.scene.pixel_area(slice(top, top + len(valid)))
-        if area is not None:
-            self.areas[what] += float((per_row * area).sum())
-
-    def add_changed(self, top: int, changed: np.ndarray) -> None:
-        self.add(top, changed, "changed")
-
-
-def _crops(
-    scene: Scene, numbers: tuple[int, int], grid: Grid, number: int, pictures: Pictures
-) -> tuple[tuple[np.ndarray, np.ndarray] | None, np.ndarray]:
-    """Both dates of a window as the network takes them, None without data, and where both hold
-    data (float32)."""
-    window = grid.window(number)
-    parts = [scene.colours(scene.read(which, window)) for which in numbers]
-    for place, part in enumerate(parts):
-        pictures.add(place, window[0].start, window[1].start, part)
-    valid = ~(np.ma.getmaskarray(parts[0]).any(axis=0) | np.ma.getmaskarray(parts[1]).any(axis=0))
-    sides = zip(grid.before, valid.shape, grid.patch, strict=True)
-    padding = [(before, patch - before - side) for before, side, patch in sides]
-    if not valid.any():
-        return None, np.pad(valid, padding)
-    crops = []
-    for part in parts:
-        values = normalise(part.data)
-        values[:, ~valid] = 0  # the mean of training: neither dark nor bright
-        crops.append(np.pad(values, [(0, 0), *padding], mode="symmetric"))
-    return (crops[0], crops[1]), np.pad(valid, padding).astype(np.float32)
 
 
 def _measured(

@@ -8,6 +8,7 @@ import numpy as np
 from change_detect.polygons import Outline, outlines, write_geojson, write_geopackage
 from change_detect.result import Result
 from change_detect.scene.spool import Spool
+from change_detect.show.map import write_map_page
 from change_detect.show.quick_look import draw
 from vitrail.raster import create_raster
 
@@ -24,6 +25,7 @@ def write(result: Result, folder: Path) -> None:
     found = outlines(result)
     write_polygons(folder, found, result)
     draw(result, folder / "overview.png")
+    write_map_page(result, found, folder / "map.html")
     style = files("change_detect.show").joinpath("change.qml").read_text("utf-8")
     (folder / "changes.qml").write_text(style)
 

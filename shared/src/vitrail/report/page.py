@@ -117,12 +117,11 @@ class Page:
 
 def _figure(image: np.ndarray, caption: str, lossless: bool = False) -> str:
     text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return (
-        f'<figure><img src="{_data_uri(image, lossless)}" alt="{escape(caption)}">{text}</figure>'
-    )
+    return f'<figure><img src="{data_uri(image, lossless)}" alt="{escape(caption)}">{text}</figure>'
 
 
-def _data_uri(image: np.ndarray, lossless: bool) -> str:
+def data_uri(image: np.ndarray, lossless: bool = False) -> str:
+    """An image as an address that holds it, of at most 1600 pixels along a side."""
     picture = Image.fromarray(image)
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     data = io.BytesIO()

@@ -8,19 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from change_detect.scene.agreement import common_grid, compared, resampled, start_in
 from change_detect.scene.images import Date, InMemory, describe, open_date
 from vitrail.errors import InputError
 from vitrail.grids import Window
-from vitrail.raster import Raster, Stretch, Warped, joint_stretch, overlap, pixel_area
+from vitrail.raster import Raster, Stretch, Warped, joint_stretch, pixel_area
 from vitrail.raster.stretch import sampled_rows
 
-SAME = 1e-3  # pixels by which corners of equal grids may differ
-MIN_OVERLAP = 0.05  # of the first date; less is said
 FEW_VALUES = 2
 MAX_CHANNELS = 4  # of an array with its channels last
 ENOUGH = 10_000  # pixels that tell whether a date is a mask
-
-Grid = tuple[Any, Any, tuple[int, int]]  # crs, transform, (rows, columns)
 
 
 @dataclass
@@ -132,14 +129,14 @@ def open_scene(
         facts = {"dates": [describe(date) for date in dates], "warped": []}
         chosen, reasons = _bands(first, bands)
         for other in dates[1:]:
-            damage += _compared(first, other)
-        grid = _common_grid(dates, damage)
+            damage += compared(first, other)
+        grid = common_grid(dates, damage)
         if gsd is not None:
-            grid = _resampled(first.path, grid, gsd)
+            grid = resampled(first.path, grid, gsd)
         crs, transform, shape = grid
         origin, on_grid = (0, 0), []
         for date in dates:
-            start = None if gsd is not None else _start(date, grid)
+            start = None if gsd is not None else start_in(date, grid)
             if start is not None and not isinstance(date, Warped) and date is first:
                 origin = start
             if start is not None and start == origin:
@@ -207,103 +204,6 @@ def _bands(first: Date, wanted: Sequence[int]) -> tuple[tuple[int, ...], list[st
     return (2, 1, 0), ["bands 3, 2, 1 were taken for red, green and blue; --bands names others"]
 
 
-def _compared(first: Date, other: Date) -> list[str]:
-    """Sentences on what differs; InputError for what cannot be compared."""
-    if first.bands != other.bands:
-        problem = f"has {other.bands} bands, and {first.path.name} has {first.bands}"
-        raise InputError(other.path, problem, "give dates of the same bands")
-    said = []
-    if first.dtype != other.dtype:
-        said.append(f"{other.path.name} holds {other.dtype}, {first.path.name} {first.dtype}")
-    if not _equal(first.nodata, other.nodata):
-        said.append(
-            f"nodata is {other.nodata} in {other.path.name}, {first.nodata} in {first.path.name}"
-        )
-    if (first.crs is None) != (other.crs is None):
-        lacking = first if first.crs is None else other
-        said.append(f"{lacking.path.name} has no reference system: taken to lie on the other's")
-    return said
-
-
-def _equal(one: float | None, other: float | None) -> bool:
-    return one == other or (one != one and other != other)
-
-
-def _common_grid(dates: Sequence[Date], damage: list[str]) -> Grid:
-    """The part of the first date's grid on which all of them lie."""
-    first = dates[0]
-    crs, transform, shape = first.crs, first.transform, first.shape
-    window: list[slice] = [slice(0, side) for side in shape]
-    for other in dates[1:]:
-        if first.crs is None or other.crs is None:
-            if other.shape != shape:
-                sizes = [f"{date.shape[1]} x {date.shape[0]}" for date in (other, first)]
-                problem = f"is of {sizes[0]} pixels, and {first.path.name} of {sizes[1]}"
-                raise InputError(other.path, problem, "give images of one size, or with a place")
-            continue
-        if _same_grid(first, other):
-            continue
-        assert isinstance(other, Raster)
-        found = overlap(crs, transform, shape, other)
-        both = found and [
-            slice(max(a.start, b.start), min(a.stop, b.stop))
-            for a, b in zip(window, found, strict=True)
-        ]
-        if not both or any(part.start >= part.stop for part in both):
-            problem = f"lies elsewhere than {first.path.name}"
-            raise InputError(other.path, problem, "give two dates of one place")
-        window = list(both)
-    sides = tuple(part.stop - part.start for part in window)
-    share = sides[0] * sides[1] / (shape[0] * shape[1])
-    if share < MIN_OVERLAP:
-        damage.append(f"the dates share {share:.2%} of {first.path.name} only")
-    if first.crs is not None and transform is not None:
-        step = type(transform).translation(window[1].start, window[0].start)
-        transform = transform * step
-    return crs, transform, (sides[0], sides[1])
-
-
-def _same_grid(one: Any, other: Any) -> bool:
-    if one.shape != other.shape or one.crs != other.crs:
-        return False
-    corners = np.array([(0, 0), (one.shape[1], one.shape[0])], float).T
-    ours = np.array(~one.transform * tuple(np.array(other.transform * tuple(corners))))
-    return bool(np.abs(ours - corners).max() < SAME)
-
-
-def _start(date: Date, grid: Grid) -> tuple[int, int] | None:
-    """Where the grid begins in a date that has the same cells; None where it must be warped."""
-    crs, transform, shape = grid
-    if isinstance(date, InMemory) or date.crs is None or crs is None:
-        return (0, 0)
-    if date.crs != crs:
-        return None
-    corners = np.array([(0, 0), (shape[1], shape[0])], float).T
-    places = np.array(~date.transform * tuple(np.array(transform * tuple(corners))))
-    whole = np.rint(places)
-    moved = whole[:, 1] - whole[:, 0]
-    if np.abs(places - whole).max() > SAME or moved.tolist() != [shape[1], shape[0]]:
-        return None
-    start = (int(whole[1, 0]), int(whole[0, 0]))
-    inside = all(
-        s >= 0 and s + side <= whole_side
-        for s, side, whole_side in zip(start, shape, date.shape, strict=True)
-    )
-    return start if inside else None
-
-
-def _resampled(path: Path, grid: Grid, gsd: float) -> Grid:
-    """The same extent in cells of ``gsd`` metres."""
-    crs, transform, shape = grid
-    area = None if crs is None else pixel_area(crs, transform, np.array([shape[0] // 2]))
-    if area is None:
-        raise InputError(path, "has no cell size in metres to change", "leave out --gsd")
-    factor = gsd / float(np.sqrt(area[0]))
-    sides = tuple(max(1, round(side / factor)) for side in shape)
-    scale = type(transform).scale(shape[1] / sides[1], shape[0] / sides[0])
-    return crs, transform * scale, (sides[0], sides[1])
-
-
 def scene_of_arrays(before: Any, after: Any, bands: Sequence[int] = ()) -> Scene:
     """A scene without a place, of two arrays: (H, W), (H, W, C) of at most four channels, or
     (C, H, W); masked where there is no data. InputError where they do not go together."""
@@ -311,8 +211,8 @@ def scene_of_arrays(before: Any, after: Any, bands: Sequence[int] = ()) -> Scene
         InMemory(Path(name), _as_bands(name, array))
         for name, array in (("before", before), ("after", after))
     ]
-    damage = _compared(*dates)
-    _, _, shape = _common_grid(dates, damage)
+    damage = compared(*dates)
+    _, _, shape = common_grid(dates, damage)
     chosen, reasons = _bands(dates[0], bands)
     facts = {"dates": [describe(date) for date in dates], "warped": []}
     paths = tuple(date.path for date in dates)
