@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from change_detect import load
-from change_detect.data import find_pairs, find_split, read_label
+from change_detect.data import find_pairs, find_split
+from change_detect.labels import read_label
 from change_detect.training.augment import Augment, augmented
 from change_detect.training.crops import Crops
 from change_detect.training.recipe import Data

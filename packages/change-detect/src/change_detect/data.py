@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from change_detect.labels import POLYGON_SUFFIXES, read_label, read_polygons
 from vitrail.errors import InputError
 from vitrail.preprocess.image import read_image
 from vitrail.sources import image_files
@@ -19,7 +20,6 @@ FOLDERS = {
 }
 SPLITS = ("train", "val", "test")
 CROP = re.compile(r"(.+?)_\d{3,}_\d{3,}$")  # NAME_ROW_COL
-MAX_TWO_MODES = 0.01  # share of pixels of a label that may be neither its least nor its largest
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Pair:
     @cached_property
     def changed(self) -> np.ndarray:
         """(H, W) bool; InputError where the label is of another size, or is no label."""
+        if self.label.suffix.lower() in POLYGON_SUFFIXES:
+            return read_polygons(self.label, self.before)
         changed = read_label(self.label)
         if changed.shape != self.images[0].shape[:2]:
             problem = f"is of {_size(changed)}, and its images of {_size(self.images[0])}"
@@ -60,28 +62,9 @@ def _size(image: np.ndarray) -> str:
     return f"{image.shape[1]} x {image.shape[0]}"
 
 
-def read_label(path: Path) -> np.ndarray:
-    """(H, W) bool: above half of the largest value, since labels are 0 and 255, or 0 and 1.
-
-    A JPEG has values between by its nature. Raises InputError for another label of more than two
-    values.
-    """
-    from PIL import Image
-
-    with Image.open(path) as image:
-        is_jpeg = image.format == "JPEG"
-        values = np.asarray(image.convert("L") if image.mode not in ("P", "I;16", "1") else image)
-    values = values.astype(np.int64)
-    largest = values.max(initial=0)
-    between = np.count_nonzero((values > 0) & (values < largest))
-    if not is_jpeg and between > MAX_TWO_MODES * values.size:
-        problem = f"holds {len(np.unique(values))} values, and a label two"
-        raise InputError(path, problem, "give a mask of 0 and 255, or of 0 and 1")
-    return values > largest / 2
-
-
 def find_pairs(folder: Path) -> list[Pair]:
-    """The pairs of a folder that holds A, B and label (of any case), by name.
+    """The pairs of a folder that holds A, B and label (of any case), by name; labels are masks, or
+    polygons where the images are GeoTIFFs.
 
     InputError where one of the three folders is missing or empty, and where an image of A has no
     counterpart.
@@ -92,6 +75,9 @@ def find_pairs(folder: Path) -> list[Pair]:
             names = " or ".join(FOLDERS[what])
             raise InputError(folder, f"has no folder {names}", "give A, B and label in it")
     files = {what: {p.stem: p for p in image_files(part)} for what, part in parts.items() if part}
+    if drawn := parts["label"]:
+        outlines = (p for p in sorted(drawn.iterdir()) if p.suffix.lower() in POLYGON_SUFFIXES)
+        files["label"] = {p.stem: p for p in outlines} | files["label"]
     if not files["before"]:
         raise InputError(folder, "holds no image in its folder A", "give A, B and label in it")
     pairs = []
