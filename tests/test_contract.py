@@ -82,10 +82,14 @@ OPTIONAL = (
 )
 
 
+IMPORTED_AS = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
+
+
 def test_the_job_needs_no_optional_library(command: System, example):
     """What ``pip install <package>`` brings is enough for the job."""
     required = [line for line in metadata.requires(command.distribution) if "extra ==" not in line]
-    needed = {re.match(r"[\w-]+", line).group() for line in required}
+    named = {re.match(r"[\w-]+", line).group() for line in required}
+    needed = {IMPORTED_AS.get(name, name) for name in named}
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({set(OPTIONAL) - needed}))  # None: importing it fails
