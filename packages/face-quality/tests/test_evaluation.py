@@ -5,12 +5,14 @@ import csv
 import numpy as np
 import pytest
 
-from face_quality.evaluation.behaviour import best_shot, gammas, ladders
+from face_quality.evaluation.behaviour import alignments, best_shot, gammas, ladders, percentiles
 from face_quality.evaluation.gain import Matched, spearman, utility
 from face_quality.evaluation.matchers import linear_matcher, similarities
 from face_quality.evaluation.sets import LANDMARKS, partly_degraded, read_test_set
+from face_quality.networks import load_network
 from vitrail.errors import InputError
 from vitrail.faces.align import TEMPLATE
+from vitrail.testing.beside import DATA, needs
 from vitrail.testing.media import pattern, write_picture
 
 from .fakes import small_network
@@ -72,9 +74,19 @@ def test_tables_of_behaviour(folder, tmp_path):
     ladder = ladders(network, test)
     assert len(ladder.rows) == 7 and all(0 <= row[-1] <= 1 for row in ladder.rows)
     assert len(gammas(network, test).rows) == 4
+    told = percentiles(network)
+    assert told is None or [row[0] for row in told.rows] == sorted(row[0] for row in told.rows)
     shots = best_shot(network, test, np.ones(len(test.crops)))
     assert [row[0] for row in shots.rows] == ["ours", "detector score", "sharpness"]
     assert all(row[2] == PEOPLE for row in shots.rows)
+
+
+@needs(DATA / "face-quality")
+def test_the_score_hardly_hangs_on_who_found_the_landmarks():
+    (row,) = alignments(load_network(), DATA / "face-quality").rows
+    found, missed, _, mean, largest = row
+    assert (found, missed) == (45, 0) and mean <= largest
+    assert mean < 6
 
 
 def test_a_list_that_lacks_a_column(folder):

@@ -1,17 +1,22 @@
 """Training: who is left out, samples, teachers, a short run."""
 
+import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from face_quality.data import Crops, Excluded, find_photographs
+from face_quality.data import Crops, Excluded, aligned_crops, find_photographs
+from face_quality.records import HEADER, MAGIC
 from face_quality.training.degrade import ALL, TESTED, degrade
 from face_quality.training.samples import Samples, jittered, teacher_ratios, variant
 from face_quality.training.task import held_out
 from face_quality.training.teacher import Teacher, chips, read_teacher
 from vitrail.errors import InputError
+from vitrail.faces.find import Finder
 from vitrail.testing.beside import DATA, needs
 from vitrail.testing.commands import call
 from vitrail.testing.media import pattern, write_picture
@@ -73,6 +78,50 @@ def test_folders_of_people_and_numbered_files(tmp_path):
         find_photographs([tmp_path / "nowhere"])
 
 
+def record(content: bytes, part: int = 0) -> bytes:
+    head = struct.pack("<II", MAGIC, part << 29 | len(content))
+    return head + content + bytes(-len(content) % 4)
+
+
+def picture_record(label: list[float], picture: bytes) -> bytes:
+    flag = len(label) if len(label) > 1 else 0
+    labels = struct.pack(f"<{flag}f", *label) if flag else b""
+    return record(HEADER.pack(flag, label[0], 1, 0) + labels + picture)
+
+
+def test_recordio_is_read_without_mxnet(tmp_path, capsys):
+    """As InsightFace writes it: a record about the set first, and one about each person last."""
+    shown = [pattern(112, 112, number) for number in range(3)]
+    pictures = [
+        write_picture(tmp_path / f"{n}.png", one).read_bytes() for n, one in enumerate(shown)
+    ]
+    path = tmp_path / "train.rec"
+    path.write_bytes(
+        record(HEADER.pack(2, 0, 0, 0) + struct.pack("<2f", 4, 6))
+        + picture_record([7.0], pictures[0])
+        + picture_record([7.0, 1.0], pictures[1])
+        + record(b"x" * 40, part=1)
+        + record(b"x" * 40, part=3)
+        + picture_record([12.0], pictures[2])
+        + record(HEADER.pack(2, 0, 9, 0) + struct.pack("<2f", 1, 3))
+    )
+    (tmp_path / "out.txt").write_text("12")
+    assert [one.person for one in find_photographs([path], [tmp_path / "out.txt"])] == ["7", "7"]
+    found = find_photographs([path])
+    assert "train.rec: 1 pictures stored in parts, left out" in capsys.readouterr().err
+    crops = aligned_crops(found, cast(Finder, SimpleNamespace(networks={}, predict=lambda _: [])))
+    assert crops.persons.tolist() == [0, 0, 1] and crops.people == ("7", "12")
+    assert len(set(crops.names)) == 3
+    for number, image in enumerate(shown):
+        assert (crops.image(number)[8:-8, 8:-8] == image).all()
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(InputError, match="cut short"):
+        find_photographs([path])
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="is not recordio"):
+        find_photographs([path])
+
+
 def test_of_each_person_the_first_pictures_are_kept():
     few = crops_of(6, 3).at_most(1)
     assert len(few) == 3 and few.names == ("f0", "f1", "f2")
@@ -101,7 +150,7 @@ def test_a_degradation_grows_with_its_strength(name):
 def test_jitter_without_turn_and_shift_is_the_centre(monkeypatch):
     class Still:
         def normal(self, mean, deviation, size=None):
-            return np.zeros(size) if size else 0.0
+            return np.zeros(size) if size else 0.0  # a gamma of 1
 
         def random(self):
             return 0.9
@@ -122,11 +171,17 @@ def test_a_sample_keeps_its_teachers_words_for_the_picture_as_it_was():
     assert ratio == pytest.approx(float(ratios[1, 1]))
 
 
-def test_somebody_with_one_face_has_no_ratio_but_for_its_copies():
-    embeddings = np.random.default_rng(0).normal(size=(3, 2, 8)).astype(np.float32)
-    embeddings[2, 1] = embeddings[2, 0]
-    ratios = teacher_ratios(embeddings, np.array([0, 0, 1]))
-    assert np.isnan(ratios[2, 0]) and ratios[2, 1] > ratios[:2].max()
+def test_a_spoilt_copy_is_never_rated_above_its_face():
+    random = np.random.default_rng(0)
+    embeddings = random.normal(size=(5, 3, 8)).astype(np.float32)
+    embeddings[:, 1] = embeddings[:, 0]  # a copy that lost nothing
+    ratios = teacher_ratios(embeddings, np.array([0, 0, 1, 1, 2]))
+    several = ratios[:4]
+    np.testing.assert_allclose(several[:, 1], several[:, 0], rtol=1e-5)
+    assert (np.abs(several[:, 2]) <= np.abs(several[:, 0])).all()
+    # Somebody with one face: nothing to measure it by, and its copies as those of a usual face.
+    assert np.isnan(ratios[4, 0])
+    assert ratios[4, 1] == pytest.approx(several[:, 0].mean(), rel=1e-5)
 
 
 def test_those_who_validate_are_always_the_same():

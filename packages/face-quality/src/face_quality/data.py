@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from face_quality.records import read_record, records_of
 from vitrail.cache import cache_folder
 from vitrail.errors import InputError, VitrailError
 from vitrail.faces.align import TEMPLATE_SIZE, alignment
@@ -20,7 +21,7 @@ from vitrail.faces.find import Finder
 from vitrail.output import atomic_file
 from vitrail.preprocess.image import read_image
 from vitrail.say import warn
-from vitrail.sources import image_files, natural_sorted
+from vitrail.sources import image_files, natural_sorted, require_file
 
 MARGIN = 8  # pixels kept around a crop, for training that shifts and turns it
 SIDE = TEMPLATE_SIZE + 2 * MARGIN
@@ -31,11 +32,22 @@ _NUMBERED = re.compile(r"(.+)_\d{4}")  # First_Last_0001
 
 @dataclass(frozen=True)
 class Photograph:
-    """One picture of one person; ``is_crop`` where it is aligned already."""
+    """One picture of one person; ``is_crop`` where it is aligned already. ``part`` is where its
+    bytes begin in a file of records, and how many they are."""
 
     person: str
     path: Path
     is_crop: bool
+    part: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem if self.part is None else f"{self.path.stem}/{self.part[0]}"
+
+    @property
+    def facts(self) -> list[str | int]:
+        """What tells it from others without reading it."""
+        return [self.path.name, *(self.part or [self.path.stat().st_size])]
 
 
 @dataclass(frozen=True)
@@ -74,16 +86,17 @@ class Crops:
 def find_photographs(paths: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[Photograph]:
     """The pictures of several sources, each picture once, without those of the people left out.
 
-    A source is a CSV with the columns ``path`` and ``identity`` (aligned crops), a folder with one
-    folder for each person, or a folder of files ``First_Last_0001.jpg``, also one level deeper.
+    A source is a CSV with the columns ``path`` and ``identity`` (aligned crops), an MXNet recordio
+    of aligned crops, a folder with one folder for each person, or a folder of files
+    ``First_Last_0001.jpg``, also one level deeper.
     """
     excluded = Excluded.of(leave_out)
-    found: dict[str, Photograph] = {}
+    found: dict[tuple[str, tuple[int, int] | None], Photograph] = {}
+    readers = {".csv": _of_list, ".rec": _of_records}
     for path in paths:
-        several = _of_list(path) if path.suffix == ".csv" else _of_folder(path)
-        for one in several:
+        for one in readers.get(path.suffix, _of_folder)(path):
             if one.person not in excluded:
-                found.setdefault(one.path.name, one)
+                found.setdefault((one.path.name, one.part), one)
     if not found:
         raise InputError(paths[0] if paths else "data.paths", "holds no pictures of people")
     return list(found.values())
@@ -129,6 +142,11 @@ def _of_list(path: Path) -> Iterator[Photograph]:
         yield Photograph(row["identity"], path.parent / row["path"], True)
 
 
+def _of_records(path: Path) -> Iterator[Photograph]:
+    for record in records_of(require_file(path)):
+        yield Photograph(record.person, path, True, (record.start, record.length))
+
+
 def _of_folder(folder: Path) -> Iterator[Photograph]:
     if not folder.is_dir():
         raise InputError(folder, "is no folder of people and no list", "see the recipe's paths")
@@ -150,7 +168,7 @@ def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
     """
     key = hashlib.sha256(
         json.dumps(
-            [[one.path.name, one.path.stat().st_size] for one in photographs]
+            [one.facts for one in photographs]
             + [SIDE, *sorted(engine.weights for engine in finder.networks.values())]
         ).encode()
     ).hexdigest()[:24]
@@ -168,32 +186,37 @@ def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
         np.arange(len(kept)),
         np.array([number_of[person] for person in persons]),
         people,
-        tuple(photographs[number].path.stem for number in kept),
+        tuple(photographs[number].name for number in kept),
     )
 
 
 def _align_all(photographs: Sequence[Photograph], finder: Finder, array: Path, index: Path) -> None:
-    kept, crops = [], np.zeros((len(photographs), SIDE, SIDE, 3), np.uint8)
-    for start in range(0, len(photographs), CHUNK):
-        chunk = range(start, min(start + CHUNK, len(photographs)))
-        images = {n: image for n in chunk if (image := _read(photographs[n])) is not None}
-        wanted = [n for n in images if not photographs[n].is_crop]
-        faces = dict(zip(wanted, finder.predict([images[n] for n in wanted]), strict=True))
-        for n, image in images.items():
-            crop = _with_margin(image) if photographs[n].is_crop else _central(image, faces[n])
-            if crop is not None:
-                crops[len(kept)] = crop
-                kept.append(n)
+    kept = []
+    with atomic_file(array) as temporary:
+        # Rows that nothing is written to cost no room on the disk.
+        shape = (len(photographs), SIDE, SIDE, 3)
+        crops = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        for start in range(0, len(photographs), CHUNK):
+            chunk = range(start, min(start + CHUNK, len(photographs)))
+            images = {n: image for n in chunk if (image := _read(photographs[n])) is not None}
+            wanted = [n for n in images if not photographs[n].is_crop]
+            faces = dict(zip(wanted, finder.predict([images[n] for n in wanted]), strict=True))
+            for n, image in images.items():
+                crop = _with_margin(image) if photographs[n].is_crop else _central(image, faces[n])
+                if crop is not None:
+                    crops[len(kept)] = crop
+                    kept.append(n)
+        crops.flush()
     if missing := len(photographs) - len(kept):
         warn("face-quality", f"{missing} of {len(photographs)} pictures without a face, left out")
-    with atomic_file(array) as temporary, temporary.open("wb") as file:
-        np.save(file, crops[: len(kept)])
     with atomic_file(index) as temporary:
         temporary.write_text(json.dumps(kept))
 
 
 def _read(photograph: Photograph) -> np.ndarray | None:
     try:
+        if photograph.part is not None:
+            return read_record(photograph.path, *photograph.part)
         return read_image(photograph.path)
     except VitrailError:
         return None

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_quality.edc import fixed_threshold
-from face_quality.evaluation.behaviour import best_shot, gammas, ladders, spread
+from face_quality.evaluation.behaviour import (
+    alignments,
+    best_shot,
+    gammas,
+    ladders,
+    percentiles,
+    spread,
+)
 from face_quality.evaluation.gain import SHARES, Matched, spearman, utility, utility_interval
 from face_quality.evaluation.matchers import (
     Embed,
@@ -61,6 +68,10 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     network = load_network(name)
     quality = judged["(a) as they are"].qualities["ours"]
     degraded = judged["(b) a quarter degraded"].qualities["ours"]
+    if (told := percentiles(network)) is not None:
+        tables.append(told)
+    if (recipe.data.test / "raw.csv").is_file():
+        tables.append(alignments(network, recipe.data.test))
     return [
         *tables,
         spread(network, quality, degraded),

@@ -1,14 +1,19 @@
-"""How the score behaves: its spread, ladders of single degradations, light, and the best shot."""
+"""How the score behaves: its spread, ladders of single degradations, light, alignment, and the best
+shot."""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from face_quality.crops import aligned, main_face
 from face_quality.evaluation.gain import spearman
 from face_quality.evaluation.matchers import rows_of
 from face_quality.evaluation.rivals import detector_scores, sharpness
-from face_quality.evaluation.sets import TestSet, degraded_copies
+from face_quality.evaluation.sets import TestSet, degraded_copies, read_photographs
 from face_quality.networks import QualityNetwork
 from face_quality.training.degrade import TESTED, rotation
+from vitrail.faces.detector import load_finder
 from vitrail.report import Table
 
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -16,6 +21,7 @@ RUNGS = ("blur", "jpeg", "scale", "dark", "noise", "occlusion")
 LADDER_FACES = 100
 WELL_EXPOSED = (0.35, 0.65)  # mean luminance
 GAMMAS = (0.8, 0.9, 1.1, 1.25)
+PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 
 
 def scores_of(network: QualityNetwork, raw: np.ndarray) -> np.ndarray:
@@ -31,6 +37,38 @@ def spread(network: QualityNetwork, usual: np.ndarray, degraded: np.ndarray) -> 
         for name, raw in (("(a) as they are", usual), ("(b) a quarter degraded", degraded))
     ]
     return Table("Scores", ("set", *(f"{share:.0%}" for share in shares)), rows)
+
+
+def percentiles(network: QualityNetwork) -> Table | None:
+    """Raw value and score at percentiles of the reference pictures as they were taken; None without
+    a calibration."""
+    scale = network.calibration
+    if scale is None:
+        return None
+    raws = np.interp(PERCENTILES, np.linspace(0, 100, len(scale.usual)), scale.usual).tolist()
+    rows = [(p, raw, scale.score(raw)) for p, raw in zip(PERCENTILES, raws, strict=True)]
+    return Table("Percentiles of " + scale.reference, ("percentile", "raw", "score"), rows)
+
+
+def alignments(network: QualityNetwork, folder: Path) -> Table:
+    """How much the score differs between a crop by the landmarks of others and one by the core's,
+    on the photographs of a data set."""
+    photographs = read_photographs(folder)
+    found = load_finder(engine="openvino").predict([image for image, _ in photographs])
+    both = [
+        (aligned(image, landmarks), aligned(image, faces[main].landmarks))
+        for (image, landmarks), faces in zip(photographs, found, strict=True)
+        if (main := main_face(image.shape, faces)) is not None
+    ]
+    theirs, ours = (
+        scores_of(network, rows_of(network, np.stack(crops))[:, 0])
+        for crops in zip(*both, strict=True)
+    )
+    off = ours - theirs
+    row = (len(both), len(photographs) - len(both), float(off.mean()), float(np.abs(off).mean()))
+    columns = ("faces", "not found", "mean change", "mean size of it", "largest")
+    title = "Alignment by the core's landmarks instead of YuNet's: change of the score"
+    return Table(title, columns, [(*row, float(np.abs(off).max()))])
 
 
 def ladders(network: QualityNetwork, test: TestSet) -> Table:

@@ -56,6 +56,18 @@ def read_test_set(folder: Path) -> TestSet:
     )
 
 
+def read_photographs(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``raw.csv`` of face-quality's data set: the photographs, uint8 (H, W, 3), and the landmarks
+    (5, 2) of the detector that its crops were aligned by."""
+    return [
+        (
+            read_image(folder / row["path"]),
+            np.array([float(row[key]) for key in LANDMARKS]).reshape(5, 2),
+        )
+        for row in _rows(folder / "raw.csv", {"path", *LANDMARKS})
+    ]
+
+
 def read_crops(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The crops of a list and whose they are."""
     rows = _rows(path, {"path", "identity"})

@@ -23,6 +23,7 @@ from vitrail.sources import sha256
 TURN, GROWTH, SHIFT = 3.1, 0.05, 1.2  # degrees, share, pixels
 BATCH = 32
 GREY = 0.1  # of the samples in training are shown without colours
+GAMMA = 0.12  # standard deviation of its logarithm: light that leaves a face as useful as it was
 
 
 def variant(crops: Crops, index: int, number: int) -> np.ndarray:
@@ -71,27 +72,26 @@ def _ask_teacher(crops: Crops, path: Path, variants: int, place: Path) -> None:
 def teacher_ratios(embeddings: np.ndarray, persons: np.ndarray) -> np.ndarray:
     """Certainty ratios (n, V) of embeddings (n, V, D), by centres of the faces as they are.
 
-    A face's own centre leaves out the face itself; that of somebody with a single face is the face,
-    so that only its degraded copies have a ratio, and the face NaN. Embeddings are centred first,
-    since those of all people lie on one side.
+    A face's own centre leaves out the face itself, so that somebody with a single face has none and
+    the face NaN. A degraded copy has its face's ratio (the mean of all where that is NaN) times the
+    cosine that is left between the two: a centre of its own would hold the face that it is made
+    from, and so rate a spoilt copy above it. Embeddings are centred first, since those of all
+    people lie on one side.
     """
-    clean = _unit(embeddings[:, 0] - embeddings[:, 0].mean(axis=0))
     every = _unit(embeddings - embeddings[:, 0].mean(axis=0))
+    clean = every[:, 0]
     count = int(persons.max()) + 1
     sums = np.zeros((count, clean.shape[1]), np.float32)
     np.add.at(sums, persons, clean)
-    sizes = np.bincount(persons, minlength=count)
-    centres = _unit(sums)
-    alone = sizes[persons] == 1
-    own = _unit(np.where(alone[:, None], clean, sums[persons] - clean))
-    ratios = np.full(every.shape[:2], np.nan, np.float32)
-    for number in range(every.shape[1]):
-        cosines = every[:, number] @ centres.T
-        hit = (every[:, number] * own).sum(axis=1)
-        cosines[np.arange(len(persons)), persons] = -np.inf
-        ratios[:, number] = hit / (cosines.max(axis=1) + 1)
-    ratios[alone, 0] = np.nan
-    return ratios
+    cosines = clean @ _unit(sums).T
+    cosines[np.arange(len(persons)), persons] = -np.inf
+    own = (clean * _unit(sums[persons] - clean)).sum(axis=1)
+    ratios = own / (cosines.max(axis=1) + 1)
+    ratios[np.bincount(persons, minlength=count)[persons] == 1] = np.nan
+    known = ratios[~np.isnan(ratios)]
+    whole = np.where(np.isnan(ratios), known.mean() if len(known) else 1.0, ratios)
+    left = (every[:, 1:] * clean[:, None]).sum(axis=2).clip(min=0)
+    return np.column_stack((ratios, whole[:, None] * left)).astype(np.float32)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -154,6 +154,8 @@ def jittered(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
         matrix[0] = np.array([0, 0, TEMPLATE_SIZE - 1]) - matrix[0]
     size = (TEMPLATE_SIZE, TEMPLATE_SIZE)
     image = cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
+    levels = np.linspace(0, 1, 256) ** np.exp(random.normal(0, GAMMA))
+    image = np.rint(255 * levels).astype(np.uint8)[image]
     if random.random() < GREY:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     return image
