@@ -86,7 +86,7 @@ def test_the_score_hardly_hangs_on_who_found_the_landmarks():
     (row,) = alignments(load_network(), DATA / "face-quality").rows
     found, missed, _, mean, largest = row
     assert (found, missed) == (45, 0) and mean <= largest
-    assert mean < 6
+    assert mean < 12
 
 
 def test_a_list_that_lacks_a_column(folder):
