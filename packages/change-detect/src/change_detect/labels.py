@@ -67,7 +67,9 @@ def read_polygons(path: Path, image: Path) -> np.ndarray:
     drawn = [one for one in _moved(geometries, meta["crs"], crs) if not one.is_empty]
     if not drawn:
         return np.zeros(shape, bool)
-    return rasterize(drawn, shape, transform=transform, dtype="uint8").astype(bool)
+    mask = np.zeros(shape, np.uint8)
+    rasterize(drawn, out=mask, transform=transform)
+    return mask.astype(bool)
 
 
 def _moved(geometries: np.ndarray, source: str, crs: object) -> np.ndarray:

@@ -118,7 +118,7 @@ def open_stream(
     try:
         with (
             _opened(require_file(path)) as file,
-            av.open(file, options=_OPTIONS, metadata_errors="replace") as container,
+            av.open(file, mode="r", options=_OPTIONS, metadata_errors="replace") as container,
         ):
             yield container, _choose_stream(path, container, index)
     except FFmpegError as error:

@@ -50,8 +50,8 @@ class Shift:
 
 
 def find_shift(scene: Scene) -> Shift | None:
-    """The shift between the two dates of a scene, by phase correlation (Kuglin and Hines, 1975) of
-    windows spread over it; None where fewer than four of them hold data and structure."""
+    """The shift between the two dates of a scene, by cross-correlation of windows
+    spread over it; None where fewer than four of them hold data and structure."""
     found = []
     for window in _windows(scene.shape):
         parts = [scene.read(number, window)[list(scene.bands)] for number in (0, 1)]
@@ -122,7 +122,7 @@ def _between(first: np.ma.MaskedArray, second: np.ma.MaskedArray) -> np.ndarray 
             return None
         fade = np.hanning(len(plane))  # so that the borders, which do not go on, say nothing
         planes.append(plane * fade[:, None] * fade)
-    # Not the phase alone: on dates years apart that was the less exact.
+    # Not the phase alone: on the Landsat pair of Taizhou that was the less exact.
     shift, _, _ = phase_cross_correlation(
         *planes,
         upsample_factor=STEPS,
