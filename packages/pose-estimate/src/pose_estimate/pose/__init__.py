@@ -1,0 +1,1 @@
+"""The geometry of a pose: crops, heat maps, scores."""
