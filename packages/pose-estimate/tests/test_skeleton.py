@@ -104,8 +104,7 @@ def test_a_small_file_is_a_skeleton(tmp_path):
     ["", "joints = 3", 'joints = ["a", "a"]', 'joints = ["a"]\nsigmas = [0.0]',
      'joints = ["a"]\nedges = [["a", "b"]]', 'joints = ["a"]\nlabels = ["a", "b"]', "\0",
      "joints ="],
-)  # fmt:
-skip
+)  # fmt: skip
 def test_files_that_are_none(tmp_path, text):
     path = tmp_path / "bad.toml"
     path.write_text(text)
