@@ -1,0 +1,1 @@
+"""Finding people: our own finder, those of others, box files, and who is who over time."""

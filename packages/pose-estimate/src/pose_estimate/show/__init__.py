@@ -1,0 +1,1 @@
+"""Poses as tables and as pictures."""
