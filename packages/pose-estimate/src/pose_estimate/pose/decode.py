@@ -43,6 +43,12 @@ def decode(maps: np.ndarray, frames: Sequence[Frame], *, kind: str = "udp") -> n
     return np.concatenate((found, values[..., None]), axis=-1)
 
 
+def frames_of_crops(shape: CropShape, count: int) -> list[Frame]:
+    """The frames under which what is decoded lies in the crops themselves."""
+    size = np.array(shape.size[::-1], np.float64) - 1
+    return [Frame(size / 2, size)] * count
+
+
 def largest(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The cell (n, K, 2) as column and row of each map's largest value, and that value (n, K); the
     cell is -1 where no value is positive."""
