@@ -100,6 +100,8 @@ def load_network(
     if weights.metadata.get("architecture") == DETECTOR:
         raise InputError(weights.path, "finds people and knows no joints", "give it to --detector")
     if "architecture" in weights.metadata:
+        if dataset is not None:
+            raise UsageError(dataset, f"{weights.name} has no experts", "leave out --dataset")
         with complete(weights.path, system.name):
             architecture = weights.metadata["architecture"]
             config = CONFIGS[architecture](**_tuples(weights.metadata["config"]))

@@ -1,0 +1,250 @@
+"""Networks measured on people that training never saw: joints in given boxes, precision by OKS, the
+curve over what is kept, and the finder of people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_estimate import load, system
+from pose_estimate.data import Labelled, read_people
+from pose_estimate.job import PoseJob
+from pose_estimate.networks import BUNDLED_FINDER, DETECTOR
+from pose_estimate.people.finder import OwnFinder, load_finder
+from pose_estimate.pose.average_precision import Guess, Truth, average_precision, similarity
+from pose_estimate.pose.oks import pckh, relative_errors
+from pose_estimate.skeleton import Skeleton, converter
+from pose_estimate.training.recipe import Recipe
+from pose_estimate.training.task import find_skeleton
+from vitrail.detection.matching import Matches, match, merge
+from vitrail.errors import InputError, UsageError
+from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.preprocess.image import read_image
+from vitrail.report import Chart, Series, Table
+from vitrail.runner import solve
+from vitrail.weights.catalogue import resolve
+
+RIGHT_WITHIN = 0.1  # of the box's longer side
+FAR = 1e6  # where a joint is put that was not told: it is wrong
+KEEPS = (1.0, 0.9, 0.7, 0.5, 0.3)
+MIN_PERSON = 40  # pixels of the longer side of people that the finder is measured on
+PELVIS_THORAX = ("pelvis", "thorax")  # which PCKh leaves out
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """``joints`` (n, K, 3) for each of the people, in the order of ``bones``."""
+
+    people: Sequence[Labelled]
+    joints: np.ndarray
+    bones: Skeleton
+
+    @property
+    def known(self) -> np.ndarray:
+        return np.stack([one.in_order_of(self.bones) for one in self.people])
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """The longer sides of the boxes."""
+        return np.array([max(one.box[2:]) for one in self.people])
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Distances (n, K) in boxes' longer sides; NaN where not labelled."""
+        known = self.known
+        labelled = known[..., 2] > 0
+        return relative_errors(self.joints[..., :2], known[..., :2], labelled, self.sizes)
+
+    @property
+    def similar(self) -> np.ndarray:
+        """OKS of each person (n,)."""
+        sigmas = np.array(self.bones.sigmas)
+        rows = zip(self.joints, self.known, self.people, strict=True)
+        return np.array(
+            [similarity(found, Truth(known, p.box, p.area), sigmas) for found, known, p in rows]
+        )
+
+
+def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
+    """The recipe's network, the bundled one unless weights are named, on the people of its test.
+
+    Boxes are given. PCK is the share of joints within a tenth of the box's longer side, with its
+    95 % bootstrap interval over pictures; beside it the mean pose of those who were trained on, and
+    BlazePose on the crop where the recipe names its file. For the finder: recall and precision.
+    UsageError for a recipe without a test; InputError where truth and answers share no picture.
+    """
+    if not recipe.data.test:
+        raise UsageError("data.test", "is empty", "name the people to measure on")
+    name = weights or recipe.name.removeprefix("pose-")
+    if recipe.model.architecture == "finder":
+        return [_finder_table(recipe, name)]
+    bones = find_skeleton(recipe.skeleton)
+    people = [one for source in recipe.data.test for one in read_people(source)]
+    # Eager: figures must not hang on what another machine's converter rounds.
+    found = {name: _job_poses(people, bones, _job(name))}
+    found["mean pose in the box"] = _mean_poses(people, bones, recipe)
+    if recipe.data.teacher and recipe.data.teacher.landmarks.is_file():
+        found["BlazePose on the crop"] = _teacher_poses(people, bones, recipe)
+    tables: list[Table | Chart] = [_pose_table(found), _precision_table(found, recipe)]
+    if heads := _head_table(found[name]):
+        tables.append(heads)
+    if recipe.model.architecture == "evitpose":
+        tables += _keep_curve(name, people, bones)
+    return tables
+
+
+def _job(name: str, **options: float) -> PoseJob:
+    return load(name, whole_image=True, engine="eager", **options)
+
+
+def _job_poses(people: Sequence[Labelled], bones: Skeleton, job: PoseJob) -> Poses:
+    order = converter(job.target, bones)
+    joints = []
+    for one in people:
+        result = job.predict(one.image, one.box[None])
+        if not result.people:
+            raise InputError(one.image, "gave no person in a given box", "check the boxes")
+        own = result.people[0].joints[np.maximum(order, 0)]
+        joints.append(np.where(order[:, None] >= 0, own, FAR))
+    return Poses(people, np.stack(joints), bones)
+
+
+def _mean_poses(people: Sequence[Labelled], bones: Skeleton, recipe: Recipe) -> Poses:
+    """Each joint at its mean place in the boxes of those who are trained on."""
+    trained = [one for source in recipe.data.labelled for one in read_people(source)]
+    known = np.stack([one.in_order_of(bones) for one in trained])
+    boxes = np.stack([one.box for one in trained])[:, None]
+    places = (known[..., :2] - boxes[..., :2]) / boxes[..., 2:]
+    places[known[..., 2] <= 0] = np.nan
+    mean = np.nan_to_num(np.nanmean(places, axis=0), nan=0.5)
+    own = np.stack([one.box for one in people])[:, None]
+    joints = own[..., :2] + mean * own[..., 2:]
+    return Poses(people, np.concatenate((joints, np.ones((*joints.shape[:2], 1))), axis=2), bones)
+
+
+def _teacher_poses(people: Sequence[Labelled], bones: Skeleton, recipe: Recipe) -> Poses:
+    from pose_estimate.training.teacher import BLAZEPOSE, BlazePose
+
+    assert recipe.data.teacher is not None
+    teacher = BlazePose(recipe.data.teacher.detector, recipe.data.teacher.landmarks)
+    order = converter(BLAZEPOSE, bones)
+    joints = []
+    for one in people:
+        own = teacher.in_box(read_image(one.image), one.box).joints[np.maximum(order, 0)]
+        joints.append(np.where(order[:, None] >= 0, own, FAR))
+    return Poses(people, np.stack(joints), bones)
+
+
+def _pose_table(found: dict[str, Poses]) -> Table:
+    first = next(iter(found.values()))
+    pictures = len({one.image for one in first.people})
+    title = f"{len(first.people)} people of {pictures} pictures in given boxes"
+    columns = ("", f"PCK {RIGHT_WITHIN:g}", "95 % from", "to", "mean OKS", "from", "to")
+    rows = []
+    for name, poses in found.items():
+        groups = [str(one.image) for one in poses.people]
+        similar = poses.similar
+        alike = (float(similar.mean()), *bootstrap_interval(_mean, similar, groups=groups))
+        right = (
+            _share_right(poses.errors),
+            *bootstrap_interval(_share_right, poses.errors, groups=groups),
+        )
+        rows.append((name, *right, *alike))
+    return Table(title, columns, rows)
+
+
+def _precision_table(found: dict[str, Poses], recipe: Recipe) -> Table:
+    """Among all people of the pictures, those without labels and crowds too, as COCO counts."""
+    everybody = [p for s in recipe.data.test for p in read_people(s, unlabelled=True)]
+    truths: dict[object, list[Truth]] = {}
+    columns = ("", "OKS-AP", "AP50", "AP75", "AP medium", "AP large", "AR")
+    rows: list[tuple[object, ...]] = []
+    bones = next(iter(found.values())).bones
+    for one in everybody:
+        truth = Truth(one.in_order_of(bones), one.box, one.area, one.crowd)
+        truths.setdefault(one.image, []).append(truth)
+    for name, poses in found.items():
+        guesses: dict[object, list[Guess]] = {}
+        for one, joints in zip(poses.people, poses.joints, strict=True):
+            score = float(joints[:, 2].clip(0, 1).mean())
+            guesses.setdefault(one.image, []).append(Guess(joints, score))
+        meet = len(truths.keys() & guesses.keys())
+        if not meet:
+            raise InputError("evaluate", "truth and answers share no picture", "check the names")
+        figures = average_precision(truths, guesses, np.array(bones.sigmas))
+        row = (figures.ap, figures.ap50, figures.ap75, figures.medium, figures.large)
+        rows.append((name, *row, figures.recall))
+    meet = len(truths.keys() & {one.image for one in next(iter(found.values())).people})
+    return Table(f"Precision by OKS; {meet} of {len(truths)} pictures meet", columns, rows)
+
+
+def _head_table(poses: Poses) -> Table | None:
+    """PCKh, where heads are known and the network has MPII's joints."""
+    heads = np.stack([one.head for one in poses.people])
+    if np.isnan(heads).all():
+        return None
+    usable = np.isfinite(heads).all(axis=1)
+    known = poses.known[usable]
+    left_out = [n for n, joint in enumerate(poses.bones.joints) if joint in PELVIS_THORAX]
+    _, mean = pckh(
+        poses.joints[usable][..., :2],
+        known[..., :2],
+        known[..., 2] > 0,
+        heads[usable],
+        left_out,
+    )
+    return Table(f"{usable.sum()} people with a head", ("PCKh@0.5",), [(mean,)])
+
+
+def _keep_curve(name: str, people: Sequence[Labelled], bones: Skeleton) -> list[Table | Chart]:
+    rows = []
+    for keep in KEEPS:
+        job = _job(name, keep=keep)
+        poses = _job_poses(people, bones, job)
+        rows.append((keep, job.network.gmacs, _share_right(poses.errors), _mean(poses.similar)))
+    line = Series("PCK 0.1", [row[1] for row in rows], [row[2] for row in rows])
+    chart = Chart(
+        title="Accuracy against cost", series=[line], x_label="GMACs a person", y_label="PCK 0.1"
+    )
+    columns = ("keep", "GMACs a person", f"PCK {RIGHT_WITHIN:g}", "mean OKS")
+    return [Table("What is kept", columns, rows), chart]
+
+
+def _finder_table(recipe: Recipe, name: str) -> Table:
+    from pose_estimate.training.finder import FoundBox, scenes_of
+
+    metadata = resolve(system, name).metadata
+    if metadata.get("architecture") != DETECTOR:
+        raise UsageError(name, "finds nobody", f"name a finder such as {BUNDLED_FINDER}")
+    finder = load_finder(name, min_score=0.05, engine="eager")
+    assert isinstance(finder, OwnFinder)
+    people = [one for source in recipe.data.test for one in read_people(source, unlabelled=True)]
+    parts: list[Matches] = []
+    for scene in scenes_of(people):
+        (boxes,) = solve(finder.networks, finder.find([read_image(scene.image)]))
+        found = [
+            FoundBox((x, y, x + w, y + h), score, np.zeros((0, 2))) for x, y, w, h, score in boxes
+        ]
+        small = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1, initial=0) < MIN_PERSON
+        unsure = np.concatenate((scene.unsure, scene.boxes[small]))
+        clear = scene.boxes[~small]
+        parts.append(match(found, clear, np.zeros((len(clear), 0, 2)), unsure))
+    matches = merge(parts)
+    title = f"{matches.known} people of at least {MIN_PERSON} px, IoU 0.5"
+    columns = ("finder", "min score", "recall", "precision", "average precision", "recall at 0.6")
+    rows = [
+        (name, score, matches.recall(score), matches.precision(score),
+         matches.average_precision(), matches.recall_at(0.6))
+        for score in (0.2, 0.3, 0.4, 0.5)
+    ]  # fmt: skip
+    return Table(title, columns, rows)
+
+
+def _share_right(errors: np.ndarray) -> float:
+    """Of the labelled joints; a joint that was not told is wrong."""
+    labelled = np.isfinite(errors)
+    return float((errors[labelled] < RIGHT_WITHIN).mean()) if labelled.any() else float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values))
