@@ -53,11 +53,13 @@ def test_mirrored_images_have_mirrored_answers_where_both_are_looked_at(tmp_path
     """With ``flip`` the network sees both, so that its answers mirror each other exactly."""
     one = job(tmp_path, head=head, flip=True)
     image = pattern(120, 90)
-    mirrored = one.predict(np.ascontiguousarray(image[:, ::-1])).people[0].joints
+    # Official crops are centred on x + width / 2 as if it were the index of a pixel.
+    other = np.array([[119 - 10 - 60.0, 5, 60, 80]])
+    mirrored = one.predict(np.ascontiguousarray(image[:, ::-1]), other).people[0].joints
     order = np.arange(17)
     for left, right in one.network.skeleton.pairs:
         order[[left, right]] = right, left
-    expected = one.predict(image).people[0].joints[order].copy()
+    expected = one.predict(image, BOX).people[0].joints[order].copy()
     expected[:, 0] = 119 - expected[:, 0]
     np.testing.assert_allclose(mirrored, expected, atol=0.05)
 
