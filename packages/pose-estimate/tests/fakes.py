@@ -32,14 +32,14 @@ UNITRANSPOSE = {
 FINDER = Config(stem=4, dims=(4, 8, 8, 8), depths=(1, 1, 1), neck=8)
 
 
-def pose_weights(folder: Path, architecture: str = "evitpose", **metadata) -> Path:
-    """A network with fresh weights."""
-    config = {"evitpose": EVITPOSE, "unitranspose": UNITRANSPOSE}[architecture]
+def pose_weights(folder: Path, kind: str = "evitpose", **metadata) -> Path:
+    """A network with fresh weights; ``metadata`` takes the place of what describes it."""
+    config = {"evitpose": EVITPOSE, "unitranspose": UNITRANSPOSE}[kind]
     torch.manual_seed(0)
-    state = build_model(architecture, config).state_dict()
-    facts = {"system": "pose-estimate", "architecture": architecture, "config": config}
+    state = build_model(kind, config).state_dict()
+    facts = {"system": "pose-estimate", "architecture": kind, "config": config}
     facts |= {"skeleton": skeleton("coco").to_dict()} | metadata
-    path = folder / f"{architecture}.safetensors"
+    path = folder / f"{kind}.safetensors"
     save(path, state, facts, torch.float32)
     return path
 

@@ -70,7 +70,7 @@ def test_coco_is_cocos():
 def test_a_data_sets_own_words_are_known_again(name):
     one = skeleton(name)
     again = by_labels([label.replace("_", " ").title() for label in one.labels])
-    assert again.joints == one.joints
+    assert again.joints == one.joints and again.sigmas == one.sigmas
 
 
 def test_another_order_is_read_by_name():

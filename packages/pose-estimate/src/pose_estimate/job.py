@@ -29,7 +29,8 @@ DEFAULT = "evitpose"
 MAX_CHUNK = 16  # frames of a film that are looked at together
 MAX_PIXELS = 32_000_000  # of them, so that large ones come in smaller chunks
 MAX_ALIKE = 0.9  # OKS above which two results are one person
-TOLERANCE = 0.02  # of a heat map's values, which lie in 0..1
+# Of what a head gives: values of a heat map, which lie in 0..1; places in sides of the crop
+TOLERANCES = {"heatmap": 0.02, "token": 0.02, "regression": 0.002}
 _IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 
 
@@ -96,7 +97,8 @@ class PoseJob:
         self.target = target or network.skeleton
         converter(network.skeleton, self.target)  # refuses skeletons that share no joint
         self.estimator = Estimator(network, flip=options.flip)
-        ready = prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
+        tolerance = TOLERANCES[network.head]
+        ready = prepare(network, engine=engine, device=device, tolerance=tolerance)
         finding = finder.networks if finder else {}
         self.networks: Mapping[str, Engine] = {**finding, POSE: ready}
 
@@ -178,7 +180,9 @@ class PoseJob:
         size = (film.width, film.height)
         sizes = {size}
         with film as reader:
-            for chunk in chunks(reader.frames(range(reader.frame_count))):
+            # Where the pose of the frame before ranks the patches, frames go one by one.
+            together = 1 if self.network.ranked_outside else MAX_CHUNK
+            for chunk in chunks(reader.frames(range(reader.frame_count)), together):
                 sizes |= {frame.image.shape[1::-1] for frame in chunk}
                 turn = Turn(self.settings.rotate, chunk[0].image.shape[:2])
                 upright = [turn.image(frame.image) for frame in chunk]
@@ -288,15 +292,15 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """The frames in lists of one size of picture, of at most ``MAX_CHUNK`` and ``MAX_PIXELS``."""
+def chunks(frames: Iterable[Frame], together: int = MAX_CHUNK) -> Iterator[list[Frame]]:
+    """The frames in lists of one size of picture, of at most ``together`` and ``MAX_PIXELS``."""
     chunk: list[Frame] = []
     for frame in frames:
         if chunk and frame.image.shape != chunk[0].image.shape:
             yield chunk
             chunk = []
         chunk.append(frame)
-        if len(chunk) == MAX_CHUNK or len(chunk) * frame.image[..., 0].size >= MAX_PIXELS:
+        if len(chunk) == together or len(chunk) * frame.image[..., 0].size >= MAX_PIXELS:
             yield chunk
             chunk = []
     if chunk:

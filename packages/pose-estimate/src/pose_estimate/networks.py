@@ -80,7 +80,7 @@ class PoseNetwork(Network):
 def load_networks(weights: Sequence[str] = ()) -> list[Network]:
     """The named or given weights files, by default all bundled ones, the finder of people too."""
     names = [entry.name for entry in catalogue(system)] if not weights else list(weights)
-    return [_any_network(resolve(system, name)) for name in names]
+    return [_any_network(name) for name in names]
 
 
 def load_network(
@@ -130,10 +130,9 @@ def load_finder_network(name: str = BUNDLED_FINDER) -> Network:
     return _finder(weights)
 
 
-def _any_network(weights: Weights) -> Network:
-    if weights.metadata.get("architecture") == DETECTOR:
-        return _finder(weights)
-    return load_network(weights.name if weights.path.name != weights.name else str(weights.path))
+def _any_network(name: str) -> Network:
+    is_finder = resolve(system, name).metadata.get("architecture") == DETECTOR
+    return load_finder_network(name) if is_finder else load_network(name)
 
 
 def _network(

@@ -1,7 +1,6 @@
 """How many multiply-accumulates a crop costs, by formula; in thousand millions (GMACs)."""
 
-from pose_estimate.models.config import EViTPoseConfig
-from pose_estimate.models.lite import STAGES, STEM_DIM
+from pose_estimate.models.config import STAGES, STEM_DIM, EViTPoseConfig
 
 GIGA = 1e9
 

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose_estimate.models.config import PATCH, EViTPoseConfig
+from pose_estimate.models.config import DIMS, PATCH, EViTPoseConfig
 from pose_estimate.models.decoders import (
     ClassicDecoder,
     RegressionHead,
     SimpleDecoder,
     TokenHead,
 )
-from pose_estimate.models.lite import DIMS, LiteTrunk
+from pose_estimate.models.lite import LiteTrunk
 from vitrail.backbones.layers import drop_path_rates, init_linear
 from vitrail.backbones.vit import Block
 

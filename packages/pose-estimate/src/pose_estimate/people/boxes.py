@@ -116,6 +116,8 @@ def _read_coco(path: Path, text: str) -> BoxFile:
             if names and key not in names:
                 raise ValueError(f"image_id {key} is not among the images")
             listed = images.setdefault(names.get(key, key), Listed(image_id=entry["image_id"]))
+            if not isinstance(entry["bbox"], list):
+                raise TypeError("a bbox that is no list")
             x, y, width, height = map(float, entry["bbox"])
             listed.rows.append((x, y, width, height, float(entry.get("score", 1.0))))
     return BoxFile(path, "coco", images, {})

@@ -140,12 +140,13 @@ def by_labels(labels: Sequence[str]) -> Skeleton:
     A new one has the unified meaning of the joints whose names are known.
     """
     plain_labels = [_plain(label) for label in labels]
+    for one in skeletons().values():  # two sets may have the same joints in another order
+        if list(one.labels) == plain_labels:
+            return one
     for one in skeletons().values():
         named = dict(zip(one.labels, range(len(one)), strict=True))
         if set(plain_labels) == set(named) and len(plain_labels) == len(named):
             order = [named[label] for label in plain_labels]
-            if order == list(range(len(one))):
-                return one
             return Skeleton.of(
                 {
                     "name": one.name,
