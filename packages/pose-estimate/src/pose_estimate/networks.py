@@ -191,7 +191,7 @@ def _cost(
             least = sum(evitpose_gmacs(config, 1 / config.num_patches).values())
             problem = "is less than this network costs with one patch"
             raise UsageError(
-                f"--budget-gmacs {choice.budget_gmacs:g}", problem, f"give at least {least:.2f}"
+                f"--budget-gmacs {choice.budget_gmacs:g}", problem, f"give at least {least:.2g}"
             )
         keep = found
     if keep < 1 and not config.select_after:
