@@ -369,6 +369,7 @@ def test_size_change_in_mid_stream_is_scaled(tmp_path):
     reader, frames = read_all(path)
     assert {frame.image.shape for frame in frames} == {(64, 64, 3)}
     assert len(frames) == reader.frame_count == 20
+    assert reader.damage == ["its frames change size; all were scaled to the first"]
 
 
 def test_frames_above_the_cap_are_refused(tmp_path):

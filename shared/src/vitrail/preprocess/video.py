@@ -49,7 +49,7 @@ class VideoReader:
         self.rotation = clip.orientation.rotation
         swap = -1 if clip.orientation.swapped else 1
         self.width, self.height = (clip.width, clip.height)[::swap]
-        self.damage = list(clip.damage)
+        self.damage = clip.damage
 
     def __enter__(self) -> "VideoReader":
         return self
