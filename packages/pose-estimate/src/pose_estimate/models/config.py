@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from vitrail.errors import UsageError
 
@@ -11,43 +10,19 @@ STRIDE = 4  # of the heat maps
 HEADS = ("heatmap", "token", "regression")
 
 
-class Stage(NamedTuple):
-    """Inverted residual blocks: how many, their kernel, the first one's stride, by how much they
-    widen, and the channels that they give."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    dim: int
-
-
-STEM_DIM = 32  # of EfficientNet-Lite0
-STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-)
-MAPS = {4: 1, 8: 2, 16: 4, 32: 5}  # the stage that ends each stride
-DIMS = {stride: STAGES[stage].dim for stride, stage in MAPS.items()}
-
-
 @dataclass(frozen=True)
 class EViTPoseConfig:
     """A plain vision transformer with learnable joint tokens; without them (``joint_tokens`` False)
     it is ViTPose.
 
     ``img_size`` is (height, width). ``stem``: ``patch`` is ViTPose's one convolution, ``lite`` the
-    trunk of EfficientNet-Lite0 down to stride 16. ``decoder``: ``classic`` is two deconvolutions of
-    ``decoder_filters``, ``simple`` one convolution after enlarging. ``heads`` names what the
-    network can answer with. After the blocks of ``select_after`` patches may be dropped; they are
-    ranked by the attention of the joints, reduced over joints by ``rank_joints`` (``max`` or
-    ``mean``) and averaged over ``rank_blocks`` (``all`` up to there, or the ``last``). Cells of
-    dropped patches take their features from when they were dropped (``fill`` ``kept``), or are
-    ``zero``. ``drop_path`` acts in training only.
+    trunk of EfficientNet-Lite0, its maps at strides 16 and 32 added. ``decoder``: ``classic`` is
+    two deconvolutions of ``decoder_filters``, ``simple`` one convolution after enlarging. ``heads``
+    names what the network can answer with. After the blocks of ``select_after`` patches may be
+    dropped; they are ranked by the attention of the joints, reduced over joints by ``rank_joints``
+    (``max`` or ``mean``) and averaged over ``rank_blocks`` (``all`` up to there, or the ``last``).
+    Cells of dropped patches take their features from when they were dropped (``fill`` ``kept``), or
+    are ``zero``. ``drop_path`` acts in training only.
     """
 
     img_size: Sequence[int] = (256, 192)

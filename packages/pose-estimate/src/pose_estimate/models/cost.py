@@ -1,8 +1,15 @@
 """How many multiply-accumulates a crop costs, by formula; in thousand millions (GMACs)."""
 
-from pose_estimate.models.config import STAGES, STEM_DIM, EViTPoseConfig
+import math
+
+from pose_estimate.models.config import EViTPoseConfig
 
 GIGA = 1e9
+# EfficientNet-Lite0's multiply-accumulates for each cell of its maps at each stride, and the
+# channels of the two that are taken; held against its layers by a test, so that no PyTorch is
+# needed here.
+TRUNK = {2: 3_200, 4: 14_832, 8: 44_160, 16: 697_680, 32: 1_559_328}
+FINE_DIM, COARSE_DIM = 112, 192
 
 
 def evitpose_gmacs(config: EViTPoseConfig, keep: float = 1.0) -> dict[str, float]:
@@ -43,17 +50,9 @@ def block_macs(dim: int, tokens: int, mlp_ratio: float = 4.0) -> float:
 def _stem_macs(config: EViTPoseConfig) -> float:
     if config.stem == "patch":
         return config.num_patches * 3 * 16**2 * config.embed_dim
-    height, width = config.img_size
-    area, dim = height * width / 4, STEM_DIM
-    macs = area * 27 * STEM_DIM
-    for stage in STAGES[:5]:
-        for number in range(stage.repeats):
-            hidden = dim * stage.expand
-            macs += area * dim * hidden if stage.expand > 1 else 0
-            area /= (1 if number else stage.stride) ** 2
-            macs += area * hidden * (stage.kernel**2 + stage.dim)
-            dim = stage.dim
-    return macs + area * dim * config.embed_dim
+    areas = {stride: math.prod(side // stride for side in config.img_size) for stride in TRUNK}
+    macs = sum(areas[stride] * each for stride, each in TRUNK.items())
+    return macs + (areas[16] * FINE_DIM + areas[32] * COARSE_DIM) * config.embed_dim
 
 
 def _decoder_macs(config: EViTPoseConfig) -> float:

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose_estimate.models.config import DIMS, PATCH, EViTPoseConfig
+from pose_estimate.models.config import PATCH, EViTPoseConfig
 from pose_estimate.models.decoders import (
     ClassicDecoder,
     RegressionHead,
     SimpleDecoder,
     TokenHead,
 )
-from pose_estimate.models.lite import LiteTrunk
 from vitrail.backbones.layers import drop_path_rates, init_linear
+from vitrail.backbones.lite import DIMS, LiteTrunk
 from vitrail.backbones.vit import Block
 
 PADDING = 2  # of ViTPose's patch embedding, on every side
@@ -55,15 +55,20 @@ class PatchEmbed(nn.Module):
 
 
 class LiteEmbed(nn.Module):
-    """EfficientNet-Lite0 down to stride 16 in its place."""
+    """EfficientNet-Lite0 in its place: the map at stride 16, and that at stride 32 enlarged onto
+    it."""
 
     def __init__(self, dim: int):
         super().__init__()
-        self.trunk = LiteTrunk(PATCH)
+        self.trunk = LiteTrunk(2 * PATCH)
         self.proj = nn.Conv2d(DIMS[PATCH], dim, 1)
+        self.coarse = nn.Conv2d(DIMS[2 * PATCH], dim, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.proj(self.trunk(images)[-1])
+        fine, coarse = self.trunk(images)[-2:]
+        return self.proj(fine) + F.interpolate(
+            self.coarse(coarse), fine.shape[-2:], mode="bilinear", align_corners=False
+        )
 
 
 class RankingBlock(Block):

@@ -6,12 +6,12 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from pose_estimate.models.config import DIMS, UniTransPoseConfig
+from pose_estimate.models.config import UniTransPoseConfig
 from pose_estimate.models.decoders import PixelShuffleDecoder, RegressionHead
 from pose_estimate.models.evitpose import Answer
 from pose_estimate.models.jagl import JAGLBlock
-from pose_estimate.models.lite import LiteTrunk
 from vitrail.backbones.layers import LayerNorm2d, drop_path_rates, init_linear
+from vitrail.backbones.lite import DIMS, LiteTrunk
 
 
 class Scale(nn.Module):

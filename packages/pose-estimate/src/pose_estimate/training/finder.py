@@ -12,25 +12,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-import vitrail.training.loop
 from pose_estimate import system
-from pose_estimate.data import Labelled, part_of, read_people
+from pose_estimate.data import Labelled, Yolo, part_of, read_boxes, read_people
 from pose_estimate.networks import DETECTOR
 from pose_estimate.people.finder import MAX_OVERLAP
 from pose_estimate.training.recipe import Recipe
 from pose_estimate.training.samples import read_kept
+from pose_estimate.training.trunk import TrunkTask
 from vitrail.detection.loss import detection_losses
 from vitrail.detection.matching import Matches, match, merge
-from vitrail.detection.model import Config, PointDetector, grid
+from vitrail.detection.model import CENTRE, SPREAD, Config, PointDetector, grid
 from vitrail.detection.search import GREY, likely_rows, padded, shrink
 from vitrail.faces.training.augment import degrade
 from vitrail.sources import image_files
 from vitrail.training.loading import Numbers, loader
-from vitrail.weights.catalogue import resolve
-from vitrail.weights.files import load_into, read_state
 
-SIDE = 320  # pixels of a scene
-VAL_SIDE = 640  # of a whole picture, as the job searches it
+SIDE = 256  # pixels of a scene
+VAL_SIDE = 384  # of a whole picture, smaller than the job searches it: validations are frequent
 MIN_SIZE = 14.0  # pixels of the longer side below which a person is unsure
 CLEAR, GONE = 0.6, 0.25  # share of a box that is still seen: a person; nobody
 LOSS_WEIGHTS = {"score": 1.0, "box": 2.0}
@@ -93,7 +91,7 @@ class WholePictures(Dataset):
         }
 
 
-class FinderTask(vitrail.training.loop.Task):
+class FinderTask(TrunkTask):
     """Trains the core's detector on people; ``val/ap`` is the average precision at IoU 0.5 on whole
     pictures that are not trained on."""
 
@@ -106,9 +104,8 @@ class FinderTask(vitrail.training.loop.Task):
         }
         self.config = Config(**options)
         self.network = PointDetector(self.config)
-        if recipe.model.init:
-            start = resolve(system, recipe.model.init).path
-            load_into(self.network, read_state(start)[0], subject=start)
+        trunk = getattr(self.network.backbone, "trunk", None)
+        self.begin(trunk, (CENTRE,) * 3, (SPREAD,) * 3)
         self.matches: list[Matches] = []
 
     @cached_property
@@ -121,8 +118,10 @@ class FinderTask(vitrail.training.loop.Task):
 
             people += teach(data.teacher)
         scenes = scenes_of(people)
-        scenes += [Scene(path, NOTHING, NOTHING) for folder in data.empty
-                   for path in image_files(folder)]  # fmt: skip
+        empty = [path for folder in data.empty for path in image_files(folder)]
+        empty += [path for source in data.labelled if isinstance(source, Yolo)
+                  for path, boxes in read_boxes(source) if not len(boxes)]  # fmt: skip
+        scenes += [Scene(path, NOTHING, NOTHING) for path in empty]
         val = [one for one in scenes if part_of(one.image.name, data.val_share)]
         return [one for one in scenes if not part_of(one.image.name, data.val_share)], val
 

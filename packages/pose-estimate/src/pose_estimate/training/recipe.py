@@ -50,12 +50,14 @@ class People(Section):
 class Model(Section):
     """``evitpose`` or ``unitranspose`` with their options, or ``finder`` with those of the core's
     detector. ``init`` is a catalogued name or a weights file to start from; ``imagenet`` fills a
-    ``lite`` stem with EfficientNet-Lite0's weights."""
+    ``lite`` stem with EfficientNet-Lite0's weights, of whose stages the first ``frozen`` stay as
+    they are."""
 
     architecture: Literal["evitpose", "unitranspose", "finder"]
     config: dict[str, Any] = Field(default_factory=dict)
     init: str | None = None
     imagenet: bool = False
+    frozen: Annotated[int, Field(ge=0, le=6)] = 0
 
 
 class Augment(Section):

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-import vitrail.training.loop
 from pose_estimate import system
 from pose_estimate.data import Labelled, read_people, split_people
 from pose_estimate.models import build_model
@@ -23,11 +22,10 @@ from pose_estimate.skeleton import Skeleton, read_skeleton, skeleton, skeletons
 from pose_estimate.training.finder import FinderTask
 from pose_estimate.training.recipe import Recipe
 from pose_estimate.training.samples import Batches, Draw, FromPictures, Whole
+from pose_estimate.training.trunk import TrunkTask
 from vitrail.errors import InputError, UsageError
 from vitrail.sources import image_files
 from vitrail.training.loading import Numbers, loader
-from vitrail.weights.catalogue import resolve
-from vitrail.weights.files import load_into, read_state
 
 # Of the losses: heat maps are nearly empty, so that their mean squares are small.
 LOSS_WEIGHTS = {"heatmap": 500.0, "token": 250.0, "places": 1.0, "distil": 1.0}
@@ -40,7 +38,7 @@ def Task(recipe: Recipe) -> "PoseTask | FinderTask":
     return FinderTask(recipe) if recipe.model.architecture == "finder" else PoseTask(recipe)
 
 
-class PoseTask(vitrail.training.loop.Task):
+class PoseTask(TrunkTask):
     """Trains EViTPose or UniTransPose; ``val/pck`` is the share of joints within a tenth of the
     box's longer side, ``val/pck_half`` the same with half of the patches."""
 
@@ -53,25 +51,13 @@ class PoseTask(vitrail.training.loop.Task):
         options = recipe.model.config | {"num_joints": len(self.bones)}
         self.options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
         self.network = build_model(recipe.model.architecture, self.options)
-        self._start(recipe)
+        embed = getattr(self.network, "patch_embed", None)
+        self.begin(getattr(embed, "trunk", getattr(self.network, "lite", None)), MEAN, STD)
         height, width = self.network.config.img_size
         self.shape = CropShape((height, width))
         self.register_buffer("mean", torch.tensor(MEAN).reshape(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).reshape(3, 1, 1), persistent=False)
         self.right: dict[str, list[Tensor]] = {}
-
-    def _start(self, recipe: Recipe) -> None:
-        if recipe.model.imagenet:
-            from pose_estimate.training.stem import fill_stem
-
-            trunk = getattr(getattr(self.network, "patch_embed", None), "trunk", None)
-            trunk = trunk or getattr(self.network, "lite", None)
-            if trunk is None:
-                raise UsageError("model.imagenet", "needs a lite stem", "set config.stem to lite")
-            fill_stem(trunk)
-        if recipe.model.init:
-            start = resolve(system, recipe.model.init).path
-            load_into(self.network, read_state(start)[0], subject=start)
 
     @cached_property
     def people(self) -> tuple[list[Labelled], list[Labelled]]:

@@ -1,12 +1,36 @@
 """The trunk of EfficientNet-Lite0 (Tan and Le 2019, without squeeze-and-excitation and with ReLU6),
 a stem that ImageNet weights can be loaded into."""
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pose_estimate.models.config import MAPS, STAGES, STEM_DIM, Stage
-
 NORM_EPS = 1e-3
+
+
+class Stage(NamedTuple):
+    """Inverted residual blocks: how many, their kernel, the first one's stride, by how much they
+    widen, and the channels that they give."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    dim: int
+
+
+STEM_DIM = 32  # of EfficientNet-Lite0
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+)
+MAPS = {4: 1, 8: 2, 16: 4, 32: 5}  # the stage that ends each stride
+DIMS = {stride: STAGES[stage].dim for stride, stage in MAPS.items()}
 
 
 class ConvNorm(nn.Sequential):
