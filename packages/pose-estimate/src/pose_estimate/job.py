@@ -178,12 +178,10 @@ class PoseJob:
         remarks: dict[str, int] = {}
         last: dict[int, Found] = {}
         size = (film.width, film.height)
-        sizes = {size}
         with film as reader:
             # Where the pose of the frame before ranks the patches, frames go one by one.
             together = 1 if self.network.ranked_outside else MAX_CHUNK
             for chunk in chunks(reader.frames(range(reader.frame_count)), together):
-                sizes |= {frame.image.shape[1::-1] for frame in chunk}
                 turn = Turn(self.settings.rotate, chunk[0].image.shape[:2])
                 upright = [turn.image(frame.image) for frame in chunk]
                 boxes = yield from self._boxes_of(chunk, upright, turn, tracker, remarks)
@@ -206,8 +204,6 @@ class PoseJob:
                     spool.append(FramePeople(frame.index, frame.time, tuple(people)))
             damage = [*reader.damage]
         damage += [f"{sentence}, in {count} frames" for sentence, count in remarks.items()]
-        if len(sizes) > 1:
-            damage.append(f"its frames have {len(sizes)} sizes; each was looked at in its own")
         return Result(
             name=name,
             path=str(path),

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 POSE, FINDER = "pose", "person_finder"
-BUNDLED = ("evitpose", "unitranspose")
 BUNDLED_FINDER = "people"
 DETECTOR = "PointDetector"
 CODE = ("pose_estimate.models",)
 FINDER_CODE = ("vitrail.detection.model",)
 SIDE = 320  # pixels of the finder's example; any multiple of 64 will do
-VISIBLE_ABOVE = 0.3  # the score from which a joint is called visible, where a file says nothing
+VISIBLE_ABOVE = 0.4  # the score from which a joint is called visible, where a file says nothing
 SELECTORS = ("attention", "joints", "skeleton")
 
 
