@@ -57,9 +57,9 @@ def estimate(
         str,
         typer.Option(
             metavar="NAME|PATH",
-            help="Who finds people: ours, a folder for transformers, torchvision:NAME=FILE, ONNX.",
+            help="Who finds people: faces, your own file, a folder for transformers, an ONNX file.",
         ),
-    ] = "people",
+    ] = "faces",
     detector_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Lowest score of somebody found.", show_default=False),

@@ -3,14 +3,14 @@ curve over what is kept, and the finder of people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pose_estimate import load, system
+from pose_estimate import load
 from pose_estimate.data import Labelled, read_people
 from pose_estimate.job import PoseJob
-from pose_estimate.networks import BUNDLED_FINDER, DETECTOR
-from pose_estimate.people.finder import OwnFinder, load_finder
+from pose_estimate.people.finder import FACES, Finder, load_finder
 from pose_estimate.pose.average_precision import Guess, Truth, average_precision, similarity
 from pose_estimate.pose.oks import pckh, relative_errors
 from pose_estimate.skeleton import Skeleton, converter
@@ -22,7 +22,9 @@ from vitrail.metrics.bootstrap import bootstrap_interval
 from vitrail.preprocess.image import read_image
 from vitrail.report import Chart, Series, Table
 from vitrail.runner import solve
-from vitrail.weights.catalogue import resolve
+
+if TYPE_CHECKING:
+    from pose_estimate.training.finder import Scene
 
 RIGHT_WITHIN = 0.1  # of the box's longer side
 FAR = 1e6  # where a joint is put that was not told: it is wrong
@@ -70,14 +72,15 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
 
     Boxes are given. PCK is the share of joints within a tenth of the box's longer side, with its
     95 % bootstrap interval over pictures; beside it the mean pose of those who were trained on, and
-    BlazePose on the crop where the recipe names its file. For the finder: recall and precision.
+    BlazePose on the crop where the recipe names its file. For the finder: recall and precision,
+    beside those of the search by faces.
     UsageError for a recipe without a test; InputError where truth and answers share no picture.
     """
     if not recipe.data.test:
         raise UsageError("data.test", "is empty", "name the people to measure on")
-    name = weights or recipe.name.removeprefix("pose-")
     if recipe.model.architecture == "finder":
-        return [_finder_table(recipe, name)]
+        return [_finder_table(recipe, [FACES, *([weights] if weights else [])])]
+    name = weights or recipe.name.removeprefix("pose-")
     bones = find_skeleton(recipe.skeleton)
     people = [one for source in recipe.data.test for one in read_people(source)]
     # Eager: figures must not hang on what another machine's converter rounds.
@@ -210,34 +213,32 @@ def _keep_curve(name: str, people: Sequence[Labelled], bones: Skeleton) -> list[
     return [Table("What is kept", columns, rows), chart]
 
 
-def _finder_table(recipe: Recipe, name: str) -> Table:
-    from pose_estimate.training.finder import FoundBox, scenes_of
+def _finder_table(recipe: Recipe, names: Sequence[str]) -> Table:
+    from pose_estimate.training.finder import scenes_of
 
-    metadata = resolve(system, name).metadata
-    if metadata.get("architecture") != DETECTOR:
-        raise UsageError(name, "finds nobody", f"name a finder such as {BUNDLED_FINDER}")
-    finder = load_finder(name, min_score=0.05, engine="eager")
-    assert isinstance(finder, OwnFinder)
     people = [one for source in recipe.data.test for one in read_people(source, unlabelled=True)]
-    parts: list[Matches] = []
-    for scene in scenes_of(people):
-        (boxes,) = solve(finder.networks, finder.find([read_image(scene.image)]))
-        found = [
-            FoundBox((x, y, x + w, y + h), score, np.zeros((0, 2))) for x, y, w, h, score in boxes
-        ]
-        small = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1, initial=0) < MIN_PERSON
-        unsure = np.concatenate((scene.unsure, scene.boxes[small]))
-        clear = scene.boxes[~small]
-        parts.append(match(found, clear, np.zeros((len(clear), 0, 2)), unsure))
-    matches = merge(parts)
+    scenes, rows = scenes_of(people), []
+    for name in names:
+        finder = load_finder(name, min_score=0.05, engine="eager")
+        matches = merge(_match_scene(finder, scene) for scene in scenes)
+        rows += [
+            (name, score, matches.recall(score), matches.precision(score),
+             matches.average_precision(), matches.recall_at(0.6))
+            for score in (0.3, 0.5, 0.7)
+        ]  # fmt: skip
     title = f"{matches.known} people of at least {MIN_PERSON} px, IoU 0.5"
     columns = ("finder", "min score", "recall", "precision", "average precision", "recall at 0.6")
-    rows = [
-        (name, score, matches.recall(score), matches.precision(score),
-         matches.average_precision(), matches.recall_at(0.6))
-        for score in (0.2, 0.3, 0.4, 0.5)
-    ]  # fmt: skip
     return Table(title, columns, rows)
+
+
+def _match_scene(finder: Finder, scene: "Scene") -> Matches:
+    from pose_estimate.training.finder import FoundBox
+
+    (boxes,) = solve(finder.networks, finder.find([read_image(scene.image)]))
+    found = [FoundBox((x, y, x + w, y + h), score, np.zeros((0, 2))) for x, y, w, h, score in boxes]
+    small = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1, initial=0) < MIN_PERSON
+    unsure, clear = np.concatenate((scene.unsure, scene.boxes[small])), scene.boxes[~small]
+    return match(found, clear, np.zeros((len(clear), 0, 2)), unsure)
 
 
 def _share_right(errors: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from pose_estimate import system
 from pose_estimate.networks import POSE, Choice, PoseNetwork, load_network
 from pose_estimate.people.boxes import BoxFile, Listed, read_boxes, usable
-from pose_estimate.people.finder import BUNDLED_FINDER, Finder, WholeImage, load_finder
+from pose_estimate.people.finder import FACES, Finder, WholeImage, load_finder
 from pose_estimate.people.follow import OneEuro, Tracker, between
 from pose_estimate.people.turn import Turn
 from pose_estimate.pose.estimate import Estimator, Found
@@ -44,7 +44,7 @@ class Options:
     source must be turned to be upright.
     """
 
-    detector: str = BUNDLED_FINDER
+    detector: str = FACES
     detector_score: float | None = None
     boxes: str | None = None
     head: str | None = None
@@ -308,7 +308,7 @@ def load(
     *,
     boxes: Path | str | None = None,
     whole_image: bool = False,
-    detector: str = BUNDLED_FINDER,
+    detector: str = FACES,
     joints: Path | str | None = None,
     engine: str = "auto",
     device: str = "auto",
@@ -333,8 +333,11 @@ def load(
     target = None if settings.skeleton is None else skeleton(settings.skeleton)
     finder = None
     if listed is None:
+        lowest = settings.detector_score
         finder = (
-            WholeImage() if whole_image else load_finder(detector, engine=engine, device=device)
+            WholeImage()
+            if whole_image
+            else load_finder(detector, min_score=lowest, engine=engine, device=device)
         )
     return PoseJob(
         network, finder, settings, boxes=listed, target=target, engine=engine, device=device

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 POSE, FINDER = "pose", "person_finder"
-BUNDLED_FINDER = "people"
 DETECTOR = "PointDetector"
 CODE = ("pose_estimate.models",)
 FINDER_CODE = ("vitrail.detection.model",)
@@ -120,8 +119,8 @@ def load_network(
     return _network(weights, config, bones, calibration, choice, dataset)
 
 
-def load_finder_network(name: str = BUNDLED_FINDER) -> Network:
-    """The bundled finder of people, or that of a file that ``vitrail train`` wrote."""
+def load_finder_network(name: str) -> Network:
+    """The finder of people in a file that ``vitrail train`` wrote."""
     weights = resolve(system, name)
     if weights.metadata.get("architecture") != DETECTOR:
         problem = "holds no finder of people"

@@ -26,6 +26,7 @@ SIZES = {
     "dims",
     "depths",
     "neck",
+    "trunk",
 }  # what a weights file tells, as in Config
 CODE = ("vitrail.detection.model", "vitrail.faces.landmarker")
 
