@@ -263,7 +263,8 @@ class PoseJob:
             visible = told[:, 2] >= self.network.calibration.visible_above
             kept = None if pose.kept is None else turn.points_back(pose.kept)
             score = float(row[4]) * _mean_score(told[:, 2])
-            box = tuple(float(value) for value in row[:4])
+            x, y, width, height = map(float, row[:4])
+            box = (x, y, width, height)
             people.append(Person(box, score, told, visible, number, kept))
         people = [person for person in people if person.score >= self.settings.min_score]
         people.sort(key=lambda person: -person.score)

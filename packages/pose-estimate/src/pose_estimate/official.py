@@ -154,10 +154,10 @@ def _renamed(key: str) -> str:
 def _join_qkv(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The port's three projections per block, as one."""
     for key in [key for key in state if ".attn.query." in key]:
-        parts = [state.pop(key.replace("query", name), None) for name in ("query", "key", "value")]
-        if any(part is None for part in parts):
+        names = [key.replace("query", name) for name in ("query", "key", "value")]
+        if not set(names) <= state.keys():
             raise InputError("checkpoint", f"lacks a part of {key}", "download it again")
-        state[key.replace("query", "qkv")] = torch.cat(parts)
+        state[key.replace("query", "qkv")] = torch.cat([state.pop(name) for name in names])
     return state
 
 

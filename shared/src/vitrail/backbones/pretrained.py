@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from vitrail.backbones.lite import LiteTrunk
 from vitrail.errors import InputError, MissingError
@@ -93,9 +93,9 @@ def fill_trunk(trunk: LiteTrunk, mean: Sequence[float], std: Sequence[float]) ->
     if any(a.shape != b.shape for a, b in zip(own.values(), stored, strict=False)):
         raise InputError(name, "is made of other tensors than this trunk", "update Vitrail")
     trunk.load_state_dict(dict(zip(own, stored, strict=False)))
-    conv, norm = trunk.stem[0], trunk.stem[1]
-    weight: Tensor = conv.weight.data
+    weight = trunk.get_parameter("stem.0.weight").data
+    running_mean = trunk.get_buffer("stem.1.running_mean")
     half = 127.5  # what the release takes off, and divides by
     for channel, (centre, width) in enumerate(zip(mean, std, strict=True)):
-        norm.running_mean -= weight[:, channel].sum(dim=(1, 2)) * (centre - half) / half
+        running_mean -= weight[:, channel].sum(dim=(1, 2)) * (centre - half) / half
         weight[:, channel] *= width / half

@@ -26,7 +26,8 @@ Boxes = np.ndarray  # (n, 5): x, y, width, height in pixels of the image, score;
 class Finder(Protocol):
     """``networks`` are the engines that ``find`` asks; ``find`` is part of a job's generator."""
 
-    networks: Mapping[str, Engine]
+    @property
+    def networks(self) -> Mapping[str, Engine]: ...
 
     def find(self, images: Sequence[np.ndarray]) -> Generator[Ask, list, list[Boxes]]: ...
 

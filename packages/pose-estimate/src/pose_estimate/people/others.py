@@ -144,9 +144,10 @@ class OnnxDetector:
             pixels = pixels.astype(np.float32) / 255
         with plain(self.path, "does not take such an image", "see the README for its form"):
             outputs = self.session.run(None, {self.input.name: np.ascontiguousarray(pixels)})
-        outputs = [np.squeeze(out, 0) if out.ndim and out.shape[0] == 1 else out for out in outputs]
-        boxes = next((out for out in outputs if out.ndim == 2 and out.shape[1] == 4), None)
-        flat = [out for out in outputs if out.ndim == 1]
+        arrays = [out for out in outputs if isinstance(out, np.ndarray)]
+        arrays = [out[0] if out.ndim and out.shape[0] == 1 else out for out in arrays]
+        boxes = next((out for out in arrays if out.ndim == 2 and out.shape[1] == 4), None)
+        flat = [out for out in arrays if out.ndim == 1]
         scores = next((out for out in flat if out.dtype.kind == "f"), None)
         labels = next((out for out in flat if out.dtype.kind in "iu"), None)
         if boxes is None or scores is None:

@@ -150,7 +150,7 @@ class _Around:
         """Whether a cell lies more than one cell from the near border, and more than ``margin``
         from the far one."""
         far = np.array(self.maps.shape[:1:-1]) - margin
-        return ((self.cells > 1) & (self.cells < far)).all(axis=-1)
+        return np.all((self.cells > 1) & (self.cells < far), axis=-1)
 
 
 def _blur(maps: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def relative_errors(
     """Distances (n, K) of joints (n, K, 2) in units of ``sizes`` (n,) or (n, 2); NaN where a joint
     is not labelled or its person has no size."""
     sizes = np.broadcast_to(np.reshape(sizes, (len(found), -1)), (len(found), 2)).astype(float)
-    usable = labelled & (sizes > 0).all(axis=1)[:, None]
+    usable = labelled & np.all(sizes > 0, axis=1, keepdims=True)
     errors = np.linalg.norm((found - known) / np.where(sizes > 0, sizes, 1)[:, None], axis=2)
     return np.where(usable, errors, np.nan)
 

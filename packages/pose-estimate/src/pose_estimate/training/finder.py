@@ -99,7 +99,7 @@ class FinderTask(TrunkTask):
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
-        options = {
+        options: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in recipe.model.config.items()
         }
         self.config = Config(**options)
@@ -197,7 +197,7 @@ def compose(
     boxes, unsure = [NOTHING], [NOTHING]
     for x0, x1 in _spans(int(split[0])):
         for y0, y1 in _spans(int(split[1])):
-            scene = scenes[rng.integers(len(scenes))]
+            scene = scenes[int(rng.integers(len(scenes)))]
             part, clear, doubtful = _part(scene, (y1 - y0, x1 - x0), rng)
             canvas[y0:y1, x0:x1] = part
             offset = np.array([x0, y0, x0, y0], np.float32)

@@ -66,7 +66,7 @@ class Renderer:
         return Shot(picture, box, told)
 
     def _ground(self, rng: np.random.Generator) -> np.ndarray:
-        image = read_kept(self.backgrounds[rng.integers(len(self.backgrounds))])
+        image = read_kept(self.backgrounds[int(rng.integers(len(self.backgrounds)))])
         height, width = image.shape[:2]
         side = int(min(height, width) * rng.uniform(0.5, 1.0))
         top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)

@@ -44,7 +44,7 @@ class FromPictures:
     skeleton: Skeleton
 
     def __call__(self, rng: np.random.Generator) -> Shot:
-        return self.shot(self.people[rng.integers(len(self.people))])
+        return self.shot(self.people[int(rng.integers(len(self.people)))])
 
     def shot(self, one: Labelled) -> Shot:
         return Shot(read_kept(one.image), one.box, one.in_order_of(self.skeleton))

@@ -43,6 +43,8 @@ class PoseTask(TrunkTask):
     box's longer side, ``val/pck_half`` the same with half of the patches."""
 
     recipe: Recipe
+    mean: Tensor
+    std: Tensor
     network: EViTPose | UniTransPose
 
     def __init__(self, recipe: Recipe):

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -123,7 +124,8 @@ def teach(teacher: Teacher) -> list[Labelled]:
     if stored is None:
         stored = _label(teacher, pictures)
         with atomic_file(teacher.cache) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, names=names, **stored)
+            contents: dict[str, Any] = {"names": names, **stored}
+            np.savez_compressed(file, **contents)
     rows = zip(stored["pictures"], stored["joints"], stored["scores"], strict=True)
     return [
         labelled(pictures[at], joints.astype(float))
