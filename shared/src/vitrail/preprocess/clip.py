@@ -79,7 +79,8 @@ class Clip:
     ``stamps``: each frame's time stamp, ascending. ``keys``: the key frames' indices, ascending,
     each with the stamp to seek to in ``seek_stamps``. ``torn``: the frames whose packet is
     incomplete. ``timed`` is False where the stamps do not tell the order: frames must then be
-    counted. ``width`` and ``height`` are those of the stored picture with its pixels made square.
+    counted. ``stored`` is the size (width, height) of the first picture as it is stored, ``width``
+    and ``height`` are that with its pixels made square.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class Clip:
     timed: bool
     seconds_per_tick: float
     fps: float
+    stored: tuple[int, int]
     width: int
     height: int
     orientation: Orientation
@@ -166,7 +168,14 @@ def scan(path: Path) -> Clip:
     first = _first_frame(path, clip["stream"])
     width, note = _shown_width(first, aspect)
     clip["damage"] += note
-    return Clip(width=width, height=first.height, orientation=Orientation.of(first), **clip)
+    stored = (first.width, first.height)
+    return Clip(
+        stored=stored,
+        width=width,
+        height=first.height,
+        orientation=Orientation.of(first),
+        **clip,
+    )
 
 
 def _shown_width(frame: av.VideoFrame, aspect: Fraction) -> tuple[int, list[str]]:

@@ -133,8 +133,8 @@ def _counted(frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.V
 
 
 def _rgb(clip: Clip, frame: av.VideoFrame) -> np.ndarray:
-    size, remark = (clip.width, clip.height), "its frames change size; all were scaled to the first"
-    if (frame.width, frame.height) != size and remark not in clip.damage:
+    remark = "its frames change size; all were scaled to the first"
+    if (frame.width, frame.height) != clip.stored and remark not in clip.damage:
         clip.damage.append(remark)
     return clip.orientation.upright(
         frame.to_ndarray(format="rgb24", width=clip.width, height=clip.height)
