@@ -1,9 +1,9 @@
-"""EfficientNet's blocks (Tan and Le, 2019): for the bird's-eye map, and Lite0 for images.
+"""EfficientNet's blocks (Tan and Le, 2019), for the bird's-eye map.
 
 Modules bear the names that torchvision gives them, with which LeTFuser's checkpoints were saved.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,13 +16,6 @@ B1 = (
     (6, 3, 2, 40, 80, 4),
     (6, 5, 1, 80, 112, 4),
 )
-LITE0 = (
-    (1, 3, 1, 32, 16, 1),
-    (6, 3, 2, 16, 24, 2),
-    (6, 5, 2, 24, 40, 2),
-    (6, 3, 2, 40, 80, 3),
-    (6, 5, 1, 80, 112, 3),
-)
 SMALL = (
     (1, 3, 1, 32, 16, 1),
     (4, 3, 2, 16, 24, 1),
@@ -32,27 +25,15 @@ SMALL = (
 )
 
 
-class Padded(nn.Conv2d):
-    """A convolution that pads as TensorFlow does: at stride 2 more at the end than in front."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        total = kernel - 1 if stride == 1 else max(kernel - stride, 0)
-        front = total // 2
-        x = F.pad(x, (front, total - front, front, total - front))
-        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
-
-
 def _conv(
-    inside: int, outside: int, kernel: int, stride: int, groups: int, act: bool, lite: bool
+    inside: int, outside: int, kernel: int, stride: int, groups: int, act: bool
 ) -> nn.Sequential:
-    kind = Padded if lite else nn.Conv2d
     layers: list[nn.Module] = [
-        kind(inside, outside, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outside, eps=1e-3 if lite else 1e-5),
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outside),
     ]
     if act:
-        layers.append(nn.ReLU6() if lite else nn.SiLU())
+        layers.append(nn.SiLU())
     return nn.Sequential(*layers)
 
 
@@ -68,18 +49,15 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    def __init__(
-        self, expansion: int, kernel: int, stride: int, inside: int, outside: int, lite: bool
-    ):
+    def __init__(self, expansion: int, kernel: int, stride: int, inside: int, outside: int):
         super().__init__()
         wide = inside * expansion
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers.append(_conv(inside, wide, 1, 1, 1, True, lite))
-        layers.append(_conv(wide, wide, kernel, stride, wide, True, lite))
-        if not lite:
-            layers.append(SqueezeExcitation(wide, max(1, inside // 4)))
-        layers.append(_conv(wide, outside, 1, 1, 1, False, lite))
+            layers.append(_conv(inside, wide, 1, 1, 1, True))
+        layers.append(_conv(wide, wide, kernel, stride, wide, True))
+        layers.append(SqueezeExcitation(wide, max(1, inside // 4)))
+        layers.append(_conv(wide, outside, 1, 1, 1, False))
         self.block = nn.Sequential(*layers)
         self.residual = stride == 1 and inside == outside
 
@@ -90,11 +68,9 @@ class MBConv(nn.Module):
 class EfficientNet(nn.Module):
     """(B, in_chans, H, W) to (B, 112, H / 16, W / 16); an eighth with ``SMALL``."""
 
-    def __init__(
-        self, in_chans: int, stages: Sequence[tuple[int, ...]] = B1, *, lite: bool = False
-    ):
+    def __init__(self, in_chans: int, stages: Sequence[tuple[int, ...]] = B1):
         super().__init__()
-        layers: list[nn.Module] = [_conv(in_chans, 32, 3, 2, 1, True, lite)]
+        layers: list[nn.Module] = [_conv(in_chans, 32, 3, 2, 1, True)]
         for expansion, kernel, stride, inside, outside, count in stages:
             layers.append(
                 nn.Sequential(
@@ -105,19 +81,12 @@ class EfficientNet(nn.Module):
                             stride if number == 0 else 1,
                             inside if number == 0 else outside,
                             outside,
-                            lite,
                         )
                         for number in range(count)
                     )
                 )
             )
         self.features = nn.Sequential(*layers)
-
-    def maps(self, x: Tensor) -> Iterator[Tensor]:
-        """After each stage, the stem's first."""
-        for layer in self.features:
-            x = layer(x)
-            yield x
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)

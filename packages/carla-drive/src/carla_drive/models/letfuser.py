@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from carla_drive.models.cloud import MetricCloud, OfficialCloud
 from carla_drive.models.config import LeTFuserConfig
 from carla_drive.models.detail import Detail
-from carla_drive.models.efficientnet import B1, LITE0, SMALL, EfficientNet
+from carla_drive.models.efficientnet import B1, SMALL, EfficientNet
 from vitrail.backbones.cvt import CvT
+from vitrail.backbones.lite import DIMS, LiteTrunk
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LITE = ((0.5,) * 3, (0.5,) * 3)  # mean and spread with which Lite0's ImageNet features were learned
@@ -109,8 +110,8 @@ class LeTFuser(nn.Module):
             )
             self.cvt.drop_head()
         else:
-            dims = (24, 40, 112)
-            self.cvt = EfficientNet(3, LITE0, lite=True)
+            self.cvt = LiteTrunk(16)
+            dims = tuple(DIMS[stride] for stride in self.cvt.strides)
         a, b, c, d = config.decoder
         self.conv1_down = Conv(3, config.stem, 2)
         self.conv3_ss_f = ConvBlock(dims[2], a)
@@ -207,8 +208,8 @@ class LeTFuser(nn.Module):
             token = walked[-1][1]
             assert token is not None
             return [x for x, _ in walked], token[:, 0]
-        _, _, quarter, eighth, _, last = self.cvt.maps(image)
-        return [quarter, eighth, last], last.mean(dim=(2, 3))
+        maps = self.cvt(image)
+        return maps, maps[-1].mean(dim=(2, 3))
 
     def segment(self, image: Tensor, maps: list[Tensor]) -> Tensor:
         x = _up(self.conv3_ss_f(maps[2]))

@@ -12,7 +12,6 @@ from carla_drive import system
 from carla_drive.checkpoint import read_checkpoint
 from carla_drive.data import Frames, read_recording, split
 from carla_drive.models import build_model
-from carla_drive.models.efficientnet import EfficientNet
 from carla_drive.models.letfuser import KEPT, LeTFuser
 from carla_drive.training.kept import Kept, seen_of
 from carla_drive.training.losses import (
@@ -26,7 +25,8 @@ from carla_drive.training.losses import (
     seeing_losses,
 )
 from carla_drive.training.recipe import Recipe
-from vitrail.backbones import create_backbone
+from vitrail.backbones.lite import LiteTrunk
+from vitrail.backbones.pretrained import fill_trunk
 from vitrail.errors import UsageError
 from vitrail.training.loading import loader
 from vitrail.weights.catalogue import resolve
@@ -164,15 +164,11 @@ def last_shared(network: LeTFuser) -> Tensor:
 
 
 def start_from_imagenet(network: LeTFuser) -> None:
-    """The encoder's tensors from EfficientNet-Lite0, whose order is the same."""
-    if not isinstance(network.cvt, EfficientNet):
+    """Fills the encoder with EfficientNet-Lite0's tensors."""
+    if not isinstance(network.cvt, LiteTrunk):
         raise UsageError("model.pretrained", "goes with encoder lite0", "take it, or leave it out")
-    stored = create_backbone(
-        "tf_efficientnet_lite0", num_classes=1000, pretrained=True
-    ).state_dict()
-    own = network.cvt.state_dict()
-    taken = dict(zip(own, list(stored.values())[: len(own)], strict=True))
-    load_into(network.cvt, taken, subject="tf_efficientnet_lite0")
+    half = (127.5,) * 3  # the network normalises as the release does
+    fill_trunk(network.cvt, half, half)
 
 
 def _tuples(config: dict[str, Any]) -> dict[str, Any]:
