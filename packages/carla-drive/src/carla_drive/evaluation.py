@@ -113,13 +113,8 @@ def _scenes(settings: Evaluation):
 def _maker(
     name: str, settings: Evaluation, network: DrivingNetwork | None
 ) -> Callable[[World, Scenario], Any]:
-    simple: dict[str, Any] = {
-        "expert": policies.ExpertPolicy,
-        "lane": policies.LanePolicy,
-        "blind": policies.BlindPolicy,
-    }
-    if name in simple:
-        return simple[name]
+    if name in policies.SIMPLE:
+        return policies.SIMPLE[name]
     network = network or load_network()
     engine = prepare(network, tolerance=network.tolerance)
     none = Safety(False, False, False, False, False)

@@ -66,12 +66,7 @@ def evaluate(
 
         settings |= {"weights": load_network(driving.weights).sha256, **_options(driving)}
     maker = found.policy_maker(policy, driving.weights, driving.to_options(), computing.to_dict())
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            output, f"cannot be made ({error.strerror})", "name another folder"
-        ) from error
+    found.make_folder(output)
     results = Results.open(output / "results.json", settings, resume=resume)
     for remark in results.remarks:
         warn("carla-drive", remark)

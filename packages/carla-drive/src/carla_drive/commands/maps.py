@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vitrail.errors import InputError, UsageError
+from vitrail.errors import UsageError
 
 
 def describe(
@@ -29,7 +29,7 @@ def describe(
     Prints kilometres of driving lane, junctions, lights and dead ends. With -o it draws the map;
     with --route X,Y twice (CARLA's metres, y to the right) it also writes a leaderboard route.
     """
-    from carla_drive.commands.setting import open_map
+    from carla_drive.commands.setting import make_folder, open_map
     from carla_drive.roads.drawing import draw_map
     from carla_drive.roads.routes import RouteFile, plan_route, write_route
     from vitrail.output import atomic_file
@@ -60,12 +60,7 @@ def describe(
         row["route_m"] = round(planned.length, 1)
         row["remarks"] = list(planned.remarks)
     if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                output, f"cannot be made ({error.strerror})", "name another folder"
-            ) from error
+        make_folder(output)
         with atomic_file(output / "map.png") as temporary:
             draw_map(ground.graph, ground.rules, planned).save(temporary, "PNG")
         if planned is not None:

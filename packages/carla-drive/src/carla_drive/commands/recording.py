@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from carla_drive.commands.options import Driving
-from vitrail.errors import InputError, UsageError
+from vitrail.errors import UsageError
 from vitrail.options import Computing, Debug, Json, Quiet, bundled
 
 WEATHERS = "ClearNoon,CloudyNoon,WetNoon,MidRainyNoon,ClearSunset,ClearNight,HardRainNight,FogNoon"
@@ -56,7 +56,13 @@ def record(
     """
     import numpy as np
 
-    from carla_drive.commands.setting import Ground, made_routes, open_map, policy_maker
+    from carla_drive.commands.setting import (
+        Ground,
+        made_routes,
+        make_folder,
+        open_map,
+        policy_maker,
+    )
     from carla_drive.driving import recording
     from carla_drive.roads.graph import build_graph
     from carla_drive.roads.making import make_town
@@ -82,12 +88,7 @@ def record(
         if dagger
         else None
     )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            output, f"cannot be made ({error.strerror})", "name another folder"
-        ) from error
+    make_folder(output)
     rng, kept, drives = np.random.default_rng(seed), 0, 0
     while kept < frames:
         ground = grounds[drives % len(grounds)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vitrail.errors import InputError, UsageError
 
@@ -112,13 +112,8 @@ def policy_maker(
     """Builds the named policy for each route; a network is opened once."""
     from carla_drive.driving import policies
 
-    simple: dict[str, Any] = {
-        "expert": policies.ExpertPolicy,
-        "lane": policies.LanePolicy,
-        "blind": policies.BlindPolicy,
-    }
-    if name in simple:
-        return simple[name]
+    if name in policies.SIMPLE:
+        return policies.SIMPLE[name]
     if name != "model":
         raise UsageError(f"--policy {name}", "is not known", f"choose {', '.join(policies.NAMES)}")
     from carla_drive.networks import load_network
@@ -151,3 +146,13 @@ def scenario(
         check_count("walkers", walkers),
         town=ground.town,
     )
+
+
+def make_folder(output: Path) -> None:
+    """Makes it where it is not yet; InputError where it cannot be made."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            output, f"cannot be made ({error.strerror})", "name another folder"
+        ) from error

@@ -1,6 +1,7 @@
 """The policies that can drive a route, behind one interface."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +18,6 @@ from carla_drive.world.interface import Control, Observation, Scenario, World, l
 from carla_drive.world.progress import Progress
 from vitrail.errors import UsageError
 
-NAMES = ("model", "expert", "lane", "blind")
 BLIND_SPEED = 6.0  # m/s of the policies that see nobody
 NEAR_TARGET = 7.5  # m within which a target point is passed
 CAMERAS = ("left", "front", "right")
@@ -114,6 +114,15 @@ class BlindPolicy:
         target, command = self._navigator.update(seen)
         steer = pursue(np.array([[-target[1], target[0]]]), seen.speed)
         return Decision(_at_speed(BLIND_SPEED, seen.speed, steer), target[None], target, command)
+
+
+# Those that need no network, by the names that commands and recipes give them
+SIMPLE: Mapping[str, Callable[[World, Scenario], Policy]] = {
+    "expert": ExpertPolicy,
+    "lane": LanePolicy,
+    "blind": BlindPolicy,
+}
+NAMES = ("model", *SIMPLE)
 
 
 def _at_speed(wanted: float, speed: float, steer: float) -> Control:
