@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from deepfake_detect.decide.frames import Arrays, find_sources, left_out, open_frames
-from deepfake_detect.decide.media import Kind, kind_of
 from vitrail.errors import InputError
+from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.sources import expand_sources, open_folders
 from vitrail.testing.media import moving_pattern, pattern, write_clip, write_picture
 

@@ -69,6 +69,14 @@ def test_crops_are_written_beside_the_row(weights, tmp_path):
     )
 
 
+def test_results_of_an_earlier_call_are_no_pictures(weights, folder):
+    for _ in range(2):
+        outcome = call(
+            "face_quality", "score", folder, "--weights", weights, "-o", folder / "out", *FAST
+        )
+        assert len(outcome.stdout.splitlines()) == 2
+
+
 def test_a_folder_without_pictures(weights, tmp_path):
     (tmp_path / "empty").mkdir()
     outcome = call("face_quality", "score", tmp_path / "empty", "--weights", weights, *FAST)

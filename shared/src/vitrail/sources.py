@@ -123,6 +123,11 @@ class Tree:
     results: list[Path]
     faults: dict[Path, InputError]
 
+    @property
+    def files(self) -> list[Path]:
+        """Of all folders, one folder after the other."""
+        return [path for files in self.folders.values() for path in files]
+
 
 def walk(top: Path) -> Tree:
     """All folders at and below ``top``, each once however many links lead to it, in natural order.

@@ -59,13 +59,12 @@ def require_option_file(path: Path | None, option: str) -> None:
 
 def _images(folder: Path, command: str, *, quiet: bool) -> list[Path]:
     tree = walk(folder)
-    files = [path for found in tree.folders.values() for path in found]
-    named = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    named = [path for path in tree.files if path.suffix.lower() in IMAGE_SUFFIXES]
     made = made_before(tree.folders)
     images = [path for path in named if INFIX not in path.stem and path.resolve() not in made]
     if not images:
         raise InputError(folder, "the folder holds no image", "name a folder of photographs")
-    others = [path for path in _unknown(files) if path not in named]
+    others = [path for path in _unknown(tree.files) if path not in named]
     for place, fault in tree.faults.items():
         warn(command, f"{place}: {fault.reason}")
     if not quiet:

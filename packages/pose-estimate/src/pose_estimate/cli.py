@@ -9,7 +9,7 @@ import typer
 
 from vitrail import command
 from vitrail.options import Answering, Computing, Sources, bundled
-from vitrail.say import warn
+from vitrail.say import warn, warn_left_out
 
 if TYPE_CHECKING:
     from pose_estimate.result import Result
@@ -182,24 +182,22 @@ def _write_together(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _inside(folder: Path, quiet: bool) -> list[Path]:
-    """The images and films below a folder, in the order that a person counts; a line tells of other
-    files."""
+    """The images and films below a folder, in the order that a person counts, but no results of
+    earlier calls; a line tells of other files."""
     from vitrail.errors import InputError
-    from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted
+    from vitrail.preprocess.kinds import kind_of
+    from vitrail.sources import natural_sorted, walk
 
-    files = natural_sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    media = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
+    tree = walk(folder)
+    files = natural_sorted(path for path in tree.files if path.is_file())
+    media = [path for path in files if kind_of(path)]
+    for place, fault in tree.faults.items():
+        warn(COMMAND, f"{place}: {fault.reason}")
     if not media:
         raise InputError(folder, "the folder holds no image and no film", "name another")
-    others = [path for path in files if path not in set(media)]
-    if others and not quiet:
-        names = ", ".join(str(path.relative_to(folder)) for path in others)
-        warn(COMMAND, f"{folder}: {len(others)} not named as media, left out: {names}")
+    if not quiet:
+        others = [path for path in files if path not in set(media)]
+        warn_left_out(COMMAND, folder, others, "not named as media")
     return media
 
 

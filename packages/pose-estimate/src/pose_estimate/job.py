@@ -21,9 +21,10 @@ from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
 from vitrail.preprocess.image import read_image
+from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.preprocess.video import Frame, VideoReader, open_video
 from vitrail.runner import solve
-from vitrail.sources import IMAGE_SUFFIXES, Source
+from vitrail.sources import Source
 
 DEFAULT = "evitpose"
 MAX_CHUNK = 16  # frames of a film that are looked at together
@@ -31,7 +32,6 @@ MAX_PIXELS = 32_000_000  # of them, so that large ones come in smaller chunks
 MAX_ALIKE = 0.9  # OKS above which two results are one person
 # Of what a head gives: values of a heat map, which lie in 0..1; places in sides of the crop
 TOLERANCES = {"heatmap": 0.02, "token": 0.02, "regression": 0.002}
-_IMAGE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class PoseJob:
         return asdict(self.settings)
 
     def process(self, source: Source) -> Steps:
-        if is_image(source.path):
+        if kind_of(source.path) is Kind.IMAGE:
             return (yield from self._look(read_image(source.path), source.name, source.path))
         return (yield from self._watch(open_video(source.path), source.name, source.path))
 
@@ -134,7 +134,7 @@ class PoseJob:
     ) -> Generator[Ask, list, Result]:
         """One image."""
         turn = Turn(self.settings.rotate, image.shape[:2])
-        upright, remarks, listed = turn.image(image), [], Listed()
+        upright, listed = turn.image(image), Listed()
         if given is not None:
             rows = _with_scores(given)
         elif self.boxes is not None:
@@ -275,18 +275,6 @@ class PoseJob:
         similar = oks_matrix(joints, areas, np.array(self.target.sigmas))
         kept = oks_nms(similar, np.array([person.score for person in people]), MAX_ALIKE)
         return [people[n] for n in kept]
-
-
-def is_image(path: Path) -> bool:
-    """By the file's first bytes, or by its name where they say nothing."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except (OSError, ValueError):  # whose reader says it better
-        head = b""
-    if head.startswith(_IMAGE_HEADS) or (head[:4], head[8:]) == (b"RIFF", b"WEBP"):
-        return True
-    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def chunks(frames: Iterable[Frame], together: int = MAX_CHUNK) -> Iterator[list[Frame]]:

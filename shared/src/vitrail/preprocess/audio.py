@@ -191,7 +191,7 @@ def _files_below(folder: Path) -> list[Path]:
     tree = walk(folder)
     for fault in tree.faults.values():
         raise fault
-    return [file for files in tree.folders.values() for file in files]
+    return tree.files
 
 
 def _is_sound(path: Path, more: Collection[str]) -> bool:

@@ -7,9 +7,10 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from deepfake_detect.decide.media import Kind, are_frames_of_one_clip, kind_of
+from deepfake_detect.decide.media import are_frames_of_one_clip
 from vitrail.errors import InputError
 from vitrail.preprocess.image import count_pages, read_image
+from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.preprocess.video import Frame, open_video
 from vitrail.sources import image_files, natural_sorted, walk
 
@@ -165,7 +166,7 @@ def left_out(folder: Path, found: Sequence[Path]) -> list[Path]:
         if source.is_dir():
             taken.update(image_files(source))
     tree = walk(folder)
-    files = [path for inside in tree.folders.values() for path in inside if path not in taken]
+    files = [path for path in tree.files if path not in taken]
     return natural_sorted([*files, *tree.results])
 
 

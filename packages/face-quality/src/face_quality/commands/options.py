@@ -9,7 +9,7 @@ import typer
 
 from vitrail.errors import InputError
 from vitrail.options import Computing
-from vitrail.say import warn_left_out
+from vitrail.say import warn, warn_left_out
 
 if TYPE_CHECKING:
     from face_quality.job import QualityJob
@@ -66,18 +66,21 @@ def load_job(
 
 
 def find_pictures(arguments: Sequence[str], *, quiet: bool = False) -> "list[Source]":
-    """Files as they are named; of a folder each picture below it, and a line about the other files.
-    A folder without any has a ``fault``."""
+    """Files as they are named; of a folder each picture below it, but no results of earlier calls,
+    and a line about the other files. A folder without any has a ``fault``."""
     from vitrail.sources import expand_sources, open_folders
 
     return open_folders(expand_sources(arguments), lambda folder: _inside(folder, quiet))
 
 
 def _inside(folder: Path, quiet: bool) -> list[Path]:
-    from vitrail.sources import IMAGE_SUFFIXES, natural_sorted
+    from vitrail.sources import IMAGE_SUFFIXES, natural_sorted, walk
 
-    files = natural_sorted(path for path in folder.rglob("*") if path.is_file())
+    tree = walk(folder)
+    files = natural_sorted(tree.files)
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    for place, fault in tree.faults.items():
+        warn(COMMAND, f"{place}: {fault.reason}")
     if not pictures:
         raise InputError(folder, "the folder holds no picture", "name a folder of pictures")
     if not quiet:

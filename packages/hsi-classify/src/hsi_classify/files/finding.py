@@ -37,14 +37,13 @@ def _cube(source: Source) -> Source:
 
 def _inside(top: Path, quiet: bool) -> list[Path]:
     tree = walk(top)
-    files = [path for found in tree.folders.values() for path in found]
-    cubes = [path for path in files if path.suffix.lower() in SUFFIXES]
+    cubes = [path for path in tree.files if path.suffix.lower() in SUFFIXES]
     for place, fault in tree.faults.items():
         warn(system.name, f"{place}: {fault.reason}")
     if not cubes:
         raise InputError(top, "holds no cube", "name a folder of .hdr, .tif, .mat or .npy")
     if not quiet:
         taken = {part for path in cubes for part in _cube(Source.of(path)).paths}
-        others = [path for path in files if path not in taken]
+        others = [path for path in tree.files if path not in taken]
         warn_left_out(system.name, top, others, "named as no cube")
     return cubes

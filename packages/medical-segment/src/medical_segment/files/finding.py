@@ -88,7 +88,7 @@ def dicom_files(path: Path) -> list[Path]:
     """The DICOM files below a folder, naturally sorted, or the file itself where it is one."""
     if not os.path.isdir(path):
         return [path] if is_dicom(path) else []
-    files = (file for found in walk(path).folders.values() for file in found)
+    files = walk(path).files
     return natural_sorted(file for file in files if is_dicom(file))
 
 
