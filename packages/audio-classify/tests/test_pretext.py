@@ -87,7 +87,7 @@ def test_the_loss_is_the_sum_of_its_parts_and_falls():
     masked = torch.stack([clustered_mask((8, 4), 16, generator) for _ in clip])
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(60):
         loss = network(clip, masked)
         assert loss.total.item() == pytest.approx(
             (loss.discriminative + 10 * loss.generative).item()

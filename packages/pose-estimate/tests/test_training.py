@@ -94,16 +94,16 @@ def test_the_loss_falls(name, tmp_path):
     task = Task(small_recipe(name, tmp_path))
     batch = next(iter(task.train_dataloader()))
     task.log = task.log_dict = lambda *_, **__: None
-    optimizer = torch.optim.AdamW(task.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(task.parameters(), lr=1e-2)
     task._drawn_keep = lambda number: 0.5 if number % 2 else 1.0
     losses = []
-    for number in range(40):
+    for number in range(80):  # at the end a fifth of the beginning, so that no rounding decides
         loss = task.training_step(batch, number)
         losses.append(float(loss.detach()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
+    assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
 
 
 def test_evaluation_prints_its_tables(tmp_path):
