@@ -80,6 +80,77 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path):
     assert np.abs(frames[0].image.astype(int) - wide).mean() < 6
 
 
+@pytest.mark.parametrize("kind, transfer", [("PQ", 16), ("HLG", 18)])
+def test_hdr_looks_like_the_sdr_picture_with_white_at_203_candela(tmp_path, kind, transfer):
+    """Right values by the standards' own curves (BT.1886, ST 2084, BT.2100's HLG at 1000 cd/m2)."""
+    levels = np.array([20, 60, 100, 140, 180, 220, 250])
+    light = 203 * (levels / 255) ** 2.4  # cd/m2
+    if kind == "PQ":
+        power = (light / 10000) ** 0.1593017578125
+        signal = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    else:
+        scene = (light / 1000) ** (1 / 1.2)
+        curve = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), curve)
+    path, row = tmp_path / "hdr.mkv", np.repeat(np.rint(64 + 876 * signal), 16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = len(row), 64, "yuv420p10le"
+        coding = stream.codec_context
+        coding.colorspace, coding.color_primaries, coding.color_trc = 9, 9, transfer
+        coding.color_range = 1
+        frame = av.VideoFrame(len(row), 64, "yuv420p10le")
+        grey = np.full(len(row) // 2, 512)
+        for plane, values in zip(frame.planes, (row, grey, grey), strict=True):
+            lines = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+            lines[:, : len(values)] = values
+            plane.update(lines.tobytes())
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    reader, frames = read_all(path)
+    (note,) = reader.damage
+    assert note.startswith(f"it is HDR ({kind})") and "203 cd/m2" in note
+    seen = frames[0].image[32, 8::16].astype(int)
+    assert np.abs(seen - levels[:, None]).max() <= 2
+
+
+def test_hdr_that_cannot_be_converted_is_said_to_be_read_as_sdr(tmp_path, monkeypatch):
+    path = write_clip(tmp_path / "clip.mkv", moving_pattern(2))
+    monkeypatch.setattr(decoding, "HDR", {2: "unspecified"})
+    monkeypatch.setattr(decoding, "ColorTrc", type("Refused", (), {"BT709": 250}))
+    reader, frames = read_all(path)
+    assert len(frames) == 2
+    assert reader.damage == [
+        "its HDR colours could not be converted; they were read as if they were SDR"
+    ]
+
+
+def test_transparency_is_told(tmp_path):
+    path = tmp_path / "clip.mkv"
+    write_clip(path, moving_pattern(3), codec="ffv1", pixel_format="yuva420p")
+    assert read_all(path)[0].damage == [
+        "it is transparent in places: what is hidden there was read too"
+    ]
+
+
+def test_damaged_vp9_gives_its_own_frames_or_none(tmp_path):
+    """FFmpeg's own decoder would give wrong pictures for every other of these files."""
+    path = tmp_path / "clip.webm"
+    write_clip(path, moving_pattern(30), codec="libvpx-vp9", options={"g": "10", "b": "300k"})
+    whole, data, told = full_decode(path), path.read_bytes(), 0
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for position, size in places[::3]:
+        broken = bytearray(data)
+        broken[position + 4 + size // 2] ^= 0x55
+        path.write_bytes(broken)
+        reader, frames = read_all(path)
+        told += bool(reader.damage)
+        for frame in frames:
+            wrong = np.abs(frame.image.astype(int) - whole[frame.index]).max(axis=2) > 30
+            assert wrong.mean() < 0.01
+    assert told >= 8
+
+
 def test_pictures_that_begin_late_do_not_end_early(tmp_path):
     path = tmp_path / "late.mkv"
     with av.open(str(path), "w") as container:

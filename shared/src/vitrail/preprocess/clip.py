@@ -4,7 +4,7 @@ way up."""
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Discard, Disposition
+from av.video.reformatter import ColorTrc, VideoReformatter
 
 from vitrail.errors import InputError
 from vitrail.sources import IMAGE_SUFFIXES, require_file
@@ -29,6 +30,9 @@ _MAX_PIXELS = 36_000_000  # a frame of 8K; a decoder holds up to 16 of them
 _CODEC_OPTIONS = {"max_pixels": str(_MAX_PIXELS)}
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", **_CODEC_OPTIONS}
 _TILED = frozenset({"heic", "heix", "mif1"})  # photographs, of which a stream is a part only
+HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}  # by transfer function
+HDR_WHITE = 203  # cd/m2 of an SDR picture's white in an HDR one (ITU-R BT.2408)
+STRICT_VP9 = "libvpx-vp9"
 MAX_ASPECT = 4  # of a pixel; what claims more is wrong
 _FIRST_FRAME_WITHIN = 1000  # packets; a stream that shows nothing for that long is no video
 
@@ -80,7 +84,8 @@ class Clip:
     each with the stamp to seek to in ``seek_stamps``. ``torn``: the frames whose packet is
     incomplete. ``timed`` is False where the stamps do not tell the order: frames must then be
     counted. ``stored`` is the size (width, height) of the first picture as it is stored, ``width``
-    and ``height`` are that with its pixels made square.
+    and ``height`` are that with its pixels made square. ``converter`` keeps its tables, which take
+    seconds to make for HDR, from one reading to the next.
     """
 
     path: Path
@@ -97,12 +102,18 @@ class Clip:
     height: int
     orientation: Orientation
     damage: list[str]
+    converter: VideoReformatter = field(default_factory=VideoReformatter, compare=False)
 
     def time(self, index: int) -> float:
         """Seconds from the first frame to frame ``index``."""
         if not self.timed:
             return index / self.fps
         return (self.stamps[index] - self.stamps[0]) * self.seconds_per_tick
+
+    def remark(self, sentence: str) -> None:
+        """Says in ``damage``, once, what was found while frames were read."""
+        if sentence not in self.damage:
+            self.damage.append(sentence)
 
     def key_before(self, index: int) -> int:
         """The last key frame that is not after frame ``index``; 0 where there is none."""
@@ -165,9 +176,10 @@ def scan(path: Path) -> Clip:
             **order,
         }
         aspect = stream.sample_aspect_ratio or Fraction(1)
+        transparent = _is_transparent(stream)
     first = _first_frame(path, clip["stream"])
     width, note = _shown_width(first, aspect)
-    clip["damage"] += note
+    clip["damage"] += note + _is_hdr(first) + transparent
     stored = (first.width, first.height)
     return Clip(
         stored=stored,
@@ -186,6 +198,34 @@ def _shown_width(frame: av.VideoFrame, aspect: Fraction) -> tuple[int, list[str]
     shape = f"{aspect.numerator}:{aspect.denominator}"
     stored, shown = (f"{one} x {frame.height}" for one in (frame.width, width))
     return width, [f"its pixels are not square ({shape}): {stored} was stretched to {shown}"]
+
+
+def _is_hdr(frame: av.VideoFrame) -> list[str]:
+    kind = HDR.get(frame.color_trc)
+    made = f"made SDR, with what is brighter than {HDR_WHITE} cd/m2 cut to white"
+    return [f"it is HDR ({kind}): its frames were {made}"] if kind else []
+
+
+def _is_transparent(stream: av.VideoStream) -> list[str]:
+    """WebM keeps transparency in a stream beside the pictures, other formats within them."""
+    alpha = stream.metadata.get("alpha_mode") == "1"
+    kind = stream.codec_context.format
+    if alpha or (kind and any(part.is_alpha for part in kind.components)):
+        return ["it is transparent in places: what is hidden there was read too"]
+    return []
+
+
+def decoder_of(stream: av.VideoStream) -> av.VideoCodecContext:
+    """What decodes the stream: libvpx for VP9, as FFmpeg's own decoder makes pictures of damaged
+    data and says nothing."""
+    own = stream.codec_context
+    if (own.name, own.pix_fmt) != ("vp9", "yuv420p") or STRICT_VP9 not in av.codecs_available:
+        return own
+    strict = av.VideoCodecContext.create(STRICT_VP9, "r")
+    strict.extradata, strict.options = own.extradata, _CODEC_OPTIONS
+    for tag in ("color_primaries", "color_trc", "colorspace", "color_range"):
+        setattr(strict, tag, getattr(own, tag))  # which VP9 itself does not store
+    return strict
 
 
 def _choose_stream(path: Path, container: InputContainer, index: int | None) -> av.VideoStream:

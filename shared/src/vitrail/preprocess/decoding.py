@@ -8,9 +8,10 @@ import av
 import numpy as np
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from vitrail.errors import InputError, MissingError
-from vitrail.preprocess.clip import Clip, open_stream
+from vitrail.preprocess.clip import HDR, Clip, decoder_of, open_stream
 
 _WORTH_A_SEEK = 24  # frames; decoding fewer is as quick as emptying and refilling the decoder
 # Frames a run; for shorter ones, filling the pipeline of frame threads costs more than it gains
@@ -23,10 +24,11 @@ def pyav_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.nda
     runs = _runs(clip, wanted)
     effort = sum(run[-1] - clip.key_before(run[0]) + 1 for run in runs)
     with open_stream(clip.path, clip.stream) as (container, stream):
-        stream.thread_type = "AUTO" if effort > _WORTH_THREADS * len(runs) else "SLICE"
+        decoder = decoder_of(stream)
+        decoder.thread_type = "AUTO" if effort > _WORTH_THREADS * len(runs) else "SLICE"
         for run in runs:
             remaining = set(run)
-            for index, frame in _run_frames(clip, container, stream, run[0]):
+            for index, frame in _run_frames(clip, container, stream, decoder, run[0]):
                 if index in remaining:
                     remaining.discard(index)
                     yield index, _rgb(clip, frame)
@@ -46,16 +48,17 @@ def _runs(clip: Clip, wanted: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _run_frames(clip: Clip, container, stream, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+def _run_frames(
+    clip: Clip, container, stream, decoder, start: int
+) -> Iterator[tuple[int, av.VideoFrame]]:
     """Sound frames from the key frame before ``start`` on, each with its index."""
     if not clip.timed:
-        return _counted(_decoded(stream, container.demux(stream)))
-    return _sound(
-        clip, _decoded(stream, _packets_from(clip, container, stream, clip.key_before(start)))
-    )
+        return _counted(_decoded(decoder, container.demux(stream)))
+    packets = _packets_from(clip, container, stream, decoder, clip.key_before(start))
+    return _sound(clip, _decoded(decoder, packets))
 
 
-def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet]:
+def _packets_from(clip: Clip, container, stream, decoder, key: int) -> Iterator[av.Packet]:
     """Packets from that of key frame number ``key`` on; seeks that land late are made good from the
     start."""
     if key == 0:
@@ -66,6 +69,8 @@ def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet
             container.seek(clip.seek_stamps[target], stream=stream)
         except FFmpegError:
             continue
+        if decoder.is_open:
+            decoder.flush_buffers()
         packets = container.demux(stream)
         for packet in packets:
             if packet.pts == clip.stamps[key]:
@@ -76,7 +81,7 @@ def _packets_from(clip: Clip, container, stream, key: int) -> Iterator[av.Packet
                 break
 
 
-def _decoded(stream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | None]:
+def _decoded(decoder, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | None]:
     """Frames in presentation order, None where the decoder stumbled; ends at the first unreadable
     packet."""
     while True:
@@ -85,7 +90,7 @@ def _decoded(stream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | N
         except FFmpegError:
             packet = None
         try:
-            yield from stream.decode(packet)
+            yield from decoder.decode(packet)
         except EndOfFile:
             return
         except FFmpegError:
@@ -133,12 +138,31 @@ def _counted(frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.V
 
 
 def _rgb(clip: Clip, frame: av.VideoFrame) -> np.ndarray:
-    remark = "its frames change size; all were scaled to the first"
-    if (frame.width, frame.height) != clip.stored and remark not in clip.damage:
-        clip.damage.append(remark)
-    return clip.orientation.upright(
-        frame.to_ndarray(format="rgb24", width=clip.width, height=clip.height)
-    )
+    if (frame.width, frame.height) != clip.stored:
+        clip.remark("its frames change size; all were scaled to the first")
+    size = {"width": clip.width, "height": clip.height, "format": "rgb24"}
+    if frame.color_trc in HDR:
+        image = _sdr(clip, frame, size)
+    else:
+        image = clip.converter.reformat(frame, **size)
+    return clip.orientation.upright(image.to_ndarray())
+
+
+def _sdr(clip: Clip, frame: av.VideoFrame, size: dict) -> av.VideoFrame:
+    """An HDR frame as an SDR display shows it: colours of BT.709 that are equal where it can show
+    them, the nearest ones where it cannot."""
+    if frame.color_primaries == ColorPrimaries.UNSPECIFIED:
+        frame.color_primaries = ColorPrimaries.BT2020
+    try:
+        return clip.converter.reformat(
+            frame,
+            **size,
+            dst_color_trc=ColorTrc.BT709,
+            dst_color_primaries=ColorPrimaries.BT709,
+        )
+    except FFmpegError:
+        clip.remark("its HDR colours could not be converted; they were read as if they were SDR")
+        return clip.converter.reformat(frame, **size)
 
 
 def decord_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
