@@ -17,6 +17,7 @@ from vitrail.engine import Network
 from vitrail.errors import MAX_LINE, MissingError, UsageError
 from vitrail.system import System, broken, systems
 from vitrail.testing.commands import call, results_in
+from vitrail.testing.media import write_damaged_jpeg
 from vitrail.weights.catalogue import catalogue, resolve
 
 ROOT = Path(__file__).parents[1]
@@ -159,6 +160,15 @@ def test_a_truncated_input(command: System, example, tmp_path):
     path = tmp_path / f"cut{example.suffix}"
     path.write_bytes(example.read_bytes()[: example.stat().st_size // 50])
     assert_one_line(call(command.package, *command.job, path), command, 1)
+
+
+def test_a_damaged_image_is_not_answered_as_if_it_were_whole(command: System, tmp_path):
+    path = write_damaged_jpeg(tmp_path / "damaged.jpg")
+    outcome = call(command.package, *command.job, path, "--json", "--quiet")
+    if outcome.status == 1:
+        pytest.skip("reads no single image")
+    row = json.loads(outcome.stdout)
+    assert any("part of the image is damaged" in sentence for sentence in row["damage"])
 
 
 def test_a_folder_named_like_a_file(command: System, example, tmp_path):

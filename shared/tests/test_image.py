@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from vitrail.errors import InputError
 from vitrail.preprocess import image as module
 from vitrail.preprocess.image import IMAGENET_MEAN, IMAGENET_STD, normalise, read_image
+from vitrail.preprocess.image_whole import read_whole
 from vitrail.testing.media import pattern, write_picture
 from vitrail.testing.mutants import mutate_bytes
 
@@ -49,6 +50,22 @@ def test_transparent_palette_colour_becomes_white(tmp_path):
 )
 def test_grey_and_palette(tmp_path, mode, colour, expected):
     assert (saved(tmp_path, Image.new(mode, (3, 2), colour)) == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_whose_data_is_damaged_says_so(tmp_path, kind, progressive):
+    path, told = tmp_path / "photograph.jpg", []
+    picture = Image.fromarray(pattern(256, 256)).convert(kind)
+    picture.save(path, quality=95, progressive=progressive)
+    read_image(path, damage=told)
+    assert not told and not read_whole(path).remarks
+    data = bytearray(path.read_bytes())
+    del data[len(data) // 2 : len(data) // 2 + 200]
+    path.write_bytes(data)
+    assert read_image(path, damage=told).shape == (256, 256, 3)
+    assert len(told) == 1 and told[0].startswith("part of the image is damaged (")
+    assert read_whole(path).remarks == tuple(told)
 
 
 def test_16_bit_grey_keeps_its_range(tmp_path):

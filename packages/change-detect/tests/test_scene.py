@@ -7,6 +7,7 @@ from rasterio.transform import Affine
 
 from change_detect.scene.scene import open_scene
 from vitrail.errors import InputError
+from vitrail.testing.media import pattern, write_damaged_jpeg, write_picture
 
 from .fakes import PLACE, built, made, picture, town
 
@@ -186,6 +187,13 @@ def test_photographs_held_sideways(job, tmp_path):
         other = job.predict(tmp_path / f"a{turn}-upright.png", tmp_path / f"b{turn}-upright.png")
         assert np.array_equal(one.changed, other.changed) and changed(one).sum() == 3200
         assert "turned upright" in one.damage[0]
+
+
+def test_a_damaged_photograph_is_said(job, tmp_path):
+    write_picture(tmp_path / "before.jpg", pattern(256, 256))
+    paths = tmp_path / "before.jpg", write_damaged_jpeg(tmp_path / "after.jpg")
+    damage = open_scene(paths).damage
+    assert any(one.startswith("after.jpg: part of the image is damaged") for one in damage)
 
 
 def test_a_mask_for_a_date_is_said(tmp_path):

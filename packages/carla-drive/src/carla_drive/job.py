@@ -1,6 +1,6 @@
 """The job: one frame of any camera, seen through the network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,12 @@ class PerceptionJob:
         }
 
     def process(self, source: Source) -> Steps:
-        picture = read_image(source.path)
+        damage: list[str] = []
+        picture = read_image(source.path, damage=damage)
         metres, remarks = None, []
         if self.depth is not None:
             metres, remarks = read_depth(self.depth, picture.shape[:2])
-        return (yield from self._look(picture, metres, remarks))
+        return (yield from self._look(picture, metres, remarks, damage))
 
     def predict(self, image: np.ndarray | Path | str, depth: np.ndarray | None = None) -> Result:
         """The result for a path, or for an image (H, W, 3) uint8 RGB with ``depth`` (H, W) in
@@ -66,7 +67,13 @@ class PerceptionJob:
             return solve(self.networks, self.process(Source.of(image)))
         return solve(self.networks, self._look(image, depth, []))
 
-    def _look(self, picture: np.ndarray, metres: np.ndarray | None, remarks: list[str]) -> Steps:
+    def _look(
+        self,
+        picture: np.ndarray,
+        metres: np.ndarray | None,
+        remarks: list[str],
+        damage: Sequence[str] = (),
+    ) -> Steps:
         height, width = picture.shape[:2]
         rgb, where = to_strip(picture, self.fov)
         remarks = [*remarks]
@@ -99,6 +106,7 @@ class PerceptionJob:
             float(row[3]),
             float(row[4]) if self.network.config.stop_head else None,
             None if metres is None else bird_view(depth * 1000, labels),
+            damage=tuple(damage),
             remarks=tuple(remarks),
         )
 

@@ -80,7 +80,9 @@ class QualityJob:
         return self.networks[self.network.name].weights
 
     def process(self, source: Source) -> Steps:
-        return (yield from self._judge(source.name, read_image(source.path)))
+        damage: list[str] = []
+        image = read_image(source.path, damage=damage)
+        return (yield from self._judge(source.name, image, damage))
 
     def predict(self, image: np.ndarray | Path | str) -> Result:
         """The result for a path, or for an image uint8 RGB (H, W, 3)."""
@@ -90,7 +92,7 @@ class QualityJob:
             raise InputError("array", f"is {image.dtype} {image.shape}", "give uint8 (H, W, 3)")
         return solve(self.networks, self._judge("array", image))
 
-    def _judge(self, name: str, image: np.ndarray) -> Steps:
+    def _judge(self, name: str, image: np.ndarray, damage: Sequence[str] = ()) -> Steps:
         (found,) = yield from self.finder.find([image])
         faces, crops, remarks = list(found), [], []
         if self.settings.aligned:
@@ -109,6 +111,7 @@ class QualityJob:
             main=main_face(image.shape, faces),
             remarks=tuple(remarks),
             calibration=self.calibration.sha256 if self.calibration else None,
+            damage=tuple(damage),
         )
 
     def judge_faces(

@@ -60,18 +60,20 @@ class RankJob:
         self.options = job.options
 
     def process(self, source: Source) -> Steps:
-        results, without, damage = [], [], []
+        results, without, damage, unread = [], [], [], 0
         for path in source.paths:
             try:
                 result = yield from self.job.process(Source.of(path))
             except InputError as error:
                 damage.append(f"{path.name} is left out: {error.reason}")
+                unread += 1
                 continue
+            damage += [f"{path.name}: {sentence}" for sentence in result.damage]
             if result.main is None:
                 without.append(path.name)
             else:
                 results.append(result)
-        if len(damage) == len(source.paths):
+        if unread == len(source.paths):
             raise InputError(source.name, "none of its pictures can be read", "look at one of them")
         results.sort(key=lambda result: -result.main_face.raw)
         return Ranked(source.name, tuple(results), tuple(without), tuple(damage))

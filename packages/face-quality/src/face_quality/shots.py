@@ -211,18 +211,21 @@ class _Folder:
             raise InputError(
                 path, "the folder holds no picture", "name a video or a folder of frames"
             )
-        self.count, self.unread = len(self.paths), dict[int, str]()
+        self.count, self.troubles = len(self.paths), dict[int, str]()
 
     @property
     def damage(self) -> list[str]:
-        return list(self.unread.values())
+        return list(self.troubles.values())
 
     def frames(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
         for index in indices:
+            name, found = self.paths[index].name, list[str]()
             try:
-                yield Frame(index, float(index), read_image(self.paths[index]))
+                yield Frame(index, float(index), read_image(self.paths[index], damage=found))
             except InputError as error:
-                self.unread[index] = f"{self.paths[index].name} is left out: {error.reason}"
+                self.troubles[index] = f"{name} is left out: {error.reason}"
+            if found:
+                self.troubles[index] = f"{name}: {found[0]}"
 
 
 def _chunks(frames: Iterator[Frame]) -> Iterator[list[Frame]]:

@@ -112,7 +112,9 @@ class PoseJob:
 
     def process(self, source: Source) -> Steps:
         if kind_of(source.path) is Kind.IMAGE:
-            return (yield from self._look(read_image(source.path), source.name, source.path))
+            damage: list[str] = []
+            image = read_image(source.path, damage=damage)
+            return (yield from self._look(image, source.name, source.path, damage=damage))
         return (yield from self._watch(open_video(source.path), source.name, source.path))
 
     def predict(self, image: np.ndarray | Path | str, boxes: np.ndarray | None = None) -> Result:
@@ -130,7 +132,12 @@ class PoseJob:
         return solve(self.networks, self._look(image, "array", None, boxes))
 
     def _look(
-        self, image: np.ndarray, name: str, path: Path | None, given: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        name: str,
+        path: Path | None,
+        given: np.ndarray | None = None,
+        damage: Sequence[str] = (),
     ) -> Generator[Ask, list, Result]:
         """One image."""
         turn = Turn(self.settings.rotate, image.shape[:2])
@@ -155,7 +162,7 @@ class PoseJob:
             size=(image.shape[1], image.shape[0]),
             frames=[FramePeople(0, 0.0, tuple(people))],
             skeleton=self.target,
-            damage=tuple(remarks),
+            damage=(*damage, *remarks),
             image_id=listed.image_id,
             keep=self.network.keep,
             gmacs=self.network.gmacs,

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vitrail.errors import InputError, plain
+from vitrail.preprocess.jpeg import jpeg_damage
 from vitrail.sources import IMAGE_SUFFIXES, require_file
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "IMAGE_SUFFIXES",
+    "JPEGS",
     "MAX_PIXELS",
     "ORIENTATION",
     "check_size",
@@ -30,14 +32,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # Only raster formats that Pillow decodes itself; its EPS reader, for one, would start another
 # program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+JPEGS = ("JPEG", "MPO")  # the second holds several, of which the first is the picture
 Image.init()  # Pillow registers TIFF and WebP only then
 ORIENTATION = 0x0112
 
 
-def read_image(path: str | Path, page: int = 0) -> np.ndarray:
+def read_image(path: str | Path, page: int = 0, *, damage: list[str] | None = None) -> np.ndarray:
     """A picture file as uint8 RGB (H, W, 3): upright by its EXIF tag, transparency over white; of
     several frames or pages that of number ``page``.
 
+    ``damage``, where it is given, gets a sentence on what had to be guessed of a JPEG, for which
+    the file is decoded once more.
     InputError for what is missing, empty, a folder, no picture, cut short, damaged, or above
     ``MAX_PIXELS``.
     """
@@ -47,7 +52,10 @@ def read_image(path: str | Path, page: int = 0) -> np.ndarray:
             with Image.open(path, formats=FORMATS) as image:
                 check_size(path, image)
                 image.seek(page)
-                return np.array(_to_rgb(path, _upright(image)))
+                pixels = np.array(_to_rgb(path, _upright(image)))
+                if damage is not None and image.format in JPEGS:
+                    damage += jpeg_damage(path.read_bytes(), image.mode)
+                return pixels
         except UnidentifiedImageError as error:
             kinds = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
             raise InputError(path, f"is not an image in {kinds} format", "convert it") from error

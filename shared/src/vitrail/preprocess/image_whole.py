@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from vitrail.errors import InputError, plain
-from vitrail.preprocess.image import FORMATS, ORIENTATION, check_size, too_large
+from vitrail.preprocess.image import FORMATS, JPEGS, ORIENTATION, check_size, too_large
+from vitrail.preprocess.jpeg import jpeg_damage
 from vitrail.sources import require_file
 
 SRGB_DATE = slice(24, 36)  # of a profile's header: when it was made, which must not change a file
@@ -75,7 +76,7 @@ def parse_whole(data: bytes, subject: object) -> WholeImage:
 
 
 def _whole(data: bytes, image: Image.Image, subject: object) -> WholeImage:
-    remarks = []
+    remarks = jpeg_damage(data, image.mode) if image.format in JPEGS else []
     if (frames := getattr(image, "n_frames", 1)) > 1:
         remarks.append(f"it holds {frames} frames or pages, of which the first was read")
     exif, turn = _exif(image, remarks)

@@ -29,6 +29,15 @@ def write_picture(path: Path, image: np.ndarray | None = None, **options) -> Pat
     return path
 
 
+def write_damaged_jpeg(path: Path, image: np.ndarray | None = None) -> Path:
+    """A JPEG of which 200 bytes of the picture are lost, as libjpeg notices; Pillow reads it."""
+    write_picture(path, pattern(256, 256) if image is None else image, quality=95)
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + data[middle + 200 :])
+    return path
+
+
 def write_clip(
     path: Path,
     frames: Iterable[np.ndarray] | None = None,

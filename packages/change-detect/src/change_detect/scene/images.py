@@ -8,6 +8,7 @@ import numpy as np
 
 from vitrail.errors import InputError, plain
 from vitrail.grids import Window
+from vitrail.preprocess.jpeg import jpeg_damage
 from vitrail.raster import Raster
 
 WORLD_FILES = (".pgw", ".jgw", ".bpw", ".wld", ".pngw", ".jpgw")
@@ -42,6 +43,9 @@ def open_date(path: Path, page: int = 0) -> tuple[Raster | InMemory, list[str]]:
     try:
         if raster.crs is None and any(path.with_suffix(s).is_file() for s in WORLD_FILES):
             remarks.append(f"the world file beside {path.name} is not read")
+        if raster.dataset.driver == "JPEG":
+            told = jpeg_damage(path.read_bytes(), "CMYK" if raster.bands == 4 else "RGB")
+            remarks += [f"{path.name}: {sentence}" for sentence in told]
         turn = _orientation(path) if raster.dataset.driver in ("JPEG", "PNG", "WEBP") else 1
         if turn in TURNED:
             pixels = _upright(raster.read(), turn)

@@ -36,12 +36,13 @@ def read_pages(path: Path) -> Volume:
 
 
 def _read_other(path: Path) -> Found:
-    deep = _read_deep(path)
-    data = np.moveaxis(read_image(path), -1, 0) if deep is None else deep
+    deep, damage = _read_deep(path), list[str]()
+    data = np.moveaxis(read_image(path, damage=damage), -1, 0) if deep is None else deep
     with Image.open(path) as image:
         frames = int(getattr(image, "n_frames", 1))
-    said = f"is an animation of {frames} frames, of which the first was read"
-    return data, (said,) if frames > 1 else ()
+    if frames > 1:
+        damage.append(f"is an animation of {frames} frames, of which the first was read")
+    return data, tuple(damage)
 
 
 def _read_deep(path: Path) -> np.ndarray | None:
