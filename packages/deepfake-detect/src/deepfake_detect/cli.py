@@ -123,7 +123,7 @@ def detect(
 def _inside(folder: Path, quiet: bool) -> list[Path]:
     """The sources of a folder; lines say which images are taken for one clip's frames, and which
     files are no source."""
-    from deepfake_detect.decide.frames import find_sources, left_out
+    from vitrail.preprocess.frames import find_sources, left_out
     from vitrail.sources import image_files, natural_sorted
 
     found = find_sources(folder)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from deepfake_detect import system
-from deepfake_detect.decide.frames import Arrays, FrameSource, chunks, open_frames
 from deepfake_detect.decide.verdict import Label, Observation, Thresholds, Verdict, judge
 from deepfake_detect.networks import FakeNetwork, NoisyEngine, choose_networks
 from deepfake_detect.official import official_score, pool
@@ -22,6 +21,7 @@ from vitrail.faces.face import Face
 from vitrail.faces.find import Finder
 from vitrail.faces.follow import link
 from vitrail.job import Ask, Engine, Steps
+from vitrail.preprocess.frames import Arrays, FrameSource, chunks, open_frames
 from vitrail.preprocess.image import normalise
 from vitrail.preprocess.video import Frame, sample_indices
 from vitrail.runner import solve

@@ -1,6 +1,6 @@
 """The job: find the people of an image or of a film's frames, and the joints of each."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pose_estimate.skeleton import Skeleton, converted, converter, read_skeleton
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
+from vitrail.preprocess.frames import MAX_CHUNK, chunks
 from vitrail.preprocess.image import read_image
 from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.preprocess.video import Frame, VideoReader, open_video
@@ -27,8 +28,6 @@ from vitrail.runner import solve
 from vitrail.sources import Source
 
 DEFAULT = "evitpose"
-MAX_CHUNK = 16  # frames of a film that are looked at together
-MAX_PIXELS = 32_000_000  # of them, so that large ones come in smaller chunks
 MAX_ALIKE = 0.9  # OKS above which two results are one person
 # Of what a head gives: values of a heat map, which lie in 0..1; places in sides of the crop
 TOLERANCES = {"heatmap": 0.02, "token": 0.02, "regression": 0.002}
@@ -282,21 +281,6 @@ class PoseJob:
         similar = oks_matrix(joints, areas, np.array(self.target.sigmas))
         kept = oks_nms(similar, np.array([person.score for person in people]), MAX_ALIKE)
         return [people[n] for n in kept]
-
-
-def chunks(frames: Iterable[Frame], together: int = MAX_CHUNK) -> Iterator[list[Frame]]:
-    """The frames in lists of one size of picture, of at most ``together`` and ``MAX_PIXELS``."""
-    chunk: list[Frame] = []
-    for frame in frames:
-        if chunk and frame.image.shape != chunk[0].image.shape:
-            yield chunk
-            chunk = []
-        chunk.append(frame)
-        if len(chunk) == together or len(chunk) * frame.image[..., 0].size >= MAX_PIXELS:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def load(

@@ -17,11 +17,11 @@ from torch.utils.data import Dataset
 from deepfake_detect.data import loosen, to_tensor
 from deepfake_detect.data.augment import augment_alike
 from deepfake_detect.decide.crops import CropRule, cut_square
-from deepfake_detect.decide.frames import chunks, open_frames
 from deepfake_detect.model import FAKE, REAL
 from vitrail.errors import InputError, VitrailError
 from vitrail.faces.find import Finder
 from vitrail.output import atomic_folder
+from vitrail.preprocess.frames import chunks, open_frames
 from vitrail.preprocess.image import read_image
 from vitrail.preprocess.video import sample_indices
 from vitrail.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES, natural_sorted

@@ -7,10 +7,10 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from deepfake_detect.decide.media import are_frames_of_one_clip
 from vitrail.errors import InputError
 from vitrail.preprocess.image import count_pages, read_image
 from vitrail.preprocess.kinds import Kind, kind_of
+from vitrail.preprocess.sequences import are_frames_of_one_clip
 from vitrail.preprocess.video import Frame, open_video
 from vitrail.sources import image_files, natural_sorted, walk
 
@@ -146,12 +146,15 @@ def open_frames(source: Path) -> FrameSource:
     return Pages(source, pages) if pages > 1 else Images([source])
 
 
-def chunks(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """The frames in lists of at most ``MAX_CHUNK``, and of ``MAX_PIXELS`` where they are large."""
+def chunks(frames: Iterable[Frame], together: int = MAX_CHUNK) -> Iterator[list[Frame]]:
+    """The frames in lists of one size of image, of at most ``together`` and ``MAX_PIXELS``."""
     chunk: list[Frame] = []
     for frame in frames:
+        if chunk and frame.image.shape != chunk[0].image.shape:
+            yield chunk
+            chunk = []
         chunk.append(frame)
-        if len(chunk) == MAX_CHUNK or len(chunk) * frame.image[..., 0].size >= MAX_PIXELS:
+        if len(chunk) == together or len(chunk) * frame.image[..., 0].size >= MAX_PIXELS:
             yield chunk
             chunk = []
     if chunk:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfake_detect.decide.frames import Arrays, find_sources, left_out, open_frames
 from vitrail.errors import InputError
+from vitrail.preprocess.frames import Arrays, find_sources, left_out, open_frames
 from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.sources import expand_sources, open_folders
 from vitrail.testing.media import moving_pattern, pattern, write_clip, write_picture
