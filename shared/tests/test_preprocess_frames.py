@@ -10,7 +10,13 @@ from vitrail.errors import InputError
 from vitrail.preprocess.frames import Arrays, find_sources, left_out, open_frames
 from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.sources import expand_sources, open_folders
-from vitrail.testing.media import moving_pattern, pattern, write_clip, write_picture
+from vitrail.testing.media import (
+    moving_pattern,
+    pattern,
+    write_clip,
+    write_damaged_jpeg,
+    write_picture,
+)
 
 
 def test_a_folder_of_pictures_is_one_sequence_in_the_order_people_count(tmp_path):
@@ -33,6 +39,21 @@ def test_photographs_of_different_people_are_no_sequence(tmp_path):
         write_picture(tmp_path / f"IMG_{number}.png", pattern(seed=number)) for number in range(4)
     ]
     assert find_sources(tmp_path) == photographs
+
+
+def test_what_an_image_is_besides_its_pixels_is_told(tmp_path):
+    motion = write_picture(tmp_path / "motion.jpg")
+    film = write_clip(tmp_path / "film.mp4").read_bytes()
+    motion.write_bytes(motion.read_bytes() + film)
+    write_damaged_jpeg(tmp_path / "broken.jpg", pattern())
+    source = open_frames(motion)
+    list(source.frames([0]))
+    assert source.damage == ["it is a motion photo, of whose film nothing was looked at"]
+    source = open_frames(tmp_path)
+    list(source.frames([0, 1]))
+    broken, moving = source.damage
+    assert broken.startswith("broken.jpg: part of the image is damaged")
+    assert moving.startswith("motion.jpg: it is a motion photo")
 
 
 def test_frames_of_several_sizes_are_no_sequence(tmp_path):

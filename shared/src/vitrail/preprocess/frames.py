@@ -9,6 +9,7 @@ import numpy as np
 
 from vitrail.errors import InputError
 from vitrail.preprocess.image import count_pages, read_image
+from vitrail.preprocess.jpeg import has_film
 from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.preprocess.sequences import are_frames_of_one_clip
 from vitrail.preprocess.video import Frame, open_video
@@ -65,8 +66,9 @@ class Images(_Timeless):
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
         failed = []
         for index in indices:
+            path, found = self.paths[index], list[str]()
             try:
-                image = read_image(self.paths[index])
+                image = read_image(path, damage=found)
             except InputError as error:
                 failed.append(error)
                 if len(failed) == len(indices):
@@ -81,6 +83,10 @@ class Images(_Timeless):
                     ) from error
                 self.damage.append(str(error))
                 continue
+            if has_film(path):
+                found.append("it is a motion photo, of whose film nothing was looked at")
+            whose = "" if len(self.paths) == 1 else f"{path.name}: "
+            self.damage += [f"{whose}{sentence}" for sentence in found]
             yield Frame(index, float(index), image)
 
 
