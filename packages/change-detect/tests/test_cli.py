@@ -77,6 +77,20 @@ def test_a_list_of_pairs_goes_on_without_the_missing_one(tmp_path):
     assert "2 of 3 done before" in said and len(rows) == 1
 
 
+def test_resume_sees_a_changed_header(tmp_path):
+    """An ENVI file's numbers lie elsewhere on the ground when its header says so."""
+    paths = [tmp_path / f"{name}.img" for name in "ab"]
+    grounds = town(80, 90), built(town(80, 90), (10, 20, 30, 50))
+    for path, ground in zip(paths, grounds, strict=True):
+        made(path, ground, driver="ENVI")
+    common = (*paths, "-o", tmp_path / "out", "--method", "cva")
+    assert run(*common)[0] == 0
+    assert "1 of 1 done before" in run(*common, "--resume")[2]
+    header = paths[1].with_suffix(".hdr")
+    header.write_text(header.read_text() + "description = {moved}\n")
+    assert "done before" not in run(*common, "--resume")[2]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

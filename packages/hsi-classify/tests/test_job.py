@@ -165,6 +165,30 @@ def test_a_row_can_be_resumed_only_with_the_same_labels(files, tmp_path, scene):
     assert "done before" not in again.stderr and again.status == 0
 
 
+def test_labels_are_known_by_all_parts_of_a_shapefile(tmp_path):
+    for suffix in ("shp", "shx", "dbf", "prj"):
+        (tmp_path / f"labels.{suffix}").write_bytes(b"1")
+    labels = tmp_path / "labels.shp"
+    before = load(labels=labels).options["labels_sha256"]
+    assert load(labels=labels).options["labels_sha256"] == before
+    (tmp_path / "labels.dbf").write_bytes(b"2")  # which holds the classes
+    assert load(labels=labels).options["labels_sha256"] != before
+
+
+def test_resume_sees_a_changed_header(tmp_path, scene, files):
+    cube, out = tmp_path / "cube.img", tmp_path / "out"
+    rows, columns, bands = scene[0].shape
+    cube.write_bytes(np.moveaxis(scene[0], 2, 0).astype("<i2").tobytes())
+    sizes = f"samples = {columns}\nlines = {rows}\nbands = {bands}\n"
+    header = cube.with_suffix(".hdr")
+    header.write_text(f"ENVI\n{sizes}data type = 2\ninterleave = bsq\n")
+    arguments = (cube, "--labels", files[1], "--method", "angle", "-o", out)
+    command(*arguments)
+    assert "1 of 1 done before" in call("hsi_classify", *arguments, "--resume").stderr
+    header.write_text(header.read_text().replace("bsq", "bil"))
+    assert "done before" not in call("hsi_classify", *arguments, "--resume").stderr
+
+
 def test_one_file_keeps_one_network(files, tmp_path):
     cube, labels = files
     np.save(tmp_path / "second.npy", np.load(cube))

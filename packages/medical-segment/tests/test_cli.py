@@ -123,6 +123,19 @@ def test_resume_sees_a_changed_series(segment, series, tmp_path):
     assert rows(again)[0]["shape"] == [20, 26, 17]
 
 
+def test_resume_sees_changed_numbers_beside_their_header(segment, blob, tmp_path):
+    itk = pytest.importorskip("SimpleITK")
+    header, out = tmp_path / "scan.mhd", tmp_path / "out"
+    itk.WriteImage(itk.GetImageFromArray(blob.astype(np.int16)), str(header))
+    outcome = segment(header, "-o", out)
+    assert outcome.status == 0, outcome.stderr
+    assert "1 of 1 done before" in segment(header, "-o", out, "--resume").stderr
+    numbers = bytearray((tmp_path / "scan.raw").read_bytes())
+    numbers[1000] ^= 1
+    (tmp_path / "scan.raw").write_bytes(numbers)
+    assert "done before" not in segment(header, "-o", out, "--resume").stderr
+
+
 def test_a_result_never_takes_the_place_of_its_series(segment, series):
     before = sorted(series.iterdir())
     outcome = segment(series, "-o", series.parent)

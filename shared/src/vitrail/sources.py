@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
+from vitrail.companions import companions
 from vitrail.errors import InputError
 
 IMAGE_SUFFIXES = frozenset(
@@ -55,13 +56,15 @@ class Source:
     def fingerprint(self) -> str:
         """Hex SHA-256 of the content, taken once, when it is first asked for.
 
-        Of one path as ``sha256`` has it; of several, of their lines ``name NUL digest LF``.
+        Of one path as ``sha256`` has it; of several, and of one with ``companions``, of their lines
+        ``name NUL digest LF``.
         """
         self.require_found()
-        self.__dict__["_state"] = self._look()
-        if len(self.paths) == 1:
+        files = self._files()
+        self.__dict__["_state"] = _look(files)
+        if len(files) == 1:
             return sha256(self.path)
-        return _combined((path.name, sha256(path)) for path in self.paths)
+        return _combined((path.name, sha256(path)) for path in files)
 
     def require_found(self) -> None:
         """Raises ``fault`` where there is one."""
@@ -70,18 +73,24 @@ class Source:
 
     def require_unchanged(self) -> None:
         """InputError where a file is another than it was when its fingerprint was taken."""
-        if self.__dict__.get("_state", None) not in (None, self._look()):
+        if self.__dict__.get("_state", None) not in (None, _look(self._files())):
             raise InputError(
                 self.name, "was changed while it was read", "try again when it is complete"
             )
 
-    def _look(self) -> tuple:
-        """Sizes and times of change, which tell whether a file was written to."""
-        try:
-            stats = [path.stat() for path in self.paths]
-        except (OSError, ValueError):
-            return ()
-        return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
+    def _files(self) -> list[Path]:
+        """The paths, and behind them what is read along with them."""
+        beside = [one for path in self.paths for one in companions(path)]
+        return [*self.paths, *dict.fromkeys(one for one in beside if one not in self.paths)]
+
+
+def _look(files: Sequence[Path]) -> tuple:
+    """Sizes and times of change, which tell whether a file was written to."""
+    try:
+        stats = [path.stat() for path in files]
+    except (OSError, ValueError):
+        return ()
+    return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
 def expand_sources(arguments: Sequence[str]) -> list[Source]:

@@ -22,7 +22,7 @@ from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
 from vitrail.runner import solve
-from vitrail.sources import Source, sha256
+from vitrail.sources import Source
 
 if TYPE_CHECKING:
     from hsi_classify.fit.choose import Choice
@@ -86,7 +86,7 @@ class SceneJob:
     @property
     def options(self) -> dict[str, Any]:
         labels = self.labels
-        kept = sha256(labels) if isinstance(labels, Path) else "array"
+        kept = Source.of(labels).fingerprint if isinstance(labels, Path) else "array"
         return {**asdict(self.settings), "labels_sha256": None if labels is None else kept}
 
     def process(self, source: Source) -> Steps:

@@ -8,6 +8,7 @@ import numpy as np
 
 from medical_segment.files.kinds import first_bytes
 from medical_segment.files.volume import MAX_VOXELS, Kind, Volume
+from vitrail.companions import companions
 from vitrail.errors import COPY_AGAIN, InputError, MissingError, plain
 
 HEADER = 1 << 16  # bytes within which a header ends
@@ -69,7 +70,7 @@ def _affine(path: Path, image: Any, axes: int) -> np.ndarray:
 
 
 def _require_whole(path: Path) -> None:
-    """InputError for a header whose numbers lie in another file, which no sha256 would cover."""
+    """InputError for a header whose numbers lie in a file that is not beside it."""
     with path.open("rb") as file:
         if file.read(2) == b"\x1f\x8b":
             raise InputError(path, "is packed by gzip", "unpack it")
@@ -80,9 +81,9 @@ def _require_whole(path: Path) -> None:
         line.startswith(b"elementdatafile=") and line.strip() != b"elementdatafile=local"
         for line in lines
     )
-    if elsewhere:
-        problem = "is the header of a scan whose numbers lie in another file"
-        raise InputError(path, problem, "save it as one file, .nrrd or .mha")
+    if elsewhere and not companions(path):
+        problem = "is the header of a scan whose numbers lie in another file that is not beside it"
+        raise InputError(path, problem, "put it there, or save both as one file, .nrrd or .mha")
 
 
 def _is_nrrd(path: Path) -> bool:
@@ -91,5 +92,5 @@ def _is_nrrd(path: Path) -> bool:
 
 def _require_content(path: Path, voxels: float) -> None:
     """InputError where a file is too small for its sizes even at the best that deflate can do."""
-    if voxels > 1100 * path.stat().st_size:
+    if voxels > 1100 * sum(part.stat().st_size for part in (path, *companions(path))):
         raise InputError(path, "is cut short", COPY_AGAIN)
