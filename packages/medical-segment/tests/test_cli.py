@@ -130,6 +130,7 @@ def test_resume_sees_changed_numbers_beside_their_header(segment, blob, tmp_path
     outcome = segment(header, "-o", out)
     assert outcome.status == 0, outcome.stderr
     assert "1 of 1 done before" in segment(header, "-o", out, "--resume").stderr
+    assert "scan.raw" not in segment(tmp_path, "-o", tmp_path / "second").stderr
     numbers = bytearray((tmp_path / "scan.raw").read_bytes())
     numbers[1000] ^= 1
     (tmp_path / "scan.raw").write_bytes(numbers)

@@ -43,10 +43,9 @@ def _beside(path: Path) -> Iterator[Path]:
         elif _is_analyze(path):
             yield from _variants(path, (".img",))
     else:
+        known = _is_either if suffix == ".img" else _is_envi
         for header in {*_variants(path, (".hdr",)), path.with_name(f"{path.name}.hdr")}:
-            if header.is_file() and (
-                _is_envi(header) or (suffix == ".img" and _is_analyze(header))
-            ):
+            if header.is_file() and known(header):
                 yield header
 
 
@@ -72,6 +71,10 @@ def _is_envi(path: Path) -> bool:
 
 def _is_analyze(path: Path) -> bool:
     return _start(path, 4) in _ANALYZE
+
+
+def _is_either(path: Path) -> bool:
+    return _is_envi(path) or _is_analyze(path)
 
 
 def _start(path: Path, length: int) -> bytes:

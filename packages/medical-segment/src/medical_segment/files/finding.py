@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medical_segment.files.kinds import DICOMDIR, SCAN_SUFFIXES, is_dicom
+from vitrail.companions import companions
 from vitrail.errors import InputError
 from vitrail.say import warn_left_out
 from vitrail.sources import IMAGE_SUFFIXES, Source, expand_sources, natural_sorted, walk
@@ -119,7 +120,8 @@ def _cases_in(top: Path, quiet: bool) -> list[Case]:
         rest = [file for file in files if file not in set(dicom)]
         scans += [file for file in rest if _is_readable(file)]
         others += [file for file in rest if not _is_readable(file)]
-    others = [file for file in others if file.name.upper() != DICOMDIR]
+    beside = {part for scan in scans for part in companions(scan)}
+    others = [one for one in others if one.name.upper() != DICOMDIR and one not in beside]
     if not quiet:
         warn_left_out(COMMAND, top, others, "named as no scan and no image")
         warn_left_out(COMMAND, top, tree.results, "earlier results")
