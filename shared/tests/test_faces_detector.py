@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vitrail.detection.model import Config
 from vitrail.detection.search import BoundedEngine
@@ -307,3 +308,24 @@ def _check_astronaut(finder, landmarks):
         assert left_eye[0] < nose[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
         assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
     return face
+
+
+@needs(DATA)
+def test_heads_that_fill_the_image_are_certain_faces_when_enlarged_and_grey():
+    """Blurred as enlarged photographs are; a fixed limit of 0.7 refused two of five."""
+    finder = load_finder(engine="eager")
+    photographs = sorted((DATA / "deepfake/faces_real/val").rglob("*.jpg"))[::10]
+    certain = 0
+    for path in photographs:
+        image = Image.open(path).convert("L").crop((50, 40, 200, 210))  # of 250, the face in middle
+        large = np.asarray(image.resize((450, 510), Image.Resampling.BICUBIC).convert("RGB"))
+        faces = finder.predict([large])[0]
+        certain += any(
+            face.score >= finder.certain((face.box[2] - face.box[0]) / 450) for face in faces
+        )
+    assert len(photographs) >= 10 and certain >= 0.9 * len(photographs)
+
+
+def test_small_faces_must_be_surer():
+    finder = load_finder(engine="eager")
+    assert finder.certain(0.1) > finder.certain(0.5) > 0.5

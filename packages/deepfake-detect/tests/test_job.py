@@ -98,6 +98,22 @@ def test_every_network_works_on_batches_across_frames_and_sources(make, portrait
     assert lengths == {DETECTOR: [6], LANDMARKER: [6] * 4, "ed": [6], "vae": [6]}
 
 
+def test_who_is_seen_briefly_is_looked_at_more_closely(make, portrait, tmp_path):
+    """One second of a face among 30 s without one is two looks in 30, too few to judge."""
+    face = frames_of(portrait, range(25))
+    empty = [np.full_like(face[0], 128)] * 100
+    clip = write_clip(tmp_path / "brief.mp4", [*empty, *face, *empty, *empty])
+    seen = make(frames=15).predict(clip)
+    assert seen.frames > 15 and seen.verdict.persons[0].score is not None
+    assert len(seen.observations) >= 3
+    evenly = make(frames=None, rate=1).predict(clip)
+    assert evenly.frames == 13 and evenly.verdict.score is None
+
+
+def test_who_is_seen_throughout_is_judged_evenly(make, portrait):
+    assert make(frames=15).predict(portrait).frames == 15
+
+
 def test_no_face_is_undecided(make, tmp_path):
     clip = write_clip(tmp_path / "pattern.mp4")
     result = make().predict(clip)

@@ -122,19 +122,20 @@ def test_what_may_be_no_face_is_not_judged():
     """A book's cover that is taken for a face in every frame must not make a video FAKE; but while
     it may be a face that is, the video is not REAL either."""
     book = [
-        replace(seen(i, 0.95, person=1), face=replace(seen(i, 0).face, score=0.78))
+        replace(seen(i, 0.95, person=1), face=replace(seen(i, 0).face, score=0.78), certain=0.8)
         for i in range(6)
     ]
-    verdict = judge([seen(i, 0.1) for i in range(6)] + book, 6, LIMITS, certain=0.8)
+    verdict = judge([seen(i, 0.1) for i in range(6)] + book, 6, LIMITS)
     assert verdict.label is Label.UNDECIDED and "person 1 could change" in verdict.reasons[0]
     assert "perhaps no face: the detector's median score is 0.78" in verdict.persons[1].reason
     assert verdict.persons[1].reason in verdict.reasons[1]
     real = [replace(one, scores={"ed": 0.1}) for one in book]  # a face or none: not a fake one
-    verdict = judge([seen(i, 0.1) for i in range(6)] + real, 6, LIMITS, certain=0.8)
+    verdict = judge([seen(i, 0.1) for i in range(6)] + real, 6, LIMITS)
     assert verdict.label is Label.REAL and "perhaps no face" in verdict.reasons[0]
     book[0] = replace(book[0], face=replace(book[0].face, score=0.9))  # one lucky frame
-    assert judge(book, 6, LIMITS, certain=0.8).label is Label.UNDECIDED
-    assert judge(book, 6, LIMITS, certain=0.78).label is Label.FAKE
+    assert judge(book, 6, LIMITS).label is Label.UNDECIDED
+    sure = [replace(one, certain=0.78) for one in book]
+    assert judge(sure, 6, LIMITS).label is Label.FAKE
 
 
 def test_one_picture_is_enough_where_there_is_only_one():
@@ -151,6 +152,43 @@ def test_weak_views_do_not_count():
 def test_a_missing_score_of_the_cascade_is_no_number():
     observation = seen(0, 0.3)
     assert Observation(0, 0.0, observation.face, 0, {"ed": 0.05}).score == pytest.approx(0.05)
+
+
+def scored(scores, person=0):
+    return [seen(number * 50, score, person) for number, score in enumerate(scores)]
+
+
+def test_a_fake_part_of_a_real_film_is_found():
+    """6 s of 30 s, of which 15 looks are taken."""
+    verdict = judge(scored([0.2] * 6 + [0.95] * 3 + [0.2] * 6), 15, LIMITS)
+    assert verdict.label is Label.FAKE and verdict.score == pytest.approx(0.95)
+    (part,) = verdict.segments
+    assert (part.person, part.start, part.end) == (0, 12.0, 16.0)
+    assert part.elsewhere == pytest.approx(0.2)
+    assert verdict.reasons[0] == (
+        "person 0 looks fake from second 12 to 16: score 0.95 there, 0.20 elsewhere"
+    )
+    assert verdict.persons[0].score == pytest.approx(0.35)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [0.2] * 13 + [0.95] * 2,  # too short
+        [0.45] * 6 + [0.8] * 3 + [0.45] * 6,  # not other enough
+        [0.05] * 6 + [0.55] * 3 + [0.05] * 6,  # other, and no fake
+        [0.9, 0.2, 0.2] * 5,  # no run
+        [0.2] * 60 + [0.95] * 8 + [0.2] * 60,  # of so many looks a few in a row are chance
+    ],
+)
+def test_what_is_no_fake_part(scores):
+    verdict = judge(scored(scores), len(scores), LIMITS)
+    assert verdict.label is not Label.FAKE and verdict.segments == []
+
+
+def test_who_is_fake_throughout_has_no_part():
+    verdict = judge(scored([0.5] * 5 + [1.0] * 10), 15, LIMITS)
+    assert verdict.label is Label.FAKE and verdict.segments == []
 
 
 def test_the_interval_holds_the_score():

@@ -46,6 +46,7 @@ class Result:
             },
             "frames": self.frames,
             "frames_with_face": self.frames_with_face,
+            "segments": [segment.to_dict() for segment in self.verdict.segments],
             "persons": [person.to_dict() for person in self.verdict.persons],
         }
 

@@ -20,14 +20,16 @@ class Finder:
 
     ``networks`` are the engines that ``find`` asks; this class's own search asks ``face_detector``,
     which takes images as they are and gives rows (n, 15) for each, best first: the score, the box
-    and five landmarks. What has a score below ``certain`` in most frames of a video is perhaps no
-    face.
+    and five landmarks.
     """
-
-    certain: float = 0.0
 
     def __init__(self, networks: Mapping[str, Engine]):
         self.networks = dict(networks)
+
+    def certain(self, share: float) -> float:
+        """The score that a face surely has whose width is ``share`` of the image's shorter side;
+        what has less in most frames of a video is perhaps no face."""
+        return 0.0
 
     def find(self, images: Sequence[np.ndarray]) -> Found:
         """The faces of each image, best first, in its own pixels; part of a job's generator.

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from deepfake_detect.decide.segments import Segment, find_segment
 from vitrail.faces.face import Face
 from vitrail.metrics.bootstrap import bootstrap_interval
 
@@ -36,7 +37,8 @@ class Thresholds:
 @dataclass(frozen=True)
 class Observation:
     """One face in one frame. ``scores`` are P(fake) by network; ``score`` is their mean. ``inside``
-    is the share of its crop that lies within the image."""
+    is the share of its crop that lies within the image; below a detector's score of ``certain`` it
+    is perhaps no face."""
 
     frame: int
     time: float
@@ -44,6 +46,7 @@ class Observation:
     person: int
     scores: dict[str, float]
     inside: float = 1.0
+    certain: float = 0.0
 
     @property
     def score(self) -> float:
@@ -73,6 +76,7 @@ class Person:
     median: float | None
     share_above: float | None
     reason: str | None
+    segment: Segment | None = None
 
     def to_dict(self) -> dict:
         return {
@@ -90,31 +94,36 @@ class Person:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``score`` is P(fake) of the most suspicious person, None when nobody could be judged."""
+    """``score`` is P(fake) of the most suspicious person, or of the most suspicious segment where
+    that alone makes the verdict; None when nobody could be judged."""
 
     label: Label
     score: float | None
     reasons: tuple[str, ...]
     persons: tuple[Person, ...]
 
+    @property
+    def segments(self) -> list[Segment]:
+        return [person.segment for person in self.persons if person.segment]
+
 
 def judge(
-    observations: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float = 0.0
+    observations: Sequence[Observation], frames: int, thresholds: Thresholds, unit: str = "second "
 ) -> Verdict:
     """The verdict on a source of which ``frames`` frames were looked at; a missing face is never a
     verdict.
 
     Nor is a person judged whose face has a detector's score, in the median of its frames, below
-    ``certain``: it may be none. Whoever was seen and not judged is named in the reasons, and while
-    such a person could be FAKE the verdict is UNDECIDED, never REAL; one seen in fewer frames than
-    a verdict needs is named only.
+    what is certain: it may be none. Whoever was seen and not judged is named in the reasons, and
+    while such a person could be FAKE the verdict is UNDECIDED, never REAL; one seen in fewer frames
+    than a verdict needs is named only. Where nobody is fake as a whole, a segment that is makes the
+    verdict FAKE; ``unit`` is what its times count.
     """
     by_person = defaultdict(list)
     for observation in observations:
         by_person[observation.person].append(observation)
     persons = tuple(
-        _person(number, seen, frames, thresholds, certain)
-        for number, seen in sorted(by_person.items())
+        _person(number, seen, frames, thresholds) for number, seen in sorted(by_person.items())
     )
     scores = [person.score for person in persons if person.score is not None]
     if not scores:
@@ -122,6 +131,14 @@ def judge(
     score, left_out = max(scores), _left_out(persons)
     if score >= thresholds.fake_above:
         return Verdict(Label.FAKE, score, left_out, persons)
+    if segments := [person.segment for person in persons if person.segment]:
+        parts = tuple(
+            f"person {one.person} looks fake from {unit}{one.start:.4g} to {one.end:.4g}: score "
+            f"{one.score:.2f} there, {one.elsewhere:.2f} elsewhere"
+            for one in segments
+        )
+        top = max(one.score for one in segments)
+        return Verdict(Label.FAKE, top, (*parts, *left_out), persons)
     needed = min(MIN_FRAMES, frames)
     open_ones = [person for person in persons if _may_be_fake(person, needed, thresholds)]
     if score > thresholds.real_below:
@@ -160,11 +177,12 @@ def _left_out(persons: Sequence[Person]) -> tuple[str, ...]:
 
 
 def _person(
-    number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds, certain: float
+    number: int, seen: Sequence[Observation], frames: int, thresholds: Thresholds
 ) -> Person:
     usable = np.array([observation.score for observation in seen if observation.weakness is None])
     needed = min(MIN_FRAMES, frames)
     usual = float(np.median([observation.face.score for observation in seen]))
+    certain = float(np.median([observation.certain for observation in seen]))
     reason = None
     if len(usable) < needed:
         reason = f"a usable face in only {len(usable)} of {frames} frames, {needed} are needed"
@@ -184,7 +202,14 @@ def _person(
         median=float(np.median(usable)),
         share_above=float((usable >= thresholds.fake_above).mean()),
         reason=None,
+        segment=_segment(number, seen, thresholds),
     )
+
+
+def _segment(number: int, seen: Sequence[Observation], thresholds: Thresholds) -> Segment | None:
+    usable = [one for one in seen if one.weakness is None]
+    times, scores = [one.time for one in usable], [one.score for one in usable]
+    return find_segment(number, times, scores, thresholds.fake_above)
 
 
 def _why_nobody(
