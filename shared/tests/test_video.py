@@ -61,6 +61,19 @@ def test_frames_are_those_of_a_full_decode(tmp_path, suffix, gop):
         assert all(np.array_equal(frame.image, reference[frame.index]) for frame in got)
 
 
+def test_open_groups_of_pictures_are_read_wherever_one_begins(tmp_path):
+    """FFmpeg calls their key frames broken when it has not seen the group before."""
+    open_gop = {"g": "12", "bf": "3", "x264-params": "open-gop=1:scenecut=0"}
+    path = write_clip(tmp_path / "clip.mp4", moving_pattern(90), options=open_gop)
+    reference = full_decode(path)
+    reader = open_video(path)
+    for wanted in ([50], [60, 61], [13], [30, 85]):
+        got = list(reader.frames(wanted))
+        assert [frame.index for frame in got] == wanted
+        assert all(np.array_equal(frame.image, reference[frame.index]) for frame in got)
+    assert reader.damage == []
+
+
 def test_pixels_that_are_not_square_are_made_so(tmp_path):
     """As a player shows them: a wide picture that was stored narrow looks like the wide one."""
     path = tmp_path / "dvd.mp4"

@@ -3,7 +3,7 @@ judge."""
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -120,7 +120,11 @@ class DeepfakeJob:
 
     def process(self, source: Source) -> Steps:
         with open_frames(source.path) as frames:
-            return (yield from self._watch(frames, source.path.name))
+            result = yield from self._watch(frames, source.path.name)
+        given = {name: value for name, value in self.options.items() if value is not None}
+        settings = ", ".join(f"{name} {value}" for name, value in given.items())
+        about = {"sha256": source.fingerprint, "version": self.version, "settings": settings}
+        return replace(result, facts={**result.facts, **about})
 
     def predict(self, images: np.ndarray | Path | str) -> Result:
         """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
@@ -149,6 +153,8 @@ class DeepfakeJob:
             thresholds=self.thresholds,
             has_time=reader.fps is not None,
             moments=tuple(self._explain(reader, worst)),
+            facts=reader.facts,
+            scene=self._scene(reader, observations) if self.moments else None,
         )
 
     def _search(
@@ -261,6 +267,14 @@ class DeepfakeJob:
             return Verdict(Label(label), value, (), ())
         unit = "image " if reader.fps is None else "second "
         return judge(observations, len(searched), self.thresholds, unit)
+
+    def _scene(
+        self, reader: FrameSource, observations: Sequence[Observation]
+    ) -> tuple[int, np.ndarray] | None:
+        persons = Counter(one.frame for one in observations)
+        for frame in reader.frames([index for index, _ in persons.most_common(1)]):
+            return frame.index, frame.image
+        return None
 
     def _explain(self, reader: FrameSource, worst: Sequence[Observation]) -> Iterator[Moment]:
         if not worst:

@@ -1,6 +1,7 @@
 """What the job gives back for one source."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,7 +23,8 @@ class Moment:
 @dataclass(frozen=True)
 class Result:
     """``name`` is the source's, without its folder; ``frames`` counts the frames that were looked
-    at; ``has_time`` is False for images."""
+    at; ``has_time`` is False for images. ``facts`` says what the source is and how it was judged;
+    ``scene`` is the number and the pixels of one whole frame, with the most persons in it."""
 
     name: str
     verdict: Verdict
@@ -33,6 +35,8 @@ class Result:
     thresholds: Thresholds
     has_time: bool
     moments: tuple[Moment, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    scene: tuple[int, np.ndarray] | None = None
 
     def to_dict(self) -> dict:
         """The result as JSON values."""

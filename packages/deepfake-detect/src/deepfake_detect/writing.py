@@ -3,12 +3,15 @@ verdict is, when it arose, and what spoke for it)."""
 
 import csv
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from deepfake_detect.decide.verdict import Label, Observation
 from deepfake_detect.result import Moment, Result
-from vitrail.report import Chart, Page, Series, Table
+from vitrail.report import Chart, Overlay, Page, Series, Table
 
 FRAMES_FILE, REPORT_FILE = "frames.csv", "report.html"
 CORNERS = ("x0", "y0", "x1", "y1")
@@ -50,6 +53,8 @@ def _page(result: Result) -> Page:
     page = Page(f"Deepfake check: {result.name}")
     page.verdict(result.verdict.label.value, _sentence(result), TONES[result.verdict.label])
     page.facts(_facts(result))
+    if result.scene:
+        page.picture(*_scene(result, *result.scene))
     for trouble in result.damage:
         page.text(f"Trouble with the source: {trouble}.")
     if result.observations:
@@ -57,6 +62,8 @@ def _page(result: Result) -> Page:
         page.chart(_timeline(result))
         if result.verdict.persons:
             page.table(_persons(result))
+        if result.verdict.segments:
+            page.table(_segments(result))
     if result.moments:
         page.heading("Most suspicious moments")
         page.text(
@@ -68,6 +75,9 @@ def _page(result: Result) -> Page:
             page.gallery(_images(moment, result))
     page.heading("How to read this")
     page.text(LIMITS)
+    page.heading("What was judged")
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    page.facts({"file": result.name, **result.facts, "report made": made})
     return page
 
 
@@ -153,6 +163,25 @@ def _persons(result: Result) -> Table:
         for person in result.verdict.persons
     ]
     return Table("Persons", columns, rows)
+
+
+def _scene(result: Result, index: int, image: np.ndarray) -> tuple[np.ndarray, str]:
+    """A frame with everybody's box and number, and what it is."""
+    overlay = Overlay(image)
+    here = [seen for seen in result.observations if seen.frame == index]
+    for seen in here:
+        overlay.box(*seen.face.box, label=str(seen.person), number=seen.person)
+    when = f"{here[0].time:.2f} s" if result.has_time else f"image {index}"
+    return overlay.image(), f"{when}: the persons by their numbers"
+
+
+def _segments(result: Result) -> Table:
+    columns = ("person", "from", "to", "P(fake)", "elsewhere")
+    rows = [
+        (one.person, f"{one.start:.2f}", f"{one.end:.2f}", one.score, one.elsewhere)
+        for one in result.verdict.segments
+    ]
+    return Table("Parts that look fake", columns, rows)
 
 
 def _images(moment: Moment, result: Result) -> list:

@@ -83,13 +83,16 @@ class Clip:
     ``stamps``: each frame's time stamp, ascending. ``keys``: the key frames' indices, ascending,
     each with the stamp to seek to in ``seek_stamps``. ``torn``: the frames whose packet is
     incomplete. ``timed`` is False where the stamps do not tell the order: frames must then be
-    counted. ``stored`` is the size (width, height) of the first picture as it is stored, ``width``
-    and ``height`` are that with its pixels made square. ``converter`` keeps its tables, which take
-    seconds to make for HDR, from one reading to the next.
+    counted. ``aspect`` is the width of a pixel over its height, as the file has it. ``stored`` is
+    the size (width, height) of the first picture as it is stored, ``width`` and ``height`` are that
+    with its pixels made square. ``converter`` keeps its tables, which take seconds to make for HDR,
+    from one reading to the next.
     """
 
     path: Path
     stream: int
+    codec: str
+    aspect: Fraction
     stamps: list[int]
     keys: list[int]
     seek_stamps: dict[int, int]
@@ -170,15 +173,16 @@ def scan(path: Path) -> Clip:
         clip = {
             "path": path,
             "stream": stream.index,
+            "codec": stream.codec_context.name,
+            "aspect": stream.sample_aspect_ratio or Fraction(1),
             "seconds_per_tick": tick,
             "fps": fps,
             "damage": damage,
             **order,
         }
-        aspect = stream.sample_aspect_ratio or Fraction(1)
         transparent = _is_transparent(stream)
     first = _first_frame(path, clip["stream"])
-    width, note = _shown_width(first, aspect)
+    width, note = _shown_width(first, clip["aspect"])
     clip["damage"] += note + _is_hdr(first) + transparent
     stored = (first.width, first.height)
     return Clip(

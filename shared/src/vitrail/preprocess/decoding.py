@@ -3,6 +3,7 @@ hides it."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import av
 import numpy as np
@@ -54,14 +55,23 @@ def _run_frames(
     """Sound frames from the key frame before ``start`` on, each with its index."""
     if not clip.timed:
         return _counted(_decoded(decoder, container.demux(stream)))
-    packets = _packets_from(clip, container, stream, decoder, clip.key_before(start))
-    return _sound(clip, _decoded(decoder, packets))
+    key, moved = clip.key_before(start), False
+    while True:
+        packets = _packets_from(clip, container, stream, decoder, key, moved)
+        frames = _decoded(decoder, packets)
+        first = next(frames, None)
+        if key == 0 or (first is not None and not first.is_corrupt):
+            return _sound(clip, chain([first], frames))
+        # FFmpeg calls the key frame of an open group broken where it has not seen the one before.
+        key, moved = clip.key_before(key - 1), True
 
 
-def _packets_from(clip: Clip, container, stream, decoder, key: int) -> Iterator[av.Packet]:
+def _packets_from(
+    clip: Clip, container, stream, decoder, key: int, moved: bool
+) -> Iterator[av.Packet]:
     """Packets from that of key frame number ``key`` on; seeks that land late are made good from the
-    start."""
-    if key == 0:
+    start, where a reader stands that has not ``moved``."""
+    if key == 0 and not moved:
         yield from container.demux(stream)
         return
     for target in (key, clip.keys[0]):

@@ -1,7 +1,7 @@
 """Where frames come from: a video, an image, an animation, a folder of images, an array in memory,
 behind one interface."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -23,7 +23,8 @@ class FrameSource(Protocol):
     """Frames by index. ``fps`` is None where frames have no time; then ``Frame.time`` is the
     frame's number.
 
-    ``damage`` fills while frames are read and holds one sentence per trouble.
+    ``damage`` fills while frames are read and holds one sentence per trouble; ``facts`` says for
+    people what the source is.
     """
 
     @property
@@ -34,6 +35,9 @@ class FrameSource(Protocol):
 
     @property
     def damage(self) -> list[str]: ...
+
+    @property
+    def facts(self) -> Mapping[str, str]: ...
 
     def __enter__(self) -> Self: ...
 
@@ -46,6 +50,11 @@ class _Timeless:
     """Frames without time, of which nothing stays open between two reads."""
 
     fps: float | None = None
+    frame_count: int
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"images": str(self.frame_count)}
 
     def __enter__(self) -> Self:
         return self

@@ -51,6 +51,19 @@ class VideoReader:
         self.width, self.height = (clip.width, clip.height)[::swap]
         self.damage = clip.damage
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the file is, for people."""
+        clip, rate = self._clip, f"{self.fps:.4g} frames a second"
+        return {
+            "codec": clip.codec,
+            "size": f"{self.width} x {self.height} pixels",
+            "pixel shape": f"{clip.aspect.numerator}:{clip.aspect.denominator}",
+            "rotation": f"{self.rotation} degrees",
+            "rate": rate if self.timed else f"{rate} (the file tells no times)",
+            "duration": f"{self.duration:.2f} s, {self.frame_count} frames",
+        }
+
     def __enter__(self) -> "VideoReader":
         return self
 

@@ -78,6 +78,11 @@ class Person:
     reason: str | None
     segment: Segment | None = None
 
+    @property
+    def largest(self) -> Observation:
+        """The view in which the face is largest."""
+        return max(self.observations, key=lambda seen: seen.face.size)
+
     def to_dict(self) -> dict:
         return {
             "id": self.id,
@@ -86,6 +91,8 @@ class Person:
             "median": self.median,
             "share_above": self.share_above,
             "frames": len(self.observations),
+            "box": list(self.largest.face.box),
+            "box_frame": self.largest.frame,
             "from": self.observations[0].time,
             "to": self.observations[-1].time,
             "reason": self.reason,
