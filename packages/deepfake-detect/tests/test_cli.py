@@ -32,8 +32,8 @@ def test_the_report_needs_nothing_but_a_browser(portrait, tmp_path):
         and "https://" not in page
     )
     assert (
-        page.count("data:image/webp") == 4 * 4
-    )  # crop, two heat maps and the reconstruction, of each of four faces
+        page.count("data:image/webp") == 1 + 4 * 4
+    )  # a whole frame; crop, two heat maps and the reconstruction of each of four faces
     assert "<svg" in page
 
 

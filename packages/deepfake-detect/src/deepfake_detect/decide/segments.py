@@ -8,8 +8,8 @@ import numpy as np
 
 SHORTEST = 3  # looks at a person: in a part, and in the rest that it is held against
 SHARE = 5  # a part is at least one in so many of all looks, however many there are
-# By which a part's mean must exceed that of the rest. Of 53 people in 58 real clips from elsewhere,
-# at 15 looks each, none reaches it (docs/deepfake-detect.md).
+# By which a part's mean must exceed that of the rest. Of 53 people in 55 real clips from elsewhere,
+# at 15 looks each, none reaches it (README.md).
 MIN_CONTRAST = 0.4
 
 
