@@ -272,9 +272,11 @@ class DeepfakeJob:
         self, reader: FrameSource, observations: Sequence[Observation]
     ) -> tuple[int, np.ndarray] | None:
         persons = Counter(one.frame for one in observations)
-        for frame in reader.frames([index for index, _ in persons.most_common(1)]):
-            return frame.index, frame.image
-        return None
+        try:
+            frames = reader.frames([index for index, _ in persons.most_common(1)])
+            return next(((frame.index, frame.image) for frame in frames), None)
+        except InputError:  # a damaged film may give a frame in its course and not alone
+            return None
 
     def _explain(self, reader: FrameSource, worst: Sequence[Observation]) -> Iterator[Moment]:
         if not worst:
