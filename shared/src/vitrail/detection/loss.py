@@ -30,7 +30,7 @@ def assign(points: Tensor, strides: Tensor, boxes: Tensor, unsure: Tensor) -> Ta
     """
     free = _within(points, unsure).any(dim=1)  # N
     if not len(boxes):
-        return Targets(torch.full((len(points),), -1), ~free)
+        return Targets(torch.full_like(free, -1, dtype=torch.int64), ~free)
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     size = sides.prod(dim=1).sqrt()  # n
     away = (points[:, None] - centres).abs()  # N, n, 2

@@ -27,7 +27,7 @@ from vitrail.faces.training.augment import degrade
 from vitrail.sources import image_files
 from vitrail.training.loading import Numbers, loader
 
-SIDE = 256  # pixels of a scene
+SIDE = 320  # pixels of a scene
 VAL_SIDE = 384  # of a whole picture, smaller than the job searches it: validations are frequent
 MIN_SIZE = 14.0  # pixels of the longer side below which a person is unsure
 CLEAR, GONE = 0.6, 0.25  # share of a box that is still seen: a person; nobody
@@ -127,7 +127,8 @@ class FinderTask(TrunkTask):
 
     def train_dataloader(self) -> DataLoader:
         batches = Scenes(self.scenes[0], self.recipe.optim.batch_size, self.recipe.seed)
-        return loader(batches, None, sampler=Numbers(self.recipe.epoch))
+        sampler = Numbers(self.recipe.epoch)
+        return loader(batches, None, workers=self.recipe.workers, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
         whole = WholePictures(self.scenes[1])
@@ -145,8 +146,9 @@ class FinderTask(TrunkTask):
 
     def validation_step(self, batch: dict, number: int) -> None:
         image = torch.as_tensor(batch["image"])[None].to(self.device)
-        rows = self.network(image.float())[0].float().cpu().numpy()
-        self.matches.append(match_rows(rows, batch["boxes"], batch["unsure"]))
+        rows = self.kept_network(image.float())[0].float().cpu().numpy()
+        known = [torch.as_tensor(batch[name]).cpu().numpy() for name in ("boxes", "unsure")]
+        self.matches.append(match_rows(rows, *known))
 
     def on_validation_epoch_end(self) -> None:
         matches = merge(self.matches)
@@ -156,7 +158,7 @@ class FinderTask(TrunkTask):
         self.log("val/precision", matches.precision(0.3))
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return self.network.state_dict(), {
+        return self.kept_network.state_dict(), {
             "system": system.name,
             "architecture": DETECTOR,
             "config": asdict(self.config),

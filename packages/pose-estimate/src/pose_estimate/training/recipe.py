@@ -14,12 +14,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 class Teacher(Section):
     """Photographs that BlazePose labels. ``landmarks`` and ``detector`` are its two files, out of
-    the wheel mediapipe 0.10.14; what they say is kept in the file ``cache``. People below
-    ``min_score`` are left out. Of the pictures a share of the batches' people is drawn."""
+    the wheel mediapipe 0.10.14; what they say is kept in the file ``cache``. In ``images`` it looks
+    for people itself; of the data sets in ``boxed`` it takes the boxes of those whose joints nobody
+    labelled. People below ``min_score`` are left out. Of the rest a share of the batches' people is
+    drawn."""
 
     landmarks: Path
     detector: Path
     images: Annotated[tuple[Path, ...], Field(min_length=1)]
+    boxed: tuple[Labels, ...] = ()
     cache: Path
     min_score: Share = 0.7
     share: Share = 0.4
@@ -51,13 +54,14 @@ class Model(Section):
     """``evitpose`` or ``unitranspose`` with their options, or ``finder`` with those of the core's
     detector. ``init`` is a catalogued name or a weights file to start from; ``imagenet`` fills a
     ``lite`` stem with EfficientNet-Lite0's weights, of whose stages the first ``frozen`` stay as
-    they are."""
+    they are, while the others learn at ``trunk_rate`` of the learning rate."""
 
     architecture: Literal["evitpose", "unitranspose", "finder"]
     config: dict[str, Any] = Field(default_factory=dict)
     init: str | None = None
     imagenet: bool = False
     frozen: Annotated[int, Field(ge=0, le=6)] = 0
+    trunk_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Augment(Section):
@@ -86,7 +90,9 @@ class Pruning(Section):
 
 class Recipe(vitrail.training.recipe.Recipe):
     """``skeleton`` names the joints to learn: one of the table, or a TOML file with the user's own.
-    ``epoch`` is the number of batches from one validation to the next."""
+    ``epoch`` is the number of batches after which the run's state is kept; ``workers`` processes
+    compose them. With ``average`` the file holds the running mean of the weights, of which each
+    step keeps that share."""
 
     data: People
     model: Model
@@ -94,3 +100,5 @@ class Recipe(vitrail.training.recipe.Recipe):
     augment: Augment = Augment()
     pruning: Pruning = Pruning()
     epoch: PositiveInt = 100
+    workers: Annotated[int, Field(ge=0, le=16)] = 0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -77,7 +77,7 @@ class PoseTask(TrunkTask):
             self._sources(), self.shape, self.bones, recipe.augment, recipe.optim.batch_size,
             recipe.seed,
         )  # fmt: skip
-        return loader(batches, None, sampler=Numbers(recipe.epoch))
+        return loader(batches, None, workers=recipe.workers, sampler=Numbers(recipe.epoch))
 
     def val_dataloader(self) -> DataLoader:
         whole = Whole(FromPictures(self.people[1], self.bones), self.shape, 16)
@@ -89,7 +89,7 @@ class PoseTask(TrunkTask):
         if data.teacher:
             from pose_estimate.training.teacher import teach
 
-            taught = teach(data.teacher)
+            taught, _ = split_people(teach(data.teacher), data.val_share)
             if not taught:
                 raise InputError(data.teacher.cache, "holds nobody", "lower teacher.min_score")
             sources.append((data.teacher.share, FromPictures(taught, self.bones)))
@@ -107,11 +107,11 @@ class PoseTask(TrunkTask):
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         images = (batch["images"].float() - self.mean) / self.std
         keep = self._drawn_keep(number)
-        answer = self._answer(images, keep)
+        answer = _answer(self.network, images, keep)
         losses = pose_losses(answer, batch)
         if keep < 1 and self.recipe.pruning.distil:
             with torch.no_grad():
-                whole = self._answer(images, 1.0)
+                whole = _answer(self.network, images, 1.0)
             losses["distil"] = self.recipe.pruning.distil * distillation(answer, whole, batch)
         loss = torch.stack([LOSS_WEIGHTS[name] * part for name, part in losses.items()]).sum()
         self.log_dict({f"train/{name}": part.detach() for name, part in losses.items()})
@@ -126,11 +126,6 @@ class PoseTask(TrunkTask):
             return 1.0
         return float(rng.uniform(pruning.min_keep, 1))
 
-    def _answer(self, images: Tensor, keep: float) -> Answer:
-        if isinstance(self.network, UniTransPose):
-            return self.network(images)
-        return self.network(images, [(at, keep) for at in self.network.config.select_after])
-
     def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
         for name, keep in self._keeps():
             joints, _ = self._found(batch, keep)
@@ -144,7 +139,7 @@ class PoseTask(TrunkTask):
     def _found(self, batch: dict[str, Tensor], keep: float) -> tuple[Tensor, Tensor]:
         """Joints (B, K, 2) in pixels of the crop, and the value behind their score (B, K)."""
         images = (batch["images"].float() - self.mean) / self.std
-        answer = self._answer(images, keep)
+        answer = _answer(self.kept_network, images, keep)
         maps = answer.heatmaps if answer.heatmaps is not None else answer.token_maps
         if maps is not None:
             maps = maps.float().cpu().numpy()
@@ -168,7 +163,7 @@ class PoseTask(TrunkTask):
         self.right.clear()
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return self.network.state_dict(), {
+        return self.kept_network.state_dict(), {
             "system": system.name,
             "architecture": self.recipe.model.architecture,
             "config": self.options,
@@ -181,7 +176,7 @@ class PoseTask(TrunkTask):
         """From the head's values to the probability that a joint is right, on who validates."""
         from sklearn.linear_model import LogisticRegression
 
-        self.network.eval()
+        self.eval()
         values, right = [], []
         for batch in self.val_dataloader():
             moved = {key: value.to(self.device) for key, value in batch.items()}
@@ -194,6 +189,12 @@ class PoseTask(TrunkTask):
             return {}
         fitted = LogisticRegression(C=100.0).fit(x, y)
         return {"slope": float(fitted.coef_[0, 0]), "bias": float(fitted.intercept_[0])}
+
+
+def _answer(network: nn.Module, images: Tensor, keep: float) -> Answer:
+    if isinstance(network, EViTPose):
+        return network(images, [(at, keep) for at in network.config.select_after])
+    return network(images)
 
 
 def pose_losses(answer: Answer, batch: dict[str, Tensor]) -> dict[str, Tensor]:

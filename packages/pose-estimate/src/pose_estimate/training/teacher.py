@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pose_estimate.data import Labelled
+from pose_estimate.data import Labelled, read_people
 from pose_estimate.skeleton import skeleton
 from pose_estimate.training.recipe import Teacher
 from vitrail.errors import MissingError, plain
@@ -24,7 +24,21 @@ STRIDES = (8, 16, 32, 32, 32)  # of the detector's maps; two anchors each
 MIN_FOUND, MAX_OVERLAP = 0.5, 0.3
 GROWTH = 1.25  # of the square around a person
 MIN_VISIBLE = 0.5  # visibility times presence
+MIN_SIDE = 48  # pixels of the longer side of a box in which it is asked
 MARGIN = 0.12  # of a box around joints, of its longer side: heads and feet are larger than joints
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the teacher looks: in a whole picture, or in somebody's box (x, y, width, height)."""
+
+    picture: Path
+    box: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        box = "" if self.box is None else f" {self.box.round().astype(int).tolist()}"
+        return f"{self.picture.parent.name}/{self.picture.name}{box}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,39 +132,47 @@ def anchors() -> np.ndarray:
 def teach(teacher: Teacher) -> list[Labelled]:
     """Everybody that the teacher labels in the recipe's pictures, from the cache where it holds
     just these pictures."""
-    pictures = [path for folder in teacher.images for path in image_files(folder)]
-    names = np.array([f"{path.parent.name}/{path.name}" for path in pictures])
+    places = [Place(path) for folder in teacher.images for path in image_files(folder)]
+    places += [Place(one.image, one.box) for source in teacher.boxed
+               for one in read_people(source, unlabelled=True) if _unlabelled(one)]  # fmt: skip
+    names = np.array([place.name for place in places])
     stored = _read_cache(teacher.cache, names)
     if stored is None:
-        stored = _label(teacher, pictures)
+        stored = _label(teacher, places)
         with atomic_file(teacher.cache) as temporary, temporary.open("wb") as file:
             contents: dict[str, Any] = {"names": names, **stored}
             np.savez_compressed(file, **contents)
     rows = zip(stored["pictures"], stored["joints"], stored["scores"], strict=True)
     return [
-        labelled(pictures[at], joints.astype(float))
+        labelled(places[at], joints.astype(float))
         for at, joints, score in rows
         if score >= teacher.min_score and joints[:, 2].sum() >= 6
     ]
 
 
-def labelled(picture: Path, joints: np.ndarray) -> Labelled:
+def labelled(place: Place, joints: np.ndarray) -> Labelled:
     """A person of the teacher's (33, 3), as one of a data set."""
-    joints = np.where(joints[:, 2:] > 0, joints, 0)
-    points = joints[joints[:, 2] > 0, :2]
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = MARGIN * max(high - low)
-    box = np.concatenate((low - margin, high - low + 2 * margin))
-    return Labelled(picture, picture.name, box, joints, float(box[2] * box[3]), BLAZEPOSE)
+    joints, box = np.where(joints[:, 2:] > 0, joints, 0), place.box
+    if box is None:
+        points = joints[joints[:, 2] > 0, :2]
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = MARGIN * max(high - low)
+        box = np.concatenate((low - margin, high - low + 2 * margin))
+    area = float(box[2] * box[3])
+    return Labelled(place.picture, place.picture.name, box, joints, area, BLAZEPOSE)
 
 
-def _label(teacher: Teacher, pictures: Sequence[Path]) -> dict[str, np.ndarray]:
+def _unlabelled(one: Labelled) -> bool:
+    return not one.crowd and not one.labelled.any() and max(one.box[2:]) >= MIN_SIDE
+
+
+def _label(teacher: Teacher, places: Sequence[Place]) -> dict[str, np.ndarray]:
     network = BlazePose(teacher.detector, teacher.landmarks)
-    rows = [
-        (at, seen)
-        for at, picture in enumerate(pictures)
-        for seen in network.people(read_image(picture))
-    ]
+    rows = []
+    for at, place in enumerate(places):
+        image = read_image(place.picture)
+        found = network.people(image) if place.box is None else [network.in_box(image, place.box)]
+        rows += [(at, seen) for seen in found]
     return {
         "pictures": np.array([at for at, _ in rows], np.int64),
         "joints": np.array([seen.joints for _, seen in rows], np.float32).reshape(-1, 33, 3),
