@@ -54,6 +54,14 @@ def test_damaged_films(job, tmp_path):
     assert done
 
 
+def test_of_an_animation_it_says_that_the_first_frame_was_looked_at(job, tmp_path):
+    frames = [Image.fromarray(pattern(40, 40, seed=seed)) for seed in range(3)]
+    path = tmp_path / "wave.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    result = job.predict(path)
+    assert "it holds 3 frames or pages" in result.damage[0] and len(result.people) == 1
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (4000, 3)])
 def test_images_of_odd_sizes(job, size, tmp_path):
     result = job.predict(write_picture(tmp_path / "odd.png", pattern(*size)))

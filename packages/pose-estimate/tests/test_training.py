@@ -68,7 +68,8 @@ def small_recipe(name: str, folder: Path, *overrides: str):
         PIPELINES / f"{name}.yaml",
         [f"data={{labelled: {listed}, test: {listed}, val_share: 0.3}}",
          f"model={{architecture: {architecture}, config: {config}}}",
-         "budget={steps: 4}", "optim.batch_size=2", "optim.precision=32", "epoch=2", *overrides],
+         "budget={steps: 4}", "optim.batch_size=2", "optim.precision=32", "epoch=2", "workers=0",
+         *overrides],
     )  # fmt: skip
 
 
@@ -104,6 +105,59 @@ def test_the_loss_falls(name, tmp_path):
         loss.backward()
         optimizer.step()
     assert np.mean(losses[-4:]) < 0.5 * np.mean(losses[:4])
+
+
+@pytest.mark.parametrize("name", ["evitpose", "people"])
+def test_what_is_written_is_the_running_mean(name, tmp_path):
+    """After one step a tenth of the way from where the network began."""
+    from pose_estimate.training import Task
+
+    task = Task(small_recipe(name, tmp_path, "average=0.9", "model.imagenet=false"))
+    before = {key: value.clone() for key, value in task.weights()[0].items()}
+    task.on_train_batch_end(None, None, 0)  # the mean begins with the first step
+    with torch.no_grad():
+        for value in task.network.parameters():
+            value += 1
+    task.on_train_batch_end(None, None, 1)
+    after = task.weights()[0]
+    for key, _ in task.network.named_parameters():
+        torch.testing.assert_close(after[key], before[key] + 0.1, rtol=0, atol=1e-5)
+    optimised = {
+        id(v) for group in task.configure_optimizers().param_groups for v in group["params"]
+    }
+    assert not optimised & {id(value) for value in task.mean_network.parameters()}
+
+
+def test_the_trunk_learns_more_slowly(tmp_path):
+    from pose_estimate.training import Task
+
+    model = ("model.config.stem=lite", "model.frozen=1", "model.trunk_rate=0.25")
+    task = Task(small_recipe("evitpose", tmp_path, *model))
+    trunk = {id(value) for value in task.trunk.parameters() if value.requires_grad}
+    for group in task.configure_optimizers().param_groups:
+        slow = {id(value) in trunk for value in group["params"]}
+        assert len(slow) == 1
+        expected = task.recipe.optim.lr * (0.25 if slow.pop() else 1)
+        assert group["lr"] == pytest.approx(expected)
+
+
+def test_the_limit_of_what_is_visible_tells_right_from_wrong():
+    from pose_estimate.training.task import visible_limit
+
+    scores = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.9])
+    assert visible_limit(scores, scores > 0.5) == 0.6
+    assert visible_limit(scores, np.array([0, 0, 1, 1, 1, 1])) == 0.3
+
+
+def test_loaders_of_several_processes_give_what_one_gives(tmp_path):
+    from pose_estimate.training import Task
+
+    alone, beside = (
+        Task(small_recipe("evitpose", tmp_path, f"workers={count}")) for count in (0, 1)
+    )
+    pairs = zip(alone.train_dataloader(), beside.train_dataloader(), strict=True)
+    for one, other in pairs:
+        assert torch.equal(one["images"], other["images"])
 
 
 def test_evaluation_prints_its_tables(tmp_path):
@@ -217,6 +271,41 @@ def test_found_boxes_are_held_against_known_ones():
 def test_the_teachers_anchors_are_as_many_as_its_answers():
     places = anchors()
     assert places.shape == (2254, 2) and (places > 0).all() and (places < 1).all()
+
+
+def test_the_teacher_looks_into_the_boxes_of_those_whom_nobody_labelled(tmp_path, monkeypatch):
+    from pose_estimate.training import teacher
+
+    class Fake:
+        """Sees a person along the diagonal of a box, and nobody by itself."""
+
+        def __init__(self, *_):
+            pass
+
+        def people(self, _):
+            return []
+
+        def in_box(self, _, box):
+            steps = np.linspace(0.1, 0.9, 33)[:, None]
+            joints = np.column_stack((box[:2] + steps * box[2:], np.ones(33)))
+            return teacher.Seen(joints, 0.9)
+
+    monkeypatch.setattr(teacher, "BlazePose", Fake)
+    labelled = people_of(tmp_path)
+    content = json.loads(labelled.annotations.read_text())
+    for number, one in enumerate(content["annotations"]):
+        one["bbox"] = [4, 4, 60, 50] if number < 6 else [4, 4, 20, 20]  # the others are small
+        if number > 1:
+            one["keypoints"] = [0] * 51
+    labelled.annotations.write_text(json.dumps(content))
+    settings = {"landmarks": tmp_path, "detector": tmp_path, "images": [tmp_path],
+                "boxed": [labelled], "cache": tmp_path / "labels.npz"}  # fmt: skip
+    taught = teacher.teach(teacher.Teacher(**settings))
+    assert [one.image.name for one in taught] == [f"{n}.png" for n in range(2, 6)]
+    assert all(one.box.tolist() == [4, 4, 60, 50] and one.labelled.all() for one in taught)
+    monkeypatch.setattr(teacher, "BlazePose", None)
+    again = teacher.teach(teacher.Teacher(**settings))  # from the cache
+    assert np.array_equal(again[3].joints, taught[3].joints)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
 from vitrail.preprocess.frames import MAX_CHUNK, chunks
-from vitrail.preprocess.image import read_image
+from vitrail.preprocess.image import count_pages, read_image
 from vitrail.preprocess.kinds import Kind, kind_of
 from vitrail.preprocess.video import Frame, VideoReader, open_video
 from vitrail.runner import solve
@@ -151,6 +151,8 @@ class PoseJob:
             (found,) = yield from self.finder.find([upright])
             rows = turn.boxes_back(found)
         rows, remarks = usable(rows, (image.shape[1], image.shape[0]))
+        if path is not None and (pages := count_pages(path)) > 1:
+            remarks.append(f"it holds {pages} frames or pages, of which the first was looked at")
         poses = yield from self.estimator.estimate(
             [upright] * len(rows), turn.boxes(rows), [None] * len(rows)
         )

@@ -173,7 +173,8 @@ class PoseTask(TrunkTask):
 
     @torch.no_grad()
     def calibrated(self) -> dict[str, float]:
-        """From the head's values to the probability that a joint is right, on who validates."""
+        """From the head's values to the probability that a joint is right, and from which one on it
+        is called visible, on who validates."""
         from sklearn.linear_model import LogisticRegression
 
         self.eval()
@@ -188,7 +189,18 @@ class PoseTask(TrunkTask):
         if y.all() or not y.any():
             return {}
         fitted = LogisticRegression(C=100.0).fit(x, y)
-        return {"slope": float(fitted.coef_[0, 0]), "bias": float(fitted.intercept_[0])}
+        limit = visible_limit(fitted.predict_proba(x)[:, 1], y)
+        slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        return {"slope": slope, "bias": bias, "visible_above": limit}
+
+
+def visible_limit(scores: np.ndarray, right: np.ndarray) -> float:
+    """The score from which on joints are best told apart into right and wrong: the largest F1."""
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, limits = precision_recall_curve(right, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    return round(float(limits[f1[:-1].argmax()]), 3)
 
 
 def _answer(network: nn.Module, images: Tensor, keep: float) -> Answer:
