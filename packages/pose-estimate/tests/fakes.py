@@ -70,3 +70,47 @@ def boxes_csv(folder: Path, rows: str = "street.png,10,5,60,80,0.9\n") -> Path:
 def moving_box(length: int) -> list[np.ndarray]:
     """Where a person is who walks to the right."""
     return [np.array([20.0 + 4 * n, 30.0, 30.0, 60.0]) for n in range(length)]
+
+
+class _Detector(torch.nn.Module):
+    """Of any image one person and one cat, both from a tenth to nine tenths of it."""
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        height, width = (torch.as_tensor(side, dtype=torch.float32) for side in image.shape[2:])
+        box = torch.stack((width, height, 9 * width, 9 * height)) / 10
+        scores = 0.75 + 0 * image.mean() * torch.ones(2)
+        return torch.stack((box, box)), scores, torch.tensor([0, 15])
+
+
+def detector_onnx(folder: Path, side: int | None = None) -> Path:
+    """A detector as others export them, for images of one ``side`` or of any size."""
+    path = folder / "detector.onnx"
+    image, axes = torch.zeros(1, 3, side or 48, side or 64), {"image": {2: "height", 3: "width"}}
+    names = {"input_names": ["image"], "output_names": ["boxes", "scores", "labels"]}
+    free = None if side else axes
+    torch.onnx.export(_Detector(), (image,), path, dynamo=False, dynamic_axes=free, **names)
+    return path
+
+
+def detector_folder(folder: Path) -> Path:
+    """An RT-DETR v2 with fresh weights, as transformers stores it."""
+    from transformers import (
+        RTDetrImageProcessor,
+        RTDetrResNetConfig,
+        RTDetrV2Config,
+        RTDetrV2ForObjectDetection,
+    )
+
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}
+    backbone = RTDetrResNetConfig(**sizes, layer_type="basic", out_indices=[2, 3, 4])
+    config = RTDetrV2Config(
+        backbone_config=backbone, encoder_in_channels=[8, 8, 8], encoder_hidden_dim=16,
+        encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, decoder_layers=2,
+        decoder_attention_heads=2, decoder_ffn_dim=16, num_queries=10, num_denoising=0,
+        decoder_in_channels=[16, 16, 16], id2label={0: "person", 1: "cat"},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    path = folder / "detector"
+    RTDetrV2ForObjectDetection(config).save_pretrained(path)
+    RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(path)
+    return path
