@@ -11,7 +11,7 @@ pytest.importorskip("lightning")
 
 from pose_estimate import load
 from pose_estimate.data import Coco, Lsp, Mpii, read_people, split_people
-from pose_estimate.evaluation import evaluate
+from pose_estimate.evaluation import evaluate, visible_rows
 from pose_estimate.people.finder import load_finder
 from pose_estimate.pose.crop import CropShape
 from pose_estimate.skeleton import skeleton
@@ -146,7 +146,12 @@ def test_the_limit_of_what_is_visible_tells_right_from_wrong():
 
     scores = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.9])
     assert visible_limit(scores, scores > 0.5) == 0.6
-    assert visible_limit(scores, np.array([0, 0, 1, 1, 1, 1])) == 0.3
+    right = np.array([0, 0, 1, 1, 1, 1], bool)
+    assert visible_limit(scores, right) == 0.3
+    rows = {row[0]: row[1:] for row in visible_rows(scores, right, 0.6)}
+    assert rows[0.3] == (1.0, 1.0, pytest.approx(1.0), "the best")
+    assert rows[0.6] == (1.0, 0.75, pytest.approx(1.5 / 1.75), "the file's")
+    assert rows[0.2] == (0.8, 1.0, pytest.approx(1.6 / 1.8), "")
 
 
 def test_loaders_of_several_processes_give_what_one_gives(tmp_path):
@@ -166,7 +171,8 @@ def test_evaluation_prints_its_tables(tmp_path):
     tables = evaluate(recipe, str(weights))
     rows = {row[0]: row for row in tables[0].rows}
     assert rows["mean pose in the box"][1] == pytest.approx(1.0), "all are in the same pose"
-    assert [row[0] for row in tables[2].rows] == [1.0, 0.9, 0.7, 0.5, 0.3]
+    assert [row[0] for row in tables[3].rows] == [1.0, 0.9, 0.7, 0.5, 0.3]
+    assert "people who validate" in tables[2].title
     assert "10 of 10 pictures meet" in tables[1].title
     precision = {row[0]: row for row in tables[1].rows}
     assert precision["mean pose in the box"][1] == pytest.approx(1.0)

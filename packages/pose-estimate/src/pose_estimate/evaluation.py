@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pose_estimate import load
-from pose_estimate.data import Labelled, read_people
+from pose_estimate.data import Labelled, read_people, split_people
 from pose_estimate.job import PoseJob
 from pose_estimate.people.finder import FACES, Finder, load_finder
 from pose_estimate.pose.average_precision import Guess, Truth, average_precision, similarity
 from pose_estimate.pose.oks import pckh, relative_errors
 from pose_estimate.skeleton import Skeleton, converter
 from pose_estimate.training.recipe import Recipe
-from pose_estimate.training.task import find_skeleton
+from pose_estimate.training.task import find_skeleton, visible_limit
 from vitrail.detection.matching import Matches, match, merge
 from vitrail.errors import InputError, UsageError
 from vitrail.metrics.bootstrap import bootstrap_interval
@@ -72,8 +72,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
 
     Boxes are given. PCK is the share of joints within a tenth of the box's longer side, with its
     95 % bootstrap interval over pictures; beside it the mean pose of those who were trained on, and
-    BlazePose on the crop where the recipe names its file. For the finder: recall and precision,
-    beside those of the search by faces.
+    BlazePose on the crop where the recipe names its file. From which score on a joint is best
+    called visible is told on who validates. For the finder: recall and precision, beside those of
+    the search by faces.
     UsageError for a recipe without a test; InputError where truth and answers share no picture.
     """
     if not recipe.data.test:
@@ -91,6 +92,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     tables: list[Table | Chart] = [_pose_table(found), _precision_table(found, recipe)]
     if heads := _head_table(found[name]):
         tables.append(heads)
+    tables.append(_visible_table(name, bones, recipe))
     if recipe.model.architecture == "evitpose":
         tables += _keep_curve(name, people, bones)
     return tables
@@ -197,6 +199,36 @@ def _head_table(poses: Poses) -> Table | None:
         left_out,
     )
     return Table(f"{usable.sum()} people with a head", ("PCKh@0.5",), [(mean,)])
+
+
+def _visible_table(name: str, bones: Skeleton, recipe: Recipe) -> Table:
+    """On the people who validate, as the limit of what is visible is a choice."""
+    labelled = [one for source in recipe.data.labelled for one in read_people(source)]
+    _, people = split_people(labelled, recipe.data.val_share)
+    job = _job(name)
+    poses = _job_poses(people, bones, job)
+    known = np.isfinite(poses.errors)
+    right, scores = poses.errors[known] < RIGHT_WITHIN, poses.joints[..., 2][known]
+    rows = visible_rows(scores, right, job.network.calibration.visible_above)
+    columns = ("visible from", "right of them", "of the right ones", "F1", "")
+    return Table(f"{known.sum()} joints of {len(people)} people who validate", columns, rows)
+
+
+def visible_rows(scores: np.ndarray, right: np.ndarray, own: float) -> list[tuple[object, ...]]:
+    """For some limits, the file's ``own`` and the best, how well they tell right joints (n,) from
+    wrong ones: precision, recall and F1."""
+    limits = {0.2: "", 0.6: "", 0.8: "", own: "the file's"}
+    if right.any():
+        best = visible_limit(scores, right)
+        limits[best] = "the file's, the best" if best == own else "the best"
+    rows = []
+    for limit, remark in sorted(limits.items()):
+        told = scores >= limit
+        both = int((told & right).sum())
+        precision, recall = both / max(int(told.sum()), 1), both / max(int(right.sum()), 1)
+        f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+        rows.append((limit, precision, recall, f1, remark))
+    return rows
 
 
 def _keep_curve(name: str, people: Sequence[Labelled], bones: Skeleton) -> list[Table | Chart]:
