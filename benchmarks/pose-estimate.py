@@ -36,7 +36,7 @@ REPEATS = 5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--blazepose", type=Path, help="pose_landmark_full.tflite")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -98,9 +98,11 @@ def _port(folder: Path) -> tuple[torch.nn.Module, torch.Tensor]:
     """ViTPose-S of transformers, stored in ``folder``, and crops for it."""
     from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation
 
-    sizes = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12}
-    backbone = VitPoseBackboneConfig(image_size=[256, 192], mlp_ratio=4, **sizes)
-    config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=False, num_labels=17)
+    backbone = VitPoseBackboneConfig(
+        image_size=[256, 192], hidden_size=384, num_hidden_layers=12, num_attention_heads=12
+    )
+    labels = {number: str(number) for number in range(17)}
+    config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=False, id2label=labels)
     port = VitPoseForPoseEstimation(config).eval().requires_grad_(False)
     port.save_pretrained(folder)
     return port, torch.randn(CROPS, 3, 256, 192)

@@ -39,7 +39,7 @@ def estimate(
         str,
         typer.Option(
             metavar="NAME|FILE",
-            help="evitpose, your own file, or ViTPose's as published.",
+            help="evitpose, unitranspose, your own file, or ViTPose's as published.",
         ),
     ] = "evitpose",
     boxes: Annotated[

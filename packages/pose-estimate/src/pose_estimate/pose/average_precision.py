@@ -61,7 +61,7 @@ def average_precision(
     numbers = {image: number for number, image in enumerate(truths, 1)}
     known = [(numbers[image], one) for image, of in truths.items() for one in of]
     found = [(numbers[image], one) for image in truths for one in guesses.get(image, ())]
-    truth = COCO()
+    truth: Any = COCO()
     truth.dataset = {
         "info": {},
         "images": [{"id": number} for number in numbers.values()],
