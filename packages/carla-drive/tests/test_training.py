@@ -12,10 +12,11 @@ from carla_drive.data import Frames, read_measurements, read_recording, split
 from carla_drive.driving.recording import Disturbance, record, write_index
 from carla_drive.job import bird_view, from_strip, to_strip
 from carla_drive.networks import load_network
+from carla_drive.training import Task
 from carla_drive.world import labels
 from carla_drive.world.embedded import EmbeddedWorld
 from carla_drive.world.interface import Scenario
-from vitrail.errors import InputError
+from vitrail.errors import InputError, UsageError
 from vitrail.testing.commands import call
 from vitrail.training.loop import train
 from vitrail.training.recipe import load_recipe
@@ -93,16 +94,21 @@ def test_an_index_that_leaves_its_folder_is_refused(tmp_path):
         read_recording(tmp_path)
 
 
+def listed() -> dict:
+    """The options of a small network as YAML has them."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in SMALL.items()}
+
+
 @pytest.fixture(scope="module")
 def weights(recording, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    config = json.dumps({key: list(v) if isinstance(v, tuple) else v for key, v in SMALL.items()})
+    config = json.dumps(listed())
     (folder / "recipe.yaml").write_text(YAML.format(recording, config, "gradnorm"))
     return train(load_recipe(folder / "recipe.yaml"), folder / "run")
 
 
 def test_what_sees_stays_while_driving_is_learned(recording, weights, tmp_path):
-    config = json.dumps({key: list(v) if isinstance(v, tuple) else v for key, v in SMALL.items()})
+    config = json.dumps(listed())
     told = f"  init: {weights}\n  learn: driving\n  config: {config}"
     text = YAML.format(recording, "CONFIG", "fixed").replace("  config: CONFIG", told)
     (tmp_path / "recipe.yaml").write_text(text)
@@ -111,6 +117,16 @@ def test_what_sees_stays_while_driving_is_learned(recording, weights, tmp_path):
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert {"path_head", "detail", "SC_encoder"} <= changed
     assert not changed & {"cvt", "conv1_down", "conv3_ss_f", "final_ss_f"}
+
+
+def test_a_town_to_leave_out_that_is_not_there_is_refused(recording, tmp_path):
+    text = YAML.format(recording, "{}", "fixed").replace(
+        "val_share", "left_out: [Town2], val_share"
+    )
+    (tmp_path / "recipe.yaml").write_text(text)
+    task = Task(load_recipe(tmp_path / "recipe.yaml", [f"model.config={json.dumps(listed())}"]))
+    with pytest.raises(UsageError, match="Town2 is in no recording; there are made-2"):
+        _ = task.datasets
 
 
 def test_a_recipe_trains_weights_that_drive(weights, ground, route, tmp_path):

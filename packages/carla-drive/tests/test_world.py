@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from carla_drive.driving.expert import Expert
+from carla_drive.driving.policies import LanePolicy
 from carla_drive.roads.graph import build_graph
 from carla_drive.roads.reading import parse_map
 from carla_drive.roads.rules import build_rules
+from carla_drive.scoring.score import Scorer
+from carla_drive.scoring.trace import to_row
 from carla_drive.world import labels
 from carla_drive.world.boxes import touching
 from carla_drive.world.camera import LETFUSER, Camera
@@ -47,6 +50,20 @@ def test_numpy_draws_the_same_pixels():
     fast, slow = (rasterise(triangles, 50.0, 64, 48, compiled=one) for one in (True, False))
     assert np.array_equal(fast[0], slow[0]) and np.array_equal(fast[1], slow[1])
     assert (fast[0] >= 0).mean() > 0.2
+
+
+@pytest.mark.skipif(numba is None, reason="numba is not installed")
+@pytest.mark.parametrize("name", ["ClearSunset", "HardRainNight", "FogNoon"])
+def test_numpy_paints_the_same_street(ground, route, name):
+    """Every material, light and weather of a street, in every picture to the last bit."""
+    first, second = (
+        EmbeddedWorld(compiled=one).reset(scenario(ground, route, LETFUSER, 8, 8, name), 1).pictures
+        for one in (True, False)
+    )
+    for camera, picture in first.items():
+        for kind in ("rgb", "depth", "semantics", "instances"):
+            assert np.array_equal(getattr(picture, kind), getattr(second[camera], kind)), kind
+    assert first["front"].rgb.std() > 10
 
 
 def test_depth_is_that_of_the_plane():
@@ -188,6 +205,23 @@ def test_traffic_moves_and_never_collides(ground):
     assert np.median(moved) > 15
 
 
+def test_driving_into_a_standing_car_is_one_collision(ground, route):
+    """The car stops where it touches, and the scorer, which has the trace alone, counts it once."""
+    world = EmbeddedWorld()
+    seen = world.reset(scenario(ground, route, vehicles=1, walkers=0), 1)
+    policy, scorer = LanePolicy(world, world.scenario), Scorer(ground.graph, ground.rules, route)
+    there, (other,) = int(np.searchsorted(route.s, 25.0)), world.traffic.cars
+    for _ in range(160):
+        other.stunned = 1e9
+        other._pose = other.s, (*route.xyz[there].tolist(), float(route.yaw[there]))
+        control = policy.act(seen).control
+        scorer.feed(to_row(seen, control))
+        seen = world.step(control, draw=False)
+    assert [event.kind for event in scorer.events] == ["collision_vehicle"]
+    apart = math.dist(seen.pose[:2], route.xyz[there, :2])
+    assert seen.speed == 0 and (4.5 + other.length) / 2 - 0.4 < apart < (4.5 + other.length) / 2
+
+
 @pytest.mark.parametrize("pavement", [True, False])
 def test_nothing_stands_on_a_lane(ground, pavement):
     graph = ground.graph if pavement else build_graph(parse_map(file(road(length=200)), "bare"))
@@ -213,9 +247,9 @@ def test_conflicts_are_mutual_and_within_a_junction(ground):
 def test_the_expert_drives_a_route_through_traffic(ground, route):
     world = EmbeddedWorld()
     world.reset(scenario(ground, route), 1)
-    expert = Expert(world, teach=True)
+    expert = Expert(world)
     for step in range(1600):
-        advice = expert.act()
+        advice = expert.act(teach=step == 40)
         if step == 40:
             assert (
                 advice.waypoints.shape == (3, 2)

@@ -1,8 +1,12 @@
 """The tables of the model card: closed loop on towns that training never saw, perception on frames
 that the world did not make, and both offline."""
 
+import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,26 +17,30 @@ from carla_drive.commands.setting import Ground, made_routes
 from carla_drive.data import Frames, read_recording
 from carla_drive.driving import policies
 from carla_drive.driving.drive import drive
+from carla_drive.driving.policies import Policy
 from carla_drive.driving.safety import Safety
 from carla_drive.networks import DrivingNetwork, load_network
 from carla_drive.roads.graph import build_graph
 from carla_drive.roads.making import make_town
 from carla_drive.roads.reading import parse_map
-from carla_drive.roads.routes import plan_route
+from carla_drive.roads.routes import Route, plan_route
 from carla_drive.roads.rules import build_rules
 from carla_drive.roads.writing import write_map
 from carla_drive.scoring.results import Results
+from carla_drive.scoring.score import Score
 from carla_drive.training.recipe import Evaluation, Recipe
 from carla_drive.world import labels
 from carla_drive.world.embedded import EmbeddedWorld
 from carla_drive.world.interface import Scenario, World
-from vitrail.engine import prepare
+from vitrail.engine import NetworkEngine, prepare
 from vitrail.report import Table
 
 COLUMNS = (
     "policy", "driving score", "95 % over routes", "completion", "collisions / km",
     "red lights / km", "drives",
 )  # fmt: skip
+# What a drive's score depends on, beside its route, seed, policy and weights
+SETTLING = {"towns", "routes", "weathers", "traffic", "walkers", "every"}
 SHOWN = ("road", "building", "vegetation", "vehicle", "sky")
 # Labels of the SELMA frames beyond the 23 classes.
 SELMA = {
@@ -44,10 +52,13 @@ SELMA = {
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> Sequence[Table]:
     """``weights`` is a catalogued name or a file; by default the bundled one."""
-    network, settings, tables = load_network(weights), recipe.evaluation, []
-    if settings.test is not None:
+    settings, tables = recipe.evaluation, []
+    looks = settings.test is not None or settings.frames is not None
+    drives = any(name not in policies.SIMPLE for name in settings.policies)
+    network = load_network(weights) if looks or drives else None
+    if network is not None and settings.test is not None:
         tables.append(offline(network, settings.test))
-    if settings.frames is not None:
+    if network is not None and settings.frames is not None:
         tables.append(frames_of_carla(network, settings.frames))
     if settings.policies:
         tables.append(closed_loop(settings, network))
@@ -56,22 +67,68 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> Sequence[Table]:
 
 def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
     """Every policy over the same towns, routes, seeds, weathers and traffic. ``model-no-safety`` is
-    the network without any override, ``model-no-targets`` without target points."""
-    makers = {name: _maker(name, settings, network) for name in settings.policies}
-    scenes = list(_scenes(settings))
-    rows = []
-    for name, maker in makers.items():
-        with TemporaryDirectory() as folder:
-            results = Results(Path(folder) / "results.json", {"policy": name})
-            for number, scene in enumerate(scenes):
-                for seed in settings.seeds:
-                    trace = Path(folder) / "trace.jsonl"
-                    score = drive(EmbeddedWorld(), scene, maker, seed, trace)
-                    results.add(f"{scene.town}/{number}", seed, scene.route.length, score, ())
-                    told = f"{score.driving:.1f}, {score.completion:.0f} %, {score.end}"
-                    print(f"{name} {scene.town}/{number} seed {seed}: {told}", file=sys.stderr)
-            rows.append(_row(name, results.summary()))
+    the network without any override, ``model-no-targets`` without target points.
+
+    ``settings.folder`` keeps the results of each policy: what lies there is not driven again.
+    """
+    with TemporaryDirectory() as temporary:
+        home = settings.folder or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        kept = {}
+        for name in settings.policies:
+            options = settings.model_dump(mode="json", include=SETTLING) | {"policy": name}
+            if name not in policies.SIMPLE and network is not None:
+                options["weights"] = network.sha256
+            resume = settings.folder is not None
+            kept[name] = Results.open(home / f"{name}.json", options, resume=resume)
+        jobs = [
+            Job(name, town, route, seed)
+            for name, results in kept.items()
+            for town in range(len(settings.towns))
+            for route, scene in enumerate(_scenes(settings, town))
+            for seed in settings.seeds
+            if not results.has(f"{scene.town}/{route}", seed)
+        ]
+        path = str(network.weights.path) if network and network.weights else None
+        for job, length, score in _driven(partial(_drive, settings, path), jobs, settings.workers):
+            route = f"{_scenes(settings, job.town)[job.route].town}/{job.route}"
+            kept[job.policy].add(route, job.seed, length, score, ())
+            told = f"{score.driving:.1f}, {score.completion:.0f} %, {score.end}"
+            print(f"{job.policy} {route} seed {job.seed}: {told}", file=sys.stderr, flush=True)
+        rows = [_row(name, results.summary()) for name, results in kept.items()]
     return Table("Closed loop on towns that training never saw", COLUMNS, rows)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One drive: a policy's name, the numbers of the town and of its route, a seed."""
+
+    policy: str
+    town: int
+    route: int
+    seed: int
+
+
+def _driven(
+    drive: Callable[[Job], tuple[Job, float, Score]], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[Job, float, Score]]:
+    """As they end, in ``workers`` processes where that is more than one."""
+    if workers <= 1:
+        yield from map(drive, jobs)
+        return
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        for future in as_completed([pool.submit(drive, job) for job in jobs]):
+            yield future.result()
+
+
+def _drive(settings: Evaluation, weights: str | None, job: Job) -> tuple[Job, float, Score]:
+    """The job, metres of its route, and the score."""
+    scene = _scenes(settings, job.town)[job.route]
+    maker = _maker(job.policy, settings, weights)
+    with TemporaryDirectory() as folder:
+        score = drive(EmbeddedWorld(), scene, maker, job.seed, Path(folder) / "trace.jsonl")
+    return job, scene.route.length, score
 
 
 def _row(name: str, summary: dict[str, Any]) -> tuple:
@@ -91,41 +148,52 @@ def _row(name: str, summary: dict[str, Any]) -> tuple:
     )
 
 
-def _scenes(settings: Evaluation):
-    for number, seed in enumerate(settings.towns):
-        made = make_town(seed)
-        graph = build_graph(parse_map(write_map(made), made.name))
-        ground = Ground(graph, build_rules(graph))
-        for asked in made_routes(ground, settings.routes, seed=seed):
-            route = plan_route(graph, asked)
-            weather = settings.weathers[number % len(settings.weathers)]
-            yield Scenario(
-                graph,
-                ground.rules,
-                route,
-                weather,
-                settings.traffic,
-                settings.walkers,
-                town=ground.town,
-            )
+def _scenes(settings: Evaluation, town: int) -> list[Scenario]:
+    """All routes of the town with this number, in its weather."""
+    ground, routes = _ground(settings.towns[town], settings.routes)
+    return [
+        Scenario(
+            ground.graph,
+            ground.rules,
+            route,
+            settings.weathers[town % len(settings.weathers)],
+            settings.traffic,
+            settings.walkers,
+            town=ground.town,
+        )
+        for route in routes
+    ]
+
+
+@lru_cache(maxsize=64)
+def _ground(seed: int, routes: int) -> tuple[Ground, list[Route]]:
+    made = make_town(seed)
+    graph = build_graph(parse_map(write_map(made), made.name))
+    ground = Ground(graph, build_rules(graph))
+    return ground, [plan_route(graph, asked) for asked in made_routes(ground, routes, seed=seed)]
 
 
 def _maker(
-    name: str, settings: Evaluation, network: DrivingNetwork | None
-) -> Callable[[World, Scenario], Any]:
+    name: str, settings: Evaluation, weights: str | None
+) -> Callable[[World, Scenario], Policy]:
     if name in policies.SIMPLE:
         return policies.SIMPLE[name]
-    network = network or load_network()
-    engine = prepare(network, tolerance=network.tolerance)
-    none = Safety(False, False, False, False, False)
+    network, engine = _opened(weights)
     mode = "path" if network.config.path_points else "one_of"
     options = policies.DrivingOptions(
         mode,
         settings.every,
         name != "model-no-targets",
-        none if name == "model-no-safety" else Safety(),
+        Safety(False, False, False, False, False) if name == "model-no-safety" else Safety(),
     )
     return lambda world, scenario: policies.ModelPolicy(engine, network.config, scenario, options)
+
+
+@lru_cache(maxsize=1)
+def _opened(weights: str | None) -> tuple[DrivingNetwork, NetworkEngine]:
+    """Eagerly: each process would choose another backend, and a drive depends on the last digit."""
+    network = load_network(weights)
+    return network, prepare(network, engine="eager")
 
 
 def offline(network: DrivingNetwork, folder: Path) -> Table:

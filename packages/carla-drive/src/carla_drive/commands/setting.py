@@ -111,8 +111,16 @@ def policy_maker(
 ) -> "Callable[[World, Scenario], Policy]":
     """Builds the named policy for each route; a network is opened once."""
     from carla_drive.driving import policies
+    from carla_drive.driving.control import MODES
 
+    if options.mode not in ("path", *MODES):
+        known = ", ".join(("path", *MODES))
+        raise UsageError(f"--mode {options.mode}", "is not known", f"choose {known}")
     if name in policies.SIMPLE:
+        if weights is not None:
+            raise UsageError(
+                "--weights", f"do not drive with --policy {name}", "say --policy model"
+            )
         return policies.SIMPLE[name]
     if name != "model":
         raise UsageError(f"--policy {name}", "is not known", f"choose {', '.join(policies.NAMES)}")

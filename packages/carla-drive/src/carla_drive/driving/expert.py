@@ -38,12 +38,12 @@ class Advice:
 class Expert:
     """Drives the ego car of one EmbeddedWorld; begin a new one for every route."""
 
-    def __init__(self, world: EmbeddedWorld, cruise: float = CRUISE, *, teach: bool = False):
-        """Without ``teach`` its advice has no waypoints, which cost most of its time."""
-        self.world, self.cruise, self.teach = world, cruise, teach
+    def __init__(self, world: EmbeddedWorld, cruise: float = CRUISE):
+        self.world, self.cruise = world, cruise
         self._stopped: dict[int, float] = {}
 
-    def act(self) -> Advice:
+    def act(self, *, teach: bool = False) -> Advice:
+        """Without ``teach`` the advice has no waypoints, which cost most of its time."""
         world, ego = self.world, self.world.ego
         route, at = world.scenario.route, world.progress.index
         window = slice(at, int(np.searchsorted(route.s, route.s[at] + LOOK)) + 1)
@@ -67,7 +67,7 @@ class Expert:
         return Advice(
             pedals(push, ego.speed, steer),
             target,
-            self._plan(push, wanted) if self.teach else np.zeros((len(PLAN), 2)),
+            self._plan(push, wanted) if teach else np.zeros((len(PLAN), 2)),
             _as_taught(_along(ahead, np.array(PATH))),
             tuple(dict.fromkeys(hazards)),
         )

@@ -74,11 +74,11 @@ class ExpertPolicy:
             raise UsageError(
                 "--policy expert", "knows only the embedded world", "use --policy model"
             )
-        self._expert = Expert(world, teach=True)
+        self._expert = Expert(world)
         self._navigator = Navigator(scenario.route)
 
     def act(self, seen: Observation) -> Decision:
-        advice = self._expert.act()
+        advice = self._expert.act(teach=bool(seen.pictures))  # only a film shows waypoints
         target, command = self._navigator.update(seen)
         return Decision(advice.control, advice.waypoints, target, command, advice.hazards)
 

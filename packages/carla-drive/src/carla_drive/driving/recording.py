@@ -57,7 +57,7 @@ def record(
     """
     rng = np.random.default_rng([seed, 7])
     seen = world.reset(scenario, seed)
-    expert, navigator = Expert(world, teach=True), Navigator(scenario.route)
+    expert, navigator = Expert(world), Navigator(scenario.route)
     policy = pupil(world, scenario) if pupil else None
     scorer = Scorer(scenario.graph, scenario.rules, scenario.route)
     rows: list[dict[str, Any]] = []
@@ -65,9 +65,10 @@ def record(
     for name in ("rgb", "depth", "semantics", "measurements"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     while not scorer.end and (most is None or len(rows) < most):
-        advice = expert.act()
+        is_kept = seen.frame % every == 0 and bool(seen.pictures)
+        advice = expert.act(teach=is_kept)
         target, command = navigator.update(seen)
-        if seen.frame % every == 0 and seen.pictures:
+        if is_kept:
             name = f"{len(rows):04d}"
             row = measurements(world, seen, advice, target, command)
             save_frame(folder, name, seen, row)

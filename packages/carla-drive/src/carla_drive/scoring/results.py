@@ -105,7 +105,7 @@ class Results:
         by_route: dict[str, list[float]] = {}
         for row in self.rows:
             by_route.setdefault(row["route"], []).append(row["driving_score"])
-        means = np.array([np.mean(scores) for scores in by_route.values()])
+        means = np.array([np.mean(scores) for _, scores in sorted(by_route.items())])
         rng = np.random.default_rng(0)
         drawn = means[rng.integers(len(means), size=(RESAMPLES, len(means)))].mean(axis=1)
         low, high = np.percentile(drawn, (2.5, 97.5))

@@ -9,36 +9,48 @@ from torch.utils.data import Dataset
 from carla_drive.data import Frames
 from carla_drive.models.detail import FRONT, TOP
 from carla_drive.models.letfuser import LeTFuser, Seen
+from vitrail.training.loading import loader
 
 BATCH = 8
+
+
+class Pictures(Dataset):
+    """Only the pictures of ``frames``."""
+
+    def __init__(self, frames: Frames):
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        return self.frames.pictures(number)
 
 
 class Kept(Dataset):
     """The samples of ``frames`` without their pictures; in their place what ``network`` made of
     them: the fields of ``Seen`` but the segmentation, and ``cloud``. A frame takes some 150 kB."""
 
-    def __init__(self, frames: Frames, network: LeTFuser):
+    def __init__(self, frames: Frames, network: LeTFuser, *, workers: int = 0):
         self.frames, self._kept = frames, list[dict[str, np.ndarray]]()
-        self._front = network.config.detail > 0
         network.eval()
+        device = network.mean.device
         with torch.inference_mode():
-            for first in range(0, len(frames), BATCH):
-                numbers = range(first, min(first + BATCH, len(frames)))
-                pictures = [frames.pictures(number) for number in numbers]
-                rgb = torch.stack([one["rgb"] for one in pictures]).float()
+            for pictures in loader(Pictures(frames), BATCH, workers=workers):
+                rgb, depth = pictures["rgb"].to(device).float(), pictures["depth"].to(device)
                 seen = network.see((rgb - network.mean) / network.std)
-                depth = torch.stack([one["depth"] for one in pictures])
-                cloud = network.bird(depth, seen.segmentation).to(torch.bool)
-                self._size = tuple(cloud.shape[1:])
-                for row in range(len(pictures)):
-                    kept = {
-                        name: getattr(seen, name)[row].half().numpy()
-                        for name in Seen._fields
-                        if name != "segmentation"
-                    }
-                    if self._front:
-                        kept["front"] = pictures[row]["rgb"][:, :TOP, FRONT].numpy().copy()
-                    self._kept.append(kept | {"cloud": np.packbits(cloud[row].numpy())})
+                cloud = network.bird(depth, seen.segmentation).bool().cpu().numpy()
+                self._size = cloud.shape[1:]
+                fields = {
+                    name: getattr(seen, name).half().cpu().numpy()
+                    for name in Seen._fields
+                    if name != "segmentation"
+                }
+                if network.config.detail:
+                    fields["front"] = pictures["rgb"][:, :, :TOP, FRONT].numpy()
+                for row in range(len(rgb)):
+                    kept = {name: values[row].copy() for name, values in fields.items()}
+                    self._kept.append(kept | {"cloud": np.packbits(cloud[row])})
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -61,7 +73,7 @@ def seen_of(network: LeTFuser, batch: dict[str, Tensor], *, shaken: bool = False
     if "seen_front" in batch:
         front = (batch["seen_front"].float() - network.mean) / network.std
         if shaken:
-            gain = 0.8 + 0.4 * torch.rand(len(front), 1, 1, 1)
+            gain = 0.8 + 0.4 * torch.rand(len(front), 1, 1, 1, device=front.device)
             shift = torch.randint(-5, 6, (2,)).tolist()
             front = torch.roll(front * gain, shift, dims=(2, 3))
         detail, chances = network.detail.look(front)

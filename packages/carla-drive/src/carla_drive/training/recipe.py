@@ -9,6 +9,12 @@ import vitrail.training.recipe
 from vitrail.training.recipe import Section
 
 
+TaskName = Literal[
+    "segmentation", "red_light", "stop_sign", "waypoints", "steer", "throttle", "brake", "speed",
+    "path", "target_speed",
+]  # fmt: skip
+
+
 class Data(Section):
     """Folders in the layout of TransFuser 2022. ``val_share`` of the drives validate, at most
     ``val_frames`` of their frames, evenly spread; towns in ``left_out`` are seen by neither.
@@ -51,12 +57,13 @@ class Losses(Section):
     segmentation: Literal["bce_dice", "cross_entropy"] = "cross_entropy"
     balance: Literal["fixed", "gradnorm", "uncertainty", "drift"] = "fixed"
     alpha: float = 1.5
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: dict[TaskName, float] = Field(default_factory=dict)
 
 
 class Evaluation(Section):
     """Closed loop on made towns: seeds ``towns``, with ``routes`` each, driven with every one of
-    ``seeds``. ``frames`` is a folder of labelled CARLA frames; ``test`` a recording kept out."""
+    ``seeds``, in ``workers`` processes. ``folder`` keeps each drive, so that a run that was cut
+    goes on. ``frames`` is a folder of labelled CARLA frames; ``test`` a recording kept out."""
 
     towns: tuple[int, ...] = (900, 901, 902)
     routes: PositiveInt = 2
@@ -65,7 +72,11 @@ class Evaluation(Section):
     traffic: int = 30
     walkers: int = 45
     every: PositiveInt = 4
-    policies: tuple[str, ...] = ("expert", "lane", "blind", "model")
+    policies: tuple[
+        Literal["expert", "lane", "blind", "model", "model-no-safety", "model-no-targets"], ...
+    ] = ("expert", "lane", "blind", "model")
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    folder: Path | None = None
     frames: Path | None = None
     test: Path | None = None
 

@@ -81,10 +81,11 @@ class Task(vitrail.training.loop.Task):
     def datasets(self) -> tuple[Frames | Kept, Frames | Kept]:
         data = self.recipe.data
         parts: tuple[list, list] = ([], [])
-        orders = set()
+        orders, towns = set(), set[str]()
         for path in data.paths:
             recording = read_recording(path)
             orders.add(recording.depth_order)
+            towns.update(frame.town for frame in recording.frames)
             for part, frames in zip(
                 parts, split(recording.frames, data.val_share, data.left_out), strict=True
             ):
@@ -92,14 +93,18 @@ class Task(vitrail.training.loop.Task):
         if len(orders) > 1:
             raise UsageError("data.paths", "store depth in both byte orders", "train on one kind")
         (order,) = orders
-        train = parts[0][:: max(1, round(1 / data.share))]
+        if unknown := set(data.left_out) - towns:
+            problem = f"{', '.join(sorted(unknown))} is in no recording"
+            raise UsageError("data.left_out", problem, f"there are {', '.join(sorted(towns))}")
+        chosen = parts[0][:: max(1, round(1 / data.share))]
         frames = (
-            Frames(train, order, augment=data.augment, hide_target=data.hide_target),
+            Frames(chosen, order, augment=data.augment, hide_target=data.hide_target),
             Frames(parts[1][:: max(1, len(parts[1]) // (data.val_frames or len(parts[1])))], order),
         )
         if self.recipe.model.learn != "driving":
             return frames
-        return Kept(frames[0], self.network), Kept(frames[1], self.network)
+        train, val = (Kept(part, self.network, workers=data.workers) for part in frames)
+        return train, val
 
     def train_dataloader(self) -> DataLoader:
         size, workers = self.recipe.optim.batch_size, self.recipe.data.workers

@@ -63,6 +63,7 @@ class EmbeddedWorld:
         self._shapes: dict[int, Mesh] = {}
         self._people: dict[tuple[int, int], Mesh] = {}
         self._held: set[int] = set()
+        self._touched: set[int] = set()
         self.traffic.populate(scenario.vehicles, self.ego.x, self.ego.y, CAR_REACH)
         self.walkers.populate(scenario.walkers, self.ego.x, self.ego.y, WALKER_REACH)
         return self._observe(draw=True)
@@ -128,14 +129,17 @@ class EmbeddedWorld:
         )
 
     def _crash(self, before: tuple[float, float, float]) -> None:
-        """Whoever touches the ego car stops it; people fall, cars stand for a while."""
+        """Whoever touches the ego car stops it; people fall, cars stand for a while. The car stays
+        where it touched, so that whoever reads the trace sees it, and goes no farther into it."""
         actors = [
             one for one in self.actors() if math.hypot(one.x - self.ego.x, one.y - self.ego.y) < 20
         ]
         boxes = np.array([(a.x, a.y, a.yaw, a.length, a.width) for a in actors]).reshape(-1, 5)
         mine = np.array([self.ego.x, self.ego.y, self.ego.yaw, *EGO_SIZE])
+        touched, self._touched = self._touched, set[int]()
         for index in np.flatnonzero(touching(mine, boxes)):
             hit = actors[index]
+            self._touched.add(hit.id)
             if hit.kind == "pedestrian":
                 for walker in self.walkers.people:
                     if walker.id == hit.id and not walker.fallen:
@@ -149,8 +153,9 @@ class EmbeddedWorld:
                 self.ego.yaw
             )
             if ahead > 0 or hit.kind == "static":
-                self.ego.x, self.ego.y, self.ego.yaw = before
                 self.ego.speed = 0.0
+                if hit.id in touched:
+                    self.ego.x, self.ego.y, self.ego.yaw = before
 
     def actors(self) -> list[Actor]:
         """Everybody who moves, and the scenery that the ego car could touch."""

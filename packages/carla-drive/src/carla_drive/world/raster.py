@@ -14,6 +14,11 @@ except ImportError:  # optional: NumPy draws the same pixels
 NEAR = 0.1  # m
 
 
+def jitted(function):
+    """``function`` as machine code, or as it is where numba is not installed."""
+    return function if numba is None else numba.njit(cache=True)(function)
+
+
 def rasterise(
     vertices: np.ndarray, focal: float, width: int, height: int, *, compiled: bool | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -32,23 +37,24 @@ def rasterise(
 
 
 def _draw(vertices, focal, width, height, index, depth):
+    corners = np.empty((4, 3))
     for number in range(vertices.shape[0]):
-        corners, count = _clip(vertices[number])
+        count = _clip(vertices[number], corners)
         if count >= 3:
             _fill_slowly(
                 vertices[number], corners, count, number, focal, width, height, index, depth
             )
 
 
-def _clip(triangle):
-    """The part of a triangle that lies beyond the near plane: up to four corners, and how many."""
-    corners = np.empty((4, 3))
+def _clip(triangle, corners):
+    """The part of a triangle that lies beyond the near plane: its ``corners`` (4, 3), of which the
+    first so many count."""
     count = 0
     for k in range(3):
         a = triangle[k]
         b = triangle[(k + 1) % 3]
         if a[2] >= NEAR:
-            corners[count] = a
+            corners[count, 0], corners[count, 1], corners[count, 2] = a[0], a[1], a[2]
             count += 1
         if (a[2] >= NEAR) != (b[2] >= NEAR):
             share = (NEAR - a[2]) / (b[2] - a[2])
@@ -56,11 +62,12 @@ def _clip(triangle):
             corners[count, 1] = a[1] + share * (b[1] - a[1])
             corners[count, 2] = NEAR
             count += 1
-    return corners, count
+    return count
 
 
-def _fill(triangle, corners, count, number, focal, width, height, index, depth):
-    """A depth is that of the triangle's plane on the pixel's ray: d / (n . ray)."""
+def _fill(triangle, corners, count, number, focal, width, height, index, depth, screen):
+    """A depth is that of the triangle's plane on the pixel's ray: d / (n . ray). ``screen`` (5, 4)
+    is room to reckon in."""
     ax, ay, az = triangle[0, 0], triangle[0, 1], triangle[0, 2]
     bx, by, bz = triangle[1, 0] - ax, triangle[1, 1] - ay, triangle[1, 2] - az
     cx, cy, cz = triangle[2, 0] - ax, triangle[2, 1] - ay, triangle[2, 2] - az
@@ -68,8 +75,7 @@ def _fill(triangle, corners, count, number, focal, width, height, index, depth):
     distance = nx * ax + ny * ay + nz * az
     if distance == 0.0:
         return
-    sx = np.empty(4)
-    sy = np.empty(4)
+    sx, sy, dx, dy, across = screen
     left, right, top, bottom = 1e30, -1e30, 1e30, -1e30
     for k in range(count):
         x = corners[k, 0] / corners[k, 2] * focal + width / 2
@@ -87,14 +93,19 @@ def _fill(triangle, corners, count, number, focal, width, height, index, depth):
         return
     first_x, last_x = int(max(left - 0.5, 0.0)), int(min(right + 0.5, width - 1.0))
     first_y, last_y = int(max(top - 0.5, 0.0)), int(min(bottom + 0.5, height - 1.0))
+    for k in range(count):
+        j = (k + 1) % count
+        dx[k] = sx[j] - sx[k]
+        dy[k] = sy[j] - sy[k]
     for row in range(first_y, last_y + 1):
         py = row + 0.5
+        for k in range(count):
+            across[k] = dx[k] * (py - sy[k])
         for column in range(first_x, last_x + 1):
             px = column + 0.5
             inside = True
             for k in range(count):
-                j = (k + 1) % count
-                edge = (sx[j] - sx[k]) * (py - sy[k]) - (sy[j] - sy[k]) * (px - sx[k])
+                edge = across[k] - dy[k] * (px - sx[k])
                 if edge * sign < 0.0:
                     inside = False
                     break
@@ -142,15 +153,15 @@ def _fill_slowly(triangle, corners, count, number, focal, width, height, index, 
     index[there][nearer] = number
 
 
-if numba is not None:
-    _fast_clip = numba.njit(cache=True)(_clip)
-    _fast_fill = numba.njit(cache=True)(_fill)
+_fast_clip, _fast_fill = jitted(_clip), jitted(_fill)
 
-    @numba.njit(cache=True)
-    def _draw_fast(vertices, focal, width, height, index, depth):
-        for number in range(vertices.shape[0]):
-            corners, count = _fast_clip(vertices[number])
-            if count >= 3:
-                _fast_fill(
-                    vertices[number], corners, count, number, focal, width, height, index, depth
-                )
+
+@jitted
+def _draw_fast(vertices, focal, width, height, index, depth):
+    corners, screen = np.empty((4, 3)), np.empty((5, 4))
+    for number in range(vertices.shape[0]):
+        count = _fast_clip(vertices[number], corners)
+        if count >= 3:
+            _fast_fill(
+                vertices[number], corners, count, number, focal, width, height, index, depth, screen
+            )

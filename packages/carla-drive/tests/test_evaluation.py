@@ -1,0 +1,88 @@
+"""The closed loop of the model card: which policies there are, processes, what is kept."""
+
+import math
+from functools import partial
+
+import pytest
+
+from carla_drive import evaluation
+from carla_drive.evaluation import Job, closed_loop
+from carla_drive.scoring.score import Score
+from carla_drive.training.recipe import Evaluation
+from vitrail.errors import UsageError
+from vitrail.training.recipe import load_recipe
+
+TWO = Evaluation(towns=(900,), routes=2, seeds=(1, 2), policies=("lane", "blind"))
+
+
+def scored(job: Job) -> tuple[Job, float, Score]:
+    reached = 10.0 * job.route + job.seed + len(job.policy)
+    return job, 160.0, Score(reached, 1.0, reached, 0.0, 0.1, 20.0, "time-out", ())
+
+
+@pytest.fixture
+def driven(monkeypatch):
+    """Drives that cost nothing; the jobs that were asked for."""
+    asked: list[Job] = []
+
+    def drive(settings: Evaluation, weights: str | None, job: Job) -> tuple[Job, float, Score]:
+        asked.append(job)
+        return scored(job)
+
+    monkeypatch.setattr(evaluation, "_drive", drive)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("evaluation: {policies: [exprt]}", "policies"),
+        ("losses: {weights: {red_ligth: 1.0}}", "red_ligth"),
+    ],
+)
+def test_unknown_names_in_a_recipe_are_refused(tmp_path, key, named):
+    text = f"""
+system: carla-drive
+name: typo
+data: {{paths: [recording]}}
+{key}
+optim: {{lr: 1.0e-3, batch_size: 2}}
+budget: {{steps: 1}}
+monitor: {{metric: val/total, mode: min}}
+"""
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(UsageError, match=named):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_what_the_folder_keeps_is_not_driven_again(driven, tmp_path):
+    kept = TWO.model_copy(update={"folder": tmp_path / "loop"})
+    first = closed_loop(kept, None)
+    assert len(driven) == 8 and [row[-1] for row in first.rows] == [4, 4]
+    assert closed_loop(kept, None).rows == first.rows and len(driven) == 8
+    more = closed_loop(kept.model_copy(update={"seeds": (1, 2, 3)}), None)
+    assert len(driven) == 12 and [row[-1] for row in more.rows] == [6, 6]
+    with pytest.raises(UsageError, match="traffic"):
+        closed_loop(kept.model_copy(update={"traffic": 3}), None)
+
+
+def test_processes_drive_what_one_would():
+    """A failure that a process has is told too, and not taken for a drive."""
+    short = TWO.model_copy(update={"traffic": 0, "walkers": 0})
+    jobs = [Job("lane", 0, 0, seed) for seed in (1, 2)]
+    drive = partial(evaluation._drive, short, None)
+    first, second = sorted(evaluation._driven(drive, jobs, 2), key=lambda one: one[0].seed)
+    assert [first, second] == list(evaluation._driven(drive, jobs, 1))
+    length, score = first[1:]
+    assert length > 100 and score.end and math.isfinite(score.driving) and score.completion > 20
+    with pytest.raises(IndexError):
+        list(evaluation._driven(drive, [Job("lane", 7, 0, 1)], 2))
+
+
+def test_the_order_of_drives_does_not_count(driven, monkeypatch):
+    first = closed_loop(TWO, None)
+    drive = evaluation._driven
+    monkeypatch.setattr(
+        evaluation, "_driven", lambda one, jobs, workers: drive(one, jobs[::-1], workers)
+    )
+    assert closed_loop(TWO, None).rows == first.rows
