@@ -214,11 +214,10 @@ def plan(frame: Frame, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, boo
 
 
 def changed_colours(rgb: np.ndarray) -> np.ndarray:
-    """Gamma, brightness, contrast, tint, noise and blur by chance: no camera is the one that was
-    trained on."""
-    draw = torch.rand(9).tolist()
-    curve = (np.linspace(0, 1, 256) ** (0.55 * 3.3 ** draw[8]) * 255).astype(np.float32)
-    image = curve[rgb]
+    """Brightness, contrast, tint, noise and blur by chance: no camera is the one that was trained
+    on."""
+    draw = torch.rand(8).tolist()
+    image = rgb.astype(np.float32)
     image = (image - 128) * (0.65 + 0.7 * draw[0]) + 128 + 70 * (draw[1] - 0.5)
     image *= 0.85 + 0.3 * torch.rand(3).numpy()
     if draw[2] < 0.1:

@@ -8,7 +8,6 @@ from pydantic import Field, PositiveInt
 import vitrail.training.recipe
 from vitrail.training.recipe import Section
 
-
 TaskName = Literal[
     "segmentation", "red_light", "stop_sign", "waypoints", "steer", "throttle", "brake", "speed",
     "path", "target_speed",
