@@ -66,9 +66,8 @@ class Task(vitrail.training.loop.Task):
             and recipe.losses.weights.get(task, 1.0) > 0
         ]
         weighing = recipe.losses
-        self.balance = Balance(
-            weighing.balance, tasks, weighing.weights, weighing.alpha, recipe.optim.lr
-        )
+        weights = {str(task): weight for task, weight in weighing.weights.items()}
+        self.balance = Balance(weighing.balance, tasks, weights, weighing.alpha, recipe.optim.lr)
         self._last: dict[str, Tensor] = {}
 
     def train(self, mode: bool = True) -> Self:
