@@ -1,8 +1,4 @@
-"""The closed loop of the model card: which policies there are, processes, what is kept."""
-
-import math
-from dataclasses import astuple
-from functools import partial
+"""The closed loop of the model card: which policies there are, what is kept."""
 
 import pytest
 
@@ -65,27 +61,3 @@ def test_what_the_folder_keeps_is_not_driven_again(driven, tmp_path):
     assert len(driven) == 12 and [row[-1] for row in more.rows] == [6, 6]
     with pytest.raises(UsageError, match="traffic"):
         closed_loop(kept.model_copy(update={"traffic": 3}), None)
-
-
-def test_processes_do_what_one_would():
-    """Whatever a drive is; a failure in a process is told, and not taken for a drive."""
-    jobs = [Job("lane", 0, 0, seed) for seed in range(5)]
-    shared = evaluation._driven(astuple, jobs, 2)
-    assert sorted(shared) == list(evaluation._driven(astuple, jobs, 1)) == [*map(astuple, jobs)]
-    with pytest.raises(IndexError):
-        list(evaluation._driven(partial(evaluation._drive, TWO, None), [Job("lane", 7, 0, 1)], 2))
-
-
-def test_a_drive_is_scored():
-    still = TWO.model_copy(update={"traffic": 0, "walkers": 0})
-    length, score = evaluation._drive(still, None, Job("lane", 0, 0, 1))[1:]
-    assert length > 100 and score.end and math.isfinite(score.driving) and score.completion > 20
-
-
-def test_the_order_of_drives_does_not_count(driven, monkeypatch):
-    first = closed_loop(TWO, None)
-    drive = evaluation._driven
-    monkeypatch.setattr(
-        evaluation, "_driven", lambda one, jobs, workers: drive(one, jobs[::-1], workers)
-    )
-    assert closed_loop(TWO, None).rows == first.rows
