@@ -74,7 +74,7 @@ def small_input(folder: Path, suffix: str) -> Path:
         case ".mp4":
             images = (
                 np.full((32, 32, 3), (level, 60, 20), np.uint8)
-                for level in (wave[::3] / 5 + 80).astype(int)
+                for level in (wave[:180:3] / 5 + 80).astype(int)
             )
             write_clip(path, images, fps=17)
         case ".gif":
