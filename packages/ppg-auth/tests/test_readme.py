@@ -2,6 +2,7 @@
 says."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -63,3 +64,16 @@ def test_the_other_commands_install_the_package():
     others = [line for line in LINES if not line.startswith(("ppg-auth", "vitrail"))]
     assert others == ["uv tool install ./packages/ppg-auth"]
     assert (ROOT / others[0].split()[-1] / "pyproject.toml").is_file()
+
+
+def test_the_page_on_threats_names_tests_that_are_there():
+    page = (ROOT / "docs/ppg-auth-threats.md").read_text("utf-8")
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    assert len(named) > 30
+    for file, test in named:
+        found = [
+            path
+            for path in (PACKAGE / "tests" / file, ROOT / "shared/tests" / file)
+            if path.exists()
+        ]
+        assert f"def {test}(" in found[0].read_text("utf-8"), f"{file}::{test}"
