@@ -199,10 +199,8 @@ class DeepfakeJob:
         settings, looked = self.settings, [frame.index for frame in searched]
         if reader.fps is None or settings.rate is not None or settings.scoring == "official":
             return []
-        seen = Counter(one.person for one in observations)
-        brief = [
-            one for one in observations if seen[one.person] < MIN_FRAMES and one.weakness is None
-        ]
+        seen, needed = Counter(one.person for one in observations), min(MIN_FRAMES, len(looked))
+        brief = [one for one in observations if seen[one.person] < needed and one.weakness is None]
         wanted: set[int] = set()
         for one in brief:
             place = looked.index(one.frame)
