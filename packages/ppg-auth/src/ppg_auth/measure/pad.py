@@ -4,6 +4,7 @@ each kind of attack, BPCER (ISO/IEC 30107-3)."""
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,8 +179,11 @@ def evaluate_folder(folder: Path, job: "PulseJob", *, make: bool) -> Table:
 
     Attacks lie in folders of their own beside ``live``, or are made from the live ones if ``make``
     says so. A live capture is compared with the others as the remembered ones, an attack with all.
+    Files are read as the job reads them: at its sample rate, from its channel.
     """
-    live = {path: read_recording(path) for path in _files(folder / LIVE)}
+    reads = {name: job.options[name] for name in ("sample_rate", "channel")}
+    read = partial(read_recording, **reads)
+    live = {path: read(path) for path in _files(folder / LIVE)}
     captures = {path: job.predict(recording) for path, recording in live.items()}
     key = new_key()
     sketches = {path: sketch(capture, key) for path, capture in captures.items()}
@@ -191,7 +195,7 @@ def evaluate_folder(folder: Path, job: "PulseJob", *, make: bool) -> Table:
         signs.append(_signs(capture, known))
     rows = [_row("live (BPCER)", signs, list(captures.values()), attack=False)]
     known = _Known(usual, list(sketches.values()), key)
-    for kind, recordings in _attacks(folder, live, make):
+    for kind, recordings in _attacks(folder, live, read, make):
         shown = [job.predict(recording) for recording in recordings]
         rows.append(
             _row(
@@ -202,10 +206,10 @@ def evaluate_folder(folder: Path, job: "PulseJob", *, make: bool) -> Table:
 
 
 def _attacks(
-    folder: Path, live: dict[Path, Recording], make: bool
+    folder: Path, live: dict[Path, Recording], read: Callable[[Path], Recording], make: bool
 ) -> Iterator[tuple[str, list[Recording]]]:
     for kind in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != LIVE):
-        yield kind.name, [read_recording(path) for path in _files(kind)]
+        yield kind.name, [read(path) for path in _files(kind)]
     if make:
         for kind, attack in ATTACKS.items():
             yield f"{kind}, made", [attack(recording) for recording in live.values()]
