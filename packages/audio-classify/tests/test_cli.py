@@ -1,5 +1,6 @@
 """The command: what it prints, writes and refuses."""
 
+import csv
 import io
 import json
 import os
@@ -82,7 +83,33 @@ def test_results_in_a_folder(classify, tmp_path):
     outcome = classify(ROOSTER, "-o", tmp_path)
     names = {path.name for path in (tmp_path / "rooster.ogg").iterdir()}
     assert outcome.status == 0
-    assert names == {"result.json", "events.jsonl", "events.csv", "events.txt", "spectrogram.png"}
+    assert names == {
+        "result.json", "events.jsonl", "events.csv", "events.txt", "events.selections.txt",
+        "spectrogram.png",
+    }  # fmt: skip
+
+
+def test_one_table_of_all_events_with_their_time_of_day(classify, tmp_path):
+    for name in ("20240518_043000.wav", "b.wav"):
+        soundfile.write(tmp_path / name, hiss(2), RATE)
+    outcome = classify(tmp_path, "-o", tmp_path / "out", "--begin", 0.1, "--keep", 0.1)
+    with (tmp_path / "out" / "events.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == ["source", "label", "start", "end", "probability", "time"]
+    events = {row["source"]: row["events"] for row in rows(outcome)}
+    assert {source: sum(row["source"] == source for row in table) for source in events} == {
+        source: len(found) for source, found in events.items()
+    }
+    first, last = table[0], table[-1]
+    assert first["time"].startswith("2024-05-18T04:30:0") and last["time"] == ""
+
+
+def test_the_time_of_one_recording_can_be_said(classify, tmp_path):
+    row = rows(classify(ROOSTER, "--start", "2024-05-18T04:30:00"))[0]
+    assert row["recorded"] == "2024-05-18T04:30:00"
+    soundfile.write(tmp_path / "b.wav", hiss(2), RATE)
+    assert classify(ROOSTER, tmp_path, "--start", "2024-05-18T04:30:00").status == 2
+    assert "is no time" in classify(ROOSTER, "--start", "noon").stderr
 
 
 def test_embeddings_and_search(classify, tmp_path):
@@ -100,13 +127,18 @@ class Pipe(io.StringIO):
         self.buffer = io.BufferedReader(io.BytesIO(data))
 
 
-def test_a_live_stream_on_standard_input(classify, monkeypatch):
+def test_a_live_stream_on_standard_input(classify, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdin", Pipe((hiss(3) * 32767).astype("<i2").tobytes()))
-    outcome = classify("-", "--begin", 0.1, "--keep", 0.1)
+    start = "2024-05-18T04:30:00+02:00"
+    options = ("--begin", 0.1, "--keep", 0.1, "--start", start, "-o", tmp_path)
+    outcome = classify("-", *options)
     assert outcome.status == 0, outcome.stderr
-    assert rows(outcome) and all(
-        row.keys() == {"label", "start", "end", "probability"} for row in rows(outcome)
-    )
+    begun, over = ([row for row in rows(outcome) if row["event"] == e] for e in ("begin", "end"))
+    assert begun and len(begun) == len(over)
+    assert all(row.keys() == {"event", "label", "start", "time"} for row in begun)
+    assert over[0].keys() == {"event", "label", "start", "end", "probability", "time"}
+    assert begun[0]["time"] == "2024-05-18T04:30:00.000+02:00"
+    assert (tmp_path / "live.jsonl").read_text() == outcome.stdout
 
 
 class Microphone:
@@ -166,7 +198,7 @@ def test_a_signal_ends_the_waiting_for_sound_and_what_is_open_is_told(
     monkeypatch.setattr(sys, "stdin", Endless())
     outcome = classify("-", "--begin", 0.1, "--keep", 0.1)
     assert outcome.status == 0, outcome.stderr
-    (last,) = {row["end"] for row in rows(outcome)}
+    (last,) = {row["end"] for row in rows(outcome) if row["event"] == "end"}
     assert last == pytest.approx(3, abs=0.2)
     assert signal.getsignal(number) is before
 

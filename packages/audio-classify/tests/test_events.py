@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from audio_classify.sound.events import EventTracker, Rule
+from audio_classify.sound.edges import Edges
+from audio_classify.sound.events import Begun, Event, EventTracker, Rule
+from audio_classify.sound.level import Level
 from audio_classify.sound.windows import SILENT_DB, Moments, Window, cut_windows
 
 
@@ -45,7 +47,7 @@ def test_no_sound_gives_no_window():
 
 
 def test_a_quiet_hum_is_silence_and_a_constant_too():
-    hum = 1e-4 * np.sin(np.arange(1600))
+    hum = 3e-6 * np.sin(np.arange(1600))
     assert (
         Window(0, hum.astype(np.float32)).loudness < SILENT_DB
         and Window(0, np.full(1600, 0.5, np.float32)).loudness < SILENT_DB
@@ -77,7 +79,11 @@ def test_a_short_sound_still_has_one_moment():
 def track(scores, rule=Rule(), seconds=None):
     tracker = EventTracker(["a", "b"], 1.0, rule)
     events = [event for row in scores for event in tracker.add(np.array([row, 0.0]))]
-    return events + list(tracker.end(seconds or len(scores)))
+    return over(events + list(tracker.end(seconds or len(scores))))
+
+
+def over(events) -> list[Event]:
+    return [event for event in events if isinstance(event, Event)]
 
 
 def spans(scores, **rule):
@@ -114,9 +120,78 @@ def test_very_short_sounds(length):
 def test_classes_are_followed_apart():
     tracker = EventTracker(["a", "b"], 0.5, Rule())
     rows = [[0.9, 0], [0.9, 0.9], [0.9, 0.9], [0, 0.9], [0, 0], [0, 0]]
-    events = [event for row in rows for event in tracker.add(np.array(row))] + list(tracker.end(3))
+    told = [event for row in rows for event in tracker.add(np.array(row))] + list(tracker.end(3))
+    assert [event for event in told if isinstance(event, Begun)] == [Begun("a", 0), Begun("b", 0.5)]
+    events = over(told)
     assert [(event.label, event.start, event.end) for event in events] == [
         ("a", 0, 1.5),
         ("b", 0.5, 2.0),
     ]
     assert events[0].to_dict() == {"label": "a", "start": 0.0, "end": 1.5, "probability": 0.9}
+
+
+RATE = 16_000
+
+
+def bursts(*spans: tuple[float, float], seconds: float, floor: float = 1e-4) -> np.ndarray:
+    """Noise of -20 dB in ``spans``, and a quiet floor."""
+    rng = np.random.default_rng(0)
+    times = np.arange(round(seconds * RATE)) / RATE
+    loud = np.any([(times >= a) & (times < b) for a, b in spans], axis=0)
+    return (np.where(loud, 0.1, floor) * rng.standard_normal(len(times))).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [100, 16_000, 160_000])
+@pytest.mark.parametrize("begin, end", [(1.1, 5.9), (3.7, 4.2), (2.0, 5.0), (2.9, 4.8)])
+def test_an_event_begins_and_ends_where_the_sound_does(begin, end, size):
+    """By windows it is known to a second; 30 ms are what smoothing leaves."""
+    edges = Edges(RATE, 2.0, 10.0)
+    sound = bursts((2.4, 4.5), seconds=10)
+    list(edges.watch(np.split(sound, range(size, len(sound), size))))
+    assert edges.begin(begin) == pytest.approx(2.4, abs=0.03)
+    assert edges.end(2.4, end) == pytest.approx(4.5, abs=0.03)
+
+
+def test_a_pause_within_a_sound_is_no_edge():
+    edges = Edges(RATE, 2.0, 10.0)
+    list(edges.watch([bursts((2.4, 3.0), (3.2, 4.5), seconds=10)]))
+    assert edges.begin(3.1) == pytest.approx(2.4, abs=0.03)
+
+
+def test_where_nothing_rises_the_time_stays():
+    edges = Edges(RATE, 2.0, 10.0)
+    list(edges.watch([bursts((0, 10), seconds=10)]))
+    assert edges.begin(3.1) == 3.1 and edges.end(3.1, 5.0) == 5.0
+
+
+def test_edges_at_the_beginning_and_the_end_of_a_sound():
+    edges = Edges(RATE, 2.0, 10.0)
+    list(edges.watch([bursts((0, 1), (3, 4), seconds=4)]))
+    assert edges.begin(0.5) == 0 and edges.end(3.0, 3.5) == pytest.approx(4, abs=0.03)
+
+
+def test_edges_of_a_long_sound_are_known_while_it_passes_and_take_no_room():
+    edges = Edges(RATE, 2.0, 10.0)
+    sound, found = bursts((55.5, 57.5), seconds=60), None
+    passed = 0
+    for part in edges.watch([sound]):
+        passed += len(part)
+        if passed >= 58 * RATE and found is None:
+            found = edges.begin(56.0)
+    assert found == pytest.approx(55.5, abs=0.03)
+    assert len(edges._levels) < 3000
+
+
+def test_a_quiet_window_is_raised_and_a_loud_one_left():
+    sound = bursts((0, 1), seconds=1)  # -20 dB
+    assert Level(RATE, 0.5).gain(sound) == pytest.approx(0, abs=0.5)
+    assert Level(RATE, 0.5).gain(sound / 100) == pytest.approx(40, abs=0.5)
+    assert Level(RATE, 0.5).gain(8 * sound) == 0
+
+
+def test_a_pause_is_raised_less_until_the_loud_sound_is_forgotten():
+    level, sound = Level(RATE, 0.5), bursts((0, 1), seconds=1)
+    assert level.gain(sound) == pytest.approx(0, abs=0.5)
+    assert level.gain(sound / 1000) == pytest.approx(20, abs=1)
+    gains = [level.gain(sound / 1000) for _ in range(100)]
+    assert gains == sorted(gains) and gains[-1] == pytest.approx(60, abs=1)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import av
 import numpy as np
@@ -11,7 +12,10 @@ import soxr
 import torch
 
 from audio_classify.job import AudioJob, Options
+from audio_classify.sound.events import Begun, Event
+from audio_classify.sound.level import Level
 from audio_classify.sound.live import pcm_blocks
+from audio_classify.sound.windows import Window
 from audio_classify.writing import write
 from vitrail.errors import InputError, UsageError
 from vitrail.runner import run
@@ -73,10 +77,42 @@ def test_answers_that_are_not_finite_are_a_reason(network):
 
 def test_the_level_of_silence_can_be_set(network):
     quiet = 0.003 * hiss(1)  # 70 dB below full scale
-    assert job(network).predict(quiet).silent
-    heard = job(network, silence_level=-90.0).predict(quiet)
+    assert job(network, silence_level=-60.0).predict(quiet).silent
+    heard = job(network).predict(quiet)
     assert not heard.silent and heard.loudness == pytest.approx(-70.5, abs=1)
     assert job(network, silence_level=-10.0).predict(hiss(1)).silent
+
+
+@pytest.mark.parametrize("db", [-20, -40, -60])
+def test_a_sound_is_heard_at_any_level_and_the_row_says_what_was_raised(listener, db):
+    pipeline, sound = job(listener, hop=0.1), scene()
+    loud, quiet = pipeline.predict(sound), pipeline.predict(sound * np.float32(10 ** (db / 20)))
+    assert [event.label for event in quiet.events] == ["low", "noise", "high"]
+    for one, other in zip(loud.events, quiet.events, strict=True):
+        assert (one.start, one.end) == pytest.approx((other.start, other.end), abs=0.15)
+    assert any("was raised by up to" in reason for reason in quiet.reasons)
+    assert quiet.to_dict()["reasons"] == list(quiet.reasons)
+
+
+def test_exact_raises_nothing(network):
+    sound = 0.001 * hiss(1)
+    window = network.features.network_input(sound[:10480], exact=True)
+    span = job(network, exact=True)._span(Window(0, sound[:10480]), Level(RATE, 0.1))
+    assert span.gain == 0 and np.array_equal(span.item, window)
+
+
+def test_what_is_too_quiet_to_be_judged_is_told(listener):
+    result = job(listener, hop=0.1).predict(np.concatenate([hiss(2), silence(3)]))
+    (reason,) = result.reasons
+    skipped = float(reason.split(" s are quieter than -90 dB")[0])
+    assert skipped == pytest.approx(3 - 0.655, abs=0.15)
+
+
+def test_times_are_those_of_the_sound_not_of_the_windows(listener):
+    sound = np.concatenate([silence(1.23), tone(200, 2), silence(3)])
+    sound = sound + 1e-4 * hiss(6.23)
+    (event,) = [e for e in job(listener).predict(sound).events if e.label == "low"]
+    assert (event.start, event.end) == pytest.approx((1.23, 3.23), abs=0.05)
 
 
 def test_what_was_done_to_the_channels_is_in_the_row(network, tmp_path):
@@ -108,8 +144,6 @@ def test_the_times_of_events_count_from_the_beginning_of_the_file(listener, tmp_
 
 
 def test_fast_computes_nothing_for_padding_and_exact_pads(network):
-    from audio_classify.sound.windows import Window
-
     window = Window(0, hiss(0.3))
     assert job(network).prepare(window).shape == (28, 128)
     exact = job(network, exact=True).prepare(window)
@@ -151,7 +185,10 @@ def test_the_sample_rate_of_the_file_does_not_matter(network, tmp_path):
 def test_a_stream_gives_the_events_of_the_file(listener, size):
     pipeline = job(listener, hop=0.1)
     sound = scene()
-    live = list(pipeline.listen(iter(np.split(sound, range(size, len(sound), size)))))
+    told = list(pipeline.listen(iter(np.split(sound, range(size, len(sound), size)))))
+    live = [event for event in told if isinstance(event, Event)]
+    begun = [(event.label, event.start) for event in told if isinstance(event, Begun)]
+    assert sorted(begun) == sorted((event.label, event.start) for event in live)
     assert sorted(live, key=lambda e: (e.start, e.end, e.label)) == list(
         pipeline.predict(sound).events
     )
@@ -166,8 +203,19 @@ def test_a_stream_tells_of_an_event_soon_after_its_end(listener):
             heard += len(block) / RATE
             yield block
 
-    event = next(pipeline.listen(blocks()))
-    assert event.label == "low" and heard < event.end + pipeline.window + 3 * pipeline.hop
+    told = pipeline.listen(blocks())
+    assert next(told) == Begun("low", 0.0) and heard < pipeline.window + 3 * pipeline.hop
+    event = next(told)
+    assert event.label == "low" and heard < event.end + 2 * pipeline.window + 3 * pipeline.hop
+
+
+def test_an_alarm_that_never_ends_is_told_at_once(listener):
+    def blocks():
+        for _ in range(50):
+            yield tone(200, 0.1)
+        raise AssertionError("nothing was told in five seconds")
+
+    assert next(job(listener, hop=0.1).listen(blocks())) == Begun("low", 0.0)
 
 
 def test_raw_samples_from_a_pipe(listener):
@@ -234,13 +282,20 @@ def test_arrays_that_are_no_sound(network, sound):
 def test_the_files_of_a_result(listener, tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, scene(), RATE)
-    result = job(listener, hop=0.1).predict(path)
+    result = job(listener, hop=0.1, start="2024-05-18T04:30:00+02:00").predict(path)
     write(result, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert rows == result.to_dict()["events"]
     assert len((tmp_path / "events.csv").read_text().splitlines()) == len(rows) + 1
     start, end, label = (tmp_path / "events.txt").read_text().splitlines()[0].split("\t")
     assert (float(start), float(end), label) == (rows[0]["start"], rows[0]["end"], rows[0]["label"])
+    first = (tmp_path / "events.csv").read_text().splitlines()[1].split(",")
+    second = datetime.fromisoformat("2024-05-18T04:30:00+02:00") + timedelta(seconds=float(start))
+    assert datetime.fromisoformat(first[-1]) - second < timedelta(seconds=0.001)
+    head, one, *_ = (tmp_path / "events.selections.txt").read_text().splitlines()
+    raven = dict(zip(head.split("\t"), one.split("\t"), strict=True))
+    assert raven["Begin Time (s)"] == start and raven["End Time (s)"] == end
+    assert raven["Annotation"] == label and raven["High Freq (Hz)"] == "8000.0"
     assert (tmp_path / "spectrogram.png").read_bytes().startswith(b"\x89PNG")
 
 

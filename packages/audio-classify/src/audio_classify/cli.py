@@ -3,6 +3,8 @@
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from vitrail.say import warn_left_out
 
 if TYPE_CHECKING:
     from audio_classify.job import AudioJob
+    from audio_classify.result import Result
     from vitrail.sources import Source
 
 COMMAND = "audio-classify"
@@ -64,7 +67,7 @@ def classify(
         float, typer.Option(metavar="SECONDS", min=0, help="Gaps up to this are bridged.")
     ] = 0.0,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Pad each window as the official release does.")
+        bool, typer.Option("--exact", help="Pad as the official release does, and raise nothing.")
     ] = False,
     channel: Annotated[
         int | None,
@@ -76,7 +79,7 @@ def classify(
     silence_level: Annotated[
         float,
         typer.Option(metavar="DB", max=0, help="Quieter windows, below full scale, are silence."),
-    ] = -60.0,
+    ] = -90.0,
     embed: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the windows' embeddings (.npy or .parquet)."),
@@ -89,6 +92,13 @@ def classify(
     microphone: Annotated[
         bool, typer.Option("--microphone", help="Listen to the microphone until ctrl-C.")
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When the sound begins, as 2024-05-18T04:30:00 (default: what the file says).",
+        ),
+    ] = None,
     rate: Annotated[
         int, typer.Option(metavar="HZ", min=1000, max=768000, help="Of raw standard input.")
     ] = 16000,
@@ -109,6 +119,9 @@ def classify(
         )
     if keep > begin:
         raise UsageError(f"--keep {keep:g}", "is above --begin", "give a lower one")
+    found = [] if live else find_sources(sources or (), quiet=answering.quiet)
+    if start and len(found) > 1:
+        raise UsageError("--start", "is the time of one recording", "give one SOURCE")
     if answering.resume and embed:
         raise UsageError("--resume", "leaves sources out that --embed needs", "give one of both")
     from audio_classify import load
@@ -126,11 +139,11 @@ def classify(
         begin=begin,
         keep=keep,
         gap=gap,
+        start=start,
         **computing.to_dict(),
     )
     if live:
-        return _listen(job, None if microphone else rate)
-    found = find_sources(sources or (), quiet=answering.quiet)
+        return _listen(job, None if microphone else rate, answering.output)
     if search:
         return _search(job, search, found, top, answering)
     return _classify(job, found, embed, answering)
@@ -159,14 +172,26 @@ def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Sour
 def _classify(
     job: "AudioJob", sources: "list[Source]", embed: Path | None, answering: Answering
 ) -> int:
-    from audio_classify.writing import check_target, write, write_embeddings
+    from audio_classify.writing import (
+        EVENTS_FILE,
+        check_target,
+        write,
+        write_embeddings,
+        write_table,
+    )
     from vitrail.answers import Answers
 
+    output = answering.output
+    on_rows = partial(write_table, output / EVENTS_FILE) if output else None
     if embed is None:
-        return Answers(COMMAND, job, answering, write).run(sources)
+        return Answers(COMMAND, job, answering, write, on_rows=on_rows).run(sources)
     check_target(embed)
     kept = []
-    collect = Answers(COMMAND, job, answering, write, lambda result: kept.append(result.embeddings))
+
+    def keep(result: "Result") -> None:
+        kept.append(result.embeddings)
+
+    collect = Answers(COMMAND, job, answering, write, keep, on_rows)
     status = collect.run(sources)
     if kept:
         write_embeddings(embed, [one for one in kept if one is not None])
@@ -202,10 +227,13 @@ def _search(
     return status
 
 
-def _listen(job: "AudioJob", rate: int | None) -> int:
-    """Prints one event per line as JSON: from raw standard input of ``rate``, or from the
-    microphone without one."""
+def _listen(job: "AudioJob", rate: int | None, output: Path | None) -> int:
+    """Prints a JSON line when an event begins and one when it is over, and keeps them in
+    ``output``: from raw standard input of ``rate``, or from the microphone without one."""
+    from audio_classify.result import with_time
+    from audio_classify.sound.events import Begun
     from audio_classify.sound.live import microphone_blocks, pcm_blocks, until_stopped
+    from audio_classify.writing import LIVE_FILE
 
     if not job.network.labels:
         problem = "has no classes to listen for"
@@ -216,9 +244,17 @@ def _listen(job: "AudioJob", rate: int | None) -> int:
         blocks = pcm_blocks(sys.stdin.buffer, rate, wanted)  # pyright: ignore[reportArgumentType]
     else:
         blocks = microphone_blocks(wanted)
+    began = job.started or datetime.now().astimezone()
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
     with until_stopped(blocks) as heard:
         for event in job.listen(heard):
-            print(json.dumps(event.to_dict()), flush=True)
+            kind = "begin" if isinstance(event, Begun) else "end"
+            line = json.dumps({"event": kind} | with_time(event.to_dict(), began))
+            print(line, flush=True)
+            if output:
+                with (output / LIVE_FILE).open("a") as file:
+                    file.write(line + "\n")
     return 0
 
 

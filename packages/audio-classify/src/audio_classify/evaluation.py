@@ -18,11 +18,14 @@ from audio_classify.training.recipe import Recipe, Unlabelled
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Failure
 from vitrail.metrics.bootstrap import bootstrap_interval
+from vitrail.preprocess.audio import read_audio
 from vitrail.report import Table
 from vitrail.runner import run
 from vitrail.sources import Source
 
 BATCH = 16
+QUIETER = (-20, -40)  # dB
+FULL_SCALE = 32768
 SIMPLE = "log-mel statistics, logistic regression"  # what a network has to beat
 COLUMNS = ("classifier", "accuracy", "from", "to", "mean recall", "clips")
 
@@ -55,7 +58,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
         _row(SIMPLE, truth, of_simple),
         _chance(truth),
     ]
-    return [Table(title, COLUMNS, rows), _confusions(truth, guesses)]
+    quieter = [_row(f"{network.name} at {db} dB", truth, _at(network, test, db)) for db in QUIETER]
+    levels = Table("The same clips made quieter, in 16 bits", COLUMNS, quieter)
+    return [Table(title, COLUMNS, rows), levels, _confusions(truth, guesses)]
 
 
 def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
@@ -78,6 +83,17 @@ def classify(network: AudioNetwork, paths: Sequence[Path]) -> np.ndarray:
     """The likeliest label of each file; an empty one for silence."""
     job = AudioJob(network, engine="eager")
     return np.array([next(iter(result.probabilities), "") for result in _results(job, paths)])
+
+
+def _at(network: AudioNetwork, clips: Sequence[Clip], db: float) -> np.ndarray:
+    """The likeliest label of each clip made louder by ``db`` and rounded to 16 bits; an empty one
+    for silence."""
+    job, guesses = AudioJob(network, engine="eager"), []
+    for clip in clips:
+        sound = read_audio(clip.path, network.features.sample_rate) * 10 ** (db / 20)
+        rounded = np.round(sound * FULL_SCALE) / FULL_SCALE
+        guesses.append(next(iter(job.predict(rounded.astype(np.float32)).probabilities), ""))
+    return np.array(guesses)
 
 
 def _results(job: AudioJob, paths: Sequence[Path]) -> list:

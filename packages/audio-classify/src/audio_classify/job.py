@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import numpy as np
 from audio_classify import system
 from audio_classify.networks import AudioNetwork, load_network
 from audio_classify.result import Embeddings, Result
-from audio_classify.sound.events import Event, EventTracker, Rule
+from audio_classify.sound.clock import recorded_at
+from audio_classify.sound.edges import Edges
+from audio_classify.sound.events import MEDIAN, Begun, Event, EventTracker, Rule
 from audio_classify.sound.heard import Heard, Sound, Span
+from audio_classify.sound.level import Level
 from audio_classify.sound.spectrogram import SpectrogramBuilder
 from audio_classify.sound.windows import SILENT_DB, Moments, Window, cut_windows
 from vitrail.engine import prepare
@@ -28,6 +32,7 @@ from vitrail.sources import Source
 
 CHUNK = 32  # windows that are asked for together
 HOPS_PER_WINDOW = 5
+MIN_TOLD = 6.0  # dB
 MIN_HOP = 0.01  # seconds
 MIN_LOUDNESS = -200.0  # dB, for what is nothing but zeros
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
@@ -39,11 +44,13 @@ class Options:
     row.
 
     ``window`` and ``hop`` in seconds; None: the longest that the network takes, and a fifth of it.
-    ``exact`` pads each window as the release does, where otherwise nothing is computed for what is
-    not there. ``channel``, counted from 0: one instead of all channels' mean. ``embed`` keeps the
-    windows' embeddings. ``silence_level`` is the loudness in dB below full scale under which a
-    window is silence. ``track``, counted from 0, is one of the sound tracks of a file. ``begin``,
-    ``keep`` and ``gap`` are those of ``Rule``.
+    ``exact`` gives the network each window as the release does, padded and as loud as it is;
+    otherwise nothing is computed for what is not there, and quiet sound is raised (``level``).
+    ``channel``, counted from 0: one instead of all channels' mean. ``embed`` keeps the windows'
+    embeddings. ``silence_level`` is the loudness in dB below full scale under which a window is
+    silence. ``track``, counted from 0, is one of the sound tracks of a file. ``begin``, ``keep``
+    and ``gap`` are those of ``Rule``. ``start`` is when the sound begins, in ISO 8601, in place of
+    what a file says.
     """
 
     window: float | None = None
@@ -56,6 +63,7 @@ class Options:
     begin: float = Rule.begin
     keep: float = Rule.keep
     gap: float = Rule.gap
+    start: str | None = None
 
     @property
     def rule(self) -> Rule:
@@ -80,6 +88,7 @@ class AudioJob:
         features = network.features
         longest = features.window_samples / features.sample_rate
         self.window = min(options.window or longest, longest)
+        self.started = _moment(options.start)
         self.hop = options.hop or self.window / HOPS_PER_WINDOW
         if not MIN_HOP <= self.hop <= self.window:
             problem = f"does not go with a window of {self.window:.2f} s"
@@ -105,24 +114,28 @@ class AudioJob:
             steps = self.process(Source.of(sound))
         else:
             rate = sample_rate or self.network.features.sample_rate
-            steps = self._classify("array", Sound.checked(sound, rate))
+            steps = self._classify("array", Sound.checked(sound, rate), self.started)
         return solve(self.networks, steps)
 
     def process(self, source: Source) -> Steps:
         """Asks for the windows that are not silent, tells each event when it is over, and returns
         the Result."""
-        return (yield from self._classify(source.name, open_audio(source.path, self.chosen.track)))
+        recording = open_audio(source.path, self.chosen.track)
+        recorded = self.started or recorded_at(source.path)
+        return (yield from self._classify(source.name, recording, recorded))
 
-    def listen(self, blocks: Iterator[np.ndarray]) -> Iterator[Event]:
-        """Each event of an endless sound as soon as it is over: at most a window, two hops and the
-        rule's gap later.
+    def listen(self, blocks: Iterator[np.ndarray]) -> Iterator[Begun | Event]:
+        """Each event of an endless sound as soon as it has begun, and again when it is over: at
+        most two windows, two hops and (at its end) the rule's gap later.
 
         ``blocks`` are float32 (n,) at the network's sample rate. The events are those that the same
         sound gives as a file, in the order of their ends.
         """
         yield from stream(self.networks, self._hear(blocks, together=1), batch_size=1)
 
-    def _classify(self, name: str, recording: "Recording | Sound") -> Steps:
+    def _classify(
+        self, name: str, recording: "Recording | Sound", recorded: datetime | None
+    ) -> Steps:
         rate = self.network.features.sample_rate
         drawn, heard = SpectrogramBuilder(rate), Heard()
         with closing(recording.blocks(rate, self.chosen.channel)) as blocks:
@@ -143,9 +156,19 @@ class AudioJob:
             silent=not heard.starts,
             loudness=max(heard.loudness, MIN_LOUDNESS),
             damage=(*recording.damage, *recording.notes),
+            reasons=tuple(self._reasons(heard)),
+            recorded=recorded,
             spectrogram=drawn.finish(),
             embeddings=None if found is None else Embeddings(name, starts, found),
         )
+
+    def _reasons(self, heard: Heard) -> Iterator[str]:
+        skipped = heard.silence / self.network.features.sample_rate
+        if skipped and heard.starts:
+            level = self.chosen.silence_level
+            yield f"{skipped:.1f} s are quieter than {level:g} dB and were not judged"
+        if heard.raised >= MIN_TOLD:
+            yield f"quiet sound was raised by up to {heard.raised:.0f} dB before it was judged"
 
     def _hear(
         self, blocks: Iterator[np.ndarray], *, together: int, heard: "Heard | None" = None
@@ -157,10 +180,17 @@ class AudioJob:
         """
         rate, classes = self.network.features.sample_rate, len(self.network.labels)
         moments = Moments(self.hop_samples)
-        tracker = EventTracker(self.network.labels, self.hop_samples / rate, self.chosen.rule)
-        windows = cut_windows(blocks, round(self.window * rate), self.hop_samples)
+        hop = self.hop_samples / rate
+        # What is asked for together passes before its answers come
+        edges = Edges(
+            rate, self.window, (2 * self.window + (CHUNK + MEDIAN) * hop) + self.chosen.gap
+        )
+        tracker = EventTracker(self.network.labels, hop, self.chosen.rule, edges)
+        length = round(self.window * rate)
+        windows = cut_windows(edges.watch(blocks), length, self.hop_samples)
+        level = Level(rate, hop)
         end = 0
-        while spans := list(islice(map(self._span, windows), together)):
+        while spans := list(islice((self._span(window, level) for window in windows), together)):
             items = [span.item for span in spans if span.item is not None]
             rows = iter(self._scores((yield Ask(self.network.name, items)) if items else []))
             for span in spans:
@@ -174,10 +204,13 @@ class AudioJob:
             yield from _told(tracker.add(cell), heard)
         yield from _told(tracker.end(end / rate), heard)
 
-    def _span(self, window: Window) -> "Span":
+    def _span(self, window: Window, level: Level) -> "Span":
         loudness, end = window.loudness, window.start + len(window.samples)
-        item = None if loudness < self.chosen.silence_level else self.prepare(window)
-        return Span(window.start, end, loudness, item)
+        gain = 0.0 if self.chosen.exact else level.gain(window.samples)
+        if loudness < self.chosen.silence_level:
+            return Span(window.start, end, loudness, 0.0, None)
+        raised = window.samples * np.float32(10 ** (gain / 20))
+        return Span(window.start, end, loudness, gain, self.prepare(Window(window.start, raised)))
 
     def prepare(self, window: Window) -> np.ndarray:
         """The network's input (frames, bins)."""
@@ -215,9 +248,16 @@ def load(
     return AudioJob(network, Options(**options), engine=engine, device=device)
 
 
-def _told(events: Iterable[Event], heard: Heard | None) -> Steps:
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"--start {text}", "is no time", "write 2024-05-18T04:30:00") from error
+
+
+def _told(events: Iterable[Begun | Event], heard: Heard | None) -> Steps:
     for event in events:
-        if heard:
+        if heard and isinstance(event, Event):
             heard.events.append(event)
         yield Tell(event)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ class Result:
     """``probabilities`` of all classes over the whole sound, the likeliest first (none for
     silence).
 
-    ``loudness`` is that of the loudest window in dB below full scale. ``embeddings`` are None for
+    ``loudness`` is that of the loudest window in dB below full scale; ``recorded`` the time of day
+    at which the sound begins, where one is known. ``embeddings`` are None for
     silence, and where they were not asked for.
     """
 
@@ -40,6 +42,8 @@ class Result:
     silent: bool
     loudness: float
     damage: tuple[str, ...]
+    reasons: tuple[str, ...]
+    recorded: datetime | None
     spectrogram: Spectrogram
     embeddings: Embeddings | None = None
 
@@ -54,15 +58,22 @@ class Result:
         likely = ", ".join(f"{label} {p:.0%}" for label, p in list(self.labels.items())[:3])
         return SILENCE_LABEL if self.silent else likely or "(no classes)"
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The events as JSON values, with their time of day where one is known."""
+        return [with_time(event.to_dict(), self.recorded) for event in self.events]
+
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
         return {
             "label": SILENCE_LABEL if self.silent else next(iter(self.probabilities), None),
             "labels": {label: round(p, 4) for label, p in self.labels.items()},
-            "events": [event.to_dict() for event in self.events],
+            "recorded": self.recorded.isoformat() if self.recorded else None,
+            "events": self.rows,
             "silent": self.silent,
             "loudness_db": round(self.loudness, 1),
             "duration": round(self.seconds, 3),
+            "reasons": list(self.reasons),
         }
 
     def cells(self) -> dict[str, str]:
@@ -71,8 +82,16 @@ class Result:
             "sound": self.summary,
             "duration": f"{self.seconds:.1f} s",
             "events": str(len(self.events)),
-            "damage": "; ".join(self.damage),
+            "damage": "; ".join((*self.damage, *self.reasons)),
         }
+
+
+def with_time(row: dict[str, Any], recorded: datetime | None) -> dict[str, Any]:
+    """The row of an event and the ``time`` at which it starts, to the millisecond."""
+    if recorded is None:
+        return row
+    time = recorded + timedelta(seconds=row["start"])
+    return row | {"time": time.isoformat(timespec="milliseconds")}
 
 
 def nearest(query: Result, found: Sequence[Embeddings], count: int) -> list[dict[str, Any]]:

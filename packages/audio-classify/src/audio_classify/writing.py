@@ -2,9 +2,9 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
@@ -16,23 +16,55 @@ from vitrail.output import atomic_file
 from vitrail.preprocess.filterbank import MIN_HZ, mel
 from vitrail.report import HeatMap, Span
 
+EVENTS_FILE, LIVE_FILE = "events.csv", "live.jsonl"
+EVENT_COLUMNS = ("label", "start", "end", "probability", "time")
+RAVEN_COLUMNS = (
+    "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)",
+    "Low Freq (Hz)", "High Freq (Hz)", "Annotation", "Probability",
+)  # fmt: skip
 SUFFIXES = (".npy", ".parquet")
 SHOWN_HZ = (100, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 def write(result: Result, folder: Path) -> None:
     """Fills ``folder`` with the events, the spectrogram, and embeddings if there are any."""
-    rows = [event.to_dict() for event in result.events]
+    rows = result.rows
     (folder / "events.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with (folder / "events.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, ["label", "start", "end", "probability"])
-        table.writeheader()
-        table.writerows(rows)
+    with (folder / EVENTS_FILE).open("w", newline="") as file:
+        _write_csv(file, EVENT_COLUMNS, rows)
     lines = (f"{event.start:.6f}\t{event.end:.6f}\t{event.label}\n" for event in result.events)
     (folder / "events.txt").write_text("".join(lines))
+    with (folder / "events.selections.txt").open("w", newline="") as file:
+        _write_raven(file, result)
     Image.fromarray(draw(result)).save(folder / "spectrogram.png")
     if result.embeddings is not None:
         np.save(folder / "embeddings.npy", result.embeddings.vectors)
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The events of all sources in one CSV table, from their rows, the source first."""
+    events = [{"source": row["source"], **event} for row in rows for event in row.get("events", ())]
+    if any(row["status"] == "done" for row in rows):
+        with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
+            _write_csv(file, ("source", *EVENT_COLUMNS), events)
+
+
+def _write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    table = csv.DictWriter(file, columns)
+    table.writeheader()
+    table.writerows(rows)
+
+
+def _write_raven(file: TextIO, result: Result) -> None:
+    """A selection table as Raven reads and writes it; the box spans all frequencies that were
+    heard."""
+    table = csv.writer(file, delimiter="\t", lineterminator="\n")
+    table.writerow(RAVEN_COLUMNS)
+    for number, event in enumerate(result.events, start=1):
+        times = f"{event.start:.6f}", f"{event.end:.6f}"
+        span = "0.0", f"{result.spectrogram.max_hz:.1f}"
+        score = f"{event.probability:.4f}"
+        table.writerow((number, "Spectrogram 1", 1, *times, *span, event.label, score))
 
 
 def draw(result: Result) -> np.ndarray:

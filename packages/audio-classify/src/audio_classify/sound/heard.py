@@ -41,11 +41,13 @@ class Sound:
 
 
 class Span(NamedTuple):
-    """A window in samples, its loudness, and what the network gets of it (None: silence)."""
+    """A window in samples, its loudness, the gain in dB, and what the network gets of it (None:
+    silence)."""
 
     start: int
     end: int
     loudness: float
+    gain: float
     item: np.ndarray | None
 
 
@@ -76,16 +78,25 @@ class Heard:
     with their embeddings where there are any."""
 
     def __init__(self):
-        self.end, self.loudness = 0, -np.inf
+        self.end, self.loudness, self.raised = 0, -np.inf, 0.0
+        self._skipped, self._judged_to = 0, 0
         self.events: list[Event] = []
         self.starts = array("q")
         self.total: np.ndarray | float = 0.0
         self.vectors = Rows()
 
+    @property
+    def silence(self) -> int:
+        """The samples that lie in silent windows alone."""
+        return self._skipped + self.end - self._judged_to
+
     def add(self, span: Span, scores: np.ndarray, embedding: np.ndarray) -> None:
         self.end, self.loudness = span.end, max(self.loudness, span.loudness)
+        self.raised = max(self.raised, span.gain)
         if span.item is None:
             return
+        self._skipped += max(0, span.start - self._judged_to)
+        self._judged_to = span.end
         self.starts.append(span.start)
         self.total = self.total + scores.astype(np.float64)
         if len(embedding):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-SILENT_DB = -60.0  # below full scale; a quiet room is at about -50
+SILENT_DB = -90.0  # below full scale; what rounding to 16 bits leaves of nothing is at -101
 
 
 class Window(NamedTuple):
