@@ -1,6 +1,7 @@
 """Attacks leave signs, living pulses leave none."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ KEY = b"k" * 32
 @dataclass(frozen=True)
 class SignalOnly:
     """Stands in for the pipeline: the signal chain without a network."""
+
+    def __init__(self) -> None:
+        self.options = {"sample_rate": 100.0, "channel": "red"}
 
     def predict(self, recording: Recording) -> FakeCapture:
         windows = Preprocess(SignalConfig())(recording)
@@ -125,7 +129,12 @@ def test_the_rates_of_a_labelled_folder(tmp_path, monkeypatch):
         recordings[tmp_path / "lamp" / f"{number}.csv"] = ATTACKS["flicker"](living(number))
     for path in recordings:
         path.touch()
-    monkeypatch.setattr("ppg_auth.measure.pad.read_recording", recordings.__getitem__)
+
+    def read(path: Path, sample_rate: float | None, channel: str | None) -> Recording:
+        assert (sample_rate, channel) == (100.0, "red"), "as the job was asked to"
+        return recordings[path]
+
+    monkeypatch.setattr("ppg_auth.measure.pad.read_recording", read)
     rows = {row[0]: row[1:3] for row in evaluate_folder(tmp_path, SignalOnly(), make=True).rows}
     assert rows["live (BPCER)"] == (3, 0.0) and rows["lamp (APCER)"] == (3, 0.0)
     assert len(rows) == 2 + len(ATTACKS)
