@@ -1,6 +1,6 @@
 """Attacks leave signs, living pulses leave none."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from vitrail.errors import InputError
 KEY = b"k" * 32
 
 
-@dataclass(frozen=True)
 class SignalOnly:
     """Stands in for the pipeline: the signal chain without a network."""
 
