@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image
 
@@ -59,6 +58,8 @@ def write_clip(
     frames = iter(moving_pattern() if frames is None else frames)
     first = next(frames)
     ticks = itertools.count() if times is None else iter(times)
+    import av  # packages whose sources are pictures have no decoder of films
+
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         assert isinstance(stream, av.VideoStream), f"{codec} encodes no video"
