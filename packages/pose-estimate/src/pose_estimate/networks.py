@@ -154,7 +154,7 @@ def _network(
     if choice.select != "attention" and keep < 1:
         example = (crops, np.linspace(0, 1, 2 * grid[0] * grid[1], dtype=np.float32).reshape(2, -1))
     return PoseNetwork(
-        name=f"{POSE}-{head}-{choice.select}-{keep:.4f}",
+        name=f"{weights.path.stem}-{head}-{choice.select}-{keep:.4f}",
         build=partial(_build, weights, dataset, head, _schedule(config, keep)),
         example=example,
         weights=weights,
