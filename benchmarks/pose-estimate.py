@@ -13,7 +13,6 @@ BlazePose is run by OpenVINO on its own crops of 256x256; its file is in the whe
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from rich.console import Console
 from pose_estimate import load
 from pose_estimate.networks import POSE
 from pose_estimate.pose.decode import decode, frames_of_crops, largest
+from vitrail.bench import cpu_seconds
 from vitrail.preprocess.image import read_image
 from vitrail.report import Table
 
@@ -51,12 +51,7 @@ def main() -> None:
 def seconds(work: Callable[[], object]) -> float:
     """CPU seconds of the cheapest of some runs, after one that nobody times."""
     work()
-    runs = []
-    for _ in range(REPEATS):
-        started = time.process_time()
-        work()
-        runs.append(time.process_time() - started)
-    return min(runs)
+    return cpu_seconds(work, REPEATS)
 
 
 def networks(blazepose: Path | None) -> Table:

@@ -27,6 +27,7 @@ from ppg_auth.store.people import Person
 from ppg_auth.store.record import Attempts, Record
 from ppg_auth.store.session import open_store
 from ppg_auth.store.template import expand_key
+from vitrail.bench import cpu_seconds
 from vitrail.preprocess.cwt import cwt
 from vitrail.preprocess.wavelets import Wavelet
 
@@ -39,12 +40,7 @@ CAPTURE = 10.1  # seconds: three windows of five, half overlapping
 
 def seconds(work: Callable[[], object]) -> float:
     """CPU seconds of the fastest of some runs."""
-    runs = []
-    for _ in range(REPEATS):
-        started = time.process_time()
-        work()
-        runs.append(time.process_time() - started)
-    return min(runs)
+    return cpu_seconds(work, REPEATS)
 
 
 def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -1,4 +1,8 @@
-"""Every installed engine beside eager PyTorch, on the same input in the same run."""
+"""Every installed engine beside eager PyTorch, on the same input in the same run; and the clock of
+the scripts under benchmarks/."""
+
+import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -6,6 +10,16 @@ from vitrail.engine import ENGINES, Network, prepare
 from vitrail.engine.choice import measure
 from vitrail.engine.output import Arrays, Output, largest_error
 from vitrail.errors import MissingError
+
+
+def cpu_seconds(work: Callable[[], object], repeats: int) -> float:
+    """CPU seconds of the cheapest of some runs."""
+    runs = []
+    for _ in range(repeats):
+        started = time.process_time()
+        work()
+        runs.append(time.process_time() - started)
+    return min(runs)
 
 
 def compare_engines(network: Network, device: str, batch_size: int) -> list[dict]:

@@ -113,9 +113,8 @@ def policy_maker(
     from carla_drive.driving import policies
     from carla_drive.driving.control import MODES
 
-    if options.mode not in ("path", *MODES):
-        known = ", ".join(("path", *MODES))
-        raise UsageError(f"--mode {options.mode}", "is not known", f"choose {known}")
+    if options.mode not in (known := ("path", *MODES)):
+        raise UsageError(f"--mode {options.mode}", "is not known", f"choose {', '.join(known)}")
     if name in policies.SIMPLE:
         if weights is not None:
             raise UsageError(
