@@ -1,0 +1,1 @@
+"""What is learned from and measured on: pictures and films with boxes, made scenes and clips."""

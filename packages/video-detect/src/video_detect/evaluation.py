@@ -1,0 +1,200 @@
+"""A network measured: on pictures and films that training never saw, with and without memory,
+beside what needs no training."""
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from video_detect.classes import NAMES
+from video_detect.data.clips import Clip, ClipMaker
+from video_detect.data.pictures import Picture, cut_outs, load, read_film
+from video_detect.data.scenes import SceneMaker
+from video_detect.job import VideoJob
+from video_detect.job import load as load_job
+from video_detect.measure import films as measure
+from video_detect.measure.baselines import middle_box, middle_rows, motion_rows
+from video_detect.measure.films import Film
+from video_detect.measure.motion import GROUPS, group_of, motion_ious
+from video_detect.measure.precision import Judged, average_precision, coco_ap
+from video_detect.models.config import NETS
+from video_detect.networks import BUNDLED, load_detector
+from video_detect.result import FrameRow
+from video_detect.training.image import parts_of
+from video_detect.training.recipe import Recipe
+from vitrail.report import Table
+
+LOW = 0.005  # score: what average precision and recall still look at
+CLIPS, CLIP_FRAMES, CLIP_SIZE, CLIP_SEED = 30, 12, (256, 320), 11
+MOTION_FRAMES = 40  # of each film, for the baseline of what moves
+
+
+def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
+    """Tables of the bundled network, or of that named: pictures kept out, films of others as they
+    are and worn, and clips made of what was kept out; each without memory and with each branch."""
+    name = weights or BUNDLED
+    nets = NETS if load_detector(name).facts.has_memory else ("single",)
+    test = parts_of(recipe.data)[2]
+    parts = [_pictures(name, test)]
+    films = [
+        Film.of(title, read_film(recipe.data.film_folder / title, label))
+        for title, label in recipe.data.test_films.items()
+        if recipe.data.film_folder
+    ]
+    if films:
+        parts += [_films(name, nets, films), _worn(name, nets, [film.worn() for film in films])]
+    return [*parts, _clips(name, nets, test)]
+
+
+def _job(name: str, net: str, *, track: bool) -> VideoJob:
+    if track:
+        return load_job(name, net=net)
+    return load_job(name, net=net, score=LOW, track=False)
+
+
+def _pictures(name: str, pictures: Sequence[Picture]) -> Table:
+    job = _job(name, "single", track=False)
+    found, middle = [], []
+    for picture in pictures:
+        image = load(picture.path)
+        row = job.predict(image).frames[0]
+        found.append(_judged(row, picture.boxes, picture.labels))
+        box = np.array(middle_box(image.shape[1], image.shape[0]))
+        box[2:] += box[:2]
+        middle.append(Judged(box[None], np.ones(1), np.zeros(1, int), picture.boxes,
+                             picture.labels))  # fmt: skip
+    columns = ("", "AP50 without classes", "AP50", "COCO AP")
+    rows = [
+        ("box in the middle", average_precision(middle, by_class=False), None, None),
+        (
+            f"{name}, single",
+            average_precision(found, by_class=False),
+            average_precision(found),
+            coco_ap(found),
+        ),
+    ]
+    return Table(f"{len(pictures)} COCO pictures kept out", columns, rows)
+
+
+def _judged(row: FrameRow, boxes: np.ndarray, labels: np.ndarray) -> Judged:
+    found = np.array([one.box for one in row.objects], float).reshape(-1, 4)
+    found[:, 2:] += found[:, :2]
+    scores = np.array([one.score for one in row.objects])
+    names = np.array([NAMES.index(one.label) for one in row.objects], int)
+    return Judged(found, scores, names, boxes.astype(float), labels)
+
+
+def _films(name: str, nets: Sequence[str], films: Sequence[Film]) -> Table:
+    """Each film and their mean, for each net and each baseline."""
+    columns = ("film", "", "recall", "best IoU", "label right", "one id", "dropouts", "ids changed")
+    rows: list[tuple] = []
+    for title, tell in _tellers(name, nets):
+        values = [tell(film) for film in films]
+        rows += [(film.name, title, *own) for film, own in zip(films, values, strict=True)]
+        means = [_mean(column) for column in zip(*values, strict=True)]
+        rows.append(("mean", title, *means))
+    heading = "Films of others, one object each: recall at IoU 0.5 in the ten best boxes"
+    return Table(heading, columns, rows)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    return fmean(known) if known else None
+
+
+def _tellers(name: str, nets: Sequence[str]) -> Iterator[tuple[str, Callable[[Film], tuple]]]:
+    def plain(make: Callable, frames: int | None) -> Callable[[Film], tuple]:
+        def tell(film: Film) -> tuple:
+            count = frames or len(film.images)
+            short = Film(film.name, film.label, film.images[:count], film.boxes[:count],
+                         film.spoilt[:count])  # fmt: skip
+            rows = make(short.images, film.label)
+            best = measure.best_ious(short, rows)
+            return measure.recall(short, rows), float(best.mean()), None, None, None, None
+
+        return tell
+
+    yield "box in the middle", plain(middle_rows, None)
+    yield f"what moves, first {MOTION_FRAMES} frames", plain(motion_rows, MOTION_FRAMES)
+    for net in nets:
+        yield net, _network(name, net)
+
+
+def _network(name: str, net: str) -> Callable[[Film], tuple]:
+    raw, tracked = _job(name, net, track=False), _job(name, net, track=True)
+
+    def tell(film: Film) -> tuple:
+        images = np.stack(film.images)
+        rows, own = raw.predict(images).frames, tracked.predict(images).frames
+        held = measure.held(film, own)
+        return (
+            measure.recall(film, rows),
+            float(measure.best_ious(film, rows).mean()),
+            measure.label_right(film, rows),
+            held.share,
+            held.dropouts,
+            held.changes,
+        )
+
+    return tell
+
+
+def _worn(name: str, nets: Sequence[str], films: Sequence[Film]) -> Table:
+    columns = ("", "recall on the blurred frames", "recall", "one id", "dropouts", "ids changed")
+    rows = []
+    for net in nets:
+        raw, tracked = _job(name, net, track=False), _job(name, net, track=True)
+        values = []
+        for film in films:
+            images = np.stack(film.images)
+            found = raw.predict(images).frames
+            held = measure.held(film, tracked.predict(images).frames)
+            blurred = measure.recall(film, found, film.spoilt)
+            values.append((blurred, measure.recall(film, found), held.share, held.dropouts,
+                           held.changes))  # fmt: skip
+        means = [_mean(column) for column in list(zip(*values, strict=True))[:3]]
+        sums = [sum(column) for column in list(zip(*values, strict=True))[3:]]
+        rows.append((net, *means, *sums))
+    heading = "The same films with every fifth frame blurred by 25 px and three black frames"
+    return Table(heading, columns, rows)
+
+
+def _clips(name: str, nets: Sequence[str], pictures: Sequence[Picture]) -> Table:
+    maker = ClipMaker(SceneMaker(pictures, [], cut_outs(pictures)))
+    rng = np.random.default_rng(CLIP_SEED)
+    clips = [maker.make(CLIP_SIZE, CLIP_FRAMES, rng) for _ in range(CLIPS)]
+    rows = []
+    for net in nets:
+        job = _job(name, net, track=False)
+        judged: list[Judged] = []
+        speeds: list[np.ndarray] = []
+        for clip in clips:
+            found = job.predict(np.stack([scene.image for scene in clip.scenes])).frames
+            speeds += _speeds(clip)
+            judged += [
+                _judged(row, scene.boxes, scene.labels)
+                for row, scene in zip(found, clip.scenes, strict=True)
+            ]
+        values = [average_precision(judged, by_class=False), average_precision(judged)]
+        for group in GROUPS:
+            part = [_only(one, own == group) for one, own in zip(judged, speeds, strict=True)]
+            values.append(average_precision(part, by_class=False))
+        rows.append((net, *values))
+    columns = ("", "AP50 without classes", "AP50", *(f"{group}" for group in GROUPS))
+    heading = f"{CLIPS} made clips of objects and grounds kept out, a third of the frames spoilt"
+    return Table(heading, columns, rows)
+
+
+def _speeds(clip: Clip) -> list[np.ndarray]:
+    """The motion group of each frame's objects."""
+    boxes = [dict(zip(ids.tolist(), scene.boxes, strict=True))
+             for scene, ids in zip(clip.scenes, clip.ids, strict=True)]  # fmt: skip
+    return [np.array([group_of(value) for value in frame.values()], object)
+            for frame in motion_ious(boxes)]  # fmt: skip
+
+
+def _only(judged: Judged, wanted: np.ndarray) -> Judged:
+    """Objects of other groups are neither asked for nor wrong to find."""
+    ignored = ~wanted.astype(bool)
+    return Judged(judged.boxes, judged.scores, judged.labels, judged.true_boxes,
+                  judged.true_labels, ignored)  # fmt: skip

@@ -1,0 +1,264 @@
+"""The job: each frame is encoded once, windows of what is remembered are detected together, and
+objects are followed through the film."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from video_detect import system
+from video_detect.film.between import filled
+from video_detect.film.boxes import objects
+from video_detect.film.follow import Follower, Numbers, Track
+from video_detect.film.windows import Window, Windows
+from video_detect.models.config import NETS
+from video_detect.networks import BUNDLED, Detector, load_detector
+from video_detect.result import FrameRow, Object, Result
+from vitrail.engine import prepare
+from vitrail.errors import UsageError
+from vitrail.job import Ask, Engine, Steps
+from vitrail.preprocess.frames import Arrays, FrameSource, open_frames
+from vitrail.preprocess.video import Frame
+from vitrail.runner import solve
+from vitrail.sources import Source
+
+STEP = 32  # sides of what the network sees are multiples of it
+CHUNK = 8  # frames that are encoded together
+UNSURE = 0.5  # of the threshold: what scores as much may go on with a track
+TOLERANCE = 0.05  # of a logit or of a value that is remembered
+STRETCHED = 1.15  # of the aspect: beyond it a remark says so
+SMALL_SIDE = 64  # pixels of a frame, below which a remark says so
+TIMELESS_FPS = 25.0  # of frames without time, for how long an object may be gone
+
+
+@dataclass(frozen=True)
+class Options:
+    """What changes numbers beside the weights. ``overlap`` frames are shared by two windows;
+    ``classes`` empty keeps all; ``every`` computes each so-manieth frame."""
+
+    net: str = "both"
+    score: float = 0.3
+    classes: tuple[str, ...] = ()
+    every: int = 1
+    window: int = 8
+    overlap: int = 2
+    online: bool = False
+    track: bool = True
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A frame that was encoded: what is kept of it."""
+
+    index: int
+    time: float | None
+    size: tuple[int, int]  # width, height
+    memory: np.ndarray
+
+
+class VideoJob:
+    """Films in, rows of objects out."""
+
+    model, version = "TGBFormer", system.version
+
+    def __init__(
+        self, detector: Detector, options: Options, *, engine: str = "auto", device: str = "auto"
+    ):
+        self.detector, self.settings = detector, options
+        self.labels = detector.facts.labels
+        self.networks: Mapping[str, Engine] = {
+            network.name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
+            for network in (detector.frame, detector.clip)
+        }
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.settings).items()}
+
+    def process(self, source: Source) -> Steps:
+        with open_frames(source.path) as frames:
+            return (yield from self._watch(frames, source.path.name, source.path))
+
+    def predict(self, images: np.ndarray | Path | str) -> Result:
+        """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
+        if isinstance(images, Path | str):
+            steps = self.process(Source.of(images))
+        else:
+            steps = self._watch(Arrays.of(images), "array", None)
+        return solve(self.networks, steps)
+
+    def _watch(
+        self, reader: FrameSource, name: str, path: Path | None
+    ) -> Generator[Ask, list, Result]:
+        view = View(self.detector.facts.side)
+        every = self.settings.every
+        indices = [*range(0, reader.frame_count, every)]
+        if indices and indices[-1] != reader.frame_count - 1:
+            indices.append(reader.frame_count - 1)
+        found: list[tuple[Remembered, list[Object]]] = []
+        windows: Windows[Remembered] = Windows(
+            self.settings.window, self.settings.overlap, causal=self.settings.online
+        )
+        for chunk in chunked(reader.frames(indices)):
+            rows = yield Ask(self.detector.frame.name, [view.fit(frame.image) for frame in chunk])
+            for frame, memory in zip(chunk, rows, strict=True):
+                time = None if reader.fps is None else frame.time
+                size = (frame.image.shape[1], frame.image.shape[0])
+                window = windows.push(Remembered(frame.index, time, size, np.array(memory)))
+                if window:
+                    found += yield from self._detect(window)
+        if window := windows.finish():
+            found += yield from self._detect(window)
+        rows = self._follow(found)
+        return Result(
+            name=name,
+            frames=tuple(self._complete(rows, reader)),
+            width=view.first[0],
+            height=view.first[1],
+            fps=reader.fps,
+            labels=self.settings.classes or self.labels,
+            damage=tuple(reader.damage),
+            reasons=tuple(self._reasons(view, len(rows))),
+            path=path,
+        )
+
+    def _detect(self, window: Window[Remembered]) -> Generator[Ask, list, list]:
+        item = np.stack([frame.memory for frame in window.frames])
+        (row,) = yield Ask(self.detector.clip.name, [item])
+        logits, boxes = row
+        lowest = self.settings.score * (UNSURE if self.settings.track else 1.0)
+        taken = []
+        for place in range(window.begin, window.end):
+            frame = window.frames[place]
+            own = objects(logits[place], boxes[place], frame.size, self.labels, lowest)
+            if self.settings.classes:
+                own = [one for one in own if one.label in self.settings.classes]
+            taken.append((frame, own))
+        return taken
+
+    def _follow(self, found: Sequence[tuple[Remembered, list[Object]]]) -> list[FrameRow]:
+        if not self.settings.track:
+            return [FrameRow(frame.index, frame.time, tuple(own)) for frame, own in found]
+        follower = Follower(self.settings.score)
+        linked: list[tuple[Remembered, list[tuple[Object, Track]]]] = []
+        for frame, own in found:
+            time = frame.index / TIMELESS_FPS if frame.time is None else frame.time
+            linked.append((frame, follower.follow(own, time)))
+        numbers = Numbers(2 if len(found) > 2 and not self.settings.online else 1)
+        return [FrameRow(frame.index, frame.time, numbers.number(own)) for frame, own in linked]
+
+    def _complete(self, rows: list[FrameRow], reader: FrameSource) -> list[FrameRow]:
+        if self.settings.every == 1:
+            return rows
+        first, last = rows[0], rows[-1]
+        span = max(last.index - first.index, 1)
+        times: list[float | None] = [None] * (last.index + 1)
+        if first.time is not None and last.time is not None:
+            clock = getattr(reader, "time", None)
+            for index in range(last.index + 1):
+                share = (index - first.index) / span
+                times[index] = (
+                    clock(index) if clock else first.time + share * (last.time - first.time)
+                )
+        return filled(rows, times)
+
+    def _reasons(self, view: "View", count: int) -> Iterator[str]:
+        if count < self.settings.window and self.settings.net != "single":
+            yield f"the film has {count} frames, fewer than the {self.settings.window} of a window"
+        if self.settings.every > 1:
+            yield f"one frame in {self.settings.every} was computed, those between are interpolated"
+        if view.sizes > 1:
+            yield f"the frames have {view.sizes} sizes; all were brought to that of the first"
+        if min(view.first) < SMALL_SIDE:
+            yield f"frames of {view.first[0]} x {view.first[1]} show too little to be sure"
+        if view.stretch > STRETCHED:
+            yield f"frames were stretched by {view.stretch:.2f} to fit the network"
+
+
+class View:
+    """Frames as the network sees them: all of the size that the first one gets, the longer side at
+    ``side``, stretched to multiples of ``STEP``, since boxes are relative."""
+
+    def __init__(self, side: int):
+        self.side = side
+        self.first = (0, 0)  # width, height
+        self.target = (0, 0)
+        self.seen: set[tuple[int, int]] = set()
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) to float32 (3, H', W')."""
+        height, width = image.shape[:2]
+        if not self.seen:
+            self.first, scale = (width, height), self.side / max(width, height)
+            sides = [max(STEP, round(length * scale / STEP) * STEP) for length in self.first]
+            self.target = (sides[0], sides[1])
+        self.seen.add((width, height))
+        kind = cv2.INTER_AREA if width > self.target[0] else cv2.INTER_LINEAR
+        small = cv2.resize(image, self.target, interpolation=kind)
+        return small.transpose(2, 0, 1).astype(np.float32)
+
+    @property
+    def sizes(self) -> int:
+        return len(self.seen)
+
+    @property
+    def stretch(self) -> float:
+        """How much the shape of the first frame was changed; at least 1."""
+        if not self.seen:
+            return 1.0
+        ratio = (self.target[0] / self.first[0]) / (self.target[1] / self.first[1])
+        return max(ratio, 1 / ratio)
+
+
+def chunked(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
+    chunk: list[Frame] = []
+    for frame in frames:
+        chunk.append(frame)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def load(
+    weights: str | None = None,
+    *,
+    net: str | None = None,
+    score: float | None = None,
+    classes: Sequence[str] = (),
+    every: int = 1,
+    online: bool = False,
+    track: bool = True,
+    engine: str = "auto",
+    device: str = "auto",
+) -> VideoJob:
+    """The job with the bundled weights, or with those named.
+
+    ``net`` is both, transformer, graph or single (no memory), None what the weights are for;
+    ``score`` None is the threshold that comes with them. Raises UsageError for classes that the
+    network does not know, and as ``load_detector`` does.
+    """
+    if net not in (None, *NETS):
+        raise UsageError(net, "is not a net", f"use one of {', '.join(NETS)}")
+    detector = load_detector(weights or BUNDLED, net)
+    net = detector.net
+    for name in classes:
+        if name not in detector.facts.labels:
+            known = ", ".join(detector.facts.labels)
+            raise UsageError(name, "is not a class of this network", f"there are {known}")
+    size = int(detector.facts.config["window"]) if net != "single" else 1
+    options = Options(
+        net=net,
+        score=detector.facts.score if score is None else score,
+        classes=tuple(classes),
+        every=every,
+        window=size,
+        overlap=size // 4,
+        online=online,
+        track=track,
+    )
+    return VideoJob(detector, options, engine=engine, device=device)
