@@ -25,7 +25,7 @@ VARIANTS = 200
 @pytest.fixture(scope="module")
 def small_inputs(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("good")
-    clips = [write_clip(folder / f"clip{suffix}", film(3)) for suffix in (".mp4", ".mkv")]
+    clips = [write_clip(folder / f"clip{suffix}", film(3), fps=5) for suffix in (".mp4", ".mkv")]
     pictures = [write_picture(folder / f"picture{suffix}", film(1)[0]) for suffix in
                 (".jpg", ".png")]  # fmt: skip
     return {path.suffix: path.read_bytes() for path in (*clips, *pictures)}

@@ -35,7 +35,7 @@ def test_rows_tables_and_the_forms_of_others(tmp_path):
         table = list(csv.DictReader(file))
     assert len(table) == 3 and table[2]["label"] == "dog" and table[2]["frame"] == "2"
     mot = [line.split(",") for line in (tmp_path / "mot.txt").read_text().splitlines()]
-    assert [row[:6] for row in mot][0] == ["1", "1", "11.00", "21.00", "30.00", "40.00"]
+    assert mot[0][:6] == ["1", "1", "11.00", "21.00", "30.00", "40.00"]
     assert mot[2][:2] == ["3", "2"] and mot[2][7] == "3"
     info = (tmp_path / "seqinfo.ini").read_text()
     assert "seqLength=3" in info and "imWidth=96" in info and "frameRate=25" in info

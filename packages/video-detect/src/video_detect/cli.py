@@ -9,7 +9,7 @@ import typer
 
 from vitrail import command
 from vitrail.options import Answering, Computing, Sources, bundled
-from vitrail.say import warn
+from vitrail.say import warn_left_out
 
 COMMAND = "video-detect"
 
@@ -75,7 +75,8 @@ def detect(
         classes=[name.strip() for name in classes.split(",") if name.strip()],
         every=every,
         online=online,
-        **computing.to_dict(),
+        engine=computing.engine.value,
+        device=computing.device.value,
     )
     return Answers(COMMAND, job, answering, write).run(found)
 
@@ -85,10 +86,8 @@ def _inside(folder: Path, quiet: bool) -> list[Path]:
     from vitrail.preprocess.frames import find_sources, left_out
 
     found = find_sources(folder)
-    others = [] if quiet else left_out(folder, found)
-    if others:
-        names = ", ".join(str(path.relative_to(folder)) for path in others)
-        warn(COMMAND, f"{folder}: {len(others)} not named as media, left out: {names}")
+    if not quiet:
+        warn_left_out(COMMAND, folder, left_out(folder, found), "not named as media")
     return found
 
 

@@ -61,10 +61,10 @@ def relative(scene: Scene) -> np.ndarray:
 
 def save(path: Path, maps: Maps, boxes: list[np.ndarray], labels: list[np.ndarray]) -> None:
     counts = np.array([len(own) for own in boxes])
-    arrays = {f"map{n}": part.astype(np.float16) for n, part in enumerate(maps)}
+    arrays: dict[str, Any] = {f"map{n}": part.astype(np.float16) for n, part in enumerate(maps)}
+    arrays |= {"boxes": np.concatenate(boxes), "labels": np.concatenate(labels), "counts": counts}
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, boxes=np.concatenate(boxes), labels=np.concatenate(labels), counts=counts,
-                 **arrays)  # fmt: skip
+        np.savez(file, **arrays)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from video_detect.data.scenes import (
     SceneMaker,
     bounds,
     clipped,
+    compressed,
     hidden_share,
     put,
     resized,
@@ -160,5 +161,4 @@ def _degrade(image: np.ndarray, spoilt: bool, rng: np.random.Generator) -> np.nd
             image = blurred(image, 2 * length + 1, rng.uniform(0, np.pi))
         else:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1.5, 5))
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))]
-    return cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+    return compressed(image, int(rng.integers(40, 95)))

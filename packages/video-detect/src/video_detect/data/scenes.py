@@ -175,7 +175,10 @@ def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.25:
         changed += rng.normal(0, rng.uniform(2, 8), changed.shape)
     changed = changed.clip(0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))]
-        changed = cv2.imdecode(cv2.imencode(".jpg", changed, quality)[1], cv2.IMREAD_COLOR)
-    return changed
+    return compressed(changed, int(rng.integers(35, 90))) if rng.random() < 0.3 else changed
+
+
+def compressed(image: np.ndarray, quality: int) -> np.ndarray:
+    """As JPEG of ``quality`` shows it."""
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))

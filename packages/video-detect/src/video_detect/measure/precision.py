@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def _precision(images: Sequence[Judged], label: int | None, threshold: float, li
     precision = hit.cumsum() / np.arange(1, len(hit) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     at = np.searchsorted(recall, RECALLS, side="left")
-    return float(np.mean([envelope[n] if n < len(envelope) else 0.0 for n in at]))
+    return fmean(float(envelope[n]) if n < len(envelope) else 0.0 for n in at.tolist())
 
 
 def _match(overlaps: np.ndarray, ignored: np.ndarray, threshold: float) -> np.ndarray:

@@ -83,6 +83,9 @@ class TGBFormer(nn.Module):
 class FramePart(nn.Module):
     """uint8 or float RGB 0..255 (B, 3, H, W) to the memory of each, (B, C, h, w)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: TGBFormer, mean: Tensor, std: Tensor):
         super().__init__()
         self.model = model
@@ -144,8 +147,10 @@ def _backbone(config: Config) -> tuple[nn.Module, list[int]]:
         body = HintedLite(config.maps, config.hints)
         info = body.body.feature_info
         return body, [*(info[number]["num_chs"] for number in config.maps), config.hints]
-    options = {"output_stride": 16} if config.dilated else {}
-    maps = create_backbone(config.backbone, features=config.maps, **options)
+    if config.dilated:
+        maps = create_backbone(config.backbone, features=config.maps, output_stride=16)
+    else:
+        maps = create_backbone(config.backbone, features=config.maps)
     return maps, maps.feature_info.channels()
 
 

@@ -164,6 +164,12 @@ class MLP(nn.Module):
         pairs = itertools.pairwise(dims)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
 
+    @property
+    def last(self) -> nn.Linear:
+        layer = self.layers[-1]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
             x = layer(x).relu()

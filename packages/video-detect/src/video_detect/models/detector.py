@@ -64,7 +64,7 @@ class Projection(nn.Module):
     def _layer(width: int, dim: int, kernel: int) -> nn.Sequential:
         conv = nn.Conv2d(width, dim, kernel, stride=1 if kernel == 1 else 2, padding=kernel // 2)
         nn.init.xavier_uniform_(conv.weight)
-        nn.init.zeros_(conv.bias)
+        conv.get_parameter("bias").data.zero_()
         return nn.Sequential(conv, nn.GroupNorm(GROUPS, dim))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
@@ -151,11 +151,12 @@ class Decoder(nn.Module):
         for name, module in self.named_modules():
             if name.startswith(("class_embed.", "enc_class")) and isinstance(module, nn.Linear):
                 nn.init.constant_(module.bias, PRIOR)
-            if isinstance(module, MLP) and module.layers[-1].out_features == 4:
-                nn.init.zeros_(module.layers[-1].weight)
-                nn.init.zeros_(module.layers[-1].bias)
-        if not self.config.two_stage:  # the first boxes are small
-            nn.init.constant_(self.bbox_embed[0].layers[-1].bias.data[2:], -2.0)
+            if isinstance(module, MLP) and module.last.out_features == 4:
+                nn.init.zeros_(module.last.weight)
+                nn.init.zeros_(module.last.bias)
+        first = self.bbox_embed[0]
+        if not self.config.two_stage and isinstance(first, MLP):  # the first boxes are small
+            nn.init.constant_(first.last.bias.data[2:], -2.0)
 
     def forward(self, tokens: Tokens) -> Found:
         if self.config.two_stage:

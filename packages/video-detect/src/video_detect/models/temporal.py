@@ -40,8 +40,9 @@ class TemporalLayer(nn.Module):
         self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
         self.output = nn.Linear(dim, dim)
         self.place = nn.Parameter(torch.zeros(heads, (2 * radius + 1) ** 2))
-        self.mlp = nn.Sequential(nn.Linear(dim, mlp_dim), nn.ReLU(), nn.Linear(mlp_dim, dim))
-        for layer in (self.output, self.mlp[-1]):
+        narrow = nn.Linear(mlp_dim, dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, mlp_dim), nn.ReLU(), narrow)
+        for layer in (self.output, narrow):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 

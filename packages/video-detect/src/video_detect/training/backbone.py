@@ -36,7 +36,7 @@ def fill_backbone(model: TGBFormer) -> None:
         rows.append((weight[members].mean(0) - weight.mean(0), bias[members].mean() - bias.mean()))
     hint = model.backbone.hint
     hint.weight.data = SPREAD * torch.stack([row for row, _ in rows])[..., None, None]
-    hint.bias.data = SPREAD * torch.stack([start for _, start in rows])
+    hint.get_parameter("bias").data = SPREAD * torch.stack([start for _, start in rows])
 
 
 class Frozen(nn.Module):

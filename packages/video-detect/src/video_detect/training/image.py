@@ -34,6 +34,7 @@ from video_detect.training.losses import Target, corners, total_loss
 from video_detect.training.recipe import Data, Recipe
 from vitrail.cache import cache_folder
 from vitrail.training.loading import Numbers, loader
+from vitrail.weights.header import as_dataclass
 
 SIDE = 320  # pixels of the longer side of what is searched
 STEP = 32  # sides are multiples of it
@@ -142,7 +143,7 @@ def fitted(image: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 
 def config_of(options: dict[str, Any]) -> Config:
-    return Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    return as_dataclass(Config, options)
 
 
 def parts_of(data: Data) -> tuple[list[Picture], list[Picture], list[Picture]]:
