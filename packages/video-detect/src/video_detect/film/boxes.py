@@ -29,7 +29,9 @@ def objects(
     likely = (score >= threshold) & ((corners[:, 2:] - corners[:, :2]).min(1) >= 1)
     corners, score, best = corners[likely], score[likely], best[likely]
     kept = nms(corners, score, MAX_OVERLAP)[:MAX_OBJECTS]
-    return [Object(_placed(corners[n]), labels[best[n]], float(score[n])) for n in kept.tolist()]
+    return [
+        Object(_placed(corners[n]), labels[int(best[n])], float(score[n])) for n in kept.tolist()
+    ]
 
 
 def _placed(corners: np.ndarray) -> tuple[float, float, float, float]:
