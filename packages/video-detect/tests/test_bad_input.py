@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -38,13 +39,24 @@ def test_damaged_variants(weights, small_inputs, suffix, tmp_path, capfd, monkey
     job = load(str(weights), engine="eager", device="cpu")
     rows = rows_of_mutants("video-detect", job, write, mutants, tmp_path, suffix, capfd)
     for row in rows:
-        if row["status"] == "done" and suffix in (".mp4", ".mkv"):
-            assert row["frames"] == 3 or row["damage"], row
+        if row["status"] == "done" and suffix in (".mp4", ".mkv") and row["frames"] != 3:
+            # A damaged index may well declare one frame and hold one.
+            assert row["damage"] or row["frames"] >= decoded(Path(row["source"])), row
+
+
+def decoded(path: Path) -> int:
+    """How many frames FFmpeg itself finds."""
+    count = 0
+    try:
+        with av.open(str(path)) as container:
+            for _ in container.decode(video=0):
+                count += 1
+    except av.error.FFmpegError:
+        pass
+    return count
 
 
 def test_a_file_of_sound_is_named_as_such(weights, tmp_path):
-    import av
-
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)

@@ -99,4 +99,5 @@ def test_a_worn_film():
 def test_baselines():
     assert recall(square(), middle_rows(square().images, "car")) < 0.5
     moving = motion_rows(square().images, "car")
-    assert len(moving) == 12 and best_ious(square(), moving).mean() > 0.3
+    # Of a plain square only the edges change from frame to frame.
+    assert len(moving) == 12 and best_ious(square(), moving).mean() > 0.2

@@ -1,7 +1,9 @@
 """A network measured: on pictures and films that training never saw, with and without memory,
 beside what needs no training."""
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -10,18 +12,18 @@ from video_detect.classes import NAMES
 from video_detect.data.clips import Clip, ClipMaker
 from video_detect.data.pictures import Picture, cut_outs, load, read_film
 from video_detect.data.scenes import SceneMaker
-from video_detect.job import VideoJob
+from video_detect.job import VideoJob, followed
 from video_detect.job import load as load_job
 from video_detect.measure import films as measure
 from video_detect.measure.baselines import middle_box, middle_rows, motion_rows
 from video_detect.measure.films import Film
 from video_detect.measure.motion import GROUPS, group_of, motion_ious
 from video_detect.measure.precision import Judged, average_precision, coco_ap
-from video_detect.models.config import NETS
-from video_detect.networks import BUNDLED, load_detector
+from video_detect.networks import BUNDLED, FRAME, NETS, load_detector
 from video_detect.result import FrameRow
 from video_detect.training.image import parts_of
 from video_detect.training.recipe import Recipe
+from vitrail.job import Engine
 from vitrail.report import Table
 
 LOW = 0.005  # score: what average precision and recall still look at
@@ -35,25 +37,44 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     name = weights or BUNDLED
     nets = NETS if load_detector(name).facts.has_memory else ("single",)
     test = parts_of(recipe.data)[2]
-    parts = [_pictures(name, test)]
+    jobs = _jobs(name, nets)
+    parts = [_pictures(jobs["single"], test)]
     films = [
         Film.of(title, read_film(recipe.data.film_folder / title, label))
         for title, label in recipe.data.test_films.items()
         if recipe.data.film_folder
     ]
     if films:
-        parts += [_films(name, nets, films), _worn(name, nets, [film.worn() for film in films])]
-    return [*parts, _clips(name, nets, test)]
+        parts += [_films(jobs, films), _worn(jobs, [film.worn() for film in films])]
+    return [*parts, _clips(jobs, test)]
 
 
-def _job(name: str, net: str, *, track: bool) -> VideoJob:
-    if track:
-        return load_job(name, net=net)
-    return load_job(name, net=net, score=LOW, track=False)
+class _Kept:
+    """The frame's part, which is the same for all nets: what it gave once is given again."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.rows = engine, {}
+        self.name, self.device, self.weights = engine.name, engine.device, engine.weights
+
+    def __call__(self, *batch: np.ndarray) -> np.ndarray:
+        keys = [hashlib.sha256(image.tobytes()).digest() for image in batch[0]]
+        new = [n for n, key in enumerate(keys) if key not in self.rows]
+        if new:
+            rows = self.engine(batch[0][new])
+            self.rows |= {keys[n]: row for n, row in zip(new, rows, strict=True)}
+        return np.stack([self.rows[key] for key in keys])
 
 
-def _pictures(name: str, pictures: Sequence[Picture]) -> Table:
-    job = _job(name, "single", track=False)
+def _jobs(name: str, nets: Sequence[str]) -> dict[str, VideoJob]:
+    """One job for each net, all with one frame's part; boxes of any score, without tracks."""
+    jobs = {net: load_job(name, net=net, score=LOW, track=False) for net in nets}
+    kept = _Kept(next(iter(jobs.values())).networks[FRAME])
+    for job in jobs.values():
+        job.networks = {**job.networks, FRAME: kept}
+    return jobs
+
+
+def _pictures(job: VideoJob, pictures: Sequence[Picture]) -> Table:
     found, middle = [], []
     for picture in pictures:
         image = load(picture.path)
@@ -67,7 +88,7 @@ def _pictures(name: str, pictures: Sequence[Picture]) -> Table:
     rows = [
         ("box in the middle", average_precision(middle, by_class=False), None, None),
         (
-            f"{name}, single",
+            "single",
             average_precision(found, by_class=False),
             average_precision(found),
             coco_ap(found),
@@ -84,11 +105,11 @@ def _judged(row: FrameRow, boxes: np.ndarray, labels: np.ndarray) -> Judged:
     return Judged(found, scores, names, boxes.astype(float), labels)
 
 
-def _films(name: str, nets: Sequence[str], films: Sequence[Film]) -> Table:
+def _films(jobs: Mapping[str, VideoJob], films: Sequence[Film]) -> Table:
     """Each film and their mean, for each net and each baseline."""
     columns = ("film", "", "recall", "best IoU", "label right", "one id", "dropouts", "ids changed")
     rows: list[tuple] = []
-    for title, tell in _tellers(name, nets):
+    for title, tell in _tellers(jobs):
         values = [tell(film) for film in films]
         rows += [(film.name, title, *own) for film, own in zip(films, values, strict=True)]
         means = [_mean(column) for column in zip(*values, strict=True)]
@@ -102,7 +123,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _tellers(name: str, nets: Sequence[str]) -> Iterator[tuple[str, Callable[[Film], tuple]]]:
+def _tellers(
+    jobs: Mapping[str, VideoJob],
+) -> Iterator[tuple[str, Callable[[Film], tuple]]]:
     def plain(make: Callable, frames: int | None) -> Callable[[Film], tuple]:
         def tell(film: Film) -> tuple:
             count = frames or len(film.images)
@@ -116,17 +139,14 @@ def _tellers(name: str, nets: Sequence[str]) -> Iterator[tuple[str, Callable[[Fi
 
     yield "box in the middle", plain(middle_rows, None)
     yield f"what moves, first {MOTION_FRAMES} frames", plain(motion_rows, MOTION_FRAMES)
-    for net in nets:
-        yield net, _network(name, net)
+    for net, job in jobs.items():
+        yield net, _network(job)
 
 
-def _network(name: str, net: str) -> Callable[[Film], tuple]:
-    raw, tracked = _job(name, net, track=False), _job(name, net, track=True)
-
+def _network(job: VideoJob) -> Callable[[Film], tuple]:
     def tell(film: Film) -> tuple:
-        images = np.stack(film.images)
-        rows, own = raw.predict(images).frames, tracked.predict(images).frames
-        held = measure.held(film, own)
+        rows = job.predict(np.stack(film.images)).frames
+        held = measure.held(film, _tracked(job, rows))
         return (
             measure.recall(film, rows),
             float(measure.best_ious(film, rows).mean()),
@@ -139,33 +159,34 @@ def _network(name: str, net: str) -> Callable[[Film], tuple]:
     return tell
 
 
-def _worn(name: str, nets: Sequence[str], films: Sequence[Film]) -> Table:
+def _tracked(job: VideoJob, rows: Sequence[FrameRow]) -> list[FrameRow]:
+    """As the command would have told them, at the threshold that comes with the weights."""
+    return followed(rows, replace(job.settings, score=job.detector.facts.score))
+
+
+def _worn(jobs: Mapping[str, VideoJob], films: Sequence[Film]) -> Table:
     columns = ("", "recall on the blurred frames", "recall", "one id", "dropouts", "ids changed")
     rows = []
-    for net in nets:
-        raw, tracked = _job(name, net, track=False), _job(name, net, track=True)
+    for net, job in jobs.items():
         values = []
         for film in films:
-            images = np.stack(film.images)
-            found = raw.predict(images).frames
-            held = measure.held(film, tracked.predict(images).frames)
+            found = job.predict(np.stack(film.images)).frames
+            held = measure.held(film, _tracked(job, found))
             blurred = measure.recall(film, found, film.spoilt)
             values.append((blurred, measure.recall(film, found), held.share, held.dropouts,
                            held.changes))  # fmt: skip
-        means = [_mean(column) for column in list(zip(*values, strict=True))[:3]]
-        sums = [sum(column) for column in list(zip(*values, strict=True))[3:]]
-        rows.append((net, *means, *sums))
+        *shares, dropouts, changes = zip(*values, strict=True)
+        rows.append((net, *map(_mean, shares), sum(dropouts), sum(changes)))
     heading = "The same films with every fifth frame blurred by 25 px and three black frames"
     return Table(heading, columns, rows)
 
 
-def _clips(name: str, nets: Sequence[str], pictures: Sequence[Picture]) -> Table:
+def _clips(jobs: Mapping[str, VideoJob], pictures: Sequence[Picture]) -> Table:
     maker = ClipMaker(SceneMaker(pictures, [], cut_outs(pictures)))
     rng = np.random.default_rng(CLIP_SEED)
     clips = [maker.make(CLIP_SIZE, CLIP_FRAMES, rng) for _ in range(CLIPS)]
     rows = []
-    for net in nets:
-        job = _job(name, net, track=False)
+    for net, job in jobs.items():
         judged: list[Judged] = []
         speeds: list[np.ndarray] = []
         for clip in clips:

@@ -2,7 +2,7 @@
 objects are followed through the film."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from video_detect.film.between import filled
 from video_detect.film.boxes import objects
 from video_detect.film.follow import Follower, Numbers, Track
 from video_detect.film.windows import Window, Windows
-from video_detect.models.config import NETS
-from video_detect.networks import BUNDLED, Detector, load_detector
+from video_detect.networks import BUNDLED, NETS, Detector, load_detector
 from video_detect.result import FrameRow, Object, Result
 from vitrail.engine import prepare
 from vitrail.errors import UsageError
@@ -98,7 +97,7 @@ class VideoJob:
         indices = [*range(0, reader.frame_count, every)]
         if indices and indices[-1] != reader.frame_count - 1:
             indices.append(reader.frame_count - 1)
-        found: list[tuple[Remembered, list[Object]]] = []
+        found: list[FrameRow] = []
         windows: Windows[Remembered] = Windows(
             self.settings.window, self.settings.overlap, causal=self.settings.online
         )
@@ -112,7 +111,7 @@ class VideoJob:
                     found += yield from self._detect(window)
         if window := windows.finish():
             found += yield from self._detect(window)
-        rows = self._follow(found)
+        rows = followed(found, self.settings) if self.settings.track else found
         return Result(
             name=name,
             frames=tuple(self._complete(rows, reader)),
@@ -136,19 +135,8 @@ class VideoJob:
             own = objects(logits[place], boxes[place], frame.size, self.labels, lowest)
             if self.settings.classes:
                 own = [one for one in own if one.label in self.settings.classes]
-            taken.append((frame, own))
+            taken.append(FrameRow(frame.index, frame.time, tuple(own)))
         return taken
-
-    def _follow(self, found: Sequence[tuple[Remembered, list[Object]]]) -> list[FrameRow]:
-        if not self.settings.track:
-            return [FrameRow(frame.index, frame.time, tuple(own)) for frame, own in found]
-        follower = Follower(self.settings.score)
-        linked: list[tuple[Remembered, list[tuple[Object, Track]]]] = []
-        for frame, own in found:
-            time = frame.index / TIMELESS_FPS if frame.time is None else frame.time
-            linked.append((frame, follower.follow(own, time)))
-        numbers = Numbers(2 if len(found) > 2 and not self.settings.online else 1)
-        return [FrameRow(frame.index, frame.time, numbers.number(own)) for frame, own in linked]
 
     def _complete(self, rows: list[FrameRow], reader: FrameSource) -> list[FrameRow]:
         if self.settings.every == 1:
@@ -211,6 +199,21 @@ class View:
             return 1.0
         ratio = (self.target[0] / self.first[0]) / (self.target[1] / self.first[1])
         return max(ratio, 1 / ratio)
+
+
+def followed(rows: Sequence[FrameRow], options: Options) -> list[FrameRow]:
+    """The rows with the objects that belong to a track, under its number; those that score less
+    than ``options.score`` count only there."""
+    follower = Follower(options.score)
+    linked: list[list[tuple[Object, Track]]] = []
+    for row in rows:
+        time = row.index / TIMELESS_FPS if row.time is None else row.time
+        unsure = options.score * UNSURE
+        linked.append(follower.follow([one for one in row.objects if one.score >= unsure], time))
+    numbers = Numbers(2 if len(rows) > 2 and not options.online else 1)
+    return [
+        replace(row, objects=numbers.number(own)) for row, own in zip(rows, linked, strict=True)
+    ]
 
 
 def chunked(frames: Iterator[Frame]) -> Iterator[list[Frame]]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from video_detect.models.blender import Blender
-from video_detect.models.config import NETS, Config
+from video_detect.models.config import Config
 from video_detect.models.detector import Decoder, Encoder, Found, Projection, Tokens
 from video_detect.models.graph import GraphFormer
 from video_detect.models.temporal import TemporalTransformer
@@ -162,4 +162,4 @@ def build_model(architecture: str, options: dict) -> TGBFormer:
     return build(ARCHITECTURES, architecture, options)
 
 
-__all__ = ["ARCHITECTURES", "NETS", "ClipPart", "Config", "FramePart", "TGBFormer", "build_model"]
+__all__ = ["ARCHITECTURES", "ClipPart", "Config", "FramePart", "TGBFormer", "build_model"]

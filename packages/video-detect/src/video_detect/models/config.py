@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-NETS = ("both", "transformer", "graph", "single")
-
 
 @dataclass(frozen=True)
 class Config:

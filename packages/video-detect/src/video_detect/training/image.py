@@ -92,7 +92,8 @@ class ImageTask(vitrail.training.loop.Task):
 
     def validation_step(self, batch: dict, number: int) -> None:
         found = self._find(batch["maps"])
-        self.judged.append(judged(found.logits[-1, 0], found.boxes[-1, 0], *batch["truth"]))
+        truth = (part.cpu().numpy() for part in batch["truth"])
+        self.judged.append(judged(found.logits[-1, 0], found.boxes[-1, 0], *truth))
 
     def on_validation_epoch_end(self) -> None:
         self.log("val/any", average_precision(self.judged, by_class=False))
@@ -119,7 +120,8 @@ class ValPictures(torch.utils.data.Dataset):
             image = fitted(load(picture.path))
             maps = [torch.from_numpy(part) for part in self.engine(stacked([image]))]
             size = np.tile(load(picture.path).shape[1::-1], 2)
-            self.kept[number] = {"maps": maps, "truth": (picture.boxes / size, picture.labels)}
+            truth = (torch.from_numpy(picture.boxes / size), torch.from_numpy(picture.labels))
+            self.kept[number] = {"maps": maps, "truth": truth}
         return self.kept[number]
 
 
