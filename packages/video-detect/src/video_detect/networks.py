@@ -13,7 +13,7 @@ from vitrail.weights.catalogue import resolve
 
 BUNDLED = "tgbformer"
 NETS = ("both", "transformer", "graph", "single")  # what carries memory across frames
-CODE = ("video_detect.models", "vitrail.backbones")
+CODE = ("video_detect.models",)
 FRAME, CLIP = "frame", "clip"
 STRIDE = 16  # pixels of a step of the memory
 
