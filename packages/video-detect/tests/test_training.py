@@ -21,7 +21,7 @@ from .fakes import film
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory) -> Path:
-    """Eight pictures of a red square (a car, class 2) beside a bottle (class 39)."""
+    """Eight pictures of a red square (a car: 2 among boxes, 3 among polygons) beside a bottle."""
     folder = tmp_path_factory.mktemp("coco")
     for part in ("images", "boxes", "polygons"):
         (folder / part / "train2017").mkdir(parents=True)
@@ -33,7 +33,7 @@ def coco(tmp_path_factory) -> Path:
         (folder / "boxes/train2017" / f"{name}.txt").write_text(lines)
         left, right, top, bottom = x - w / 2, x + w / 2, y - h / 2, y + h / 2
         corners = f"{left} {top} {right} {top} {right} {bottom} {left} {bottom}"
-        (folder / "polygons/train2017" / f"{name}.txt").write_text(f"2 {corners}\n")
+        (folder / "polygons/train2017" / f"{name}.txt").write_text(f"3 {corners}\n")
     return folder
 
 
@@ -57,7 +57,7 @@ def test_pictures_of_our_classes(coco):
 
 def test_cut_outs_are_the_object(coco):
     cut = cut_outs(read_pictures(coco))[0]
-    assert cut.image.shape[2] == 4 and cut.image[..., 3].mean() > 200
+    assert cut.label == 2 and cut.image.shape[2] == 4 and cut.image[..., 3].mean() > 200
     assert cut.image[8:16, 8:16, 0].mean() > 180
 
 

@@ -2,7 +2,7 @@
 in MOT's."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,9 @@ COCO = (
     "horse", "sheep", "cow", "elephant", "bear", "zebra",
 )  # fmt: skip
 OURS = {number: NAMES.index(name) for number, name in enumerate(COCO) if name in NAMES}
+# The polygons count as COCO's own files do: from 1, with gaps after 11.
+GAP_AFTER = 11
+OUTLINED = {number + 1 + (number >= GAP_AFTER): ours for number, ours in OURS.items()}
 MIN_CUT = 24  # pixels a side of an object that is worth cutting out
 PARTS = ("train2017", "val2017")
 
@@ -111,25 +114,26 @@ def load(path: Path) -> np.ndarray:
 def _picture(path: Path, folder: Path, part: str) -> Picture:
     height, width = load(path).shape[:2]
     size = np.array((width, height), np.float32)
-    rows = _rows(folder / "boxes" / part / f"{path.stem}.txt")
+    rows = _rows(folder / "boxes" / part / f"{path.stem}.txt", OURS)
     boxes, labels = [], []
     for number, values in rows:
         centre, sides = values[:2] * size, values[2:4] * size
         boxes.append(np.concatenate((centre - sides / 2, centre + sides / 2)))
-        labels.append(OURS[number])
+        labels.append(number)
     outlines = tuple(
-        (OURS[number], values.reshape(-1, 2) * size)
-        for number, values in _rows(folder / "polygons" / part / f"{path.stem}.txt")
+        (number, values.reshape(-1, 2) * size)
+        for number, values in _rows(folder / "polygons" / part / f"{path.stem}.txt", OUTLINED)
         if len(values) >= 6
     )
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     return Picture(path, boxes, np.array(labels, int), outlines)
 
 
-def _rows(path: Path) -> list[tuple[int, np.ndarray]]:
-    """The lines ``class numbers…`` of our classes; none where there is no file."""
+def _rows(path: Path, classes: Mapping[int, int]) -> list[tuple[int, np.ndarray]]:
+    """The lines ``class numbers…`` of our classes, under our numbers; none where there is no
+    file."""
     if not path.is_file():
         return []
     lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
     rows = ((int(words[0]), np.array(words[1:], np.float32)) for words in lines)
-    return [(number, values) for number, values in rows if number in OURS]
+    return [(classes[number], values) for number, values in rows if number in classes]

@@ -38,7 +38,7 @@ from vitrail.weights.header import as_dataclass
 
 SIDE = 320  # pixels of the longer side of what is searched
 STEP = 32  # sides are multiples of it
-MADE = 2  # raised when made pictures change: what is kept of them is then made anew
+MADE = 3  # raised when made pictures change: what is kept of them is then made anew
 
 
 class ImageTask(vitrail.training.loop.Task):
