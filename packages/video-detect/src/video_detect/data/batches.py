@@ -1,76 +1,97 @@
-"""Batches of made scenes, as the frozen part of the network sees them: computed once, then read."""
+"""Batches of made scenes and clips, and pictures as the job searches them."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from video_detect.data.scenes import Scene, SceneMaker
-from vitrail.output import atomic_file
+from video_detect.data.pictures import Picture, load
+from video_detect.data.scenes import Scene
 
-Maps = list[np.ndarray]
-Compute = Callable[[np.ndarray], Any]
+STEP = 32  # sides of what is searched are multiples of it
 
 
-class SceneBatches(Dataset):
-    """Batch ``number`` (counted round after ``count``): ``maps`` float32 (B, C, h, w) of the
-    backbone, ``boxes`` (n, 4) as centre and size in 0..1 and ``labels`` of each image."""
+class Maker(Protocol):
+    """Makes the frames of one item of a batch."""
+
+    def frames(
+        self, size: tuple[int, int], count: int, rng: np.random.Generator
+    ) -> list[Scene]: ...
+
+
+class MadeBatches(Dataset):
+    """Batch ``number``: ``images`` uint8 (B * frames, 3, H, W), item after item, ``boxes`` (n, 4)
+    of all of them as centre and size in 0..1 with ``labels`` (n,), and ``counts``, how many each
+    image has. The same number makes the same batch."""
 
     def __init__(
         self,
-        maker: SceneMaker,
-        compute: Compute,
-        folder: Path,
+        maker: Maker,
+        sizes: Sequence[tuple[int, int]],
         *,
-        count: int,
         batch_size: int,
-        sizes: tuple[tuple[int, int], ...],
-        seed: int,
+        frames: int = 1,
+        seed: int = 0,
     ):
-        self.maker, self.compute, self.folder = maker, compute, folder
-        self.count, self.batch_size, self.sizes, self.seed = count, batch_size, sizes, seed
+        self.maker, self.sizes = maker, sizes
+        self.batch_size, self.frames, self.seed = batch_size, frames, seed
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        path = self.folder / f"{number % self.count:05d}.npz"
-        if not path.exists():
-            save(path, *self._make(number % self.count))
-        return read(path)
-
-    def _make(self, number: int) -> tuple[Maps, list[np.ndarray], list[np.ndarray]]:
         rng = np.random.default_rng((self.seed, number))
         size = self.sizes[rng.integers(len(self.sizes))]
-        scenes = [self.maker.make(size, rng) for _ in range(self.batch_size)]
-        maps = self.compute(stacked([scene.image for scene in scenes]))
-        return list(maps), [relative(scene) for scene in scenes], [s.labels for s in scenes]
+        items = [self.maker.frames(size, self.frames, rng) for _ in range(self.batch_size)]
+        scenes = [scene for item in items for scene in item]
+        return {
+            "images": stacked([scene.image for scene in scenes]),
+            "boxes": torch.from_numpy(np.concatenate([relative(scene) for scene in scenes])),
+            "labels": torch.from_numpy(np.concatenate([scene.labels for scene in scenes])),
+            "counts": [len(scene.boxes) for scene in scenes],
+        }
 
 
-def stacked(images: list[np.ndarray]) -> np.ndarray:
-    """uint8 (H, W, 3) each to float32 (B, 3, H, W)."""
-    return np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)
+class Fitted(Dataset):
+    """Each picture as the job searches it, with its true boxes as corners in 0..1, kept."""
+
+    def __init__(self, pictures: Sequence[Picture], side: int):
+        self.pictures, self.side = pictures, side
+        self.kept: dict[int, dict] = {}
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        if number not in self.kept:
+            picture = self.pictures[number]
+            image = load(picture.path)
+            size = np.tile(image.shape[1::-1], 2)
+            truth = (picture.boxes / size, picture.labels)
+            self.kept[number] = {"images": stacked([fitted(image, self.side)]), "truth": truth}
+        return self.kept[number]
+
+
+def stacked(images: list[np.ndarray]) -> Tensor:
+    """(H, W, 3) each to (B, 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
 
 
 def relative(scene: Scene) -> np.ndarray:
-    """Boxes as centre and size in 0..1."""
+    """Boxes as centre and size in 0..1, float32."""
     height, width = scene.image.shape[:2]
     boxes = scene.boxes / np.array((width, height, width, height), np.float32)
-    return np.concatenate(((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), 1)
+    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    return np.concatenate((centres, sides), 1).astype(np.float32)
 
 
-def save(path: Path, maps: Maps, boxes: list[np.ndarray], labels: list[np.ndarray]) -> None:
-    counts = np.array([len(own) for own in boxes])
-    arrays: dict[str, Any] = {f"map{n}": part.astype(np.float16) for n, part in enumerate(maps)}
-    arrays |= {"boxes": np.concatenate(boxes), "labels": np.concatenate(labels), "counts": counts}
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+def fitted(image: np.ndarray, side: int) -> np.ndarray:
+    """The image with its longer side at ``side``, both multiples of ``STEP``: stretched a little,
+    since boxes are relative."""
+    import cv2
 
-
-def read(path: Path) -> dict[str, Any]:
-    with np.load(path) as stored:
-        maps = [torch.from_numpy(stored[name]).float() for name in stored if name[:3] == "map"]
-        cuts = stored["counts"].cumsum()[:-1]
-        boxes = [torch.from_numpy(part).float() for part in np.split(stored["boxes"], cuts)]
-        labels = [torch.from_numpy(part).long() for part in np.split(stored["labels"], cuts)]
-    return {"maps": maps, "boxes": boxes, "labels": labels}
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    size = [max(STEP, round(length * scale / STEP) * STEP) for length in (width, height)]
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=kind)

@@ -82,6 +82,9 @@ class ClipMaker:
                 self._move(actor, size)
         return Clip(scenes, ids, spoilt)
 
+    def frames(self, size: tuple[int, int], count: int, rng: np.random.Generator) -> list[Scene]:
+        return self.make(size, count, rng).scenes
+
     def _actor(self, size: tuple[int, int], rng: np.random.Generator) -> _Actor:
         cut = self.maker.draw(rng)
         shorter = min(size)

@@ -46,6 +46,10 @@ class SceneMaker:
             image, boxes, labels = self._paste(image, boxes, labels, rng)
         return Scene(spoil(image, rng), boxes, labels)
 
+    def frames(self, size: tuple[int, int], count: int, rng: np.random.Generator) -> list[Scene]:
+        """``count`` scenes that have nothing to do with one another."""
+        return [self.make(size, rng) for _ in range(count)]
+
     def draw(self, rng: np.random.Generator) -> CutOut:
         """Each class as often as any other."""
         own = self.by_class[self.classes[rng.integers(len(self.classes))]]

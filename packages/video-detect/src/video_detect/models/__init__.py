@@ -10,8 +10,11 @@ from video_detect.models.graph import GraphFormer
 from video_detect.models.temporal import TemporalTransformer
 from vitrail.architectures import build
 from vitrail.backbones import create_backbone
+from vitrail.backbones.lite import DIMS, ConvNorm, InvertedResidual, LiteTrunk, Stage
 
-HEAD = "efficientnet_lite0"  # the backbone whose head can hint at classes
+LITE = "efficientnet_lite0"  # the backbone whose head can hint at classes
+LAST = Stage(1, 3, 1, 6, 320)  # the stage behind the trunk's, which only the head sees
+HEAD_DIM = 1280
 
 
 class TGBFormer(nn.Module):
@@ -112,21 +115,25 @@ class ClipPart(nn.Module):
         return logits.view(*shape, *logits.shape[1:]), boxes.view(*shape, *boxes.shape[1:])
 
 
-class HintedLite(nn.Module):
-    """EfficientNet-Lite with its head kept: beside the stages' maps, what its classifying features
-    say of each of ``hints`` groups of classes at each place."""
+class LiteMaps(nn.Module):
+    """EfficientNet-Lite0's maps, those of ``indices`` (2: stride 4, 3: stride 8, and so on); with
+    ``hints`` also what its classifying features say of each of so many groups of classes at each
+    place of the last."""
 
     def __init__(self, indices: tuple[int, ...], hints: int):
         super().__init__()
-        self.body = create_backbone(HEAD)
-        self.body.classifier = nn.Identity()
-        self.indices = indices
-        self.hint = nn.Conv2d(self.body.num_features, hints, 1)
+        self.strides = [2 ** (number + 1) for number in indices]
+        self.trunk = LiteTrunk(32 if hints else max(self.strides))
+        last = InvertedResidual(DIMS[32], LAST, 1), ConvNorm(LAST.dim, HEAD_DIM)
+        self.head = nn.Sequential(*last) if hints else None
+        self.hint = nn.Conv2d(HEAD_DIM, hints, 1) if hints else None
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = list(self.body.maps(images))
-        hint = self.hint(self.body.head_map(maps[-1]))  # pyright: ignore[reportCallIssue]
-        return [*(maps[number] for number in self.indices), hint]
+        maps = dict(zip(self.trunk.strides, self.trunk(images), strict=True))
+        wanted = [maps[stride] for stride in self.strides]
+        if self.head is None or self.hint is None:
+            return wanted
+        return [*wanted, self.hint(self.head(maps[32]))]
 
 
 def as_tokens(memory: Tensor) -> Tokens:
@@ -143,10 +150,10 @@ def as_map(tokens: Tokens) -> Tensor:
 
 
 def _backbone(config: Config) -> tuple[nn.Module, list[int]]:
-    if config.hints:
-        body = HintedLite(config.maps, config.hints)
-        info = body.body.feature_info
-        return body, [*(info[number]["num_chs"] for number in config.maps), config.hints]
+    if config.backbone == LITE:
+        body = LiteMaps(config.maps, config.hints)
+        hints = [config.hints] if config.hints else []
+        return body, [*(DIMS[stride] for stride in body.strides), *hints]
     if config.dilated:
         maps = create_backbone(config.backbone, features=config.maps, output_stride=16)
     else:

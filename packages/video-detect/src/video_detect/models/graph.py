@@ -32,6 +32,7 @@ def nearest(features: Tensor, k: int, padding: Tensor | None = None) -> tuple[Te
     return best.indices, best.values > HIDDEN + 0.5
 
 
+@torch.no_grad()
 def near_window(
     maps: Tensor, k: int, window: int, reach: int, padding: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:

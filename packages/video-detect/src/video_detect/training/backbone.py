@@ -1,19 +1,21 @@
 """ImageNet's features for the backbone, and what its classifier says of our classes."""
 
-import numpy as np
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
 from video_detect.classes import IMAGENET, NAMES
-from video_detect.models import HintedLite, TGBFormer
-from vitrail.backbones import create_backbone
-from vitrail.engine import Network, NetworkEngine, prepare
+from video_detect.models import LiteMaps, TGBFormer
+from vitrail.backbones.pretrained import WHEELS, fill_trunk, find_file
 from vitrail.errors import UsageError
-from vitrail.weights.files import load_into
+from vitrail.weights.files import read_known
 
 RELEASE = "tf_efficientnet_lite0"
+HALF = (127.5,) * 3  # mean and deviation of RGB 0..255 that the release wants
 MEAN = STD = (0.5, 0.5, 0.5)
 SPREAD = 0.5  # of a hint over its places, in what the projection receives
+FROZEN_STAGES = 2  # of the trunk: edges and textures are the same everywhere
 
 
 def fill_backbone(model: TGBFormer) -> None:
@@ -22,36 +24,25 @@ def fill_backbone(model: TGBFormer) -> None:
 
     Raises MissingError without the wheel.
     """
-    if not isinstance(model.backbone, HintedLite):
+    body = model.backbone
+    if not isinstance(body, LiteMaps) or body.head is None or body.hint is None:
         raise UsageError("model.config.hints", "is 0", "the bundled recipe starts with hints")
-    release = create_backbone(RELEASE, num_classes=1000, pretrained=True)
-    state = release.state_dict()
-    weight, bias = state.pop("classifier.weight"), state.pop("classifier.bias")
-    load_into(model.backbone.body, state, subject=RELEASE)
+    fill_trunk(body.trunk, HALF, HALF)
+    stored = list(read_known(find_file(RELEASE), WHEELS[RELEASE].sha256).values())
+    *head, weight, bias = stored[len(body.trunk.state_dict()) :]
+    body.head.load_state_dict(dict(zip(body.head.state_dict(), head, strict=True)))
     rows = []
     for name in NAMES:
         members = torch.tensor(
             [n for first, last in IMAGENET[name] for n in range(first, last + 1)]
         )
         rows.append((weight[members].mean(0) - weight.mean(0), bias[members].mean() - bias.mean()))
-    hint = model.backbone.hint
-    hint.weight.data = SPREAD * torch.stack([row for row, _ in rows])[..., None, None]
-    hint.get_parameter("bias").data = SPREAD * torch.stack([start for _, start in rows])
+    body.hint.weight.data = SPREAD * torch.stack([row for row, _ in rows])[..., None, None]
+    body.hint.get_parameter("bias").data = SPREAD * torch.stack([start for _, start in rows])
 
 
-class Frozen(nn.Module):
-    """uint8 RGB as floats (B, 3, H, W) to the backbone's maps."""
-
-    def __init__(self, backbone: nn.Module):
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(self.backbone((images / 255 - MEAN[0]) / STD[0]))
-
-
-def frozen_engine(model: TGBFormer, size: tuple[int, int]) -> NetworkEngine:
-    """The backbone where it runs fastest, for what is computed once."""
-    example = np.zeros((2, 3, *size), np.float32)
-    network = Network("backbone", lambda: Frozen(model.backbone), example, weights=None)
-    return prepare(network, engine="openvino", device="cpu")
+def frozen_parts(model: TGBFormer) -> Iterator[nn.Module]:
+    """The stages that keep ImageNet's features; the norms of all others keep its statistics."""
+    assert isinstance(model.backbone, LiteMaps)
+    yield model.backbone.trunk.stem
+    yield from model.backbone.trunk.stages[:FROZEN_STAGES]

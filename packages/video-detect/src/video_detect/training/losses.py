@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from video_detect.models.detector import Found
 
@@ -16,14 +18,34 @@ MANY = 5  # proposals that are matched to each object: each learns faster from s
 
 
 @dataclass(frozen=True)
-class Target:
-    """``boxes`` (n, 4), centre and size in 0..1, with ``labels`` (n,)."""
+class Targets:
+    """What a batch of images shows: ``boxes`` (B, m, 4), centre and size in 0..1, with ``labels``
+    (B, m); each image has the first ``counts`` of its rows, the others are padding."""
 
     boxes: Tensor
     labels: Tensor
+    counts: Sequence[int]
 
-    def repeated(self, times: int) -> "Target":
-        return Target(self.boxes.repeat(times, 1), self.labels.repeat(times))
+    @classmethod
+    def of(cls, boxes: Tensor, labels: Tensor, counts: Sequence[int]) -> "Targets":
+        """From those of all images, (n, 4) and (n,), one image after another."""
+        parts = boxes.split(list(counts)), labels.split(list(counts))
+        return cls(*(pad_sequence(part, batch_first=True) for part in parts), counts)
+
+    def repeated(self, times: int) -> "Targets":
+        """The batch ``times`` over, for as many layers."""
+        return Targets(
+            self.boxes.repeat(times, 1, 1), self.labels.repeat(times, 1), [*self.counts] * times
+        )
+
+    @property
+    def present(self) -> Tensor:
+        """(B, m): what is no padding."""
+        counts = torch.tensor(self.counts, device=self.boxes.device)
+        return torch.arange(self.boxes.shape[1], device=self.boxes.device) < counts[:, None]
+
+
+Pairs = tuple[Tensor, Tensor, Tensor]  # image, query and target's row of each match
 
 
 def corners(boxes: Tensor) -> Tensor:
@@ -48,50 +70,65 @@ def _area(boxes: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def match(logits: Tensor, boxes: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-    """Indices of queries and of the target's boxes that belong together, at the least cost."""
-    chance = logits.sigmoid()[:, target.labels]
+def costs(logits: Tensor, boxes: Tensor, targets: Targets) -> Tensor:
+    """(B, Q, m): what it would cost to match each query to each target."""
+    labels = targets.labels[:, None].expand(-1, logits.shape[1], -1)
+    chance = logits.float().sigmoid().gather(2, labels)
     negative = (1 - ALPHA) * chance**GAMMA * -(1 - chance + 1e-8).log()
     positive = ALPHA * (1 - chance) ** GAMMA * -(chance + 1e-8).log()
-    distance = torch.cdist(boxes, target.boxes, p=1)
-    overlap = giou(corners(boxes)[:, None], corners(target.boxes)[None])
-    cost = CLASS * (positive - negative) + L1 * distance - GIOU * overlap
-    rows, columns = linear_sum_assignment(cost.cpu().numpy())
-    return torch.as_tensor(rows), torch.as_tensor(columns)
+    distance = torch.cdist(boxes.float(), targets.boxes, p=1)
+    overlap = giou(corners(boxes.float())[:, :, None], corners(targets.boxes)[:, None])
+    return CLASS * (positive - negative) + L1 * distance - GIOU * overlap
 
 
-def layer_losses(
-    logits: Tensor, boxes: Tensor, targets: Sequence[Target], times: int = 1
-) -> dict[str, Tensor]:
-    """``class``, ``l1`` and ``giou`` of one layer, (B, Q, …), per box of the targets; with
-    ``times`` each box is matched that often."""
-    targets = [target.repeated(times) for target in targets]
-    pairs = [match(*one) for one in zip(logits, boxes, targets, strict=True)]
+def match(cost: Tensor, counts: Sequence[int]) -> Pairs:
+    """Each target to one query of its own, at the least cost of all."""
+    triples = []
+    for image, (rows, count) in enumerate(zip(cost.cpu().numpy(), counts, strict=True)):
+        queries, own = linear_sum_assignment(rows[:, :count])
+        triples.append(np.stack((np.full(len(queries), image), queries, own)))
+    image, query, target = torch.from_numpy(np.concatenate(triples, 1)).to(cost.device)
+    return image, query, target
+
+
+def match_many(cost: Tensor, targets: Targets, times: int = MANY) -> Pairs:
+    """Each target to the ``times`` queries that cost least; one that several want goes to whom it
+    costs least."""
+    if not cost.shape[2]:
+        return match(cost, targets.counts)
+    cost = cost.masked_fill(~targets.present[:, None], torch.inf)
+    nearest = cost.topk(min(times, cost.shape[1]), dim=1, largest=False).indices
+    wanted = torch.zeros_like(cost, dtype=torch.bool).scatter_(1, nearest, value=True)
+    least, owner = cost.masked_fill(~wanted, torch.inf).min(dim=2)  # B, Q
+    image, query = least.isfinite().nonzero(as_tuple=True)
+    return image, query, owner[image, query]
+
+
+def matched_loss(logits: Tensor, boxes: Tensor, targets: Targets, pairs: Pairs) -> Tensor:
+    """Focal, L1 and GIoU losses of (B, Q, …), per box of the targets."""
+    image, query, target = pairs
+    logits, boxes = logits.float(), boxes.float()
     wanted = torch.zeros_like(logits)
-    for number, ((rows, columns), target) in enumerate(zip(pairs, targets, strict=True)):
-        wanted[number, rows, target.labels[columns]] = 1
-    count = max(sum(len(target.boxes) for target in targets), 1)
+    wanted[image, query, targets.labels[image, target]] = 1
     chance = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     hit = chance * wanted + (1 - chance) * (1 - wanted)
     share = ALPHA * wanted + (1 - ALPHA) * (1 - wanted)
-    own = torch.cat([boxes[n, rows] for n, (rows, _) in enumerate(pairs)])
-    theirs = torch.cat(
-        [target.boxes[columns] for (_, columns), target in zip(pairs, targets, strict=True)]
-    )
-    return {
-        "class": (share * (1 - hit) ** GAMMA * entropy).sum() / count,
-        "l1": F.l1_loss(own, theirs, reduction="sum") / count,
-        "giou": (1 - giou(corners(own), corners(theirs))).sum() / count,
-    }
+    own, theirs = boxes[image, query], targets.boxes[image, target]
+    focal = (share * (1 - hit) ** GAMMA * entropy).sum()
+    distance = F.l1_loss(own, theirs, reduction="sum")
+    apart = (1 - giou(corners(own), corners(theirs))).sum()
+    return (CLASS * focal + L1 * distance + GIOU * apart) / max(sum(targets.counts), 1)
 
 
-def total_loss(found: Found, targets: Sequence[Target]) -> Tensor:
+def total_loss(found: Found, targets: Targets) -> Tensor:
     """All decoder layers alike, and the proposals where there are any, matched to many."""
-    losses = [
-        layer_losses(*layer, targets) for layer in zip(found.logits, found.boxes, strict=True)
-    ]
-    if found.proposal_logits is not None and found.proposal_boxes is not None:
-        losses.append(layer_losses(found.proposal_logits, found.proposal_boxes, targets, MANY))
-    weights = {"class": CLASS, "l1": L1, "giou": GIOU}
-    return torch.stack([weights[name] * part for one in losses for name, part in one.items()]).sum()
+    layers = targets.repeated(len(found.logits))
+    logits, boxes = found.logits.flatten(0, 1), found.boxes.flatten(0, 1)
+    pairs = match(costs(logits, boxes, layers), layers.counts)
+    loss = matched_loss(logits, boxes, layers, pairs) * len(found.logits)
+    if found.proposal_logits is None or found.proposal_boxes is None:
+        return loss
+    logits, boxes = found.proposal_logits, found.proposal_boxes
+    pairs = match_many(costs(logits, boxes, targets), targets)
+    return loss + matched_loss(logits, boxes, targets, pairs)

@@ -15,8 +15,8 @@ class Data(Section):
 
     ``test`` and ``val`` pictures of ``coco`` are kept out: the figures are those of the former, the
     latter choose the weights. ``test_films`` are measured on and never trained on. An epoch is
-    ``batches`` made ones, the same in each; what the frozen part of the network makes of them is
-    computed once and kept in the cache folder.
+    ``batches`` made ones, of scenes or of clips of ``frames``, by ``workers`` processes; ``sizes``
+    are their heights and widths.
     """
 
     coco: Path
@@ -26,9 +26,10 @@ class Data(Section):
     test: NonNegativeInt = 40
     val: PositiveInt = 20
     batches: PositiveInt = 320
-    sizes: tuple[tuple[PositiveInt, PositiveInt], ...] = ((192, 320), (256, 320), (320, 256))
+    sizes: tuple[tuple[PositiveInt, PositiveInt], ...] = ((224, 384), (288, 384), (384, 288))
     frames: PositiveInt = 6
     val_clips: PositiveInt = 24
+    workers: Annotated[int, Field(ge=0, le=32)] = 0
 
 
 class Model(Section):
