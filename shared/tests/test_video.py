@@ -260,6 +260,7 @@ def test_variable_rate_keeps_index_and_time(tmp_path):
     reader, frames = read_all(path)
     assert [frame.index for frame in frames] == list(range(10))
     assert [frame.time for frame in frames] == pytest.approx([tick / 25 for tick in ticks])
+    assert [reader.time(index) for index in range(10)] == [frame.time for frame in frames]
     assert [frame.index for frame in reader.frames_at([-1, 0, 0.41, 1.19, 1.21, 99])] == [
         0,
         0,

@@ -98,6 +98,10 @@ class VideoReader:
             max(0, bisect_right(every, second, key=self._clip.time) - 1) for second in seconds
         )
 
+    def time(self, index: int) -> float:
+        """When a frame is shown, in seconds from the first, without decoding it."""
+        return self._clip.time(index)
+
     def _report(self, read: int, wanted: int) -> None:
         if wanted and not read:
             raise InputError(
