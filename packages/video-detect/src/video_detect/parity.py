@@ -16,7 +16,7 @@ from video_detect.models.config import Config
 from video_detect.models.deformable import sine_position
 from video_detect.models.detector import Decoder, Encoder, Projection
 from video_detect.models.graph import GraphConvolution, nearest
-from video_detect.training.losses import Target, corners, layer_losses, match
+from video_detect.training.losses import Targets, corners, costs, match, matched_losses
 from vitrail.testing.parity import Comparison, check_packs, compare
 from vitrail.weights.files import load_into
 
@@ -103,17 +103,21 @@ def _results(logits: Tensor, boxes: Tensor, sizes: Tensor) -> dict[str, Tensor]:
 
 def _losses(logits: Tensor, boxes: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     count = sum(key.startswith("input.target") and key.endswith("boxes") for key in tensors)
-    targets = [
-        Target(tensors[f"input.target{n}.boxes"], tensors[f"input.target{n}.labels"].long())
-        for n in range(count)
+    parts = [
+        torch.cat([tensors[f"input.target{n}.{part}"] for n in range(count)])
+        for part in ("boxes", "labels")
     ]
+    counts = [len(tensors[f"input.target{n}.labels"]) for n in range(count)]
+    targets = Targets.of(parts[0], parts[1].long(), counts)
     values = {}
-    for number, target in enumerate(targets):
-        rows, columns = match(logits[-1, number], boxes[-1, number], target)
-        values[f"output.match{number}.pred"] = rows.float()
-        values[f"output.match{number}.target"] = columns.float()
     for layer, suffix in ((-1, ""), (0, "_0")):
-        losses = layer_losses(logits[layer], boxes[layer], targets)
+        pairs = match(costs(logits[layer], boxes[layer], targets), counts)
+        if layer == -1:
+            image, query, own = (part.float() for part in pairs)
+            for number in range(count):
+                values[f"output.match{number}.pred"] = query[image == number]
+                values[f"output.match{number}.target"] = own[image == number]
+        losses = matched_losses(logits[layer], boxes[layer], targets, pairs)
         for name, ours in (("ce", "class"), ("bbox", "l1"), ("giou", "giou")):
             values[f"output.loss.loss_{name}{suffix}"] = losses[ours].view(1)
     return values

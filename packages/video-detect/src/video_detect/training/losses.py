@@ -1,6 +1,6 @@
 """Deformable DETR's losses: who is matched to whom, and what a match costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,8 +104,10 @@ def match_many(cost: Tensor, targets: Targets, times: int = MANY) -> Pairs:
     return image, query, owner[image, query]
 
 
-def matched_loss(logits: Tensor, boxes: Tensor, targets: Targets, pairs: Pairs) -> Tensor:
-    """Focal, L1 and GIoU losses of (B, Q, …), per box of the targets."""
+def matched_losses(
+    logits: Tensor, boxes: Tensor, targets: Targets, pairs: Pairs
+) -> dict[str, Tensor]:
+    """``class`` (focal), ``l1`` and ``giou`` of (B, Q, …), per box of the targets."""
     image, query, target = pairs
     logits, boxes = logits.float(), boxes.float()
     wanted = torch.zeros_like(logits)
@@ -115,10 +117,16 @@ def matched_loss(logits: Tensor, boxes: Tensor, targets: Targets, pairs: Pairs) 
     hit = chance * wanted + (1 - chance) * (1 - wanted)
     share = ALPHA * wanted + (1 - ALPHA) * (1 - wanted)
     own, theirs = boxes[image, query], targets.boxes[image, target]
-    focal = (share * (1 - hit) ** GAMMA * entropy).sum()
-    distance = F.l1_loss(own, theirs, reduction="sum")
-    apart = (1 - giou(corners(own), corners(theirs))).sum()
-    return (CLASS * focal + L1 * distance + GIOU * apart) / max(sum(targets.counts), 1)
+    count = max(sum(targets.counts), 1)
+    return {
+        "class": (share * (1 - hit) ** GAMMA * entropy).sum() / count,
+        "l1": F.l1_loss(own, theirs, reduction="sum") / count,
+        "giou": (1 - giou(corners(own), corners(theirs))).sum() / count,
+    }
+
+
+def weighted(losses: Mapping[str, Tensor]) -> Tensor:
+    return CLASS * losses["class"] + L1 * losses["l1"] + GIOU * losses["giou"]
 
 
 def total_loss(found: Found, targets: Targets) -> Tensor:
@@ -126,9 +134,9 @@ def total_loss(found: Found, targets: Targets) -> Tensor:
     layers = targets.repeated(len(found.logits))
     logits, boxes = found.logits.flatten(0, 1), found.boxes.flatten(0, 1)
     pairs = match(costs(logits, boxes, layers), layers.counts)
-    loss = matched_loss(logits, boxes, layers, pairs) * len(found.logits)
+    loss = weighted(matched_losses(logits, boxes, layers, pairs)) * len(found.logits)
     if found.proposal_logits is None or found.proposal_boxes is None:
         return loss
     logits, boxes = found.proposal_logits, found.proposal_boxes
     pairs = match_many(costs(logits, boxes, targets), targets)
-    return loss + matched_loss(logits, boxes, targets, pairs)
+    return loss + weighted(matched_losses(logits, boxes, targets, pairs))
