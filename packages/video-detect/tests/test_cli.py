@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from video_detect.job import VideoJob
 from vitrail.testing.commands import call
-from vitrail.testing.media import write_picture
+from vitrail.testing.media import write_clip, write_picture
 
 from .fakes import film
 
@@ -71,3 +72,61 @@ def test_unusable_calls(weights, street, arguments, problem):
     outcome = detect(weights, street, *arguments)
     assert outcome.status == 2 and outcome.stdout == ""
     assert problem in outcome.stderr and len(outcome.stderr.splitlines()) == 1
+
+
+class Stopped:
+    """Counts the windows that are detected while it is entered; ctrl-C after ``stop`` of them."""
+
+    def __init__(self, stop: int | None = None):
+        self.stop, self.count, self.patch = stop, 0, pytest.MonkeyPatch()
+
+    def __enter__(self) -> "Stopped":
+        detect = VideoJob._detect
+
+        def counted(job, *arguments):
+            if self.count == self.stop:
+                raise KeyboardInterrupt
+            self.count += 1
+            return detect(job, *arguments)
+
+        self.patch.setattr(VideoJob, "_detect", counted)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.patch.undo()
+
+
+@pytest.mark.parametrize("options", [(), ("--online",), ("--every", "2")])
+def test_a_film_that_was_stopped_is_gone_on_with(weights, tmp_path, options):
+    """The same bytes in the end, without watching all of it again."""
+    long, out = write_clip(tmp_path / "long.mp4", film(44), fps=10), tmp_path / "out"
+    with Stopped() as whole:
+        detect(weights, long, "-o", tmp_path / "whole", *options)
+    with Stopped(3) as first:
+        outcome = detect(weights, long, "-o", out, *options)
+    assert outcome.status == 130 and not (out / "long.mp4").exists()
+    (rest,) = (out / "unfinished").iterdir()
+    assert len(rest.read_text().splitlines()) == 3
+    with rest.open("a") as file:
+        file.write('{"rows": [[')  # a line that was being written
+    with Stopped(1) as second:
+        detect(weights, long, "-o", out, "--resume", *options)
+    with Stopped() as third:
+        outcome = detect(weights, long, "-o", out, "--resume", *options)
+    assert outcome.status == 0, outcome.stderr
+    assert first.count + second.count + third.count == whole.count
+    for name in ("detections.jsonl", "coco_vid.json", "mot.txt"):
+        same = (tmp_path / "whole" / "long.mp4" / name).read_bytes()
+        assert (out / "long.mp4" / name).read_bytes() == same
+    assert not (out / "unfinished").exists()
+
+
+def test_without_resume_a_film_is_begun_anew(weights, street, tmp_path):
+    out = tmp_path / "out"
+    with Stopped(1):
+        detect(weights, street, "-o", out)
+    other = detect(weights, street, "-o", out, "--resume", "--net", "single")
+    assert other.status == 0 and '"net": "single"' in other.stdout
+    with Stopped() as anew:
+        detect(weights, street, "-o", out)
+    assert anew.count == 4 and not (out / "unfinished").exists()

@@ -13,7 +13,7 @@ from video_detect.result import FrameRow, Object
 def taken(count: int, size: int, overlap: int, *, causal: bool = False) -> list[tuple]:
     """(window, frames taken out of it) of a film of ``count`` frames."""
     windows: Windows[int] = Windows(size, overlap, causal=causal)
-    found = [windows.push(number) for number in range(count)] + [windows.finish()]
+    found = [windows.push(number, number) for number in range(count)] + [windows.finish()]
     return [(one.frames, one.frames[one.begin : one.end]) for one in found if one]
 
 
@@ -93,7 +93,7 @@ def test_frames_between_two_computed_ones():
     rows = [FrameRow(0, 0.0, (Object((0, 0, 10, 10), "car", 0.8, 1),)),
             FrameRow(4, 0.4, (Object((8, 4, 10, 10), "car", 0.6, 1),
                               Object((50, 50, 5, 5), "dog", 0.9, 2)))]  # fmt: skip
-    complete = filled(rows, [0.0, 0.1, 0.2, 0.3, 0.4])
+    complete = filled(rows, lambda index: index / 10)
     assert [row.index for row in complete] == list(range(5))
     assert [row.computed for row in complete] == [True, False, False, False, True]
     assert complete[1].objects[0].box == pytest.approx((2, 1, 10, 10))

@@ -98,6 +98,22 @@ def test_times_are_the_files_own_at_a_variable_rate(weights, tmp_path):
     assert [frame.time for frame in result.frames] == pytest.approx([t / 10 for t in times])
 
 
+def test_frames_that_were_not_computed_have_their_own_times_too(weights, tmp_path):
+    times = [0, 1, 2, 7, 8, 20]
+    clip = write_clip(tmp_path / "film.mp4", film(6), fps=10, times=times)
+    result = watch(weights, clip, every=5)
+    assert [frame.time for frame in result.frames] == pytest.approx([t / 10 for t in times])
+
+
+def test_a_frame_that_cannot_be_read_has_a_row(weights, tmp_path):
+    for number, frame in enumerate(film(5)):
+        write_picture(tmp_path / f"{number}.png", frame)
+    (tmp_path / "2.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
+    result = watch(weights, tmp_path)
+    assert [frame.computed for frame in result.frames] == [True, True, False, True, True]
+    assert len(result.damage) == 1 and "2.png" in result.damage[0]
+
+
 def test_a_film_that_is_turned_by_its_flag(weights, tmp_path):
     clip = write_clip(tmp_path / "film.mp4", film(4), rotation=90)
     result = watch(weights, clip)

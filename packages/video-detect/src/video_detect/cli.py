@@ -77,8 +77,16 @@ def detect(
         online=online,
         engine=computing.engine.value,
         device=computing.device.value,
+        keep_in=answering.output if not answering.ray else None,
+        resume=answering.resume,
     )
-    return Answers(COMMAND, job, answering, write).run(found)
+
+    def forget(_: object) -> None:
+        """No film is left half watched once the call has come to its end."""
+        for source in found:
+            job.forget(source)
+
+    return Answers(COMMAND, job, answering, write, on_rows=forget).run(found)
 
 
 def _inside(folder: Path, quiet: bool) -> list[Path]:

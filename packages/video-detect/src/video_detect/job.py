@@ -2,6 +2,7 @@
 objects are followed through the film."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ from video_detect import system
 from video_detect.film.between import filled
 from video_detect.film.boxes import objects
 from video_detect.film.follow import Follower, Numbers, Track
+from video_detect.film.journal import Journal
 from video_detect.film.windows import Window, Windows
 from video_detect.networks import BUNDLED, NETS, Detector, load_detector
 from video_detect.result import FrameRow, Object, Result
 from vitrail.engine import prepare
-from vitrail.errors import UsageError
+from vitrail.errors import UsageError, VitrailError
 from vitrail.job import Ask, Engine, Steps
-from vitrail.preprocess.frames import Arrays, FrameSource, open_frames
-from vitrail.preprocess.video import Frame
+from vitrail.preprocess.frames import Arrays, FrameSource, chunks, open_frames
+from vitrail.preprocess.video import VideoReader
 from vitrail.runner import solve
 from vitrail.sources import Source
 
@@ -64,8 +66,16 @@ class VideoJob:
     model, version = "TGBFormer", system.version
 
     def __init__(
-        self, detector: Detector, options: Options, *, engine: str = "auto", device: str = "auto"
+        self,
+        detector: Detector,
+        options: Options,
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+        keep_in: Path | None = None,
+        resume: bool = False,
     ):
+        self.keep_in, self.resume = keep_in, resume
         self.detector, self.settings = detector, options
         self.labels = detector.facts.labels
         self.networks: Mapping[str, Engine] = {
@@ -78,39 +88,47 @@ class VideoJob:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.settings).items()}
 
     def process(self, source: Source) -> Steps:
+        journal = self._journal(source) if self.keep_in else None
+        if journal and not self.resume:
+            journal.remove()
         with open_frames(source.path) as frames:
-            return (yield from self._watch(frames, source.path.name, source.path))
+            return (yield from self._watch(frames, source.path.name, source.path, journal))
 
     def predict(self, images: np.ndarray | Path | str) -> Result:
         """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
         if isinstance(images, Path | str):
             steps = self.process(Source.of(images))
         else:
-            steps = self._watch(Arrays.of(images), "array", None)
+            steps = self._watch(Arrays.of(images), "array", None, None)
         return solve(self.networks, steps)
 
+    def forget(self, source: Source) -> None:
+        """What was kept of a film for the case that the call is stopped is needed no longer."""
+        if self.keep_in:
+            with suppress(VitrailError, OSError):  # a source without content has none
+                self._journal(source).remove()
+
+    def _journal(self, source: Source) -> Journal:
+        weights = {name: engine.weights for name, engine in self.networks.items()}
+        facts = {"version": self.version, "weights": weights, "options": self.options}
+        assert self.keep_in is not None
+        return Journal(self.keep_in, source.fingerprint, facts)
+
     def _watch(
-        self, reader: FrameSource, name: str, path: Path | None
+        self, reader: FrameSource, name: str, path: Path | None, journal: Journal | None
     ) -> Generator[Ask, list, Result]:
-        view = View(self.detector.facts.side)
-        every = self.settings.every
+        view, every = View(self.detector.facts.side), self.settings.every
         indices = [*range(0, reader.frame_count, every)]
         if indices and indices[-1] != reader.frame_count - 1:
             indices.append(reader.frame_count - 1)
-        found: list[FrameRow] = []
-        windows: Windows[Remembered] = Windows(
-            self.settings.window, self.settings.overlap, causal=self.settings.online
-        )
-        for chunk in chunked(reader.frames(indices)):
-            rows = yield Ask(self.detector.frame.name, [view.fit(frame.image) for frame in chunk])
-            for frame, memory in zip(chunk, rows, strict=True):
-                time = None if reader.fps is None else frame.time
-                size = (frame.image.shape[1], frame.image.shape[0])
-                window = windows.push(Remembered(frame.index, time, size, np.array(memory)))
-                if window:
-                    found += yield from self._detect(window)
-        if window := windows.finish():
-            found += yield from self._detect(window)
+        found, sizes = journal.read() if journal else ([], [])
+        if [row.index for row in found] != indices[: len(found)]:
+            found, sizes = [], []  # frames could not be read: what was said of them is not kept
+            if journal:
+                journal.remove()
+        view.see(sizes)
+        if len(found) < len(indices):
+            found += yield from self._rest(reader, view, indices, len(found), journal)
         rows = followed(found, self.settings) if self.settings.track else found
         return Result(
             name=name,
@@ -124,7 +142,40 @@ class VideoJob:
             path=path,
         )
 
-    def _detect(self, window: Window[Remembered]) -> Generator[Ask, list, list]:
+    def _rest(
+        self,
+        reader: FrameSource,
+        view: "View",
+        indices: Sequence[int],
+        done: int,
+        journal: Journal | None,
+    ) -> Generator[Ask, list, list[FrameRow]]:
+        """The rows behind the first ``done``, before they are linked to tracks."""
+        found: list[FrameRow] = []
+        overlap, causal = self.settings.overlap, self.settings.online
+        windows: Windows[Remembered] = Windows(
+            self.settings.window, overlap, causal=causal, done=done
+        )
+        # In the same chunks as without a stop, so that the numbers are the same to the last bit.
+        position = windows.begin - windows.begin % CHUNK
+        for chunk in chunks(reader.frames(indices[position:]), CHUNK):
+            rows = yield Ask(self.detector.frame.name, [view.fit(frame.image) for frame in chunk])
+            for frame, memory in zip(chunk, rows, strict=True):
+                time = None if reader.fps is None else frame.time
+                size = (frame.image.shape[1], frame.image.shape[0])
+                window = windows.push(
+                    Remembered(frame.index, time, size, np.array(memory)), position
+                )
+                position += 1
+                if window:
+                    found += yield from self._detect(window, view, journal)
+        if window := windows.finish():
+            found += yield from self._detect(window, view, journal)
+        return found
+
+    def _detect(
+        self, window: Window[Remembered], view: "View", journal: Journal | None
+    ) -> Generator[Ask, list, list[FrameRow]]:
         item = np.stack([frame.memory for frame in window.frames])
         (row,) = yield Ask(self.detector.clip.name, [item])
         logits, boxes = row
@@ -136,30 +187,23 @@ class VideoJob:
             if self.settings.classes:
                 own = [one for one in own if one.label in self.settings.classes]
             taken.append(FrameRow(frame.index, frame.time, tuple(own)))
+        if journal:
+            journal.add(taken, view.sizes)
         return taken
 
     def _complete(self, rows: list[FrameRow], reader: FrameSource) -> list[FrameRow]:
-        if self.settings.every == 1:
-            return rows
-        first, last = rows[0], rows[-1]
-        span = max(last.index - first.index, 1)
-        times: list[float | None] = [None] * (last.index + 1)
-        if first.time is not None and last.time is not None:
-            clock = getattr(reader, "time", None)
-            for index in range(last.index + 1):
-                share = (index - first.index) / span
-                times[index] = (
-                    clock(index) if clock else first.time + share * (last.time - first.time)
-                )
-        return filled(rows, times)
+        """A row for every frame: those that were not wanted, or cannot be decoded, from the rows
+        beside them, at the file's own times."""
+        clock = reader.time if isinstance(reader, VideoReader) else None
+        return filled(rows, clock)
 
     def _reasons(self, view: "View", count: int) -> Iterator[str]:
         if count < self.settings.window and self.settings.net != "single":
             yield f"the film has {count} frames, fewer than the {self.settings.window} of a window"
         if self.settings.every > 1:
             yield f"one frame in {self.settings.every} was computed, those between are interpolated"
-        if view.sizes > 1:
-            yield f"the frames have {view.sizes} sizes; all were brought to that of the first"
+        if len(view.sizes) > 1:
+            yield f"the frames have {len(view.sizes)} sizes; all were brought to that of the first"
         if min(view.first) < SMALL_SIDE:
             yield f"frames of {view.first[0]} x {view.first[1]} show too little to be sure"
         if view.stretch > STRETCHED:
@@ -172,30 +216,35 @@ class View:
 
     def __init__(self, side: int):
         self.side = side
-        self.first = (0, 0)  # width, height
+        self.sizes: list[tuple[int, int]] = []  # width, height, in the order in which they came up
         self.target = (0, 0)
-        self.seen: set[tuple[int, int]] = set()
+
+    @property
+    def first(self) -> tuple[int, int]:
+        return self.sizes[0] if self.sizes else (0, 0)
+
+    def see(self, sizes: Sequence[tuple[int, int]]) -> None:
+        """Frames of these sizes came up."""
+        for size in sizes:
+            if not self.sizes:
+                scale = self.side / max(size)
+                width, height = (max(STEP, round(n * scale / STEP) * STEP) for n in size)
+                self.target = (width, height)
+            if size not in self.sizes:
+                self.sizes.append(size)
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """uint8 (H, W, 3) to float32 (3, H', W')."""
         height, width = image.shape[:2]
-        if not self.seen:
-            self.first, scale = (width, height), self.side / max(width, height)
-            sides = [max(STEP, round(length * scale / STEP) * STEP) for length in self.first]
-            self.target = (sides[0], sides[1])
-        self.seen.add((width, height))
+        self.see([(width, height)])
         kind = cv2.INTER_AREA if width > self.target[0] else cv2.INTER_LINEAR
         small = cv2.resize(image, self.target, interpolation=kind)
         return small.transpose(2, 0, 1).astype(np.float32)
 
     @property
-    def sizes(self) -> int:
-        return len(self.seen)
-
-    @property
     def stretch(self) -> float:
         """How much the shape of the first frame was changed; at least 1."""
-        if not self.seen:
+        if not self.sizes:
             return 1.0
         ratio = (self.target[0] / self.first[0]) / (self.target[1] / self.first[1])
         return max(ratio, 1 / ratio)
@@ -216,17 +265,6 @@ def followed(rows: Sequence[FrameRow], options: Options) -> list[FrameRow]:
     ]
 
 
-def chunked(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
-    chunk: list[Frame] = []
-    for frame in frames:
-        chunk.append(frame)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 def load(
     weights: str | None = None,
     *,
@@ -238,11 +276,15 @@ def load(
     track: bool = True,
     engine: str = "auto",
     device: str = "auto",
+    keep_in: Path | None = None,
+    resume: bool = False,
 ) -> VideoJob:
     """The job with the bundled weights, or with those named.
 
     ``net`` is both, transformer, graph or single (no memory), None what the weights are for;
-    ``score`` None is the threshold that comes with them. Raises UsageError for classes that the
+    ``score`` None is the threshold that comes with them. ``keep_in`` is the folder in which what is
+    known of each film is kept while it is watched; with ``resume`` films that were begun there are
+    gone on with. Raises UsageError for classes that the
     network does not know, and as ``load_detector`` does.
     """
     if net not in (None, *NETS):
@@ -264,4 +306,4 @@ def load(
         online=online,
         track=track,
     )
-    return VideoJob(detector, options, engine=engine, device=device)
+    return VideoJob(detector, options, engine=engine, device=device, keep_in=keep_in, resume=resume)

@@ -1,15 +1,15 @@
 """Frames that were not computed: where tracked objects are between two frames that were."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from video_detect.result import FrameRow, Object
 
 
-def filled(rows: Sequence[FrameRow], times: Sequence[float | None]) -> list[FrameRow]:
-    """A row for every frame of the film, of which ``rows`` were computed (in order); ``times`` are
-    those of all frames."""
+def filled(rows: Sequence[FrameRow], clock: Callable[[int], float] | None) -> list[FrameRow]:
+    """A row for every frame from the first to the last of ``rows``, which were computed (in order);
+    ``clock`` says when a frame is shown, None where frames have no time."""
     if not rows:
         return []
     complete: list[FrameRow] = []
@@ -19,7 +19,7 @@ def filled(rows: Sequence[FrameRow], times: Sequence[float | None]) -> list[Fram
         for index in range(before.index + 1, after.index):
             share = (index - before.index) / span
             objects = tuple(_between(before, after, share))
-            complete.append(FrameRow(index, times[index], objects, computed=False))
+            complete.append(FrameRow(index, clock and clock(index), objects, computed=False))
     return [*complete, rows[-1]]
 
 

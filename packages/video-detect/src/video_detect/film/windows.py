@@ -23,24 +23,32 @@ class Windows(Generic[Kept]):
     ``overlap`` frames, half of which each of the two gives. The last one reaches back, so that all
     are full; a film shorter than a window is one window. ``causal``: each frame is judged as it
     comes, after the ``size - 1`` before it; before the first, that one stands for them.
+
+    Where the objects of the first ``done`` frames are known already, frames are pushed from
+    ``begin`` on, or from any before it, and windows come where they would have come.
     """
 
-    def __init__(self, size: int, overlap: int, *, causal: bool = False):
+    def __init__(self, size: int, overlap: int, *, causal: bool = False, done: int = 0):
         self.size, self.overlap, self.causal = size, min(overlap, size - 1), causal
+        self.ahead = 0 if causal else self.overlap // 2  # frames that the next window sees deeper
         self.frames: deque[Kept] = deque(maxlen=size)
-        self.waiting = 0  # frames whose objects were not taken yet
+        self.known = done + self.ahead if done else 0  # frames that were in a window before
+        self.begin = max(self.known - size, 0)
+        self.waiting = self.ahead if done else 0  # frames whose objects were not taken yet
 
-    def push(self, frame: Kept) -> Window[Kept] | None:
-        """The next frame; a window where one is due."""
+    def push(self, frame: Kept, position: int) -> Window[Kept] | None:
+        """The next frame, the film's ``position``-th from 0; a window where one is due."""
         if self.causal and not self.frames:
             self.frames.extend([frame] * (self.size - 1))
         self.frames.append(frame)
+        if position < self.known:
+            return None
         self.waiting += 1
         if self.causal:
             return self._window(0)
-        ahead = self.overlap // 2  # frames that the next window sees deeper
-        ready = len(self.frames) == self.size and self.waiting >= self.size - self.overlap + ahead
-        return self._window(ahead) if ready else None
+        fresh = self.size - self.overlap + self.ahead
+        ready = len(self.frames) == self.size and self.waiting >= fresh
+        return self._window(self.ahead) if ready else None
 
     def finish(self) -> Window[Kept] | None:
         """What is left at the end of the film."""
