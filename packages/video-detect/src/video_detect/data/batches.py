@@ -41,7 +41,7 @@ class MadeBatches(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         rng = np.random.default_rng((self.seed, number))
-        size = self.sizes[rng.integers(len(self.sizes))]
+        size = self.sizes[int(rng.integers(len(self.sizes)))]
         items = [self.maker.frames(size, self.frames, rng) for _ in range(self.batch_size)]
         scenes = [scene for item in items for scene in item]
         return {

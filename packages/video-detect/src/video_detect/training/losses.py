@@ -29,8 +29,11 @@ class Targets:
     @classmethod
     def of(cls, boxes: Tensor, labels: Tensor, counts: Sequence[int]) -> "Targets":
         """From those of all images, (n, 4) and (n,), one image after another."""
-        parts = boxes.split(list(counts)), labels.split(list(counts))
-        return cls(*(pad_sequence(part, batch_first=True) for part in parts), counts)
+        padded = [
+            pad_sequence(list(values.split(list(counts))), batch_first=True)
+            for values in (boxes, labels)
+        ]
+        return cls(padded[0], padded[1], counts)
 
     def repeated(self, times: int) -> "Targets":
         """The batch ``times`` over, for as many layers."""
