@@ -199,7 +199,7 @@ def test_every_part_learns(model):
     memory = clip().requires_grad_()
     found = model.find(model.mix(memory)[0])
     (found.logits.square().sum() + found.boxes.sum()).backward()
-    for name in ("temporal", "graph", "blend"):
+    for name in ("temporal", "graph_former", "blend"):
         for key, value in getattr(model, name).named_parameters():
             assert value.grad is not None and value.grad.abs().sum() > 0, f"{name}.{key}"
 

@@ -46,8 +46,11 @@ def load_detector(name: str = BUNDLED, net: str | None = None) -> Detector:
         raise UsageError(weights.name, problem, "take --net single, or train the second stage")
     side, config = facts.side, facts.config
     step = side // STRIDE
-    image = np.zeros((2, 3, side, side), np.float32)
-    memory = np.zeros((2, config["window"], config["embed_dim"], step, step), np.float32)
+    # Noise: among equal values the network's choices are arbitrary, and engines differ in them.
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((2, 3, side, side)).astype(np.float32)
+    shape = (2, config["window"], config["embed_dim"], step, step)
+    memory = rng.standard_normal(shape).astype(np.float32)
     frame = partial(checkpoint.frame_part, weights)
     clip = partial(checkpoint.clip_part, weights, net)
     return Detector(

@@ -37,7 +37,7 @@ class TGBFormer(nn.Module):
             self.temporal = TemporalTransformer(
                 dim, config.num_heads, config.mlp_dim, config.radius, config.temporal_layers
             )
-            self.graph = GraphFormer(
+            self.graph_former = GraphFormer(
                 dim,
                 config.graph_blocks,
                 config.graph_layers,
@@ -70,8 +70,8 @@ class TGBFormer(nn.Module):
         if net == "transformer":
             return self.temporal(memory, times, padding)
         if net == "graph":
-            return self.graph(memory, padding)
-        return self.blend(self.temporal(memory, times, padding), self.graph(memory, padding))
+            return self.graph_former(memory, padding)
+        return self.blend(self.temporal(memory, times, padding), self.graph_former(memory, padding))
 
     def find(self, memory: Tensor) -> Found:
         """Objects in frames (B, C, h, w) each for itself."""

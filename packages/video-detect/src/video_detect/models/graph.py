@@ -55,7 +55,7 @@ def near_window(
         likeness = torch.stack([(unit * view).sum(2) for view in views])
         likeness = torch.where(shifted(veil, span, 1.0) > 0.5, HIDDEN, likeness)
         if step == 0:
-            middle = len(views) // 2
+            middle = views.shape[0] // 2
             likeness = torch.cat((likeness[:middle], torch.full_like(likeness[:1], 2.0),
                                   likeness[middle + 1 :]))  # fmt: skip
         number = torch.arange(frames, device=maps.device).view(1, 1, frames, 1, 1) + step

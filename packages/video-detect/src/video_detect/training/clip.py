@@ -35,7 +35,7 @@ class ClipTask(AveragedTask):
     def __init__(self, recipe: Recipe):
         network = checkpoint.load_model(detector_weights(recipe.model.init))
         network.requires_grad_(False)
-        for part in (network.temporal, network.graph, network.blend, network.decoder):
+        for part in (network.temporal, network.graph_former, network.blend, network.decoder):
             part.requires_grad_(True)
         super().__init__(recipe, network)
         self.judged: dict[str, list[Judged]] = {"both": [], "single": []}
