@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import vitrail.engine as engines
 from vitrail.engine import ENGINES, FREE_SHAPES, MANY_ROWS, Network, ir, prepare
-from vitrail.engine.output import largest_error
+from vitrail.engine.output import largest_error, typical_error
 from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.weights.catalogue import Weights
 
@@ -313,7 +313,7 @@ def test_a_rare_shape_runs_eagerly_until_many_rows_have_come(monkeypatch):
     monkeypatch.setattr(
         ir,
         "convert",
-        lambda module, sample, run: converted.append(1) or convert(module, sample, run),
+        lambda network, sample, run: converted.append(1) or convert(network, sample, run),
     )
     engine = prepare(network(Convolutions(), "0" * 64), engine="openvino", device="cpu")
     for number in range(FREE_SHAPES):
@@ -339,3 +339,16 @@ def test_errors_are_the_largest_of_all_outputs_and_shapes_must_be_equal():
     for output, reference in ((one, one[:1]), ((one,), (one, one))):
         with pytest.raises(ValueError):
             largest_error(output, reference)
+
+
+def test_two_of_one_rank_may_change_places_where_a_network_ranks():
+    ranked = np.stack([np.arange(9.0), np.arange(9.0)])
+    swapped = ranked.copy()
+    swapped[1, [3, 4]] = swapped[1, [4, 3]]
+    assert (largest_error(swapped, ranked), typical_error(swapped, ranked)) == (1.0, 0.0)
+    wrong = ranked + np.array([[0.0], [2.0]])  # in one row, as a trace of a fixed length is
+    assert typical_error((ranked, wrong), (ranked, ranked)) == 2.0
+    assert typical_error(wrong, ranked, relative=True) == 0.25
+    assert np.isnan(typical_error(np.full((1, 2), np.nan), np.zeros((1, 2))))
+    with pytest.raises(ValueError):
+        typical_error(ranked, ranked[:1])

@@ -102,6 +102,22 @@ def test_auto_keeps_the_fastest_way_that_agrees(timed):
     assert trials["onnx"].note == "OpenVINO does the same"
 
 
+@pytest.mark.parametrize(("ranks", "name"), [(True, "openvino"), (False, "eager")])
+def test_where_a_network_ranks_two_may_change_places(timed, monkeypatch, ranks, name):
+    build = Backends.build
+
+    def swapped(self, way):
+        run = build(self, way)
+        return run if way == "eager" else lambda *batch: run(*batch)[:, [1, 0, *range(2, 9)]]
+
+    monkeypatch.setattr(Backends, "build", swapped)
+    timed(eager=1.0, bfloat16=1.0, **OPENVINO)
+    ranking = replace(network(nn.Sequential(Small(), nn.Linear(2, 9))), ranks=ranks)
+    engine = prepare(ranking, device="cpu", tolerance=1e-4)
+    engine(images(4))
+    assert engine.name == name
+
+
 def test_auto_keeps_a_quick_network_out_of_pytorch_whose_start_counts(timed):
     timed(eager=0.0001, **OPENVINO)
     engine = prepare(network(), device="cpu")

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitrail.engine import ENGINES, Network, prepare
 from vitrail.engine.choice import measure
-from vitrail.engine.output import Arrays, Output, largest_error
+from vitrail.engine.output import Arrays, Output
 from vitrail.errors import MissingError
 
 
@@ -39,7 +39,7 @@ def compare_engines(network: Network, device: str, batch_size: int) -> list[dict
         except MissingError as missing:
             rows.append(_row(network.name, name, note=missing.problem))
             continue
-        error = largest_error(output, reference)
+        error = network.error(output, reference)
         rows.append(_row(network.name, name, seconds, eager_seconds / seconds, error))
     return rows
 

@@ -223,7 +223,7 @@ def export(
         return
     for network in find(system).room("networks").load_networks(weights or ()):
         path = output / f"{system}-{network.name}.onnx"
-        error = export_onnx(network.module, network.inputs, path).error
+        error = export_onnx(network.module, network.inputs, path, measure=network.error).error
         print(f"{path}  largest difference from PyTorch {error:.1e}")
 
 

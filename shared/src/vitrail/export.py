@@ -1,5 +1,6 @@
 """Networks as ONNX files that are proven to give PyTorch's numbers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +20,22 @@ FILE_LIMIT = (1 << 31) - (
 
 
 def export_onnx(
-    module: nn.Module, example: Arrays, path: Path, *, tolerance: float = 1e-4
+    module: nn.Module,
+    example: Arrays,
+    path: Path,
+    *,
+    tolerance: float = 1e-4,
+    measure: Callable[..., float] = largest_error,
 ) -> Comparison:
     """Writes ``module`` as ONNX for batches of any length, and compares ONNX Runtime with PyTorch
     on it.
 
     ``example`` is a batch of valid inputs (B, ...), one array per input; the comparison is made on
-    random ones of its shape and range, of 1, 2 and 5 rows. Its error is the largest absolute
-    difference, relative to the largest output where that exceeds 1. Raises UsageError, and writes
-    nothing, where the error exceeds ``tolerance``, the network cannot be exported or its weights do
-    not fit into one file; InputError where ``path`` cannot be written; MissingError without the
-    libraries onnx, onnxscript and onnxruntime.
+    random ones of its shape and range, of 1, 2 and 5 rows. Its error is what ``measure`` (also
+    ``Network.error``) finds, relative to the largest output where that exceeds 1. Raises
+    UsageError, and writes nothing, where the error exceeds ``tolerance``, the network cannot be
+    exported or its weights do not fit into one file; InputError where ``path`` cannot be written;
+    MissingError without the libraries onnx, onnxscript and onnxruntime.
     """
     weights = (*module.parameters(), *module.buffers())
     if sum(tensor.numel() * tensor.element_size() for tensor in weights) > FILE_LIMIT:
@@ -40,7 +46,7 @@ def export_onnx(
     with atomic_file(path) as temporary:
         try:
             write_onnx(module, example, temporary)
-            error = _largest_error(module, open_onnx(temporary), example)
+            error = _largest_of_batches(module, open_onnx(temporary), example, measure)
         except (VitrailError, OSError):
             raise
         except Exception as failure:  # exporters raise every kind there is
@@ -54,13 +60,15 @@ def export_onnx(
     return Comparison(Path(path).name, error, tolerance)
 
 
-def _largest_error(module: nn.Module, run: Run, example: Arrays) -> float:
+def _largest_of_batches(
+    module: nn.Module, run: Run, example: Arrays, measure: Callable[..., float]
+) -> float:
     numbers = np.random.default_rng(0)
     eager = Eager(module, tuple(part[:2] for part in example), "cpu")
     errors = []
     for rows in CHECKED_ROWS:
         batch = tuple(_random_like(part, rows, numbers) for part in example)
-        errors.append(largest_error(run(*batch), eager(*batch), relative=True))
+        errors.append(measure(run(*batch), eager(*batch), relative=True))
     return float(np.max(errors))  # NaN where one is
 
 

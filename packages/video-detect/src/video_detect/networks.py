@@ -46,7 +46,7 @@ def load_detector(name: str = BUNDLED, net: str | None = None) -> Detector:
         raise UsageError(weights.name, problem, "take --net single, or train the second stage")
     side, config = facts.side, facts.config
     step = side // STRIDE
-    # Noise: among equal values the network's choices are arbitrary, and engines differ in them.
+    # Noise: among equal values the network's choices would be arbitrary in every row.
     rng = np.random.default_rng(0)
     image = rng.standard_normal((2, 3, side, side)).astype(np.float32)
     shape = (2, config["window"], config["embed_dim"], step, step)
@@ -55,7 +55,7 @@ def load_detector(name: str = BUNDLED, net: str | None = None) -> Detector:
     clip = partial(checkpoint.clip_part, weights, net)
     return Detector(
         Network(FRAME, frame, image, weights, CODE),
-        Network(f"{CLIP}-{net}", clip, memory, weights, CODE),
+        Network(f"{CLIP}-{net}", clip, memory, weights, CODE, ranks=True),
         facts,
         net,
     )

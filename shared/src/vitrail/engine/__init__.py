@@ -92,9 +92,10 @@ def prepare(
     ``openvino`` and ``onnx`` in float32 with those libraries on the CPU, ``openvino-bfloat16`` as
     its name says. ``auto`` measures those that are installed (``compile``, which takes minutes, is
     never among them) on the first batch. ``tolerance`` is the largest absolute difference from
-    eager float32, in the units of the network's output, that ``auto`` accepts in any element; an
-    engine asked for by name is not held to it. Decisions and converted networks are kept in the
-    cache folder, by weights, code, shape and machine.
+    eager float32, in the units of the network's output, that ``auto`` accepts in any element (in
+    the typical one where the network ranks candidates); an engine asked for by name is not held to
+    it. Decisions and converted networks are kept in the cache folder, by weights, code, shape and
+    machine.
 
     Raises UsageError for a name that does not exist or does not go with the device, MissingError
     without a CUDA device; the first batch raises MissingError without the engine's library and

@@ -69,7 +69,7 @@ class Backends:
             return model
         if self.reference is None:
             self.reference = self.eager(*self.sample)
-        model = ir.convert(self.network.module, self.sample, self.reference)
+        model = ir.convert(self.network, self.sample, self.reference)
         if self.store:
             ir.keep(model, self.store)
         return model

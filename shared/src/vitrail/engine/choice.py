@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitrail.engine.backends import EXPORTED, Backends
 from vitrail.engine.devices import has_bfloat16
-from vitrail.engine.output import Arrays, Output, Run, largest_error
+from vitrail.engine.output import Arrays, Output, Run
 from vitrail.engine.store import version
 from vitrail.errors import InputError, MissingError, VitrailError, one_line
 from vitrail.output import atomic_file
@@ -31,8 +31,8 @@ CHOICE_FILE = "choice.json"
 class Trial(BaseModel):
     """One way as ``auto`` saw it.
 
-    ``seconds`` for one row, ``error`` the largest absolute difference from eager float32; None, and
-    a ``note`` that says why, where there is no such number.
+    ``seconds`` for one row, ``error`` the difference from eager float32 (``Network.error``); None,
+    and a ``note`` that says why, where there is no such number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -130,7 +130,7 @@ def _try(
     try:
         run = backends.build(name)
         output, seconds = measure(run, rows, ENOUGH)
-        error = largest_error(output, reference)
+        error = backends.network.error(output, reference)
     except MissingError as missing:
         return Trial(name=name, note=f"{missing.subject} is not installed"), None
     except (

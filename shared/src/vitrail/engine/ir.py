@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitrail.engine.devices import threads
+from vitrail.engine.network import Network
 from vitrail.engine.output import (
     Arrays,
     Output,
     Run,
     in_pieces,
-    largest_error,
     library,
     quiet,
     single,
@@ -51,33 +51,34 @@ def compile_ir(model: Any, precision: str) -> Run:
     return lambda *batch: single(in_pieces(compute, batch, rows) if rows else compute(batch))
 
 
-def convert(module: "nn.Module", sample: Arrays, reference: Output) -> Any:
-    """The module as an OpenVINO model for batches of any length, checked against ``reference``,
+def convert(network: Network, sample: Arrays, reference: Output) -> Any:
+    """The network as an OpenVINO model for batches of any length, checked against ``reference``,
     what eager gives for ``sample``.
 
     By tracing, which takes a second and leaves the compiler's stack alone; by ``torch.export``
     where the trace gives other numbers for other lengths. MissingError without the library
     openvino.
     """
+    module = network.module
     _openvino()  # absent: said before anything is traced
     with quiet():
         try:
             model = _traced(module, sample)
-            if agrees(model, sample, reference):
+            if agrees(network, model, sample, reference):
                 return model
         except Exception:  # tracers raise every kind there is; the exporter decides
             pass
     return _exported(module, sample)
 
 
-def agrees(model: Any, sample: Arrays, reference: Output) -> bool:
+def agrees(network: Network, model: Any, sample: Arrays, reference: Output) -> bool:
     """Whether it gives the reference's numbers for batches of one and of three of these rows."""
     run = compile_ir(model, "f32")
     wanted = (reference,) if isinstance(reference, np.ndarray) else reference
     for rows in ([-1], [0, 0, -1]):
         output = run(*(part[rows] for part in sample))
         part = single(tuple(part[rows] for part in wanted))
-        if not largest_error(output, part, relative=True) < SAME:
+        if not network.error(output, part, relative=True) < SAME:
             return False
     return True
 

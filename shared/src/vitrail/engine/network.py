@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitrail.engine.output import Output, largest_error, typical_error
 from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights
 
@@ -24,6 +25,8 @@ class Network:
     (2, ...), or a tuple of them for several inputs, from which exports learn the shapes. ``code``
     names the modules that hold the architecture: a converted network is used again only while they
     are the same. ``weights`` is None for a network that has no file; nothing is kept of it.
+    ``ranks`` says that its outputs are the best of many candidates, so that engines are compared by
+    their typical error (``output.typical_error``).
     """
 
     name: str
@@ -31,6 +34,7 @@ class Network:
     example: np.ndarray | tuple[np.ndarray, ...]
     weights: Weights | None
     code: tuple[str, ...] = ()
+    ranks: bool = False
 
     @cached_property
     def module(self) -> "nn.Module":
@@ -39,6 +43,11 @@ class Network:
         except InputError as error:  # the source that meets it first is not to blame: name the file
             problem = f"the weights in {Path(error.subject).name}: {error.problem}"
             raise InputError(error.subject, problem, error.remedy) from error
+
+    def error(self, output: Output, reference: Output, *, relative: bool = False) -> float:
+        """How far one engine's answer is from another's."""
+        measure = typical_error if self.ranks else largest_error
+        return measure(output, reference, relative=relative)
 
     @property
     def inputs(self) -> tuple[np.ndarray, ...]:
