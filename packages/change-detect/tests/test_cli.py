@@ -1,15 +1,17 @@
 """The command: pairs, lists, pages, what it writes and what it says."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 
+from vitrail.errors import InputError
 from vitrail.testing.commands import call
 
-from .fakes import built, made, picture, town
+from .fakes import Brightness, built, made, network, picture, town
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "taizhou.tif"
 FILES = {
@@ -127,6 +129,63 @@ def test_a_series_compares_each_date_with_the_one_before(tmp_path):
     for _ in range(2):
         made(tmp_path / "pages.tif", ground, APPEND_SUBDATASET="YES")
     assert "holds 3 dates" in run(tmp_path / "pages.tif", "--method", "cva")[2]
+
+
+def seen_by(monkeypatch, *arguments) -> tuple[list[dict], int]:
+    """Rows of a call of the command with the network of the fakes, and the windows it encoded."""
+    import change_detect.job as module
+
+    monkeypatch.setattr(module, "load_network", lambda name: network())
+    Brightness.seen = 0
+    _, rows, _ = run(*arguments, "--engine", "eager")
+    return rows, Brightness.seen
+
+
+def test_a_series_encodes_each_date_once(tmp_path, monkeypatch):
+    """Maps, rows and polygons are those of the pairs one by one, byte for byte."""
+    ground = town(300, 400)
+    roofs = [(10 + 60 * n, 20, 50 + 60 * n, 90) for n in range(4)]
+    paths = [tmp_path / f"{year}.tif" for year in range(4)]
+    for number, path in enumerate(paths):
+        pixels = built(ground + np.uint8(number), *roofs[: number + 1])
+        pixels[:, :, 370:] = 0 if number == 2 else pixels[:, :, 370:]  # its own lack of data
+        made(path, pixels, nodata=0)
+    rows, once = seen_by(monkeypatch, *paths, "-o", tmp_path / "series")
+    alone = 0
+    for pair, row in zip(pairwise(paths), rows, strict=True):
+        (expected,), seen = seen_by(monkeypatch, *pair, "-o", tmp_path / "pairs")
+        alone += seen
+        assert {**row, "seconds": 0} == {**expected, "seconds": 0} and row["objects"] == 1
+        folders = [tmp_path / top / f"{pair[0].stem}-{pair[1].stem}" for top in ("series", "pairs")]
+        for name in ("change.tif", "probability.tif", "changes.geojson"):
+            assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    # Four windows: a date is another picture where its neighbour lacks data.
+    assert alone == 6 * 4 and once == 4 * 4 + 2
+
+
+def test_a_series_with_a_bad_date(tmp_path, monkeypatch):
+    ground = town(80, 90)
+    paths = [made(tmp_path / f"{year}.tif", ground) for year in range(5)]
+    paths[1].write_bytes(b"II*\0")
+    rows, _ = seen_by(monkeypatch, *paths, "-o", tmp_path / "out")
+    assert [row["status"] for row in rows] == ["failed", "failed", "done", "done"]
+    assert all("1.tif" in row["reason"] for row in rows[:2])
+    again = ("--resume", "-o", tmp_path / "out")
+    paths[1].unlink()
+    made(paths[1], ground)
+    rows, seen = seen_by(monkeypatch, *paths, *again)
+    assert [row["dates"][1] for row in rows] == ["1.tif", "2.tif"] and seen == 1
+
+
+def test_a_series_from_python(job, tmp_path):
+    ground = town()
+    dates = [ground, built(ground, (20, 30, 60, 80)), ground]
+    paths = [made(tmp_path / f"{n}.tif", one) for n, one in enumerate(dates)]
+    first, second = job.predict_series(paths)
+    assert (first.pixels["changed"], second.pixels["changed"]) == (2000, 0)
+    paths[2].unlink()
+    with pytest.raises(InputError, match=r"2.tif does not exist"):
+        job.predict_series(paths)
 
 
 def test_one_date_is_not_enough(tmp_path):

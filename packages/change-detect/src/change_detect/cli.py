@@ -115,15 +115,15 @@ def detect(
     from the files: in the wrong order the mask is almost the same.
     """
     from change_detect import load
+    from change_detect.answering import SeriesAnswers
     from change_detect.scene.sources import find_scenes, read_pairs
     from change_detect.writing import write
-    from vitrail.answers import Answers
 
     if not sources and pairs is None:
         raise UsageError("change-detect", "was given no image", f"see '{COMMAND} --help'")
     job = load(weights, **computing.to_dict(), **looking.to_dict())
     found = (find_scenes(sources) if sources else []) + (read_pairs(pairs) if pairs else [])
-    return Answers(COMMAND, job, answering, write).run(found)
+    return SeriesAnswers(COMMAND, job, answering, write).run(found)
 
 
 def main() -> None:

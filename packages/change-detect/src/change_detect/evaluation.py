@@ -10,6 +10,7 @@ from change_detect.data import Pair, find_pairs
 from change_detect.job import ChangeJob, Options
 from change_detect.measure.calm import calm_table
 from change_detect.measure.medium import medium_table
+from change_detect.measure.rounds import rounds_table
 from change_detect.measure.scores import BINS, Confusion, Curve, object_counts
 from change_detect.measure.yardstick import YARDSTICK, yardstick_network
 from change_detect.networks import load_network
@@ -33,8 +34,11 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     Of the yardstick's recipe: the weights that its training left. Per folder all methods, pooled
     over pixels; per scene the network; the curve over thresholds; how much of an unchanged pair is
     called changed; and a scene of 30 m where the recipe names one.
+    A recipe with ``data.rounds`` is that table alone (``measure.rounds``), for which it trains.
     UsageError for a recipe without a test.
     """
+    if recipe.data.rounds:
+        return [rounds_table(recipe)]
     if not recipe.data.test:
         raise UsageError("data.test", "names no folder", "give one that training never sees")
     if recipe.model.architecture == YARDSTICK:

@@ -2,8 +2,9 @@
 what changed put together again."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,19 @@ from change_detect.options import Options
 from change_detect.result import Place, Result
 from change_detect.scene.gathering import Counts, Pictures, Strips, crops_of
 from change_detect.scene.scene import Scene, open_scene, scene_of_arrays, stretch_scene
+from change_detect.scene.series import Series, side_by_side
 from change_detect.scene.shift import align
-from change_detect.scene.sources import dates_of
+from change_detect.scene.sources import dates_of, scene_of
 from change_detect.scene.spool import Spool
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.grids import Canvas, Grid, cosine
-from vitrail.job import Ask, Engine, Steps
+from vitrail.job import Ask, Engine, Failure, Steps
 from vitrail.runner import solve
 from vitrail.sources import Source
 
 LEVELS = 200  # of a probability, stored as one byte
-CHUNK = 8  # windows that a scene has in memory at once
+CHUNK = 8  # windows in memory at once
 PREDICT_BATCH = 4
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
 GSD_RANGE = 2.0  # times coarser or finer than what was trained on; beyond it is said
@@ -51,8 +53,11 @@ class ChangeJob:
         self.model = system.name if network else settings.method
         self.networks: Mapping[str, Engine] = {}
         if network:
-            ready = prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
-            self.networks = {network.name: ready}
+            halves = (network.dates, network.pairs)
+            self.networks = {
+                half.name: prepare(half, engine=engine, device=device, tolerance=TOLERANCE)
+                for half in halves
+            }
         self.options = {**asdict(settings), "threshold": self.threshold}
 
     @property
@@ -63,12 +68,21 @@ class ChangeJob:
         return self.settings.threshold
 
     def process(self, source: Source) -> Steps:
-        """One pair from its files to its maps."""
+        """One pair from its files to its maps; of a series what came of each of its pairs."""
+        if isinstance(source, Series):
+            return (yield from self._series(source.pairs))
+        return (yield from self._pair(source))
+
+    def _series(self, pairs: Sequence[Source]) -> Steps:
+        chunk = max(1, CHUNK // len(pairs))
+        return side_by_side(pairs, [self._pair(pair, chunk) for pair in pairs])
+
+    def _pair(self, source: Source, chunk: int = CHUNK) -> Steps:
         paths, pages = dates_of(source)
         try:
             scene = open_scene(paths, pages, bands=self.settings.bands, gsd=self.settings.gsd)
             try:
-                return (yield from self._steps(scene))
+                return (yield from self._steps(scene, chunk))
             finally:
                 scene.close()
         except InputError as error:
@@ -87,7 +101,17 @@ class ChangeJob:
         scene = scene_of_arrays(before, after, self.settings.bands)
         return solve(self.networks, self._steps(scene), batch_size=PREDICT_BATCH)
 
-    def _steps(self, scene: Scene) -> Steps:
+    def predict_series(self, dates: Sequence[Path | str]) -> list[Result]:
+        """The results of three paths or more, each with the one before; raises what was wrong with
+        the first pair that failed."""
+        pairs = [scene_of([Path(one), Path(other)]) for one, other in pairwise(dates)]
+        outcomes = solve(self.networks, self._series(pairs), batch_size=PREDICT_BATCH)
+        for one in outcomes:
+            if isinstance(one, Failure):
+                raise one.error
+        return outcomes
+
+    def _steps(self, scene: Scene, chunk: int = CHUNK) -> Steps:
         settings = self.settings
         align(scene, move=settings.align)
         if settings.stretch != "never" or scene.dates[0].dtype != np.uint8:
@@ -97,7 +121,7 @@ class ChangeJob:
         pictures = Pictures(scene)
         probabilities, mask = Spool(scene.shape, np.uint8), Spool(scene.shape, np.uint8)
         if self.network:
-            threshold, found = self.threshold or 0.5, self._looked(scene, numbers, pictures)
+            threshold, found = self.threshold or 0.5, self._looked(scene, numbers, pictures, chunk)
         else:
             threshold, found = (
                 settings.threshold or 0.5,
@@ -113,22 +137,26 @@ class ChangeJob:
             counts.add(top, ~np.isnan(strip))
         return self._result(scene, numbers, mask, probabilities, counts, pictures, threshold)
 
-    def _looked(self, scene: Scene, numbers: tuple[int, int], pictures: Pictures) -> Steps:
+    def _looked(
+        self, scene: Scene, numbers: tuple[int, int], pictures: Pictures, chunk: int
+    ) -> Steps:
         """Asks the network about every window that holds data; strips of probabilities."""
         assert self.network is not None
         grid = Grid(scene.shape, (WINDOW, WINDOW), self.settings.overlap)
         canvas, done = Canvas(grid, 2, cosine), Strips(scene.shape)
         windows = iter(range(len(grid)))
-        while chunk := list(itertools.islice(windows, CHUNK)):
+        while some := list(itertools.islice(windows, chunk)):
             items, asked = [], []
-            for number in chunk:
+            for number in some:
                 crops, valid = crops_of(scene, numbers, grid, number, pictures)
                 if crops is None:
                     canvas.add(number, np.zeros(2, np.float32))
                 else:
-                    items.append(crops)
+                    items += crops
                     asked.append((number, valid))
-            rows = yield Ask(self.network.name, items)
+            maps = yield Ask(self.network.dates.name, items)
+            both = zip(maps[::2], maps[1::2], strict=True)
+            rows = yield Ask(self.network.pairs.name, [(*one, *other) for one, other in both])
             for (number, valid), row in zip(asked, rows, strict=True):
                 probability = 0.5 * (1 + np.tanh(0.5 * np.asarray(row, np.float32)))
                 canvas.add(number, np.concatenate([probability, valid[None]]))

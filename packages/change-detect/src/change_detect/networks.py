@@ -1,6 +1,6 @@
 """The network, ready to run: bundled, from the user's own training, or official."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +25,34 @@ OFFICIAL_THRESHOLD = 0.5
 @dataclass(frozen=True, kw_only=True)
 class ChangeNetwork(Network):
     """``module`` takes two batches of windows (B, 3, WINDOW, WINDOW), earlier and later,
-    normalised, and gives logits (B, 1, WINDOW, WINDOW). From ``threshold`` on a pixel is called
-    changed; ``gsd`` is what a pixel of its training covered, in metres, or None."""
+    normalised, and gives logits (B, 1, WINDOW, WINDOW); its ``encoder`` takes one date, its
+    ``compare`` what that made of two. From ``threshold`` on a pixel is called changed; ``gsd`` is
+    what a pixel of its training covered, in metres, or None."""
 
     threshold: float
     gsd: float | None
+
+    @property
+    def dates(self) -> Network:
+        """The first half: windows of one date to maps, once for all pairs that it is in."""
+        return self._half("dates", self._encoder, self.example[:1])
+
+    @property
+    def pairs(self) -> Network:
+        """The second half: the maps of two dates to logits. Its example stays empty: what shapes
+        the maps have, the first half says."""
+        return self._half("pairs", self._comparison, ())
+
+    def _half(self, what: str, build: "Callable[[], nn.Module]", example: tuple) -> Network:
+        return Network(f"{self.name}-{what}", build, example, self.weights, self.code)
+
+    def _encoder(self) -> "nn.Module":
+        return self.module.encoder  # pyright: ignore[reportReturnType] - a module, not a tensor
+
+    def _comparison(self) -> "nn.Module":
+        from change_detect.models.changevit import Comparison
+
+        return Comparison(self.module)
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[ChangeNetwork]:

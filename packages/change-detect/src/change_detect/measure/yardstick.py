@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from change_detect import system
+from change_detect.models.detail import LiteDetail
 from change_detect.networks import WINDOW, ChangeNetwork
 from vitrail.architectures import build
 from vitrail.weights.catalogue import resolve
@@ -24,30 +25,38 @@ ENCODER = "tu-tf_efficientnet_lite0"
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """``depth`` stages of EfficientNet-Lite0; ``decoder`` has the channels of each step up."""
+    """``decoder`` has the channels of each of four steps up."""
 
-    depth: int = 4
     decoder: Sequence[int] = (64, 48, 32, 16)
 
 
 class SiameseUNet(nn.Module):
-    """One encoder for both dates; the decoder sees the sizes of their differences at each scale."""
+    """ChangeViT's detail branch for both dates, as deep as ``nano`` has it; a U-Net's decoder sees
+    the sizes of their differences at each scale."""
 
     def __init__(self, config: UNetConfig):
         super().__init__()
         unet = smp.Unet(
             ENCODER,
-            encoder_depth=config.depth,
+            encoder_depth=len(config.decoder),
             encoder_weights=None,
             decoder_channels=tuple(config.decoder),
         )
-        self.encoder, self.decoder, self.head = unet.encoder, unet.decoder, unet.segmentation_head
+        self.encoder = LiteDetail(deep=True)
+        self.decoder, self.head = unet.decoder, unet.segmentation_head
 
     def forward(self, earlier: Tensor, later: Tensor) -> Tensor:
         """Images (B, 3, H, W) to logits (B, 1, H, W)."""
         size = earlier.shape[0]
         maps = self.encoder(torch.cat([earlier, later]))
-        return self.head(self.decoder([(one[:size] - one[size:]).abs() for one in maps]))
+        return self.compare([one[:size] for one in maps], [one[size:] for one in maps])
+
+    def compare(self, earlier: list[Tensor], later: list[Tensor]) -> Tensor:
+        """The same from what the encoder made of each date."""
+        maps = [(one - other).abs() for one, other in zip(earlier, later, strict=True)]
+        rows, columns = maps[0].shape[2:]
+        image = maps[0].new_zeros(maps[0].shape[0], 3, 2 * rows, 2 * columns)
+        return self.head(self.decoder([image, *maps]))  # of the image the decoder takes the size
 
 
 def build_yardstick(config: Mapping[str, Any]) -> SiameseUNet:

@@ -166,3 +166,16 @@ class ChangeViT(nn.Module):
         second = [torch.cat([b, a]) for a, b in pairs]
         logits = self.decoder(first, second)
         return logits.unflatten(0, (2, -1)).mean(0)
+
+
+class Comparison(nn.Module):
+    """The half of a network that comes after its ``encoder``: the maps of the earlier date and
+    those of the later one, in a row, to logits (B, 1, H, W)."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        half = len(maps) // 2
+        return self.network.compare(list(maps[:half]), list(maps[half:]))

@@ -15,8 +15,9 @@ class Data(Section):
     """Folders that hold A, B and label. ``val_scenes`` of those in ``train`` choose the epoch and
     the threshold; none: about a fifth of the scenes, which is said. Scenes in ``left_out`` are not
     learned from. ``test`` is looked at by 'vitrail evaluate' alone, as is ``medium``, a scene of
-    30 m with labels. ``side`` is that of training's crops in pixels, ``gsd`` what a pixel
-    covers, in metres."""
+    30 m with labels. In each of ``rounds`` 'vitrail evaluate' trains anew without the scenes that
+    it names, and measures there; the first of ``val_scenes`` that is not among them chooses.
+    ``side`` is that of training's crops in pixels, ``gsd`` what a pixel covers, in metres."""
 
     train: Annotated[tuple[Path, ...], Field(min_length=1)]
     val: tuple[Path, ...] = ()
@@ -24,6 +25,7 @@ class Data(Section):
     left_out: tuple[str, ...] = ()
     test: tuple[Path, ...] = ()
     medium: Path | None = None
+    rounds: tuple[tuple[str, ...], ...] = ()
     side: PositiveInt = 128
     gsd: PositiveFloat | None = None
 

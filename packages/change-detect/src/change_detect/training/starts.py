@@ -1,19 +1,15 @@
 """The network of a recipe, and where its weights start."""
 
-from typing import Any
-
-import torch
 from torch import nn
 
 from change_detect.measure.yardstick import YARDSTICK, build_yardstick
 from change_detect.models import build_model
 from change_detect.scene.pixels import MEAN, STD
 from change_detect.training.recipe import Recipe
-from vitrail.backbones import pretrained
+from vitrail.backbones.lite import LiteTrunk
+from vitrail.backbones.pretrained import fill_trunk
 from vitrail.errors import UsageError
 from vitrail.weights.files import load_into, read_state
-
-LITE = "tf_efficientnet_lite0"
 
 
 def network_of(recipe: Recipe) -> nn.Module:
@@ -39,34 +35,17 @@ def start_trunk(network: nn.Module) -> None:
     trunk = trunk_of(network)
     if trunk is None:
         raise UsageError("model.start", "imagenet starts the detail branch lite", "set it so")
-    import timm
-
-    pretrained.load_pretrained(trunk, LITE, timm.create_model(LITE))
-    rescale_stem(trunk.conv_stem, trunk.bn1)
+    fill_trunk(trunk, (255 * MEAN).tolist(), (255 * STD).tolist())
 
 
-@torch.no_grad()
-def rescale_stem(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Makes a convolution that learned on channels about 0.5 take ours, which are about ImageNet's
-    means and scaled by its deviations; the norm behind it takes up what the means differ by."""
-    mean, std = torch.tensor(pretrained.MEAN), torch.tensor(pretrained.STD)
-    offset = (torch.from_numpy(MEAN) - mean) / std
-    assert norm.running_mean is not None
-    norm.running_mean -= (conv.weight * offset[:, None, None]).sum((1, 2, 3))
-    conv.weight *= (torch.from_numpy(STD) / std)[:, None, None]
-
-
-def trunk_of(network: nn.Module) -> Any:
+def trunk_of(network: nn.Module) -> LiteTrunk | None:
     """The stages of EfficientNet-Lite0 in a network, None where it has none."""
-    encoder: Any = network.encoder
-    trunk = getattr(encoder, "detail", None) or getattr(encoder, "model", None)
-    return trunk if hasattr(trunk, "conv_stem") else None
+    trunks = [module for module in network.modules() if isinstance(module, LiteTrunk)]
+    return trunks[0] if trunks else None
 
 
-def freeze(trunk: Any, stages: int) -> None:
+def freeze(trunk: LiteTrunk, stages: int) -> None:
     """Leaves the stem and the first stages as ImageNet made them: at full width they cost most of a
     step and have the least to learn."""
-    trunk.conv_stem.requires_grad_(False)
-    trunk.bn1.requires_grad_(False)
-    for stage in trunk.blocks[:stages]:
-        stage.requires_grad_(False)
+    for part in (trunk.stem, *trunk.stages[:stages]):
+        part.requires_grad_(False)

@@ -88,7 +88,7 @@ class Task(vitrail.training.loop.Task):
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, one in self.named_parameters():
             if one.requires_grad:
-                started = ".encoder.detail." in name or ".encoder.model." in name
+                started = ".encoder.detail." in name or ".encoder.stages." in name
                 groups.setdefault((started, one.ndim > 1), []).append(one)
         return torch.optim.AdamW(
             [
