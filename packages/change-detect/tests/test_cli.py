@@ -63,6 +63,26 @@ def test_a_pair_becomes_maps(tmp_path):
     assert feature["properties"]["area_m2"] == pytest.approx(150, rel=0.1)
 
 
+def test_probability_as_float32(tmp_path):
+    """The mask and the objects stay; the numbers are within half a step of the bytes'."""
+    ground = town(80, 90)
+    ground[:, :4] = 0
+    first = made(tmp_path / "a.tif", ground, nodata=0)
+    second = made(tmp_path / "b.tif", built(ground, (10, 20, 30, 50)), nodata=0)
+    seen = {}
+    for name, more in (("bytes", ()), ("float", ("--float32",))):
+        run(first, second, "-o", tmp_path / name, "--method", "cva", *more)
+        folder = tmp_path / name / "a-b"
+        with rasterio.open(folder / "probability.tif") as probability:
+            pixels = probability.read(1, masked=True)
+            seen[name] = pixels.dtype.name, pixels, (folder / "change.tif").read_bytes()
+    assert (seen["bytes"][0], seen["float"][0]) == ("uint8", "float32")
+    assert seen["bytes"][2] == seen["float"][2]
+    assert np.array_equal(seen["bytes"][1].mask, seen["float"][1].mask)
+    assert np.abs(seen["bytes"][1] / 200 - seen["float"][1]).max() <= 0.5 / 200 + 1e-6
+    assert len(np.unique(seen["float"][1].compressed())) > 200
+
+
 def test_a_list_of_pairs_goes_on_without_the_missing_one(tmp_path):
     ground = town(80, 90)
     picture(tmp_path / "a.png", ground)

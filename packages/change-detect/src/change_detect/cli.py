@@ -59,6 +59,9 @@ class Looking:
         bool,
         typer.Option("--no-align", help="Tell a shift between the dates, but leave it."),
     ] = False
+    float32: Annotated[
+        bool, typer.Option("--float32", help="The probability as float32, not in 200 steps.")
+    ] = False
     overlap: Annotated[float, typer.Option(min=0, max=0.9, help="Of neighbouring windows.")] = 0.25
     min_area: Annotated[
         float,

@@ -14,7 +14,7 @@ from change_detect import system
 from change_detect.networks import DEFAULT, WINDOW, ChangeNetwork, load_network
 from change_detect.objects import NODATA, find_objects
 from change_detect.options import Options
-from change_detect.result import Place, Result
+from change_detect.result import Place, Result, in_levels, step_of
 from change_detect.scene.gathering import Counts, Pictures, Strips, crops_of
 from change_detect.scene.scene import Scene, open_scene, scene_of_arrays, stretch_scene
 from change_detect.scene.series import Series, side_by_side
@@ -28,7 +28,6 @@ from vitrail.job import Ask, Engine, Failure, Steps
 from vitrail.runner import solve
 from vitrail.sources import Source
 
-LEVELS = 200  # of a probability, stored as one byte
 CHUNK = 8  # windows in memory at once
 PREDICT_BATCH = 4
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
@@ -119,7 +118,8 @@ class ChangeJob:
         numbers = (0, 1)
         scene.reasons += self._doubts(scene)
         pictures = Pictures(scene)
-        probabilities, mask = Spool(scene.shape, np.uint8), Spool(scene.shape, np.uint8)
+        kind = np.float32 if settings.float32 else np.uint8
+        probabilities, mask = Spool(scene.shape, kind), Spool(scene.shape, np.uint8)
         if self.network:
             threshold, found = self.threshold or 0.5, self._looked(scene, numbers, pictures, chunk)
         else:
@@ -131,8 +131,7 @@ class ChangeJob:
         # Either way strips of probabilities come from the top, NaN where there is no data.
         strips: Any = yield from found
         for top, strip in strips:
-            level = np.where(np.isnan(strip), NODATA, np.rint(np.nan_to_num(strip) * LEVELS))
-            probabilities.add(level)
+            probabilities.add(strip if settings.float32 else in_levels(strip))
             mask.add(np.where(np.isnan(strip), NODATA, strip >= threshold))
             counts.add(top, ~np.isnan(strip))
         return self._result(scene, numbers, mask, probabilities, counts, pictures, threshold)
@@ -190,7 +189,11 @@ class ChangeJob:
         threshold: float,
     ) -> Result:
         clean, objects = find_objects(
-            mask, probabilities, 1 / LEVELS, scene.pixel_area, min_area=self.settings.min_area
+            mask,
+            probabilities,
+            step_of(probabilities),
+            scene.pixel_area,
+            min_area=self.settings.min_area,
         )
         for rows, strip in clean.strips():
             counts.add_changed(rows.start, strip == 1)

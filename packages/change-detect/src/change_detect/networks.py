@@ -35,7 +35,7 @@ class ChangeNetwork(Network):
     @property
     def dates(self) -> Network:
         """The first half: windows of one date to maps, once for all pairs that it is in."""
-        return self._half("dates", self._encoder, self.example[:1])
+        return self._half("dates", self._encoder, self.inputs[:1])
 
     @property
     def pairs(self) -> Network:

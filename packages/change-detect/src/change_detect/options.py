@@ -16,7 +16,8 @@ class Options:
     green and blue ones. ``stretch``: auto, always or never. ``overlap`` of neighbouring windows.
     ``min_area`` of an object, in square metres, or pixels without a place. ``smooth``: by how many
     pixels outlines are simplified. ``gsd``: metres per pixel at which to look. ``align``: a
-    shift between the dates on which several windows agree is taken back.
+    shift between the dates on which several windows agree is taken back. ``float32``: the
+    probability is kept as it is, not in 200 steps.
     """
 
     method: str = "network"
@@ -28,6 +29,7 @@ class Options:
     smooth: float = 0.7
     gsd: float | None = None
     align: bool = True
+    float32: bool = False
 
     def __post_init__(self):
         """Raises UsageError for values that do not exist."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from change_detect.objects import Piece
+from change_detect.objects import NODATA, Piece
 from change_detect.scene.spool import Spool
+
+LEVELS = 200  # of a probability, stored as one byte
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Result:
-    """Change between two dates. ``mask`` holds 0, 1 and 255 (no data), ``probabilities`` numbers of
-    0 to 200, for 0 to 1, and 255; ``pictures`` are both dates as RGB (rows, columns, 3), reduced by
-    ``reduced``. Pixels are counted in ``pixels``: ``changed``, ``valid`` and ``all``; square metres
-    in ``areas``, None where they are unknown."""
+    """Change between two dates. ``mask`` holds 0, 1 and 255 (no data), ``probabilities`` bytes of 0
+    to 200, for 0 to 1, and 255, or float32 of 0 to 1 and NaN; ``pictures`` are both dates as RGB
+    (rows, columns, 3), reduced by ``reduced``. Pixels are counted in ``pixels``: ``changed``,
+    ``valid`` and ``all``; square metres in ``areas``, None where they are unknown."""
 
     names: tuple[str, str]
     method: str
@@ -57,8 +59,10 @@ class Result:
     @property
     def probability(self) -> np.ndarray:
         """(rows, columns) float32 in 0..1, NaN where there is no data."""
-        levels = self.probabilities.array()
-        return np.where(levels == 255, np.nan, levels / np.float32(200)).astype(np.float32)
+        stored = self.probabilities.array()
+        if stored.dtype == np.float32:
+            return stored
+        return np.where(stored == NODATA, np.nan, stored / np.float32(LEVELS)).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """The domain's part of the row, as JSON values."""
@@ -87,6 +91,17 @@ class Result:
             "objects": str(len(self.objects)),
             "remarks": "; ".join((*self.damage, *self.reasons)),
         }
+
+
+def in_levels(probability: np.ndarray) -> np.ndarray:
+    """Numbers of 0 to 1 as 0 to ``LEVELS``, NaN as ``NODATA``."""
+    levels = np.rint(np.nan_to_num(probability) * LEVELS)
+    return np.where(np.isnan(probability), NODATA, levels)
+
+
+def step_of(probabilities: Spool) -> float:
+    """What makes stored numbers 0 to 1."""
+    return 1.0 if probabilities.dtype == np.float32 else 1 / LEVELS
 
 
 def area_text(square_metres: float | None) -> str:

@@ -21,7 +21,9 @@ LEVELS = "probability of change: 0 to 200 mean 0 to 1"
 def write(result: Result, folder: Path) -> None:
     """Fills ``folder``, which appears whole or not at all."""
     write_map(folder / MASK, result.mask, result, colour_table=COLOURS, class_names=CLASSES)
-    write_map(folder / PROBABILITY, result.probabilities, result, names=[LEVELS])
+    levels = result.probabilities.dtype == np.uint8
+    names = [LEVELS if levels else "probability of change"]
+    write_map(folder / PROBABILITY, result.probabilities, result, names=names)
     found = outlines(result)
     write_polygons(folder, found, result)
     draw(result, folder / "overview.png")
@@ -39,7 +41,8 @@ def write_polygons(folder: Path, found: list[Outline], result: Result) -> None:
 def write_map(path: Path, spool: Spool, result: Result, **options: object) -> None:
     """One band on the grid of the first date, strip by strip."""
     place = result.place
-    where = {"crs": place.crs, "transform": place.transform, "nodata": 255}
-    with create_raster(path, spool.shape, np.uint8, **where, **options) as writer:  # pyright: ignore
+    nodata = 255 if spool.dtype == np.uint8 else np.nan
+    where = {"crs": place.crs, "transform": place.transform, "nodata": nodata}
+    with create_raster(path, spool.shape, spool.dtype, **where, **options) as writer:  # pyright: ignore
         for _, strip in spool.strips():
             writer.write(strip)

@@ -3,6 +3,7 @@ arXiv 2406.12847): details from convolutions are injected into a plain ViT's map
 between two dates is decoded from the top down."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -172,7 +173,7 @@ class Comparison(nn.Module):
     """The half of a network that comes after its ``encoder``: the maps of the earlier date and
     those of the later one, in a row, to logits (B, 1, H, W)."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: Any):
         super().__init__()
         self.network = network
 
