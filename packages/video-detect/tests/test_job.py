@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from video_detect import load
-from video_detect.job import View
+from video_detect.film.watch import View
 from video_detect.result import Result
 from vitrail.errors import UsageError
 from vitrail.testing.media import write_clip, write_picture

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from vitrail.system import System
 
 if TYPE_CHECKING:
-    from video_detect.job import VideoJob
+    from video_detect.film.watch import FilmJob
 
 system = System(
     name="video-detect",
@@ -19,7 +19,7 @@ system = System(
 )
 
 
-def load(weights: str | None = None, **options: Any) -> "VideoJob":
+def load(weights: str | None = None, **options: Any) -> "FilmJob":
     """The whole system in one call: ``load().predict("street.mp4").frames``; options as in
     ``job.load``."""
     return system.room("job").load(weights, **options)

@@ -25,8 +25,21 @@ class Net(StrEnum):
 def detect(
     sources: Sources,
     weights: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="The bundled weights, or your own.")
-    ] = "tgbformer",
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="The bundled weights (default: tgbformer), or your own.",
+            show_default=False,
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|FILE.onnx|torchvision:NAME=FILE",
+            help="A detector of others, frame by frame.",
+            show_default=False,
+        ),
+    ] = None,
     net: Annotated[
         Net | None,
         typer.Option(
@@ -70,6 +83,7 @@ def detect(
 
     job = load(
         weights,
+        detector=detector,
         net=net and net.value,
         score=score,
         classes=[name.strip() for name in classes.split(",") if name.strip()],

@@ -12,8 +12,8 @@ from video_detect.classes import NAMES
 from video_detect.data.clips import Clip, ClipMaker
 from video_detect.data.pictures import Picture, cut_outs, load, read_film
 from video_detect.data.scenes import SceneMaker
-from video_detect.job import VideoJob, followed
-from video_detect.job import load as load_job
+from video_detect.film.watch import Options, followed
+from video_detect.job import VideoJob, own_job
 from video_detect.measure import films as measure
 from video_detect.measure.baselines import middle_box, middle_rows, motion_rows
 from video_detect.measure.films import Film
@@ -67,7 +67,8 @@ class _Kept:
 
 def _jobs(name: str, nets: Sequence[str]) -> dict[str, VideoJob]:
     """One job for each net, all with one frame's part; boxes of any score, without tracks."""
-    jobs = {net: load_job(name, net=net, score=LOW, track=False) for net in nets}
+    any_score = Options(score=LOW, track=False)
+    jobs = {net: own_job(load_detector(name, net), any_score) for net in nets}
     kept = _Kept(next(iter(jobs.values())).networks[FRAME])
     for job in jobs.values():
         job.networks = {**job.networks, FRAME: kept}

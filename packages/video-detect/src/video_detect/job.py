@@ -1,53 +1,28 @@
 """The job: each frame is encoded once, windows of what is remembered are detected together, and
 objects are followed through the film."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from video_detect import system
-from video_detect.film.between import filled
 from video_detect.film.boxes import objects
-from video_detect.film.follow import Follower, Numbers, Track
 from video_detect.film.journal import Journal
+from video_detect.film.watch import CHUNK, FilmJob, Options, View
 from video_detect.film.windows import Window, Windows
 from video_detect.networks import BUNDLED, NETS, Detector, load_detector
-from video_detect.result import FrameRow, Object, Result
+from video_detect.others import PerFrameJob
+from video_detect.result import FrameRow
+from vitrail.detection.others import load_other
 from vitrail.engine import prepare
-from vitrail.errors import UsageError, VitrailError
-from vitrail.job import Ask, Engine, Steps
-from vitrail.preprocess.frames import Arrays, FrameSource, chunks, open_frames
-from vitrail.preprocess.video import VideoReader
-from vitrail.runner import solve
-from vitrail.sources import Source
+from vitrail.errors import UsageError
+from vitrail.job import Ask
+from vitrail.preprocess.frames import FrameSource, chunks
 
-STEP = 32  # sides of what the network sees are multiples of it
-CHUNK = 8  # frames that are encoded together
-UNSURE = 0.5  # of the threshold: what scores as much may go on with a track
+OTHER_SCORE = 0.3  # of detectors of others, where none is asked for
 TOLERANCE = 0.05  # of a logit or of a value that is remembered
-STRETCHED = 1.15  # of the aspect: beyond it a remark says so
-SMALL_SIDE = 64  # pixels of a frame, below which a remark says so
-TIMELESS_FPS = 25.0  # of frames without time, for how long an object may be gone
-
-
-@dataclass(frozen=True)
-class Options:
-    """What changes numbers beside the weights. ``overlap`` frames are shared by two windows;
-    ``classes`` empty keeps all; ``every`` computes each so-manieth frame."""
-
-    net: str = "both"
-    score: float = 0.3
-    classes: tuple[str, ...] = ()
-    every: int = 1
-    window: int = 8
-    overlap: int = 2
-    online: bool = False
-    track: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,10 +35,10 @@ class Remembered:
     memory: np.ndarray
 
 
-class VideoJob:
-    """Films in, rows of objects out."""
+class VideoJob(FilmJob):
+    """TGBFormer over the windows of a film."""
 
-    model, version = "TGBFormer", system.version
+    model = "TGBFormer"
 
     def __init__(
         self,
@@ -75,82 +50,23 @@ class VideoJob:
         keep_in: Path | None = None,
         resume: bool = False,
     ):
-        self.keep_in, self.resume = keep_in, resume
-        self.detector, self.settings = detector, options
-        self.labels = detector.facts.labels
-        self.networks: Mapping[str, Engine] = {
+        self.detector, facts = detector, detector.facts
+        networks = {
             network.name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)
             for network in (detector.frame, detector.clip)
         }
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.settings).items()}
-
-    def process(self, source: Source) -> Steps:
-        journal = self._journal(source) if self.keep_in else None
-        if journal and not self.resume:
-            journal.remove()
-        with open_frames(source.path) as frames:
-            return (yield from self._watch(frames, source.path.name, source.path, journal))
-
-    def predict(self, images: np.ndarray | Path | str) -> Result:
-        """The result for a path, or for uint8 RGB of shape (H, W, 3) or (T, H, W, 3)."""
-        if isinstance(images, Path | str):
-            steps = self.process(Source.of(images))
-        else:
-            steps = self._watch(Arrays.of(images), "array", None, None)
-        return solve(self.networks, steps)
-
-    def forget(self, source: Source) -> None:
-        """What was kept of a film for the case that the call is stopped is needed no longer."""
-        if self.keep_in:
-            with suppress(VitrailError, OSError):  # a source without content has none
-                self._journal(source).remove()
-
-    def _journal(self, source: Source) -> Journal:
-        weights = {name: engine.weights for name, engine in self.networks.items()}
-        facts = {"version": self.version, "weights": weights, "options": self.options}
-        assert self.keep_in is not None
-        return Journal(self.keep_in, source.fingerprint, facts)
-
-    def _watch(
-        self, reader: FrameSource, name: str, path: Path | None, journal: Journal | None
-    ) -> Generator[Ask, list, Result]:
-        view, every = View(self.detector.facts.side), self.settings.every
-        indices = [*range(0, reader.frame_count, every)]
-        if indices and indices[-1] != reader.frame_count - 1:
-            indices.append(reader.frame_count - 1)
-        found, sizes = journal.read() if journal else ([], [])
-        if [row.index for row in found] != indices[: len(found)]:
-            found, sizes = [], []  # frames could not be read: what was said of them is not kept
-            if journal:
-                journal.remove()
-        view.see(sizes)
-        if len(found) < len(indices):
-            found += yield from self._rest(reader, view, indices, len(found), journal)
-        rows = followed(found, self.settings) if self.settings.track else found
-        return Result(
-            name=name,
-            frames=tuple(self._complete(rows, reader)),
-            width=view.first[0],
-            height=view.first[1],
-            fps=reader.fps,
-            labels=self.settings.classes or self.labels,
-            damage=tuple(reader.damage),
-            reasons=tuple(self._reasons(view, len(rows))),
-            path=path,
+        super().__init__(
+            networks, facts.labels, facts.side, options, keep_in=keep_in, resume=resume
         )
 
     def _rest(
         self,
         reader: FrameSource,
-        view: "View",
+        view: View,
         indices: Sequence[int],
         done: int,
         journal: Journal | None,
     ) -> Generator[Ask, list, list[FrameRow]]:
-        """The rows behind the first ``done``, before they are linked to tracks."""
         found: list[FrameRow] = []
         overlap, causal = self.settings.overlap, self.settings.online
         windows: Windows[Remembered] = Windows(
@@ -174,100 +90,25 @@ class VideoJob:
         return found
 
     def _detect(
-        self, window: Window[Remembered], view: "View", journal: Journal | None
+        self, window: Window[Remembered], view: View, journal: Journal | None
     ) -> Generator[Ask, list, list[FrameRow]]:
         item = np.stack([frame.memory for frame in window.frames])
         (row,) = yield Ask(self.detector.clip.name, [item])
         logits, boxes = row
-        lowest = self.settings.score * (UNSURE if self.settings.track else 1.0)
         taken = []
         for place in range(window.begin, window.end):
             frame = window.frames[place]
-            own = objects(logits[place], boxes[place], frame.size, self.labels, lowest)
-            if self.settings.classes:
-                own = [one for one in own if one.label in self.settings.classes]
-            taken.append(FrameRow(frame.index, frame.time, tuple(own)))
+            own = objects(logits[place], boxes[place], frame.size, self.labels, self._lowest)
+            taken.append(FrameRow(frame.index, frame.time, self._wanted(own)))
         if journal:
             journal.add(taken, view.sizes)
         return taken
-
-    def _complete(self, rows: list[FrameRow], reader: FrameSource) -> list[FrameRow]:
-        """A row for every frame: those that were not wanted, or cannot be decoded, from the rows
-        beside them, at the file's own times."""
-        clock = reader.time if isinstance(reader, VideoReader) else None
-        return filled(rows, clock)
-
-    def _reasons(self, view: "View", count: int) -> Iterator[str]:
-        if count < self.settings.window and self.settings.net != "single":
-            yield f"the film has {count} frames, fewer than the {self.settings.window} of a window"
-        if self.settings.every > 1:
-            yield f"one frame in {self.settings.every} was computed, those between are interpolated"
-        if len(view.sizes) > 1:
-            yield f"the frames have {len(view.sizes)} sizes; all were brought to that of the first"
-        if min(view.first) < SMALL_SIDE:
-            yield f"frames of {view.first[0]} x {view.first[1]} show too little to be sure"
-        if view.stretch > STRETCHED:
-            yield f"frames were stretched by {view.stretch:.2f} to fit the network"
-
-
-class View:
-    """Frames as the network sees them: all of the size that the first one gets, the longer side at
-    ``side``, stretched to multiples of ``STEP``, since boxes are relative."""
-
-    def __init__(self, side: int):
-        self.side = side
-        self.sizes: list[tuple[int, int]] = []  # width, height, in the order in which they came up
-        self.target = (0, 0)
-
-    @property
-    def first(self) -> tuple[int, int]:
-        return self.sizes[0] if self.sizes else (0, 0)
-
-    def see(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Frames of these sizes came up."""
-        for size in sizes:
-            if not self.sizes:
-                scale = self.side / max(size)
-                width, height = (max(STEP, round(n * scale / STEP) * STEP) for n in size)
-                self.target = (width, height)
-            if size not in self.sizes:
-                self.sizes.append(size)
-
-    def fit(self, image: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) to float32 (3, H', W')."""
-        height, width = image.shape[:2]
-        self.see([(width, height)])
-        kind = cv2.INTER_AREA if width > self.target[0] else cv2.INTER_LINEAR
-        small = cv2.resize(image, self.target, interpolation=kind)
-        return small.transpose(2, 0, 1).astype(np.float32)
-
-    @property
-    def stretch(self) -> float:
-        """How much the shape of the first frame was changed; at least 1."""
-        if not self.sizes:
-            return 1.0
-        ratio = (self.target[0] / self.first[0]) / (self.target[1] / self.first[1])
-        return max(ratio, 1 / ratio)
-
-
-def followed(rows: Sequence[FrameRow], options: Options) -> list[FrameRow]:
-    """The rows with the objects that belong to a track, under its number; those that score less
-    than ``options.score`` count only there."""
-    follower = Follower(options.score)
-    linked: list[list[tuple[Object, Track]]] = []
-    for row in rows:
-        time = row.index / TIMELESS_FPS if row.time is None else row.time
-        unsure = options.score * UNSURE
-        linked.append(follower.follow([one for one in row.objects if one.score >= unsure], time))
-    numbers = Numbers(2 if len(rows) > 2 and not options.online else 1)
-    return [
-        replace(row, objects=numbers.number(own)) for row, own in zip(rows, linked, strict=True)
-    ]
 
 
 def load(
     weights: str | None = None,
     *,
+    detector: str | None = None,
     net: str | None = None,
     score: float | None = None,
     classes: Sequence[str] = (),
@@ -278,32 +119,50 @@ def load(
     device: str = "auto",
     keep_in: Path | None = None,
     resume: bool = False,
-) -> VideoJob:
-    """The job with the bundled weights, or with those named.
+) -> FilmJob:
+    """The job with the bundled weights, with those named, or with a ``detector`` of others.
 
+    Detectors of others (``vitrail.detection.others``) judge each frame for itself.
     ``net`` is both, transformer, graph or single (no memory), None what the weights are for;
     ``score`` None is the threshold that comes with them. ``keep_in`` is the folder in which what is
     known of each film is kept while it is watched; with ``resume`` films that were begun there are
-    gone on with. Raises UsageError for classes that the
-    network does not know, and as ``load_detector`` does.
+    gone on with. Raises UsageError for classes that the network does not know and for what does not
+    go together, and as ``load_detector`` and ``load_other`` do.
     """
     if net not in (None, *NETS):
         raise UsageError(net, "is not a net", f"use one of {', '.join(NETS)}")
-    detector = load_detector(weights or BUNDLED, net)
-    net = detector.net
-    for name in classes:
-        if name not in detector.facts.labels:
-            known = ", ".join(detector.facts.labels)
-            raise UsageError(name, "is not a class of this network", f"there are {known}")
-    size = int(detector.facts.config["window"]) if net != "single" else 1
-    options = Options(
-        net=net,
-        score=detector.facts.score if score is None else score,
+    same = Options(
+        score=OTHER_SCORE if score is None else score,
         classes=tuple(classes),
         every=every,
-        window=size,
-        overlap=size // 4,
         online=online,
         track=track,
     )
-    return VideoJob(detector, options, engine=engine, device=device, keep_in=keep_in, resume=resume)
+    if detector is not None:
+        if weights is not None or net not in (None, "single"):
+            problem = "brings its own weights and has no memory"
+            raise UsageError(detector, problem, "leave out --weights and --net")
+        other = load_other(detector, device)
+        _check_classes(classes, other.labels)
+        options = replace(same, net="single", window=1, overlap=0)
+        name = Path(detector.partition("=")[0]).name
+        return PerFrameJob(other, name, options, keep_in=keep_in, resume=resume)
+    own = load_detector(weights or BUNDLED, net)
+    if score is None:
+        same = replace(same, score=own.facts.score)
+    return own_job(own, same, engine=engine, device=device, keep_in=keep_in, resume=resume)
+
+
+def own_job(detector: Detector, options: Options, **where: Any) -> VideoJob:
+    """With windows as the weights want them; ``where`` as in ``load``."""
+    _check_classes(options.classes, detector.facts.labels)
+    size = int(detector.facts.config["window"]) if detector.net != "single" else 1
+    sized = replace(options, net=detector.net, window=size, overlap=size // 4)
+    return VideoJob(detector, sized, **where)
+
+
+def _check_classes(classes: Sequence[str], known: Sequence[str]) -> None:
+    for name in classes:
+        if name not in known:
+            there = ", ".join(known)
+            raise UsageError(name, "is not a class of this network", f"there are {there}")

@@ -92,18 +92,19 @@ def load_finder(
     device: str = "auto",
 ) -> Finder:
     """``faces``, a weights file that ``vitrail train`` wrote, or a detector of others, as
-    ``others.load_other`` takes them.
+    ``vitrail.detection.others`` takes them.
 
     Raises InputError for a file of another kind, MissingError for one that is not there.
     """
-    from pose_estimate.people.others import is_other, load_other
+    from pose_estimate.people.others import load_people
+    from vitrail.detection.others import is_other
 
     if spec == FACES:
         load = vitrail.faces.detector.load_finder
         return ByFaces(load(min_score=min_score, engine=engine, device=device))
     lowest = MIN_SCORE if min_score is None else min_score
     if is_other(spec):
-        return load_other(spec, lowest, device)
+        return load_people(spec, lowest, device)
     ready = prepare(load_finder_network(spec), engine=engine, device=device, tolerance=TOLERANCE)
     return OwnFinder(BoundedEngine(ready), lowest)
 

@@ -22,10 +22,24 @@ def objects(
     scores at least ``threshold``, best first, cut to the frame of ``size`` (width, height)."""
     scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
     best = scores.argmax(1)
-    score = scores[np.arange(len(best)), best]
     centre, half = boxes[:, :2], boxes[:, 2:] / 2
     scale = np.array((*size, *size), np.float64)
-    corners = np.concatenate((centre - half, centre + half), 1).clip(0, 1) * scale
+    corners = np.concatenate((centre - half, centre + half), 1) * scale
+    return likely_objects(
+        corners, scores[np.arange(len(best)), best], best, size, labels, threshold
+    )
+
+
+def likely_objects(
+    corners: np.ndarray,
+    score: np.ndarray,
+    best: np.ndarray,
+    size: tuple[int, int],
+    labels: Sequence[str],
+    threshold: float,
+) -> list[Object]:
+    """As ``objects``, of ``corners`` (n, 4) in pixels with ``score`` and number of label."""
+    corners = corners.clip(0, (*size, *size))
     likely = (score >= threshold) & ((corners[:, 2:] - corners[:, :2]).min(1) >= 1)
     corners, score, best = corners[likely], score[likely], best[likely]
     kept = nms(corners, score, MAX_OVERLAP)[:MAX_OBJECTS]
