@@ -16,7 +16,7 @@ from deepfake_detect.job import DeepfakeJob, Options
 from deepfake_detect.measure import baseline
 from deepfake_detect.measure.figures import MEASURES, auc, measures, verdicts
 from deepfake_detect.measure.held_out import pseudo_faces, score
-from deepfake_detect.measure.judged import Judged, judge_sources, source_tables
+from deepfake_detect.measure.judged import BITS, Judged, judge_sources, source_tables
 from deepfake_detect.measure.recompression import recompressed, recompression_table
 from deepfake_detect.measure.reliability import calibration_parts
 from deepfake_detect.measure.robustness import CHANGES
@@ -159,7 +159,19 @@ def test_every_labelled_source_is_judged(judged):
 
 def test_tables_of_sources(judged):
     scores, verdict_table, each = source_tables("set", {"ed": judged})
-    assert [row[:3] for row in scores.rows] == [("ed", "sources", 0), ("ed", "frames", 8)]
+    assert [row[:3] for row in scores.rows] == [
+        ("ed", "sources", 0),
+        ("ed", "frames", 8),
+        (BITS, "videos", 2),
+    ]
+    sizes = {
+        one.file.label: one.file.path.stat().st_size
+        for one in judged
+        if "." in one.file.path.name and one.file.path.stem in "ab"
+    }
+    assert scores.rows[-1][3] == (
+        0.5 if sizes[FAKE] == sizes[REAL] else float(sizes[FAKE] < sizes[REAL])
+    )
     assert verdict_table.rows[0][1] == 4
     assert {row[0]: row[4] for row in each.rows}["broken.mp4"] == "FAILED"
 
@@ -167,9 +179,22 @@ def test_tables_of_sources(judged):
 def test_each_manipulation_is_measured_against_all_real_sources(judged):
     kinds = {"b.*": "swap", "sm*": "mask", "nothing*": "unseen"}
     *_, by_kind, _ = source_tables("set", {"ed": judged}, kinds)
-    assert [row[:3] for row in by_kind.rows] == [("swap", "ed", 1), ("mask", "ed", 1)]
-    swap = by_kind.rows[0]
+    assert [row[:3] for row in by_kind.rows] == [
+        ("mask", "ed", 1),
+        ("swap", "ed", 1),
+        ("none: the real ones", "ed", 2),
+    ]
+    swap = by_kind.rows[1]
     assert sum(swap[5:]) == 1 and 0 <= swap[4] <= 1
+
+
+def test_the_list_tells_what_a_fake_was_made_by(judged):
+    told = [
+        replace(one, file=replace(one.file, kind="maker" if one.file.label == FAKE else ""))
+        for one in judged
+    ]
+    *_, by_kind, _ = source_tables("set", {"ed": told}, {"b.*": "swap"})
+    assert [row[0] for row in by_kind.rows] == ["maker", "none: the real ones"]
 
 
 def test_recompression_makes_real_clips_worse(tmp_path, networks, middle_face):

@@ -248,3 +248,18 @@ def test_the_bundled_networks_are_small(name):
     model = build_model(recipe.model.architecture, recipe.model.config)
     assert sum(value.numel() for value in model.state_dict().values()) * 2 < 12e6
     assert recipe.test, "its sets for 'vitrail evaluate'"
+
+
+def test_limits_hold_for_clips_and_for_photographs():
+    rng = np.random.default_rng(0)
+    labels = np.tile([FAKE, REAL], 300)
+    logits = np.stack([np.zeros(600), np.where(labels == REAL, 2.0, -2.0)], axis=1)
+    logits += rng.normal(0, 1, logits.shape)
+    clips = np.full(600, -1)
+    alone = calibrate(logits, labels)
+    # Real clips look more like fakes than real photographs do; each is known by thirty faces.
+    clips[300:] = np.arange(300) // 2 % 5 + 5 * (labels[300:] == REAL)
+    logits[300:][labels[300:] == REAL] -= (0, 2)
+    both = calibrate(logits, labels, clips)
+    assert both["thresholds"]["fake_above"] > alone["thresholds"]["fake_above"]
+    assert both["thresholds"]["real_below"] <= both["thresholds"]["fake_above"]

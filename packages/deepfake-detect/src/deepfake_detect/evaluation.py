@@ -1,21 +1,31 @@
 """A network measured: on faces of unseen people, and on labelled videos and images, beside the
 baselines."""
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from deepfake_detect.data import Pairs
+from deepfake_detect.data.clips import read_clips
 from deepfake_detect.data.labelled import LabelledCrops
 from deepfake_detect.job import DeepfakeJob, Options
 from deepfake_detect.measure import baseline
 from deepfake_detect.measure.figures import MEASURES, VERDICTS, measures, verdicts
 from deepfake_detect.measure.held_out import Faces, crop_faces, pseudo_faces, score
-from deepfake_detect.measure.judged import judge_sources, source_tables
+from deepfake_detect.measure.judged import judge_files, judge_sources, source_tables
 from deepfake_detect.measure.recompression import recompression_table
 from deepfake_detect.measure.reliability import calibration_parts, undecided_table
 from deepfake_detect.measure.robustness import robustness
 from deepfake_detect.model import FAKE
 from deepfake_detect.networks import FakeNetwork, choose_networks
-from deepfake_detect.training.recipe import PseudoFakes, Recipe, make_datasets, read_faces
+from deepfake_detect.training.recipe import (
+    ListedClips,
+    PseudoFakes,
+    Recipe,
+    make_datasets,
+    read_faces,
+)
+from vitrail.errors import InputError
 from vitrail.faces.detector import load_finder
 from vitrail.report import Chart, Table
 
@@ -45,7 +55,10 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
         if weights is None:
             jobs["ed and vae"] = _job(recipe, choose_networks("both"))
         for title, source in recipe.test.items():
-            parts += _labelled(title, source, jobs, recipe)
+            if isinstance(source, Path):
+                parts += _labelled(title, source, jobs, recipe)
+            else:
+                parts += _listed(title, source, dict([list(jobs.items())[-1]]), recipe)
     return parts
 
 
@@ -58,6 +71,20 @@ def _labelled(title: str, source, jobs: Mapping[str, DeepfakeJob], recipe: Recip
     judged = {name: judge_sources(job, source) for name, job in jobs.items()}
     again = recompression_table(title, jobs, next(iter(judged.values())))
     return [*source_tables(title, judged, recipe.manipulations), *([again] if again else [])]
+
+
+def _listed(
+    title: str, listed: ListedClips, jobs: Mapping[str, DeepfakeJob], recipe: Recipe
+) -> list[Table]:
+    """Clips of others, as the command judges them; none where they were not fetched, as a line on
+    standard error says."""
+    try:
+        clips = read_clips(listed.list, listed.folder, listed.part)
+    except InputError as error:
+        print(f"left out: {title}: {error}", file=sys.stderr)
+        return []
+    judged = {name: judge_files(job, clips) for name, job in jobs.items()}
+    return source_tables(title, judged, recipe.manipulations)
 
 
 def _pseudo_fakes(network: FakeNetwork, recipe: Recipe) -> list[Table | Chart]:

@@ -34,11 +34,12 @@ LAYOUT = "put the files into real/ and fake/, or write a list with the columns p
 @dataclass(frozen=True)
 class Labelled:
     """A video or an image with its label. What shares a ``group`` shows one scene and stays
-    together in a split."""
+    together in a split. ``kind`` names what a fake was made by, where that is known."""
 
     path: Path
     label: int
     group: str
+    kind: str = ""
 
 
 def read_labelled(source: Path) -> list[Labelled]:

@@ -42,6 +42,44 @@ def self_blend(
     return target, fake.round().astype(np.uint8), mask
 
 
+def face_swap(
+    image: np.ndarray,
+    points: np.ndarray,
+    other: np.ndarray,
+    other_points: np.ndarray,
+    rng: Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """``image`` with the face of ``other`` laid over its own, and the soft mask of where.
+
+    As simple face swaps do it: an affine map between the two faces' points, and the colours' mean
+    and spread carried over. Both images are uint8 RGB, the points (63, 2).
+    """
+    height, width = image.shape[:2]
+    matrix, *_ = np.linalg.lstsq(np.c_[other_points, np.ones(len(other_points))], points)
+    moved = cv2.warpAffine(
+        other, matrix.T, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    inside = face_mask(points, (height, width), rng)
+    moved = _carry_colours(moved, image, inside > 0)
+    mask = soften(_distort(inside, rng), rng)
+    fake = mask[..., None] * moved + (1 - mask[..., None]) * image
+    return fake.round().astype(np.uint8), mask
+
+
+def _carry_colours(image: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """``image`` with the mean and the spread that ``target`` has ``inside`` (H, W), in Lab.
+
+    Reinhard et al., "Color Transfer between Images", 2001.
+    """
+    own, wanted = (
+        cv2.cvtColor(part, cv2.COLOR_RGB2LAB).astype(np.float32) for part in (image, target)
+    )
+    if inside.any():
+        spread = wanted[inside].std(0) / np.maximum(own[inside].std(0), 1)
+        own = (own - own[inside].mean(0)) * spread.clip(0.5, 2) + wanted[inside].mean(0)
+    return cv2.cvtColor(own.clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+
+
 def face_mask(points: np.ndarray, size: tuple[int, int], rng: Generator) -> np.ndarray:
     """A region of the face as float32 (H, W) of 0 and 1, in one of four shapes; a quarter leave the
     forehead out."""

@@ -12,12 +12,15 @@ from deepfake_detect.job import DeepfakeJob
 from deepfake_detect.measure.figures import MEASURES, VERDICTS, auc, measures, verdicts
 from deepfake_detect.model import FAKE, REAL
 from deepfake_detect.result import Result
+from vitrail.errors import VitrailError
 from vitrail.job import Failure
+from vitrail.preprocess.video import open_video
 from vitrail.report import Table
 from vitrail.runner import run
-from vitrail.sources import Source
+from vitrail.sources import VIDEO_SUFFIXES, Source
 
 BATCH = 16
+BITS = "bits per pixel alone"
 MAX_EACH = 40  # sources that get a row each
 
 
@@ -50,7 +53,10 @@ class Judged:
 
 def judge_sources(job: DeepfakeJob, source: Path) -> list[Judged]:
     """Every file of a labelled folder or list, judged by ``job``."""
-    files = read_labelled(source)
+    return judge_files(job, read_labelled(source))
+
+
+def judge_files(job: DeepfakeJob, files: Sequence[Labelled]) -> list[Judged]:
     sources = [Source.of(file.path) for file in files]
     results = run(job, sources, batch_size=BATCH)
     return [Judged(file, result) for file, (_, result) in zip(files, results, strict=True)]
@@ -61,11 +67,11 @@ def source_tables(
     by_scorer: Mapping[str, Sequence[Judged]],
     manipulations: Mapping[str, str] | None = None,
 ) -> list[Table]:
-    """Figures over sources and over frames, the verdicts, and a row for each source where they are
-    few.
+    """Figures over sources and over frames beside those of the bits per pixel alone, the verdicts,
+    and a row for each source where they are few.
 
-    ``manipulations`` names what was done to the fakes, by patterns of their file names; each gets a
-    row against all real sources.
+    ``manipulations`` names what was done to the fakes, by patterns of their file names, where their
+    list does not tell; each gets a row against all real sources.
     """
     rows, verdict_rows = [], []
     for scorer, judged in by_scorer.items():
@@ -77,6 +83,7 @@ def source_tables(
             figures = measures(scores[known], labels[known], groups[known])
             rows.append((scorer, unit, int(known.sum()), *figures))
         verdict_rows.append((scorer, len(judged), *_verdicts(judged)))
+    rows.append(_bits_alone(next(iter(by_scorer.values()))))
     tables = [
         Table(f"{title}: scores", ("scorer", "of", "number", *MEASURES), rows),
         Table(f"{title}: verdicts", ("scorer", "sources", *VERDICTS), verdict_rows),
@@ -88,33 +95,51 @@ def source_tables(
     return [*tables, _each(title, by_scorer)] if len(first) <= MAX_EACH else tables
 
 
+def _bits_alone(judged: Sequence[Judged]) -> tuple:
+    """What a file's size alone tells: the fewer bits it has for a pixel, the more it is a fake."""
+    bits = np.array([_bits_per_pixel(one.file.path) for one in judged])
+    _, labels, groups = _sources(judged)
+    known = ~np.isnan(bits)
+    figures = measures(-bits[known], labels[known], groups[known])
+    return (BITS, "videos", int(known.sum()), *figures[:-1], None)  # it has no 0.5
+
+
+def _bits_per_pixel(path: Path) -> float:
+    """NaN for what is no video, or broken."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return float("nan")
+    try:
+        with open_video(path) as video:
+            pixels = video.frame_count * video.width * video.height
+    except VitrailError:
+        return float("nan")
+    return 8 * path.stat().st_size / pixels
+
+
 def _by_manipulation(
     title: str, by_scorer: Mapping[str, Sequence[Judged]], manipulations: Mapping[str, str]
 ) -> Table:
     rows = []
     for scorer, judged in by_scorer.items():
         real = [one for one in judged if one.file.label == REAL]
-        for name in dict.fromkeys(manipulations.values()):
-            patterns = [pattern for pattern, kind in manipulations.items() if kind == name]
-            fakes = [
-                one
-                for one in judged
-                if one.file.label == FAKE and _matches(one.file.path.name, patterns)
-            ]
-            if fakes:
-                found = [one.verdict for one in fakes]
-                scores, labels, _ = _sources([*real, *fakes])
-                of_frames, frame_labels, _ = _frames([*real, *fakes])
-                known = ~np.isnan(scores)
-                rows.append((
-                    name, scorer, len(fakes), auc(labels[known] == FAKE, scores[known]),
-                    auc(frame_labels == FAKE, of_frames), found.count("FAKE"),
-                    found.count("UNDECIDED"), found.count("REAL"),
-                ))  # fmt: skip
+        by_kind: dict[str, list[Judged]] = {}
+        for one in judged:
+            if one.file.label == FAKE and (kind := _kind(one.file, manipulations)):
+                by_kind.setdefault(kind, []).append(one)
+        for name, fakes in sorted(by_kind.items()):
+            scores, labels, _ = _sources([*real, *fakes])
+            of_frames, frame_labels, _ = _frames([*real, *fakes])
+            known = ~np.isnan(scores)
+            rows.append((
+                name, scorer, len(fakes), auc(labels[known] == FAKE, scores[known]),
+                auc(frame_labels == FAKE, of_frames), *_counts(fakes),
+            ))  # fmt: skip
+        if by_kind:
+            rows.append(("none: the real ones", scorer, len(real), None, None, *_counts(real)))
     columns = (
         "manipulation",
         "scorer",
-        "fakes",
+        "sources",
         "AUC of sources",
         "AUC of frames",
         "FAKE",
@@ -124,8 +149,15 @@ def _by_manipulation(
     return Table(f"{title}: by manipulation, against all real sources", columns, rows)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
+def _kind(file: Labelled, manipulations: Mapping[str, str]) -> str:
+    """What was done to a fake; empty where nobody says."""
+    named = (kind for pattern, kind in manipulations.items() if fnmatch(file.path.name, pattern))
+    return file.kind or next(named, "")
+
+
+def _counts(judged: Sequence[Judged]) -> list[int]:
+    found = [one.verdict for one in judged]
+    return [found.count(verdict) for verdict in ("FAKE", "UNDECIDED", "REAL")]
 
 
 def _sources(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 
 import vitrail.training.loop
 from deepfake_detect.data import Pairs
+from deepfake_detect.data.clips import ClipPairs, Joined, Mixed
 from deepfake_detect.data.labelled import LabelledCrops
 from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, BackboneClassifier, GenConViT, build_model
 from deepfake_detect.networks import load_networks
 from deepfake_detect.training.blend_map import BlendMap
 from deepfake_detect.training.calibration import calibrate
-from deepfake_detect.training.recipe import Recipe, make_datasets
+from deepfake_detect.training.recipe import PseudoFakes, Recipe, make_clips, make_datasets
 from vitrail.errors import UsageError
 from vitrail.training.loading import Numbers, loader
 from vitrail.weights.files import load_into
@@ -32,7 +33,7 @@ __all__ = ["Recipe", "Task"]
 class Task(vitrail.training.loop.Task):
     """Cross-entropy on the label; network B also learns its reconstruction, the backbone alone
     where the fakes were blended, which teaches it many times faster than the label. ``val/auc`` is
-    on faces of unseen people."""
+    on faces of unseen people; with clips, the mean of that on photographs and that on clips."""
 
     recipe: Recipe
     model: GenConViT
@@ -69,6 +70,10 @@ class Task(vitrail.training.loop.Task):
         return self
 
     @cached_property
+    def clips(self) -> tuple[ClipPairs, ClipPairs] | None:
+        return make_clips(self.recipe, self.rule)
+
+    @cached_property
     def datasets(self) -> tuple[Pairs, Pairs] | tuple[LabelledCrops, LabelledCrops]:
         return make_datasets(self.recipe, self.rule)
 
@@ -76,13 +81,20 @@ class Task(vitrail.training.loop.Task):
         per_sample = 2 if self.recipe.data.format == "pseudo-fakes" else 1
         batch = max(1, self.recipe.optim.batch_size // per_sample)
         numbers = Numbers(self.recipe.epoch * batch)
-        return loader(self.datasets[0], batch, workers=1, sampler=numbers)
+        data = self.datasets[0]
+        if self.clips and isinstance(data, Pairs):
+            assert isinstance(self.recipe.data, PseudoFakes) and self.recipe.data.clips
+            data = Mixed(data, self.clips[0], self.recipe.data.clips.share)
+        return loader(data, batch, workers=1, sampler=numbers)
 
     def val_dataloader(self) -> DataLoader:
         data = self.recipe.data
-        repeats = data.val_repeats if data.format == "pseudo-fakes" else 1
-        numbers = range(len(self.datasets[1]) * repeats)
-        return loader(self.datasets[1], 25, workers=1, sampler=numbers)
+        repeats = data.val_repeats if isinstance(data, PseudoFakes) else 1
+        seen, known = self.datasets[1], len(self.datasets[1]) * repeats
+        if self.clips and isinstance(seen, Pairs):
+            seen = Joined(seen, repeats, self.clips[1])
+            known = len(seen)
+        return loader(seen, 25, workers=1, sampler=range(known))
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         image, label = self._unpack(batch)
@@ -118,42 +130,59 @@ class Task(vitrail.training.loop.Task):
 
     def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
         image, label = self._unpack(batch)
-        self.validated.append((self.model(image).float().cpu(), label.cpu()))
+        self.validated.append((self.model(image).float().cpu(), label.cpu(), _clips(batch).cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        logits, labels = (torch.cat(parts).numpy() for parts in zip(*self.validated, strict=True))
-        self.validated.clear()
-        self.log(
-            "val/auc",
-            float(roc_auc_score(labels == FAKE, logits[:, FAKE] - logits[:, 1 - FAKE])),
-            prog_bar=True,
+        logits, labels, clips = (
+            torch.cat(parts).numpy() for parts in zip(*self.validated, strict=True)
         )
+        self.validated.clear()
+        found = logits[:, FAKE] - logits[:, 1 - FAKE]
+        kinds = {"photographs": clips < 0, "clips": clips >= 0}
+        figures = {
+            name: float(roc_auc_score(labels[chosen] == FAKE, found[chosen]))
+            for name, chosen in kinds.items()
+            if chosen.any()
+        }
+        if len(figures) > 1:
+            for name, figure in figures.items():
+                self.log(f"val/auc_{name}", figure, prog_bar=True)
+        self.log("val/auc", float(np.mean(list(figures.values()))), prog_bar=True)
         self.log("val/accuracy", float(np.mean(logits.argmax(1) == labels)))
 
     def weights(self) -> tuple[dict[str, Tensor], dict]:
         """The network's state, and all that scoring a face with it needs; calibrated on the
         validation faces."""
-        logits, labels = self._validation_logits()
+        logits, labels, clips = self._validation_logits()
         metadata = {
             "system": self.recipe.system,
             "architecture": self.recipe.model.architecture,
             "config": asdict(self.model.config),
             "crop": self.rule.to_dict(),
-            **calibrate(logits, labels),
+            **calibrate(logits, labels, clips),
         }
         return self.model.state_dict(), metadata
 
     @torch.inference_mode()
-    def _validation_logits(self) -> tuple[np.ndarray, np.ndarray]:
+    def _validation_logits(self) -> list[np.ndarray]:
+        """Logits (N, 2), labels (N,) and numbers of the clips (N,; -1: a photograph)."""
         self.model.eval()
-        batches = [self._unpack(batch) for batch in self.val_dataloader()]
-        logits = [self.model(image.to(self.device)).float().cpu() for image, _ in batches]
-        return torch.cat(logits).numpy(), torch.cat([label for _, label in batches]).numpy()
+        found = []
+        for batch in self.val_dataloader():
+            image, label = self._unpack(batch)
+            found.append((self.model(image.to(self.device)).float().cpu(), label, _clips(batch)))
+        return [torch.cat(parts).numpy() for parts in zip(*found, strict=True)]
 
     def _unpack(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Samples (B, n, 3, S, S) to normalised images (B * n, 3, S, S) and labels (B * n,)."""
         images = (batch["images"].flatten(0, 1).float() - self.mean) / self.std
         return images.contiguous(memory_format=torch.channels_last), batch["labels"].flatten()
+
+
+def _clips(batch: dict[str, Tensor]) -> Tensor:
+    """The number of the clip that each image of a batch (B * n,) is of; -1 for photographs."""
+    labels = batch["labels"]
+    return batch.get("clips", torch.full_like(labels, -1)).flatten()
 
 
 def _start(recipe: Recipe) -> tuple[GenConViT, CropRule]:

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 
 import vitrail.training.recipe
 from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
+from deepfake_detect.data.clips import ClipPairs, cut_clips, read_clips
 from deepfake_detect.data.labelled import LabelledCrops, extract_faces, read_labelled, split
 from deepfake_detect.decide.crops import CropRule
 from vitrail.errors import InputError, UsageError
@@ -19,13 +20,38 @@ from vitrail.training.recipe import Section
 VAL_SEED = 1  # of the pseudo-fakes on which weights are chosen and calibrated
 
 
+class Clips(Section):
+    """Clips, real ones and fakes, named in ``list`` with their labels, makers and people.
+
+    They lie in ``folder/REPOSITORY/PATH``; ``frames`` faces of each are cut once into ``cut``.
+    Those of part train are trained on, in the share ``share`` of all pairs, those of part val
+    choose and calibrate the weights together with the photographs, those of part test are left
+    alone.
+    """
+
+    list: Path
+    folder: Path
+    cut: Path
+    frames: PositiveInt = 6
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+class ListedClips(Section):
+    """A test set: one ``part`` of the clips that ``list`` names, which lie in ``folder``."""
+
+    list: Path
+    folder: Path
+    part: Literal["train", "val", "test"] = "test"
+
+
 class PseudoFakes(Section):
     """Real faces alone: images in ``train``, one person per image, and in ``test``, of other
     people.
 
     ``val_share`` of the training people choose and calibrate the weights instead; the figures are
     those of ``test``. ``mesh`` describes the face points; without one the faces are searched, and
-    their points guessed from five.
+    their points guessed from five. With ``clips``, real videos and real fakes are drawn beside
+    them.
     """
 
     format: Literal["pseudo-fakes"]
@@ -34,6 +60,7 @@ class PseudoFakes(Section):
     mesh: Path | None = None
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     val_repeats: PositiveInt = 3
+    clips: Clips | None = None
 
 
 class Folders(Section):
@@ -70,8 +97,9 @@ class Recipe(vitrail.training.recipe.Recipe):
 
     ``reconstruction`` weighs network B's reconstruction error, ``blend_map`` the error of where the
     backbone alone sees a face blended in. ``test`` names labelled sets for ``vitrail evaluate``:
-    folders with ``real`` and ``fake``, or lists ``path,label``; training and calibration never see
-    them. ``manipulations`` names what was done to their fakes, by patterns of file names.
+    folders with ``real`` and ``fake``, lists ``path,label``, or a part of listed clips; training
+    and calibration never see them. ``manipulations`` names what was done to their fakes, by
+    patterns of file names.
     """
 
     data: Annotated[PseudoFakes | Folders, Field(discriminator="format")]
@@ -81,7 +109,7 @@ class Recipe(vitrail.training.recipe.Recipe):
     reconstruction: float = 1.0
     blend_map: float = 2.0
     face_detector: str = "bundled"
-    test: dict[str, Path] = Field(default_factory=dict)
+    test: dict[str, Path | ListedClips] = Field(default_factory=dict)
     manipulations: dict[str, str] = Field(default_factory=dict)
 
 
@@ -110,6 +138,26 @@ def make_datasets(
     return (
         LabelledCrops(train, rule, seed=recipe.seed, train=True),
         LabelledCrops(val, rule, seed=VAL_SEED, train=False),
+    )
+
+
+def make_clips(recipe: Recipe, rule: CropRule) -> tuple[ClipPairs, ClipPairs] | None:
+    """Pairs of the recipe's clips that train, and of those that validate; None where it names none.
+
+    Nobody is in both: the list says who belongs where.
+    """
+    clips = recipe.data.clips if isinstance(recipe.data, PseudoFakes) else None
+    if clips is None:
+        return None
+    parts = [read_clips(clips.list, clips.folder, part) for part in ("train", "val")]
+    shared = {clip.group for clip in parts[0]} & {clip.group for clip in parts[1]}
+    if shared:
+        raise InputError(clips.list, f"trains and validates on {min(shared)}", "put it in one part")
+    finder = load_finder(recipe.face_detector)
+    train, val = (cut_clips(part, clips.folder, clips.cut, finder, clips.frames) for part in parts)
+    return (
+        ClipPairs(train, rule, seed=recipe.seed, train=True),
+        ClipPairs(val, rule, seed=VAL_SEED, train=False),
     )
 
 
