@@ -1,19 +1,16 @@
 """Clips of a list: which are read, what is cut out of them once, and what pairs they give."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from deepfake_detect.data import Pairs
-from deepfake_detect.data.clips import (
-    FACES,
-    ClipPairs,
-    Joined,
-    Mixed,
-    cut_clips,
-    read_clips,
-)
+from deepfake_detect.data.clip_pairs import ClipPairs, Joined, Mixed
+from deepfake_detect.data.clips import FACES, cut_clips, read_clips
 from deepfake_detect.data.pseudo_fakes import face_swap
 from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, REAL
@@ -22,6 +19,7 @@ from vitrail.preprocess.image import read_image
 from vitrail.testing.media import write_clip
 
 RULE = CropRule(img_size=64, box="detector", margin=0.2)
+PARTS = ("train", "val", "test")
 HEAD = "repository,path,label,generator,person,part\n"
 
 
@@ -146,3 +144,17 @@ def test_a_swapped_face_lies_where_the_face_was_in_its_colours(region):
     assert changed[mask == 0].max() == 0 and changed[mask > 0.9].mean() > 5
     inside = mask > 0.9
     assert abs(fake[inside].mean() - region.image[inside].mean()) < 12
+
+
+def test_nobody_and_no_maker_is_in_two_parts_of_the_shipped_list():
+    pipelines = Path(__file__).parents[3] / "pipelines" / "deepfake-detect"
+    with (pipelines / "clips_from_elsewhere.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["sha256"] for row in rows}) == len(rows)
+    for column in ("person", "generator"):
+        parts = {
+            part: {row[column] for row in rows if row["part"] == part} - {""} for part in PARTS
+        }
+        assert all(parts.values())
+        assert not parts["train"] & parts["val"]
+        assert not parts["test"] & (parts["train"] | parts["val"])

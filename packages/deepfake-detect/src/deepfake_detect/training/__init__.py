@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 import vitrail.training.loop
 from deepfake_detect.data import Pairs
-from deepfake_detect.data.clips import ClipPairs, Joined, Mixed
+from deepfake_detect.data.clip_pairs import ClipPairs, Joined, Mixed
 from deepfake_detect.data.labelled import LabelledCrops
 from deepfake_detect.decide.crops import CropRule
 from deepfake_detect.model import FAKE, BackboneClassifier, GenConViT, build_model
@@ -51,7 +51,7 @@ class Task(vitrail.training.loop.Task):
         )
         if recipe.model.architecture == "genconvit-backbone":
             self.blend_map = BlendMap(self.model.backbone)
-        self.validated: list[tuple[Tensor, Tensor]] = []
+        self.validated: list[tuple[Tensor, Tensor, Tensor]] = []
         self.train()  # Lightning takes the modes as it finds them
 
     @property

@@ -9,7 +9,8 @@ from pydantic import Field, PositiveInt
 
 import vitrail.training.recipe
 from deepfake_detect.data import FaceRegion, Pairs, detect_regions, read_regions
-from deepfake_detect.data.clips import ClipPairs, cut_clips, read_clips
+from deepfake_detect.data.clip_pairs import ClipPairs
+from deepfake_detect.data.clips import cut_clips, read_clips
 from deepfake_detect.data.labelled import LabelledCrops, extract_faces, read_labelled, split
 from deepfake_detect.decide.crops import CropRule
 from vitrail.errors import InputError, UsageError
