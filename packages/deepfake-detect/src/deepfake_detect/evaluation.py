@@ -79,7 +79,7 @@ def _listed(
     """Clips of others, as the command judges them; none where they were not fetched, as a line on
     standard error says."""
     try:
-        clips = read_clips(listed.list, listed.folder, listed.part)
+        clips = read_clips(listed.list, listed.folder, [listed.part])
     except InputError as error:
         print(f"left out: {title}: {error}", file=sys.stderr)
         return []

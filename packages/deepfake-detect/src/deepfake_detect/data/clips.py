@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,8 @@ SURE = 0.6  # the detector's lowest score of a face that is cut
 MIN_FACE = 56  # pixels
 
 
-def read_clips(listed: Path, folder: Path, part: str) -> list[Labelled]:
-    """The clips of one ``part`` (train, val, test) of a list whose columns are ``repository, path,
+def read_clips(listed: Path, folder: Path, parts: Collection[str]) -> list[Labelled]:
+    """The clips of some ``parts`` of a list whose columns are ``repository, path,
     label, generator, person, part``; they lie in ``folder/repository/path``.
 
     Clips that are not there are left out, with one line on standard error. InputError where a label
@@ -37,7 +37,7 @@ def read_clips(listed: Path, folder: Path, part: str) -> list[Labelled]:
     """
     try:
         with listed.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.DictReader(file) if row["part"] == part]
+            rows = [row for row in csv.DictReader(file) if row["part"] in parts]
         clips = [
             Labelled(
                 folder / row["repository"] / row["path"],

@@ -25,14 +25,15 @@ class Clips(Section):
     """Clips, real ones and fakes, named in ``list`` with their labels, makers and people.
 
     They lie in ``folder/REPOSITORY/PATH``; ``frames`` faces of each are cut once into ``cut``.
-    Those of part train are trained on, in the share ``share`` of all pairs, those of part val
-    choose and calibrate the weights together with the photographs, those of part test are left
-    alone.
+    Those of the list's parts ``train`` are trained on, in the share ``share`` of all pairs, those
+    of the parts ``val`` choose and calibrate the weights together with the photographs.
     """
 
     list: Path
     folder: Path
     cut: Path
+    train: tuple[str, ...]
+    val: tuple[str, ...]
     frames: PositiveInt = 6
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
@@ -42,7 +43,7 @@ class ListedClips(Section):
 
     list: Path
     folder: Path
-    part: Literal["train", "val", "test"] = "test"
+    part: str = "test"
 
 
 class PseudoFakes(Section):
@@ -150,10 +151,10 @@ def make_clips(recipe: Recipe, rule: CropRule) -> tuple[ClipPairs, ClipPairs] | 
     clips = recipe.data.clips if isinstance(recipe.data, PseudoFakes) else None
     if clips is None:
         return None
-    parts = [read_clips(clips.list, clips.folder, part) for part in ("train", "val")]
+    parts = [read_clips(clips.list, clips.folder, part) for part in (clips.train, clips.val)]
     shared = {clip.group for clip in parts[0]} & {clip.group for clip in parts[1]}
     if shared:
-        raise InputError(clips.list, f"trains and validates on {min(shared)}", "put it in one part")
+        raise InputError(clips.list, f"trains and validates on {min(shared)}", "choose other parts")
     finder = load_finder(recipe.face_detector)
     train, val = (cut_clips(part, clips.folder, clips.cut, finder, clips.frames) for part in parts)
     return (
