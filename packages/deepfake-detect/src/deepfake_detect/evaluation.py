@@ -51,20 +51,21 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
         else _folders(networks[0], recipe)
     )
     if recipe.test:
+        both = choose_networks("both")
         jobs = {networks[0].name: _job(recipe, networks)}
         if weights is None:
-            jobs["ed and vae"] = _job(recipe, choose_networks("both"))
+            jobs["ed and vae"] = _job(recipe, both)
         for title, source in recipe.test.items():
             if isinstance(source, Path):
                 parts += _labelled(title, source, jobs, recipe)
             else:
-                parts += _listed(title, source, dict([list(jobs.items())[-1]]), recipe)
+                parts += _listed(title, source, networks if weights else both, recipe)
     return parts
 
 
-def _job(recipe: Recipe, networks: list[FakeNetwork]) -> DeepfakeJob:
-    finder = load_finder(recipe.face_detector, engine="eager")
-    return DeepfakeJob(networks, finder, Options(frames=FRAMES), engine="eager")
+def _job(recipe: Recipe, networks: list[FakeNetwork], engine: str = "eager") -> DeepfakeJob:
+    finder = load_finder(recipe.face_detector, engine=engine)
+    return DeepfakeJob(networks, finder, Options(frames=FRAMES), engine=engine)
 
 
 def _labelled(title: str, source, jobs: Mapping[str, DeepfakeJob], recipe: Recipe) -> list[Table]:
@@ -74,7 +75,7 @@ def _labelled(title: str, source, jobs: Mapping[str, DeepfakeJob], recipe: Recip
 
 
 def _listed(
-    title: str, listed: ListedClips, jobs: Mapping[str, DeepfakeJob], recipe: Recipe
+    title: str, listed: ListedClips, networks: list[FakeNetwork], recipe: Recipe
 ) -> list[Table]:
     """Clips of others, as the command judges them; none where they were not fetched, as a line on
     standard error says."""
@@ -83,7 +84,8 @@ def _listed(
     except InputError as error:
         print(f"left out: {title}: {error}", file=sys.stderr)
         return []
-    judged = {name: judge_files(job, clips) for name, job in jobs.items()}
+    scorer = " and ".join(network.name for network in networks)
+    judged = {scorer: judge_files(_job(recipe, networks, "auto"), clips)}
     return source_tables(title, judged, recipe.manipulations)
 
 
