@@ -107,6 +107,11 @@ class Clip:
     damage: list[str]
     converter: VideoReformatter = field(default_factory=VideoReformatter, compare=False)
 
+    @property
+    def start(self) -> float:
+        """Seconds on the file's own clock, which its sound follows too, at the first frame."""
+        return self.stamps[0] * self.seconds_per_tick if self.timed else 0.0
+
     def time(self, index: int) -> float:
         """Seconds from the first frame to frame ``index``."""
         if not self.timed:
@@ -125,20 +130,27 @@ class Clip:
 
 
 @contextmanager
-def open_stream(
-    path: Path, index: int | None = None
-) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """FFmpeg's demuxer on a local file of an ordinary video format, with all streams muted but one
-    of moving pictures: that of ``index``, or the largest. InputError where the file cannot be
+def open_container(path: Path) -> Iterator[InputContainer]:
+    """FFmpeg's demuxer on a local file of an ordinary video format. InputError where it cannot be
     opened, or FFmpeg gives up on it inside."""
     try:
         with (
             _opened(require_file(path)) as file,
             av.open(file, mode="r", options=_OPTIONS, metadata_errors="replace") as container,
         ):
-            yield container, _choose_stream(path, container, index)
+            yield container
     except FFmpegError as error:
         raise _unreadable(path) from error
+
+
+@contextmanager
+def open_stream(
+    path: Path, index: int | None = None
+) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """As ``open_container``, with all streams muted but one of moving pictures: that of ``index``,
+    or the largest."""
+    with open_container(path) as container:
+        yield container, _choose_stream(path, container, index)
 
 
 @contextmanager

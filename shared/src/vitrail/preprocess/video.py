@@ -45,6 +45,7 @@ class VideoReader:
         self.frame_count = len(clip.stamps)
         self.fps = clip.fps
         self.timed = clip.timed
+        self.path, self.start = clip.path, clip.start
         self.duration = clip.time(self.frame_count - 1) + 1 / clip.fps
         self.rotation = clip.orientation.rotation
         swap = -1 if clip.orientation.swapped else 1
