@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vitrail import command
-from vitrail.options import Answering, BatchSize, Computing, Serving, Sources, bundled
+from vitrail.options import (
+    Answering,
+    BatchSize,
+    Computing,
+    Debug,
+    Json,
+    Quiet,
+    Serving,
+    Sources,
+    bundled,
+)
 
 if TYPE_CHECKING:
     from image_colorize.result import Result
@@ -32,6 +42,13 @@ class Format(StrEnum):
     webp = "webp"
 
 
+Strength = Annotated[float, typer.Option(min=0, max=3, help="Factor of the chroma: 0 is grey.")]
+Pin = Annotated[bool, typer.Option("--pin", help="The wished colour exactly at each hint.")]
+NetworkAlone = Annotated[
+    bool, typer.Option("--network-alone", help="Do not make up for what it missed at the hints.")
+]
+
+
 @dataclass(frozen=True)
 class FewAtOnce(Answering):
     """Images are kept at full size while they wait."""
@@ -43,16 +60,9 @@ class FewAtOnce(Answering):
 class Colouring:
     """How to colour."""
 
-    strength: Annotated[
-        float, typer.Option(min=0, max=3, help="Factor of the chroma: 0 is grey.")
-    ] = 1.0
-    pin: Annotated[bool, typer.Option("--pin", help="The wished colour exactly at each hint.")] = (
-        False
-    )
-    network_alone: Annotated[
-        bool,
-        typer.Option("--network-alone", help="Do not make up for what it missed at the hints."),
-    ] = False
+    strength: Strength = 1.0
+    pin: Pin = False
+    network_alone: NetworkAlone = False
     upsampling: Annotated[
         Upsampling, typer.Option(help="guided: the colours' edges follow the lightness's.")
     ] = Upsampling.bicubic
@@ -108,8 +118,8 @@ def colorize(
     Each SOURCE, at its full size, becomes NAME.colorized.EXT beside it, or with -o FOLDER a file of
     its own name there. Hints lie beside an image as NAME.hints.json, which the page writes:
 
-    image-colorize serve PHOTO opens it in the browser; image-colorize reach PHOTO shows what the
-    last hint changed.
+    image-colorize serve PHOTO opens it in the browser; image-colorize video FILM colours a film;
+    image-colorize reach PHOTO shows what the last hint changed.
     """
     from image_colorize import load
     from image_colorize.finding import find_sources, require_option_file
@@ -204,7 +214,56 @@ def reach(
     return 0
 
 
-VERBS = {"reach": reach, "serve": serve}
+@bundled
+def video(
+    sources: Sources,
+    computing: Computing,
+    hints: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For every film; else NAME.hints.json beside it."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Else beside the film."),
+    ] = None,
+    strength: Strength = 1.0,
+    pin: Pin = False,
+    network_alone: NetworkAlone = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace films that are there, but never a source.")
+    ] = False,
+    weights: WeightsOption = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> int:
+    """Colours films from hints on any of their frames. Needs the extra video.
+
+    A hint's "time" in seconds says on which frame it was made. It is carried to the frames before
+    and behind as far as it stays in sight, and not across cuts. Each film becomes
+    NAME.colorized.mp4, with its times and its sound.
+    """
+    from image_colorize import load
+    from image_colorize.film.job import FilmJob
+    from image_colorize.finding import find_films, require_option_file
+    from vitrail.answers import Answers
+
+    require_option_file(hints, "--hints")
+    colouring = Colouring(strength=strength, pin=pin, network_alone=network_alone)
+    places = find_films(sources, hints, COMMAND, quiet=quiet)
+    job = FilmJob(
+        load(weights, **colouring.to_dict(), **computing.to_dict()),
+        lambda source: (output or source.paths[0].parent) / places[source],
+        overwrite=overwrite,
+        barred=[path for source in places for path in source.paths],
+    )
+    answering = Answering(batch_size=8, json=json, quiet=quiet, debug=debug)
+    return Answers(f"{COMMAND} video", job, answering, lambda result, folder: None).run(
+        list(places)
+    )
+
+
+VERBS = {"reach": reach, "serve": serve, "video": video}
 
 
 def main() -> None:

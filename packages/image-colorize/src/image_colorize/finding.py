@@ -14,6 +14,7 @@ from vitrail.keeping import ROWS_FILE
 from vitrail.say import warn, warn_left_out
 from vitrail.sources import (
     IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
     Source,
     expand_sources,
     open_folders,
@@ -44,6 +45,33 @@ def find_sources(
                 else:
                     source = source_of(image.path, hints)
                     found.setdefault(source, _below(image.path, top))
+    return found
+
+
+def find_films(
+    arguments: Sequence[str], hints: Path | None, command: str, *, quiet: bool = False
+) -> dict[Source, Path]:
+    """Each film with its hint file, where it has one, and its coloured one's path below what was
+    named. Of a folder all films below it, but not those that this command made."""
+
+    def inside(folder: Path) -> list[Path]:
+        files = walk(folder).files
+        films = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+        found = [path for path in films if INFIX not in path.stem]
+        if not found:
+            raise InputError(folder, "the folder holds no film", "name a folder of films")
+        if not quiet:
+            others = [path for path in _unknown(files) if path not in films]
+            warn_left_out(command, folder, others, "not named as films")
+        return found
+
+    found: dict[Source, Path] = {}
+    for one in expand_sources(arguments):
+        top = one.paths[0] if one.paths and os.path.isdir(one.path) else None
+        for film in open_folders([one], inside):
+            source = film if film.fault else source_of(film.path, hints)
+            below = Path("film") if film.fault else _below(film.path, top)
+            found.setdefault(source, below.with_name(f"{below.stem}{INFIX}.mp4"))
     return found
 
 

@@ -151,6 +151,17 @@ class ColorizeJob:
     ) -> Steps:
         """The chroma (S, S, 2), unscaled, for lightness (S, S) in 0..100 and hints."""
         (row,) = yield Ask(self.name, [network_input(lightness, placed, self.shape)])
+        return self.answered(row, lightness, placed, pinned=pinned)
+
+    def answered(
+        self,
+        row: np.ndarray,
+        lightness: np.ndarray,
+        placed: Sequence[Placed],
+        *,
+        pinned: bool | None = None,
+    ) -> np.ndarray:
+        """The chroma (S, S, 2), unscaled, from the network's row (2, S, S) in -1..1."""
         chroma = np.moveaxis(np.asarray(row, np.float32), 0, -1) * np.float32(CHROMA_SCALE)
         if self.settings.follow:
             chroma = settle(chroma, lightness, placed, self.shape)

@@ -17,9 +17,9 @@ MAX_COPIES = 1000
 
 
 def free_place(
-    wished: Path, data: bytes, *, overwrite: bool, barred: Iterable[Path] = ()
+    wished: Path, data: bytes | Path, *, overwrite: bool, barred: Iterable[Path] = ()
 ) -> Path | None:
-    """Where ``data`` may go: ``wished``, or else ``NAME-2.EXT`` and so on.
+    """Where ``data``, or a file's, may go: ``wished``, or else ``NAME-2.EXT`` and so on.
 
     A file that is there is taken only with ``overwrite`` or where it holds the same; what is
     ``barred`` never. None where 1000 names are taken.
@@ -37,7 +37,11 @@ def free_place(
     return None
 
 
-def holds(path: Path, data: bytes) -> bool:
+def holds(path: Path, data: bytes | Path) -> bool:
+    """Whether a file holds this, or the same as another one."""
+    if isinstance(data, Path):
+        same_size = path.is_file() and path.stat().st_size == data.stat().st_size
+        return same_size and sha256(path) == sha256(data)
     return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
