@@ -28,6 +28,7 @@ from skimage import color, data
 
 from image_colorize import load
 from image_colorize.baselines import levin, nearest
+from image_colorize.color import CHROMA_SCALE
 from image_colorize.hints import Hint
 from image_colorize.job import ColorizeJob, Options
 from image_colorize.merge import merge
@@ -36,6 +37,7 @@ from image_colorize.networks import ColorizeNetwork
 from image_colorize.seen import Shape, look, network_input, place
 from image_colorize.session import Session
 from image_colorize.writing import coloured_file
+from vitrail.engine import prepare
 from vitrail.preprocess.image_whole import read_whole
 
 MEGAPIXELS = (1, 6, 24)
@@ -43,6 +45,7 @@ WINDOW = (1080, 1620)  # rows and columns of a 3:2 photograph on a screen of 192
 OFFICIAL_WINDOW = (480, 720)
 CLICKS = 100
 HINTS = 20
+FOLDER = 100
 
 
 def cpu(work: Callable[[], object]) -> float:
@@ -121,17 +124,23 @@ def one_file(path: Path) -> None:
     job = load(engine="auto")
     hints = some_hints(HINTS)
     job.predict(np.zeros((8, 8), np.uint8), hints)
-    started = time.process_time()
-    image = read_whole(path)
+    spent = stages(job, path, hints)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(*spent.round(1), round(memory))
+
+
+def stages(job: ColorizeJob, path: Path, hints: list[Hint]) -> np.ndarray:
+    """CPU milliseconds of decoding, network, merging and encoding of one file."""
     times = [time.process_time()]
+    image = read_whole(path)
+    times.append(time.process_time())
     result = job.predict(image, hints)
     times.append(time.process_time())
     _ = result.merged
     times.append(time.process_time())
     coloured_file(result)
     times.append(time.process_time())
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(*((np.diff([started, *times]) * 1e3).round(1)), round(memory))
+    return np.diff(times) * 1e3
 
 
 def compare_official() -> None:
@@ -182,6 +191,51 @@ def official_click(module: IColoriT, rgb: np.ndarray, hints: list[Hint]) -> np.n
     return (color.lab2rgb(np.dstack([lightness, wide])) * 255).astype(np.uint8)
 
 
+def compare_forward() -> None:
+    """The network alone, of the released tiny size and weights drawn once: as the release writes
+    it, which is what PyTorch runs here, and as it is run by itself."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    module = IColoriT(Config()).eval()
+    example = np.random.default_rng(0).normal(0, 0.3, (1, 4, 224, 224)).astype(np.float32)
+    network = ColorizeNetwork(
+        "tiny 224", lambda: module, example.repeat(2, 0), None, shape=Shape(224, 2, False)
+    )
+    tolerance = 0.5 / CHROMA_SCALE
+    with torch.no_grad():
+        reference = module(torch.from_numpy(example)).numpy()
+
+    def plain(_: int) -> object:
+        with torch.no_grad():
+            return module(torch.from_numpy(example))
+
+    base = float(np.median(clicks(plain, 20)))
+    rows: list[tuple[object, ...]] = [("the release's order", base, 1.0, 0.0)]
+    for name in ("eager", "auto"):
+        engine = prepare(network, engine=name, device="cpu", tolerance=tolerance)
+        spent = float(np.median(clicks(lambda n, run=engine: run(example), 20)))
+        off = float(np.abs(np.asarray(engine(example)) - reference).max() * CHROMA_SCALE)
+        rows.append((f"{name} ({engine.name})", spent, base / spent, off))
+    print_table("The forward, CPU ms", ("", "ms", "ratio", "off in a and b, at most"), rows)
+
+
+def measure_folder() -> None:
+    """A hundred photographs of 2 megapixels through the command's own steps."""
+    job, hints = load(engine="auto"), some_hints(HINTS)
+    job.predict(np.zeros((8, 8), np.uint8), hints)
+    spent, started = np.zeros(4), time.perf_counter()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "photograph.jpg"
+        Image.fromarray(photograph(2)).save(path, quality=92)
+        for _ in range(FOLDER):
+            spent += stages(job, path, hints)
+    wall = time.perf_counter() - started
+    header = ("decoding", "network", "merging", "encoding", "CPU s", "wall s")
+    shares = [f"{100 * part / spent.sum():.0f} %" for part in spent]
+    title = f"{FOLDER} photographs of 2 megapixels: shares of the CPU time"
+    print_table(title, header, [(*shares, float(spent.sum() / 1e3), wall)])
+
+
 def compare_peers() -> None:
     """The same hints without a network, on 112x112 cells."""
     job, levels, grid = load(engine="auto"), photograph(1), Shape(112, 1, False)
@@ -216,4 +270,6 @@ if __name__ == "__main__":
         measure_clicks()
         measure_files()
         compare_official()
+        compare_forward()
         compare_peers()
+        measure_folder()

@@ -5,6 +5,10 @@ import pytest
 import torch
 
 from image_colorize import load
+from image_colorize.job import ColorizeJob
+from image_colorize.model import Config, IColoriT
+from image_colorize.networks import ColorizeNetwork
+from image_colorize.seen import Shape
 
 torch.set_num_threads(1)  # tiny networks: several threads would only wait for each other
 
@@ -13,6 +17,17 @@ torch.set_num_threads(1)  # tiny networks: several threads would only wait for e
 def job():
     """The bundled network, run by PyTorch: nothing is converted or kept."""
     return load(engine="eager")
+
+
+@pytest.fixture(scope="session")
+def small_job():
+    """A network that says nothing sensible, at once: for what does not hang on the colours."""
+    module = IColoriT(Config(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2))
+    example = np.zeros((2, 4, 16, 16), np.float32)
+    network = ColorizeNetwork(
+        "small", module.eval, example, weights=None, shape=Shape(16, 2, False)
+    )
+    return ColorizeJob(network, engine="eager")
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The page in a browser: open, click, drag, undo, reload, download; and the same on the command
 line."""
 
+import base64
+import io
 import json
 import shutil
 import threading
@@ -145,3 +147,134 @@ def test_three_hints_and_their_history(page, photograph, tmp_path):
     )
     written = np.asarray(Image.open(coloured)).astype(int)
     assert np.abs(shown.reshape(240, 360, 4)[..., :3] - written).max() <= 2
+
+
+def test_keys_and_history(page):
+    for x in (0.3, 0.6):
+        page.evaluate("state.selected = null")
+        click_at(page, x, 0.5)
+    first = hints_of(page)
+    page.focus("#canvas")
+    page.keyboard.press("n")  # from the second to the first
+    page.keyboard.press("ArrowRight")
+    wait(page)
+    assert hints_of(page)[0]["x"] > first[0]["x"] and hints_of(page)[1] == first[1]
+    page.keyboard.press("Control+z")
+    wait(page)
+    assert hints_of(page) == first
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("Delete")
+    wait(page)
+    assert hints_of(page) == first[1:]
+    page.click("#clear")
+    wait(page)
+    assert hints_of(page) == []
+
+
+def test_colours_from_everywhere(page, tmp_path):
+    """The wheel stays in the gamut; eyedropper, second photograph, suggestions, recent colours,
+    and a palette that outlives the image."""
+    click_at(page, 0.3, 0.5)
+    box = page.locator("#wheel").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)  # out of gamut
+    wait(page)
+    (hint,) = hints_of(page)
+    shown = page.evaluate(f"rgbToLab({hint['rgb']})")
+    assert shown[1] > 30 and abs(shown[0] - page.evaluate("wheelLightness")) < 3
+
+    page.click("#dropper")
+    at = page.evaluate("toCanvas({x: 0.8, y: 0.2})")
+    stage = page.locator("#canvas").bounding_box()
+    page.mouse.click(stage["x"] + at[0], stage["y"] + at[1])
+    wait(page)
+    assert len(hints_of(page)) == 1 and hints_of(page)[0]["rgb"] != hint["rgb"]
+
+    other = np.full((40, 60, 3), (30, 160, 90), np.uint8)
+    Image.fromarray(other).save(tmp_path / "other.png")
+    page.set_input_files("#other", tmp_path / "other.png")
+    page.wait_for_selector("#reference:not([hidden])")
+    page.click("#reference", position={"x": 10, "y": 10})
+    wait(page)
+    assert hints_of(page)[0]["rgb"] == [30, 160, 90]
+    page.click("#keep")
+    page.click("#suggestions .swatch >> nth=0")
+    wait(page)
+    assert hints_of(page)[0]["rgb"] != [30, 160, 90]
+    page.click("#recent .swatch >> nth=1")
+    wait(page)
+    assert hints_of(page)[0]["rgb"] == [30, 160, 90]
+
+    page.set_input_files("#file", tmp_path / "other.png")  # another image: other hints, one palette
+    for _ in range(200):
+        if page.evaluate("state.image.width") == 60:
+            break
+        page.wait_for_timeout(20)
+    wait(page)
+    assert hints_of(page) == []
+    assert page.evaluate("state.palette") == [[30, 160, 90]]
+    assert page.locator("#palette .swatch").count() == 1
+
+
+def test_slider_strength_zoom_and_reach(page):
+    click_at(page, 0.3, 0.5)
+
+    def look() -> np.ndarray:
+        data = page.evaluate("canvas.toDataURL()").partition(",")[2]
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
+
+    colours = look()
+    page.click("#reach")
+    assert (look() != colours).any()
+    page.click("#reach")
+    page.keyboard.press("b")  # before
+    before = look()
+    page.keyboard.press("b")
+    np.testing.assert_array_equal(look(), colours)
+    assert np.ptp(before, axis=2).astype(bool).mean() < 0.05  # grey, but for the mark of the hint
+    page.fill("#strength", "0")
+    wait(page)
+    assert np.ptp(look(), axis=2).mean() < np.ptp(colours, axis=2).mean()
+    zoom = page.evaluate("zoom")
+    page.keyboard.press("+")
+    assert page.evaluate("zoom") > zoom
+    page.click("#fit")
+    assert page.evaluate("zoom") == pytest.approx(zoom)
+
+
+def test_a_finger(browser, address):
+    """A tap adds a hint, a drag moves it, two fingers zoom without adding one."""
+    context = browser.new_context(has_touch=True, viewport={"width": 600, "height": 800})
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("body[data-done]")
+    box = page.locator("#canvas").bounding_box()
+    at = page.evaluate("toCanvas({x: 0.4, y: 0.5})")
+    page.touchscreen.tap(box["x"] + at[0], box["y"] + at[1])
+    wait(page)
+    (hint,) = hints_of(page)
+    assert (hint["x"], hint["y"]) == (pytest.approx(0.4, abs=0.01), pytest.approx(0.5, abs=0.01))
+    touch = context.new_cdp_session(page)
+
+    def fingers(kind: str, *places: tuple[float, float]):
+        points = [
+            {"x": box["x"] + x, "y": box["y"] + y, "id": number}
+            for number, (x, y) in enumerate(places)
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", tuple(at))
+    fingers("touchMove", (at[0] + 60, at[1]))
+    fingers("touchEnd")
+    wait(page)
+    (moved,) = hints_of(page)
+    assert moved["x"] > hint["x"] + 0.05
+    zoom = page.evaluate("zoom")
+    near, far = (100.0, 100.0), (200.0, 100.0)
+    fingers("touchStart", near)
+    fingers("touchStart", near, far)
+    fingers("touchMove", near, (300.0, 100.0))
+    fingers("touchEnd")
+    wait(page)
+    assert page.evaluate("zoom") > 1.5 * zoom
+    assert hints_of(page) == [moved]
+    context.close()

@@ -8,10 +8,13 @@ import numpy as np
 from image_colorize.seen import Placed, Shape, cell_of
 
 # Chosen on the validation photographs.
-REACHES = (1.0, 0.35)  # of the mean distance between hints: how far each pass carries an error
+REACHES = (1.4, 0.7, 0.35)  # of the mean distance between hints: how far a pass carries an error
 LARGEST = 0.35  # of the image's side: the farthest
-ALIKE = 10.0  # of L: how like the hint's place another one must be
+ALIKE = 6.0  # of L: how like the hint's place another one must be
 TRUST = 0.1  # the weight of a place's own answer against that of the hints around
+# The last pass sees to the hint's own place, however unlike its surroundings it is wished.
+LAST_REACH, LAST_ALIKE, LAST_TRUST = 0.04, 30.0, 0.01
+PASSES = (*((reach, ALIKE, TRUST) for reach in REACHES), (LAST_REACH, LAST_ALIKE, LAST_TRUST))
 PIN = 0.012  # of the image's side: how far a pinned colour fades out
 
 
@@ -21,20 +24,20 @@ def settle(
     """The network's chroma (S, S, 2), unscaled, corrected by what it missed at the hints.
 
     The error at each hint is carried to its neighbourhood, as far as that is about as light
-    (S, S, 0..100); first far, and what is left of it near.
+    (S, S, 0..100); first far, then what is left of it ever nearer.
     """
     if not placed:
         return chroma
     cells = [cell_of(one, shape) for one in placed]
     wished = np.array([one.ab for one in placed], np.float32)
     light = np.array([lightness[cell].mean() for cell in cells], np.float32)
-    alike = np.exp(-0.5 * ((lightness[None] - light[:, None, None]) / ALIKE) ** 2)
-    for reach in REACHES:
+    unlike = -0.5 * (lightness[None] - light[:, None, None]) ** 2
+    for reach, alike, trust in PASSES:
         width = min(LARGEST, reach / len(placed) ** 0.5)
-        near = alike * _bells(placed, chroma.shape[0], shape, width)
+        near = np.exp(unlike / alike**2) * _bells(placed, chroma.shape[0], shape, width)
         missed = wished - np.array([chroma[cell].mean((0, 1)) for cell in cells], np.float32)
         carried = np.tensordot(near, missed, axes=(0, 0))
-        chroma = chroma + carried / (near.sum(0) + TRUST)[..., None]
+        chroma = chroma + carried / (near.sum(0) + trust)[..., None]
     return chroma
 
 
