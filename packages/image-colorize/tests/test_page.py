@@ -226,6 +226,13 @@ def test_slider_strength_zoom_and_reach(page):
     page.click("#reach")
     assert (look() != colours).any()
     page.click("#reach")
+    page.click("#attention")
+    for _ in range(200):
+        if page.evaluate("drawn !== null"):
+            break
+        page.wait_for_timeout(20)
+    assert (look() != colours).any()
+    page.click("#attention")
     page.keyboard.press("b")  # before
     before = look()
     page.keyboard.press("b")

@@ -59,6 +59,15 @@ def test_an_image_is_opened_coloured_and_downloaded(client, job, scene):
     )
 
 
+def test_what_drew_on_a_hint(client, job, scene):
+    image = opened(client, scene)
+    answer = client.post(f"/image/{image['id']}/attention", json={"hints": HINTS})
+    drawn = np.frombuffer(answer.content, np.uint8).reshape(job.size, job.size)
+    assert drawn.max() > 220 and drawn.min() < 30
+    none = client.post(f"/image/{image['id']}/attention", json={"hints": []})
+    assert none.status_code == 400 and "no hint" in none.json()["detail"]
+
+
 def test_a_large_image_is_shown_smaller(client):
     image = opened(client, np.zeros((1500, 4000), np.uint8))
     grey = Image.open(io.BytesIO(client.get(f"/image/{image['id']}/grey").content))

@@ -194,10 +194,9 @@ def reach(
 
     from PIL import Image
 
-    from image_colorize import DEFAULT, load
+    from image_colorize import load
     from image_colorize.hints import HintFile
     from image_colorize.job import source_of
-    from image_colorize.networks import load_network
     from image_colorize.reach import STRONG, attended, overlay, reach_of
     from vitrail.output import atomic_file
 
@@ -207,7 +206,7 @@ def reach(
     found = reach_of(before, after, job.shape)
     strength = (found.distance / STRONG).clip(0, 1)
     if attention:
-        strength = attended(load_network(str(weights or DEFAULT)), after)
+        strength = attended(job.network, after)
     with atomic_file(output) as temporary:
         Image.fromarray(overlay(after, strength)).save(temporary, "PNG")
     print(json.dumps({"source": str(image), **found.to_dict(), "picture": str(output)}))

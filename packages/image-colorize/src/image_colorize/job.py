@@ -71,7 +71,8 @@ class ColorizeJob:
             raise UsageError(settings.upsampling, "is no upsampling", "take bicubic or guided")
         if settings.format not in (None, *SUFFIXES):
             raise UsageError(str(settings.format), "is no format", f"one of {', '.join(SUFFIXES)}")
-        self.settings, self.shape, self.name = settings, network.shape, network.name
+        self.settings, self.network = settings, network
+        self.shape, self.name = network.shape, network.name
         self._palette = read_image(settings.palette) if settings.palette else None
         self.networks: Mapping[str, Engine] = {
             network.name: prepare(network, engine=engine, device=device, tolerance=TOLERANCE)

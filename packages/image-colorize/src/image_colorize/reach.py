@@ -48,8 +48,8 @@ def reach_of(before: Result, after: Result, shape: Any) -> Reach:
 
 
 def attended(network: Any, result: Result) -> np.ndarray:
-    """How much each place (S, S) drew on the last hint's patch, 0..1: attention rolled out through
-    the blocks. Takes the network itself, which PyTorch runs."""
+    """How much each place (S, S) drew on the last hint's patch, from the least, 0, to the most, 1:
+    attention rolled out through the blocks. Takes the network itself, which PyTorch runs."""
     import torch
 
     shape, module = network.shape, network.module
@@ -60,7 +60,7 @@ def attended(network: Any, result: Result) -> np.ndarray:
     rows, columns = cell_of(result.placed[-1], shape)
     token = rows.start // patch * grid + columns.start // patch
     drawn = flow[:, token].reshape(grid, grid)
-    drawn = drawn / drawn.max()
+    drawn = (drawn - drawn.min()) / max(float(np.ptp(drawn)), 1e-12)  # all draw a little on all
     return cv2.resize(drawn, (shape.image_size,) * 2, interpolation=cv2.INTER_LINEAR)
 
 

@@ -22,6 +22,7 @@ from image_colorize import load, system
 from image_colorize.hints import MAX_HINTS, numbered, parse_entries, parse_hints
 from image_colorize.job import ColorizeJob
 from image_colorize.merge import lightness_of
+from image_colorize.reach import attended
 from image_colorize.session import Session
 from image_colorize.writing import INFIX, coloured_file, format_of
 from vitrail.options import Serving
@@ -142,6 +143,17 @@ def colorize_app(
         with desk.place():
             made = session.chroma(hints, pinned=wanted.pin)
         values = np.rint(made * CHROMA_STEPS).clip(-32768, 32767).astype("<i2")
+        return Response(values.tobytes(), media_type="application/octet-stream")
+
+    @app.post("/image/{key}/attention", summary="What drew on the last hint's patch, 0..255")
+    def attention(key: str, wanted: Wanted) -> Response:
+        session = images.get(key)
+        hints = parse_entries(wanted.hints, "hints")
+        if not hints:
+            raise HTTPException(400, "there is no hint that anything could be drawn on")
+        with desk.place():
+            drawn = attended(job.network, session.result(hints, pinned=wanted.pin))
+        values = np.rint(drawn * 255).clip(0, 255).astype(np.uint8)
         return Response(values.tobytes(), media_type="application/octet-stream")
 
     @app.post("/image/{key}/file", summary="The coloured image at full size, as a file")

@@ -1,6 +1,6 @@
 // Mouse, pen, finger and keys; the wheel of colours.
 const wheel = $("wheel"), wheelContext = wheel.getContext("2d"), WHEEL_AB = 100;
-let dragged = null, moved = false, panned = null, pointers = new Map(), wheelLightness = 60;
+let dragged = null, moved = false, panned = null, added = false, pointers = new Map(), wheelLightness = 60;
 
 function hintAt(x, y) {
   const near = state.hints.map((hint) => {
@@ -17,6 +17,8 @@ canvas.addEventListener("pointerdown", (event) => {
   const place = toImage(event.offsetX, event.offsetY), hint = hintAt(event.offsetX, event.offsetY);
   if (event.button === 2) { if (hint) removeHint(hint.id); return; }
   if (event.button === 1 || event.shiftKey || pointers.size > 1) {
+    if (added) takeBack();   // the first of two fingers meant no hint
+    added = false;
     panned = [event.offsetX, event.offsetY];
     dragged = null;
     return;
@@ -37,6 +39,7 @@ canvas.addEventListener("pointerdown", (event) => {
   } else if (inside(place)) {
     aim(...place);
     addHint(...place);
+    added = true;
   }
 });
 
@@ -62,6 +65,7 @@ canvas.addEventListener("pointermove", (event) => {
 
 function lift(event) {
   pointers.delete(event.pointerId);
+  added = false;
   if (!pointers.size) panned = null;
   if (dragged && moved) {
     const hints = state.hints;
@@ -98,7 +102,8 @@ const KEYS = {
   Backspace: () => removeHint(state.selected),
   Escape: () => { state.selected = null; setDropper(false); draw(); },
   e: () => setDropper(!dropper),
-  r: () => toggleOverlay(),
+  a: () => toggleOverlay("attention"),
+  r: () => toggleOverlay("reach"),
   b: () => { slider = slider < 1 ? 1 : 0; $("slider").value = slider; draw(); },
   n: () => {
     const ids = state.hints.map((hint) => hint.id);
@@ -112,7 +117,8 @@ const KEYS = {
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 addEventListener("keydown", (event) => {
-  if (!state.image || ["INPUT", "SELECT"].includes(event.target.tagName)) return;
+  if (!state.image || event.target.id === "colour") return;
+  if (event.target.type === "range" && ARROWS[event.key]) return;   // its own
   const command = event.ctrlKey || event.metaKey;
   if (command && event.key.toLowerCase() === "z") { if (event.shiftKey) redo(); else undo(); }
   else if (command && event.key.toLowerCase() === "y") redo();
@@ -130,9 +136,10 @@ function setDropper(on) {
   $("dropper").setAttribute("aria-pressed", on);
 }
 
-function toggleOverlay() {
-  overlay = !overlay;
-  $("reach").setAttribute("aria-pressed", overlay);
+async function toggleOverlay(kind) {
+  overlay = overlay === kind ? "" : kind;
+  for (const id of ["reach", "attention"]) $(id).setAttribute("aria-pressed", overlay === id);
+  if (overlay === "attention") await askAttention();
   draw();
 }
 
@@ -237,7 +244,8 @@ onClick("undo", undo);
 onClick("redo", redo);
 onClick("clear", () => state.hints.length && change([]));
 onClick("dropper", () => setDropper(!dropper));
-onClick("reach", toggleOverlay);
+onClick("reach", () => toggleOverlay("reach"));
+onClick("attention", () => toggleOverlay("attention"));
 onClick("fit", () => { fit(); draw(); });
 onClick("keep", () => {
   state.palette = [...state.palette.filter((other) => hex(other) !== hex(state.colour)), state.colour];

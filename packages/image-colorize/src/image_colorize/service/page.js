@@ -4,7 +4,7 @@ const canvas = $("canvas"), context = canvas.getContext("2d");
 const MARK = 7, NEAR = 12, MAX_SIDE = 1920;
 let lightness = null, shownWidth = 0, shownHeight = 0;   // of what is on the canvas
 let chroma = null, before = null, coloured = null, grey = null;
-let zoom = 1, pan = [0, 0], slider = 1, dropper = false, overlay = false;
+let zoom = 1, pan = [0, 0], slider = 1, dropper = false, overlay = "", drawn = null;
 let asked = 0, running = false, waiting = false;
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const headers = token ? { Authorization: "Bearer " + token } : {};
@@ -81,6 +81,7 @@ async function colourize() {
         draw();
         say(`${state.hints.length} hints · ${Math.round(performance.now() - started)} ms`);
         document.body.dataset.done = String(number);
+        if (overlay === "attention") await askAttention();
       }
     } catch (error) { say(error.message, true); }
   } while (waiting);
@@ -132,7 +133,8 @@ function draw() {
     context.drawImage(grey, cut, 0, shownWidth - cut, shownHeight,
       cut, 0, shownWidth - cut, shownHeight);
   }
-  if (overlay && before) context.drawImage(reachSheet(), 0, 0, shownWidth, shownHeight);
+  const sheet = overlaySheet();
+  if (sheet) context.drawImage(sheet, 0, 0, shownWidth, shownHeight);
   context.restore();
   for (const hint of state.hints) {
     const [x, y] = toCanvas(hint);
@@ -149,16 +151,36 @@ function draw() {
   }
 }
 
-// Where and how far the last change of the hints changed the colours.
-function reachSheet() {
+// Where and how far the last change of the hints changed the colours, or where the network drew on
+// the chosen hint: a tint of 0..255 for each place.
+function overlaySheet() {
+  const tints = overlay === "reach" && before ? reachTints() : overlay === "attention" ? drawn : null;
+  if (!tints) return null;
   const size = state.image.size, data = new ImageData(size, size);
-  for (let n = 0; n < size * size; n++) {
-    const far = Math.hypot(chroma[2 * n] - before[2 * n], chroma[2 * n + 1] - before[2 * n + 1]);
-    if (far > REACH) data.data.set([255, 0, 255, Math.min(200, 60 + 6 * far)], 4 * n);
-  }
+  for (let n = 0; n < size * size; n++) data.data.set([255, 0, 255, tints[n]], 4 * n);
   const sheet = new OffscreenCanvas(size, size);
   sheet.getContext("2d").putImageData(data, 0, 0);
   return sheet;
+}
+
+function reachTints() {
+  return Uint8ClampedArray.from({ length: chroma.length / 2 }, (_, n) => {
+    const far = Math.hypot(chroma[2 * n] - before[2 * n], chroma[2 * n + 1] - before[2 * n + 1]);
+    return far > REACH ? Math.min(200, 60 + 6 * far) : 0;
+  });
+}
+
+async function askAttention() {
+  drawn = null;
+  if (!state.hints.length) return say("Add a hint first.");
+  const number = asked, image = state.image.id, chosen = (hint) => hint.id === state.selected;
+  const hints = [...state.hints.filter((hint) => !chosen(hint)), ...state.hints.filter(chosen)];
+  try {
+    const body = JSON.stringify({ hints, pin: state.pin });
+    const answer = await ask(`image/${image}/attention`, body, "application/json");
+    const tints = new Uint8Array(await answer.arrayBuffer()).map((value) => 0.8 * value);
+    if (number === asked && image === state.image.id) { drawn = tints; draw(); }
+  } catch (error) { say(error.message, true); }
 }
 
 function colourAt(x, y) {

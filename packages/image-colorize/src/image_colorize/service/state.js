@@ -45,6 +45,12 @@ function undo() {
   changed();
 }
 
+// The last change as if it had never been.
+function takeBack() {
+  state.hints = state.past.pop();
+  changed();
+}
+
 function redo() {
   if (!state.future.length) return;
   state.past.push(state.hints);
