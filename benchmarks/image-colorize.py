@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +40,8 @@ from image_colorize.session import Session
 from image_colorize.writing import coloured_file
 from vitrail.engine import prepare
 from vitrail.preprocess.image_whole import read_whole
+
+warnings.filterwarnings("ignore", message="Conversion from CIE-LAB")
 
 MEGAPIXELS = (1, 6, 24)
 WINDOW = (1080, 1620)  # rows and columns of a 3:2 photograph on a screen of 1920 x 1080
@@ -210,7 +213,7 @@ def compare_forward() -> None:
             return module(torch.from_numpy(example))
 
     base = float(np.median(clicks(plain, 20)))
-    rows: list[tuple[object, ...]] = [("the release's order", base, 1.0, 0.0)]
+    rows: list[tuple[object, ...]] = [("as the release writes it", base, 1.0, 0.0)]
     for name in ("eager", "auto"):
         engine = prepare(network, engine=name, device="cpu", tolerance=tolerance)
         spent = float(np.median(clicks(lambda n, run=engine: run(example), 20)))
