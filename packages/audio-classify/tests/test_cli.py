@@ -121,6 +121,29 @@ def test_embeddings_and_search(classify, tmp_path):
     assert found[0]["source"] == str(ROOSTER) and len(found) == 2
 
 
+def test_events_of_one_class_alone_and_the_scores_of_all_over_time(classify, tmp_path):
+    everything = rows(classify(ROOSTER, "--begin", "0.01", "--keep", "0"))[0]["events"]
+    wanted = everything[0]["label"]
+    assert {event["label"] for event in everything} > {wanted}
+    outcome = classify(
+        ROOSTER, "--keep", "0", "--class", f"{wanted}=0.01", "--frames", tmp_path / "all.csv"
+    )
+    (row,) = rows(outcome)
+    assert row["events"] == [event for event in everything if event["label"] == wanted]
+    assert row["options"]["classes"] == [f"{wanted}=0.01"]
+    with (tmp_path / "all.csv").open() as file:
+        table = list(csv.DictReader(file))
+    labels = list(table[0])[3:]
+    assert wanted in labels and float(table[-1]["end"]) > row["duration"] - 0.2
+    highest = max(float(one[wanted]) for one in table)
+    assert highest >= row["events"][0]["probability"] - 1e-3
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    classify(ROOSTER, "--frames", tmp_path / "all.parquet")
+    stored = pyarrow.read_table(tmp_path / "all.parquet").to_pylist()
+    assert len(stored) == len(table) and list(stored[0]) == list(table[0])
+    assert stored[3][wanted] == pytest.approx(float(table[3][wanted]), abs=1e-3)
+
+
 class Pipe(io.StringIO):
     def __init__(self, data: bytes):
         super().__init__()
@@ -230,6 +253,9 @@ def test_a_file_on_standard_input_is_named_as_such(classify, monkeypatch):
         ([ROOSTER, "--keep", "0.9"], "--keep"),
         ([ROOSTER, "--embed", "a.txt"], ".npy or .parquet"),
         ([ROOSTER, "--embed", "a.npy", "--resume"], "--resume"),
+        ([ROOSTER, "--frames", "a.npy"], ".csv or .parquet"),
+        ([ROOSTER, "--frames", "a.csv", "--resume"], "--resume"),
+        ([ROOSTER, "--class", "griffin"], "griffin"),
         ([ROOSTER, "--begin", "2"], "begin"),
         ([ROOSTER, "--channel", "0"], "channel"),
     ],

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from audio_classify.sound.edges import Edges
-from audio_classify.sound.events import Begun, Event, EventTracker, Rule
+from audio_classify.sound.events import Begun, Event, EventTracker, Rule, thresholds
 from audio_classify.sound.level import Level
 from audio_classify.sound.windows import SILENT_DB, Moments, Window, cut_windows
+from vitrail.errors import UsageError
 
 
 def blocks(sound: np.ndarray, sizes) -> list[np.ndarray]:
@@ -115,6 +116,20 @@ def test_an_event_lasts_to_the_end_of_the_sound():
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_very_short_sounds(length):
     assert spans([0.9] * length) == [(0, length)]
+
+
+def test_a_class_may_have_its_own_threshold_and_others_may_be_left_out():
+    labels = ["a", "b", "c=d"]
+    assert thresholds((), labels, 0.5).tolist() == [0.5] * 3
+    assert thresholds(("b=0.2", "c=d"), labels, 0.5).tolist() == [np.inf, 0.2, 0.5]
+    assert thresholds(("c=d=0.9",), labels, 0.5).tolist() == [np.inf, np.inf, 0.9]
+    for wrong in ("bird", "b=loud", "b=2", "b=nan", "b=0"):
+        with pytest.raises(UsageError, match=f"--class {wrong}"):
+            thresholds((wrong,), labels, 0.5)
+    tracker = EventTracker(labels, 1.0, Rule(), begins=thresholds(("b=0.2",), labels, 0.5))
+    found = [tracker.add(np.array(row)) for row in [[0.9, 0.25, 0.9]] * 4 + [[0.9, 0.1, 0.9]] * 4]
+    events = [one for part in found for one in part if isinstance(one, Event)]
+    assert [(one.label, one.start, one.end) for one in events] == [("b", 0.0, 4.0)]
 
 
 def test_classes_are_followed_apart():

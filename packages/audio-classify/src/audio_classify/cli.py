@@ -66,6 +66,14 @@ def classify(
     gap: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="Gaps up to this are bridged.")
     ] = 0.0,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="NAME[=P]",
+            help="Events of this class alone (again for more), from P in place of --begin.",
+        ),
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Pad as the official release does, and raise nothing.")
     ] = False,
@@ -83,6 +91,10 @@ def classify(
     embed: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the windows' embeddings (.npy or .parquet)."),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all classes' scores in time (.csv or .parquet)."),
     ] = None,
     search: Annotated[
         Path | None,
@@ -122,8 +134,11 @@ def classify(
     found = [] if live else find_sources(sources or (), quiet=answering.quiet)
     if start and len(found) > 1:
         raise UsageError("--start", "is the time of one recording", "give one SOURCE")
-    if answering.resume and embed:
-        raise UsageError("--resume", "leaves sources out that --embed needs", "give one of both")
+    for option, file in (("--embed", embed), ("--frames", frames)):
+        if answering.resume and file:
+            raise UsageError(
+                "--resume", f"leaves sources out that {option} needs", "give one of both"
+            )
     from audio_classify import load
 
     job = load(
@@ -140,13 +155,15 @@ def classify(
         keep=keep,
         gap=gap,
         start=start,
+        classes=tuple(classes or ()),
+        frames=bool(frames),
         **computing.to_dict(),
     )
     if live:
         return _listen(job, None if microphone else rate, answering.output)
     if search:
         return _search(job, search, found, top, answering)
-    return _classify(job, found, embed, answering)
+    return _classify(job, found, embed, frames, answering)
 
 
 def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Source]":
@@ -170,31 +187,40 @@ def find_sources(arguments: Sequence[str], *, quiet: bool = False) -> "list[Sour
 
 
 def _classify(
-    job: "AudioJob", sources: "list[Source]", embed: Path | None, answering: Answering
+    job: "AudioJob",
+    sources: "list[Source]",
+    embed: Path | None,
+    frames: Path | None,
+    answering: Answering,
 ) -> int:
     from audio_classify.writing import (
         EVENTS_FILE,
         check_target,
         write,
         write_embeddings,
+        write_frames,
         write_table,
     )
     from vitrail.answers import Answers
 
     output = answering.output
     on_rows = partial(write_table, output / EVENTS_FILE) if output else None
-    if embed is None:
-        return Answers(COMMAND, job, answering, write, on_rows=on_rows).run(sources)
-    check_target(embed)
-    kept = []
+    if embed:
+        check_target(embed)
+    if frames:
+        check_target(frames, "scores over time", ".csv")
+    vectors, scores = [], []
 
     def keep(result: "Result") -> None:
-        kept.append(result.embeddings)
+        vectors.append(result.embeddings)
+        scores.append(result.frames)
 
-    collect = Answers(COMMAND, job, answering, write, keep, on_rows)
-    status = collect.run(sources)
-    if kept:
-        write_embeddings(embed, [one for one in kept if one is not None])
+    wanted = keep if embed or frames else None
+    status = Answers(COMMAND, job, answering, write, wanted, on_rows).run(sources)
+    if embed and vectors:
+        write_embeddings(embed, [one for one in vectors if one is not None])
+    if frames and scores:
+        write_frames(frames, [one for one in scores if one is not None], job.network.labels)
     return status
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from audio_classify import system
 from audio_classify.networks import AudioNetwork, load_network
-from audio_classify.result import Embeddings, Result
+from audio_classify.result import Embeddings, Frames, Result
 from audio_classify.sound.clock import recorded_at
 from audio_classify.sound.edges import Edges
-from audio_classify.sound.events import MEDIAN, Begun, Event, EventTracker, Rule
+from audio_classify.sound.events import MEDIAN, Begun, Event, EventTracker, Rule, thresholds
 from audio_classify.sound.heard import Heard, Sound, Span
 from audio_classify.sound.level import Level
 from audio_classify.sound.spectrogram import SpectrogramBuilder
@@ -50,7 +50,8 @@ class Options:
     embeddings. ``silence_level`` is the loudness in dB below full scale under which a window is
     silence. ``track``, counted from 0, is one of the sound tracks of a file. ``begin``, ``keep``
     and ``gap`` are those of ``Rule``. ``start`` is when the sound begins, in ISO 8601, in place of
-    what a file says.
+    what a file says. ``classes``: events of these alone, as ``("dog", "rooster=0.7")``, the number
+    in place of ``begin``; empty: of all. ``frames`` keeps the scores of each hop.
     """
 
     window: float | None = None
@@ -64,6 +65,8 @@ class Options:
     keep: float = Rule.keep
     gap: float = Rule.gap
     start: str | None = None
+    classes: tuple[str, ...] = ()
+    frames: bool = False
 
     @property
     def rule(self) -> Rule:
@@ -89,6 +92,7 @@ class AudioJob:
         longest = features.window_samples / features.sample_rate
         self.window = min(options.window or longest, longest)
         self.started = _moment(options.start)
+        self.begins = thresholds(options.classes, network.labels, options.begin)
         self.hop = options.hop or self.window / HOPS_PER_WINDOW
         if not MIN_HOP <= self.hop <= self.window:
             problem = f"does not go with a window of {self.window:.2f} s"
@@ -160,6 +164,9 @@ class AudioJob:
             recorded=recorded,
             spectrogram=drawn.finish(),
             embeddings=None if found is None else Embeddings(name, starts, found),
+            frames=Frames(name, self.hop_samples / rate, heard.cells.array())
+            if self.chosen.frames
+            else None,
         )
 
     def _reasons(self, heard: Heard) -> Iterator[str]:
@@ -185,7 +192,7 @@ class AudioJob:
         edges = Edges(
             rate, self.window, (2 * self.window + (CHUNK + MEDIAN) * hop) + self.chosen.gap
         )
-        tracker = EventTracker(self.network.labels, hop, self.chosen.rule, edges)
+        tracker = EventTracker(self.network.labels, hop, self.chosen.rule, edges, self.begins)
         length = round(self.window * rate)
         windows = cut_windows(edges.watch(blocks), length, self.hop_samples)
         level = Level(rate, hop)
@@ -199,10 +206,16 @@ class AudioJob:
                 if heard:
                     heard.add(span, row[:classes], row[classes:])
                 for cell in moments.add(span.start, span.end, row[:classes]):
+                    self._keep_cell(cell, heard)
                     yield from _told(tracker.add(cell), heard)
         for cell in moments.end():
+            self._keep_cell(cell, heard)
             yield from _told(tracker.add(cell), heard)
         yield from _told(tracker.end(end / rate), heard)
+
+    def _keep_cell(self, cell: np.ndarray, heard: Heard | None) -> None:
+        if heard and self.chosen.frames:
+            heard.cells.add(cell)
 
     def _span(self, window: Window, level: Level) -> "Span":
         loudness, end = window.loudness, window.start + len(window.samples)

@@ -26,13 +26,23 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """The probabilities (hops, classes) of one source over time, ``hop`` seconds each from its
+    beginning; zeros where all is silence."""
+
+    source: str
+    hop: float
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
 class Result:
     """``probabilities`` of all classes over the whole sound, the likeliest first (none for
     silence).
 
     ``loudness`` is that of the loudest window in dB below full scale; ``recorded`` the time of day
     at which the sound begins, where one is known. ``embeddings`` are None for
-    silence, and where they were not asked for.
+    silence, and ``frames``, too, where they were not asked for.
     """
 
     source: str
@@ -46,6 +56,7 @@ class Result:
     recorded: datetime | None
     spectrogram: Spectrogram
     embeddings: Embeddings | None = None
+    frames: Frames | None = None
 
     @property
     def labels(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from PIL import Image
 
-from audio_classify.result import Embeddings, Result
+from audio_classify.result import Embeddings, Frames, Result
 from audio_classify.sound.spectrogram import DYNAMIC_RANGE
 from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.output import atomic_file
@@ -22,7 +22,6 @@ RAVEN_COLUMNS = (
     "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)",
     "Low Freq (Hz)", "High Freq (Hz)", "Annotation", "Probability",
 )  # fmt: skip
-SUFFIXES = (".npy", ".parquet")
 SHOWN_HZ = (100, 500, 1000, 2000, 4000, 8000, 16000)
 
 
@@ -92,11 +91,11 @@ def _band(hertz: float, max_hz: float, bands: int) -> float:
     return float((mel(hertz) - low) / (high - low)) * bands
 
 
-def check_target(path: Path) -> None:
-    """UsageError for a file that embeddings cannot be written as, MissingError without the library
-    that it needs."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(path, "embeddings are written as .npy or .parquet", "name such a file")
+def check_target(path: Path, what: str = "embeddings", other: str = ".npy") -> None:
+    """UsageError for a file that they cannot be written as, MissingError without the library that
+    it needs."""
+    if path.suffix not in (other, ".parquet"):
+        raise UsageError(path, f"{what} are written as {other} or .parquet", "name such a file")
     if path.suffix == ".parquet":
         _pyarrow()
 
@@ -122,6 +121,33 @@ def write_embeddings(path: Path, found: Sequence[Embeddings]) -> None:
         file.write("source,start\n")
         for source, start in zip(sources, starts, strict=True):
             file.write(f'"{source.replace(chr(34), chr(34) * 2)}",{start:.3f}\n')
+
+
+def write_frames(path: Path, found: Iterable[Frames], labels: Sequence[str]) -> None:
+    """One row per hop of each source: source, start, end in seconds, and a column of probabilities
+    for each label; ``.csv`` or ``.parquet``."""
+    columns = ("source", "start", "end", *labels)
+    if path.suffix == ".parquet":
+        pyarrow = _pyarrow()
+        with atomic_file(path) as temporary:
+            writer = None
+            for one in found:
+                ends = one.hop * np.arange(1, len(one.scores) + 1)
+                fields = [[one.source] * len(one.scores), ends - one.hop, ends, *one.scores.T]
+                arrays = [pyarrow.array(field) for field in fields]
+                table = pyarrow.Table.from_arrays(arrays, names=list(columns))
+                writer = writer or pyarrow.parquet.ParquetWriter(temporary, table.schema)
+                writer.write_table(table)
+            if writer:
+                writer.close()
+        return
+    with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for one in found:
+            for number, row in enumerate(one.scores):
+                times = (f"{(number + step) * one.hop:.3f}" for step in (0, 1))
+                table.writerow((one.source, *times, *(f"{value:.4f}" for value in row)))
 
 
 def _pyarrow() -> Any:

@@ -74,8 +74,8 @@ class Rows:
 
 
 class Heard:
-    """What is kept of a file while it passes: sums, events, and the windows that were not silent,
-    with their embeddings where there are any."""
+    """What is kept of a file while it passes: sums, events, the windows that were not silent, with
+    their embeddings where there are any, and the scores of each hop where they are wanted."""
 
     def __init__(self):
         self.end, self.loudness, self.raised = 0, -np.inf, 0.0
@@ -83,7 +83,7 @@ class Heard:
         self.events: list[Event] = []
         self.starts = array("q")
         self.total: np.ndarray | float = 0.0
-        self.vectors = Rows()
+        self.vectors, self.cells = Rows(), Rows()
 
     @property
     def silence(self) -> int:
