@@ -54,7 +54,8 @@ def test_readme_has_two_commands_and_ci_runs_the_second():
     assert len(block) == 2
     run, test = block
     assert "deepfake-detect" in run and (ROOT / run.split()[-1]).is_file()
-    assert test.endswith("tox")
+    runner = test.split(" tox ")[1].split()
+    assert runner[0] == "run-parallel" and "-e" not in runner  # every environment
     assert "README.md" in (ROOT / ".ci/run").read_text()
 
 
