@@ -9,7 +9,7 @@ import numpy as np
 from carla_drive.driving.steering import pedals, pursue
 from carla_drive.world.embedded import EmbeddedWorld
 from carla_drive.world.interface import EGO_SIZE, STEP, Control, local
-from carla_drive.world.traffic import bend_speed, discs, first_touch, idm
+from carla_drive.world.traffic import bend_speed, discs, first_touch, idm, stopping
 
 CRUISE = 7.5  # m/s
 LOOK = 42.0  # m
@@ -77,13 +77,15 @@ class Expert:
         world, ego = self.world, self.world.ego
         cars = [one for one in world.traffic.cars if _near(one.pose, ego, LOOK + 5)]
         places = [discs(p[0], p[1], p[3], one.length) for one in cars for p in [one.pose]]
+        rear = math.inf
         if places:
             touch = first_touch(line, s, np.concatenate(places), np.full(3 * len(cars), FREE_SIDE))
             if touch is not None:
                 one = cars[touch[1] // 3]
                 yaw = float(np.interp(touch[0], s, route.yaw[at : at + len(s)]))
-                along = one.speed * math.cos(one.pose[3] - yaw)
-                yield "vehicle", touch[0] - 0.9, max(0.0, along)
+                along = max(0.0, one.speed * math.cos(one.pose[3] - yaw))
+                rear = touch[0] - 0.9 + stopping(along)
+                yield "vehicle", touch[0] - 0.9, along
         people = [w for w in world.walkers.people if w.on_road and not w.fallen]
         people += [w for w in world.walkers.people if w.fallen]
         if people:
@@ -100,9 +102,10 @@ class Expert:
             )
             if touch is not None:
                 yield "pedestrian", touch[0] - 1.5, 0.0
-        yield from self._rules(route, at)
+        yield from self._rules(route, at, rear)
 
-    def _rules(self, route, at):
+    def _rules(self, route, at, rear: float):
+        """``rear`` is where on the line the car ahead could come to stand."""
         world, ego = self.world, self.world.ego
         front = EGO_SIZE[0] / 2
         ahead = world.progress.next_control(world.scenario.rules, "light", front)
@@ -119,14 +122,14 @@ class Expert:
                 self._stopped[sign[0].lane] = waited + STEP
             if waited < STOP_TIME:
                 yield "stop sign", sign[1] + front + 1.2, 0.0
-        entry = np.flatnonzero(np.diff(route.lane[at : at + 30])) + 1
-        for index in entry.tolist():
-            lane = world.scenario.graph.lanes[int(route.lane[at + index])]
-            if lane.junction is None:
+        lanes, s, right = route.lane[at:], route.s[at:] - route.s[at], world.traffic.right
+        for index in (np.flatnonzero(np.diff(lanes[:30])) + 1).tolist():
+            lane = int(lanes[index])
+            if world.scenario.graph.lanes[lane].junction is None:
                 continue
-            room = float(route.s[at + index] - route.s[at])
-            if room > front and not world.traffic.right.free(lane.number, 0):
-                yield "right of way", room - 1.0, 0.0
+            may = right.free(lane, 0) and right.room_beyond(lanes, s, index, rear)
+            if s[index] > front and not may:
+                yield "right of way", float(s[index]) - 1.0, 0.0
             return
 
     def _plan(self, push: float, wanted: float) -> np.ndarray:

@@ -17,6 +17,8 @@ HALF_PATH = 1.15  # m to either side of a path that must be free of others' midd
 ENTRY_BACK = 2.0  # m before a junction where who may not enter stops
 CONFLICT = 2.4  # m between the lines of lanes that cannot be driven at once
 CHANGE = 20.0  # m that a lane change takes
+PLACE = 7.0  # m that a standing car takes
+SPARE = 7.0  # m that who turns into a stream leaves free in it, so that a ring never fills up
 
 
 @dataclass
@@ -98,6 +100,11 @@ def idm(speed: float, wanted: float, gap: float, closing: float) -> float:
     return min(max(ACCELERATION * (1 - free - (need / max(gap, 0.1)) ** 2), -8.0), ACCELERATION)
 
 
+def stopping(speed: float) -> float:
+    """m that a car goes on before it stands."""
+    return speed**2 / (2 * COMFORT)
+
+
 def bend_speed(
     yaw: np.ndarray, s: np.ndarray, lateral: float = LATERAL, brake: float = 2.0
 ) -> float:
@@ -133,12 +140,33 @@ def discs(x: float, y: float, yaw: float, length: float) -> np.ndarray:
     return np.array([x, y]) + out * (math.cos(yaw), math.sin(yaw))
 
 
+def joining(graph: LaneGraph) -> set[int]:
+    """The lanes in junctions that end in a lane which a straighter one leads into as well."""
+    bends = {lane.number: float(np.ptp(lane.yaw)) for lane in graph.lanes if lane.junction}
+    return {
+        number
+        for number, bend in bends.items()
+        for after in graph.lanes[number].successors
+        if any(bends.get(one, bend) < bend - 1e-3 for one in graph.lanes[after].predecessors)
+    }
+
+
 class RightOfWay:
-    """Who may be on which lane of a junction: first come, first served."""
+    """Who may be on which lane of a junction: first come, first served, and nobody enters who would
+    have to stop in it."""
 
     def __init__(self, graph: LaneGraph):
-        self.conflicts = conflicts(graph)
+        self.graph, self.conflicts, self.joining = graph, conflicts(graph), joining(graph)
         self.holders: dict[int, set[int]] = {}
+
+    def room_beyond(self, lanes: np.ndarray, s: np.ndarray, first: int, rear: float) -> bool:
+        """Whether a car that enters at point ``first`` of its line (``lanes`` and ``s``, (N,)) can
+        leave the junction before it reaches ``rear``, where the one ahead could come to stand."""
+        inside = first
+        while inside < len(lanes) - 1 and self.graph.lanes[int(lanes[inside])].junction is not None:
+            inside += 1
+        spare = SPARE if int(lanes[first]) in self.joining else 0.0
+        return rear > float(s[inside]) + PLACE + spare
 
     def free(self, lane: int, who: int) -> bool:
         return not any(
@@ -276,6 +304,7 @@ class Traffic:
         touch = first_touch(
             line, s, places[near], np.where(owner[near] == -2, 1.5, HALF_PATH + 0.75)
         )
+        rear = math.inf
         if touch is not None:
             gap, which = touch[0] - car.s - car.length / 2 - 0.9, int(owner[near][touch[1]])
             other = 0.0
@@ -285,7 +314,9 @@ class Traffic:
             elif which == -1:
                 other = ego_speed
             push = min(push, idm(car.speed, wanted, gap, car.speed - other))
-        stop = self._must_stop(car, lanes, s, states)
+            if which >= -1:
+                rear = touch[0] - 0.9 + stopping(other)
+        stop = self._must_stop(car, lanes, s, states, rear)
         if stop is not None:
             push = min(
                 push, idm(car.speed, wanted, stop - car.s - car.length / 2 + GAP - 0.4, car.speed)
@@ -300,8 +331,9 @@ class Traffic:
             self._change_lane(car, places)
         self._lengthen(car)
 
-    def _must_stop(self, car: Car, lanes, s, states) -> float | None:
-        """Where on its way a light, a stop sign or the right of way ends it for now."""
+    def _must_stop(self, car: Car, lanes, s, states, rear: float) -> float | None:
+        """Where on its way a light, a stop sign or the right of way ends it for now; at ``rear``
+        the car ahead could come to stand."""
         front = car.s + car.length / 2
         stops = []
         for i in (np.flatnonzero(np.diff(lanes)) + 1).tolist():
@@ -317,7 +349,7 @@ class Traffic:
                     stops.append(line)
                     continue
             if lane not in car.holds and s[i] - front < 14:
-                if self.right.free(lane, car.id):
+                if self.right.free(lane, car.id) and self.right.room_beyond(lanes, s, i, rear):
                     self.right.take(lane, car.id)
                     car.holds.add(lane)
                 else:
