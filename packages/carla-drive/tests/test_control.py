@@ -7,7 +7,6 @@ import pytest
 
 from carla_drive.driving.control import MODES, Controller
 from carla_drive.driving.safety import Guard, Perceived, Safety, free_way
-from carla_drive.world import labels
 from carla_drive.world.interface import Control
 
 GO = Control(0.0, 0.6, 0.0)
@@ -75,11 +74,36 @@ def test_what_depth_shows_in_the_way_brakes_in_time():
     assert guard.step(GO, Perceived(2.0, 8.0, depth=with_wall(10.0)))[1] == ()
 
 
-def test_the_way_bends_with_the_wheel_and_the_road_is_no_obstacle():
-    assert free_way(with_wall(10.0), None, 0.0) == pytest.approx(10 + 1.3 - 2.25, abs=0.01)
-    assert free_way(with_wall(15.0), None, 0.5) == math.inf
-    road = np.full((160, 768), labels.ROAD, np.uint8)
-    assert free_way(with_wall(10.0), road, 0.0) == math.inf
+def test_the_way_bends_with_the_wheel():
+    assert free_way(with_wall(10.0), 0.0) == pytest.approx(10 + 1.3 - 2.25, abs=0.01)
+    assert free_way(with_wall(15.0), 0.5) == math.inf
+
+
+def test_a_road_that_rises_is_no_obstacle():
+    """15 % from 10 m on."""
+    down = (np.arange(160) + 0.5 - 80) / 277.13
+    depth = flat_road()
+    rising = np.where(down > -0.14, (2.3 + 1.5) / (np.maximum(down, -0.14) + 0.15), 1000.0)
+    depth[depth[:, 0] > 10] = rising[depth[:, 0] > 10, None]
+    height = 2.3 - depth[:, 300] * down
+    assert ((height > 0.35) & (height < 2.2) & (depth[:, 300] < 40)).sum() > 20
+    assert free_way(depth, 0.0) == math.inf
+
+
+@pytest.mark.parametrize("room", [0.9, 2.0, 2.4, 6.0, 12.0])
+def test_a_standing_car_is_in_the_way_from_far_to_near(room):
+    """A car 1.5 m high and 4.4 m long: its back, then, with the back out of sight, its roof."""
+    rows, back = np.arange(160) + 0.5 - 80, room + 2.25 - 1.3
+    depth = flat_road()[:, 0]
+    depth[(2.3 - back * rows / 277.13 < 1.5) & (depth > back)] = back
+    roof = 0.8 * 277.13 / np.maximum(rows, 1e-3)
+    on_roof = (roof > back) & (roof < back + 4.4)
+    depth[on_roof] = roof[on_roof]
+    ahead = flat_road()
+    ahead[:, 354:414] = depth[:, None]
+    assert free_way(ahead, 0.0) == pytest.approx(max(room, 1.8), abs=0.15)
+    _, acted = Guard(only("obstacle")).step(GO, Perceived(0.0, 5.0, depth=ahead))
+    assert (acted == ("obstacle",)) == (room <= 2.5)
 
 
 def test_creep_after_standing_without_a_reason():

@@ -61,3 +61,12 @@ def test_what_the_folder_keeps_is_not_driven_again(driven, tmp_path):
     assert len(driven) == 12 and [row[-1] for row in more.rows] == [6, 6]
     with pytest.raises(UsageError, match="traffic"):
         closed_loop(kept.model_copy(update={"traffic": 3}), None)
+
+
+def test_more_routes_are_driven_beside_those_that_are_kept(driven, tmp_path):
+    """Every policy drives a route before any drives the next."""
+    kept = TWO.model_copy(update={"folder": tmp_path, "routes": 1, "seeds": (1,)})
+    closed_loop(kept, None)
+    closed_loop(kept.model_copy(update={"routes": 2}), None)
+    drives = [(job.policy, job.route) for job in driven]
+    assert drives == [("lane", 0), ("blind", 0), ("lane", 1), ("blind", 1)]

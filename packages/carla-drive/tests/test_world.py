@@ -9,7 +9,7 @@ from carla_drive.driving.expert import Expert
 from carla_drive.driving.policies import LanePolicy
 from carla_drive.roads.graph import build_graph
 from carla_drive.roads.reading import parse_map
-from carla_drive.roads.rules import build_rules
+from carla_drive.roads.rules import Rules, build_rules
 from carla_drive.scoring.score import Scorer
 from carla_drive.scoring.trace import to_row
 from carla_drive.world import labels
@@ -23,7 +23,7 @@ from carla_drive.world.meshes import PLAIN, box, mesh
 from carla_drive.world.painter import Light, Painter
 from carla_drive.world.raster import numba, rasterise
 from carla_drive.world.scenery import Scenery, build_scenery
-from carla_drive.world.traffic import Traffic, conflicts, idm
+from carla_drive.world.traffic import Traffic, Way, conflicts, idm, joining
 from carla_drive.world.weather import WEATHERS, weather
 from vitrail.errors import UsageError
 
@@ -203,6 +203,65 @@ def test_traffic_moves_and_never_collides(ground):
             assert not hit.any(), step
     moved = [math.dist(start[car.id], car.pose[:2]) for car in traffic.cars]
     assert np.median(moved) > 15
+
+
+def through_a_junction(graph):
+    """Lanes before, in and behind a junction, with room on either side."""
+    for lane in graph.lanes:
+        if lane.junction is not None and lane.number not in joining(graph):
+            (before, *_), (after, *_) = lane.predecessors, lane.successors
+            if graph.lanes[before].length > 25 and graph.lanes[after].length > 40:
+                return [graph.lanes[number] for number in (before, lane.number, after)]
+    raise AssertionError("no such junction")
+
+
+@pytest.mark.parametrize(("beyond", "enters"), [(4.0, False), (20.0, True)])
+def test_nobody_enters_a_junction_that_cannot_be_left(ground, beyond, enters):
+    lanes = through_a_junction(ground.graph)
+    traffic = Traffic(ground.graph, Rules([], [], {}, {}), np.random.default_rng(1))
+    traffic.populate(2, 0.0, 0.0, 1e4)
+    comes, stands = traffic.cars
+    start = np.cumsum([0.0, *(lane.length for lane in lanes)])
+    way = Way(
+        np.concatenate([lane.points for lane in lanes]),
+        np.unwrap(np.concatenate([lane.yaw for lane in lanes])),
+        np.concatenate([np.full(len(lane.s), lane.number) for lane in lanes]),
+        np.concatenate([lane.s + at for lane, at in zip(lanes, start[:-1], strict=True)]),
+    )
+    comes.follow(way, float(start[1]) - 20.0)
+    stands.follow(way, float(start[2]) + beyond)
+    comes.speed, stands.stunned = 3.0, 1e9
+    for _ in range(360):
+        traffic.step([], np.full((3, 2), 1e6), 0.0, np.zeros((0, 2)))
+    x, y, _, _ = comes.pose
+    along = int(np.hypot(*(way.xyz[:, :2] - (x, y)).T).argmin())
+    assert (way.lane[along] == lanes[0].number) != enters
+    assert comes.speed < 0.1
+
+
+def test_a_straighter_lane_need_not_leave_room_for_others(ground):
+    found, lanes = joining(ground.graph), ground.graph.lanes
+    assert found
+    for number in found:
+        (after, *_) = lanes[number].successors
+        assert any(one not in found for one in lanes[after].predecessors)
+
+
+def test_the_expert_waits_before_a_junction_that_cannot_be_left(ground, route):
+    inside = np.array([ground.graph.lanes[int(lane)].junction is not None for lane in route.lane])
+    enters = int(inside.argmax())
+    leaves = enters + int((~inside[enters:]).argmax())
+    world = EmbeddedWorld()
+    world.reset(scenario(ground, route, vehicles=1, walkers=0), 1)
+    expert, (other,) = Expert(world), world.traffic.cars
+    there = int(np.searchsorted(route.s, route.s[leaves] + 4.0))
+    for _ in range(round(20 * (5 + route.s[enters] / 4))):
+        other.stunned = 1e9
+        other._pose = other.s, (*route.xyz[there].tolist(), float(route.yaw[there]))
+        advice = expert.act()
+        world.step(advice.control, draw=False)
+    assert world.ego.speed < 0.1
+    assert route.s[enters] - 12 < route.s[world.progress.index] < route.s[enters]
 
 
 def test_driving_into_a_standing_car_is_one_collision(ground, route):

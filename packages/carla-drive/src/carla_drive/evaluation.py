@@ -39,8 +39,9 @@ COLUMNS = (
     "policy", "driving score", "95 % over routes", "completion", "collisions / km",
     "red lights / km", "drives",
 )  # fmt: skip
-# What a drive's score depends on, beside its route, seed, policy and weights
-SETTLING = {"towns", "routes", "weathers", "traffic", "walkers", "every"}
+# What a drive's score depends on, beside its route, seed, policy and weights: a town's weather is
+# that of its place among the towns
+SETTLING = {"towns", "weathers", "traffic", "walkers", "every"}
 SHOWN = ("road", "building", "vegetation", "vehicle", "sky")
 # Labels of the SELMA frames beyond the 23 classes.
 SELMA = {
@@ -69,7 +70,8 @@ def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
     """Every policy over the same towns, routes, seeds, weathers and traffic. ``model-no-safety`` is
     the network without any override, ``model-no-targets`` without target points.
 
-    ``settings.folder`` keeps the results of each policy: what lies there is not driven again.
+    ``settings.folder`` keeps the results of each policy: what lies there is not driven again. A run
+    that is cut leaves policies that drove the same routes, all but the last of them.
     """
     with TemporaryDirectory() as temporary:
         home = settings.folder or Path(temporary)
@@ -83,10 +85,11 @@ def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
             kept[name] = Results.open(home / f"{name}.json", options, resume=resume)
         jobs = [
             Job(name, town, route, seed)
+            for seed in settings.seeds
+            for route in range(settings.routes)
             for name, results in kept.items()
             for town in range(len(settings.towns))
-            for route, scene in enumerate(_scenes(settings, town))
-            for seed in settings.seeds
+            for scene in _scenes(settings, town)[route : route + 1]
             if not results.has(f"{scene.town}/{route}", seed)
         ]
         path = str(network.weights.path) if network and network.weights else None

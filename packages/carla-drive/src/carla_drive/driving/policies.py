@@ -175,7 +175,6 @@ class ModelPolicy:
             perceived.red_light,
             perceived.stop_sign,
             perceived.depth,
-            perceived.semantics,
         )
         control, acted = self._guard.step(control, now)
         return Decision(
@@ -220,7 +219,7 @@ class ModelPolicy:
             blended = self._controller.step(waypoints, seen.speed, control[0])
             driven = Control(blended.steer, blended.throttle, blended.brake)
             wanted, meant = blended.desired_speed, waypoints
-        perceived = Perceived(seen.speed, wanted, float(red), float(stop), depth, semantics)
+        perceived = Perceived(seen.speed, wanted, float(red), float(stop), depth)
         decision = Decision(driven, meant, target, command, (), float(red), semantics)
         return driven, perceived, decision
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from carla_drive.models.config import STRIP
-from carla_drive.world import labels
 from carla_drive.world.ego import MAX_STEER, WHEELBASE
 from carla_drive.world.interface import STEP, Control
 
@@ -16,15 +15,10 @@ BUMPER = 2.25  # m from the car's middle to its front
 HALF_WIDTH = 1.15  # m to either side of the way that must be free
 LOW, HIGH = 0.35, 2.2  # m above the ground of what is in the way
 MIN_POINTS = 14  # pixels that make an obstacle
-BRAKING, REACTION, MARGIN = 5.0, 0.35, 1.6  # m/s^2, s, m
-HARMLESS = (
-    labels.ROAD,
-    labels.ROAD_LINE,
-    labels.SIDEWALK,
-    labels.TERRAIN,
-    labels.SKY,
-    labels.GROUND,
-)
+DEEP, UPRIGHT = 1.0, 0.4  # m of depth within which an obstacle rises by m, and a slope does not
+CLOSE, RISES = 5.0, 0.8  # m within which the foot of a car is out of sight; m that no road rises
+BRAKING, REACTION = 5.0, 0.35  # m/s^2, s
+MARGIN = 2.5  # m; the roof of what is nearer than 1.8 m hides how near it is
 SIGN_TIME, SIGN_REST = 1.0, 8.0  # s to stand at a stop sign, and before it counts again
 
 
@@ -44,14 +38,13 @@ class Safety:
 @dataclass(frozen=True)
 class Perceived:
     """What safety knows at one moment: probabilities, m/s, and for the obstacle brake ``depth``
-    (160, 768) metres with ``semantics`` of the same size where the network gave them."""
+    (160, 768) metres."""
 
     speed: float
     desired_speed: float
     red_light: float = 0.0
     stop_sign: float = 0.0
     depth: np.ndarray | None = None
-    semantics: np.ndarray | None = None
 
 
 class Guard:
@@ -109,7 +102,7 @@ class Guard:
     def _in_the_way(self, control: Control, seen: Perceived) -> float:
         if not self.safety.obstacle or seen.depth is None:
             return 0.0
-        room = free_way(seen.depth, seen.semantics, control.steer)
+        room = free_way(seen.depth, control.steer)
         needed = seen.speed**2 / (2 * BRAKING) + seen.speed * REACTION + MARGIN
         return 1.0 if room < needed else 0.0
 
@@ -124,10 +117,11 @@ class Guard:
         return self._creeping > 0 and control.throttle < 0.4
 
 
-def free_way(depth: np.ndarray, semantics: np.ndarray | None, steer: float) -> float:
+def free_way(depth: np.ndarray, steer: float) -> float:
     """Metres before the car's front to the nearest thing on its way, infinite where there is none.
 
-    ``depth`` (160, 768) metres; the way is the arc that ``steer`` drives.
+    ``depth`` (160, 768) metres; the way is the arc that ``steer`` drives. What stands upright is a
+    thing, whatever the network takes it for; a road that rises is none.
     """
     z = np.asarray(depth)[:, FRONT]
     rows, columns = np.arange(STRIP[0])[:, None], np.arange(z.shape[1])[None]
@@ -139,9 +133,10 @@ def free_way(depth: np.ndarray, semantics: np.ndarray | None, steer: float) -> f
         (np.abs(right - 0.5 * bend * from_axle**2) < HALF_WIDTH) & (height > LOW) & (height < HIGH)
     )
     there &= z < 40
-    if semantics is not None:
-        there &= ~np.isin(semantics[:, FRONT], HARMLESS)
-    found = z[there]
+    face = there & (z < np.where(there, z, math.inf).min(axis=0) + DEEP)
+    top = np.where(face, height, -math.inf).max(axis=0)
+    rises = top - np.where(face, height, math.inf).min(axis=0)
+    found = z[(face & (rises > UPRIGHT)) | (there & (z < CLOSE) & (height > RISES))]
     if len(found) < MIN_POINTS:
         return math.inf
     return float(np.partition(found, MIN_POINTS - 1)[MIN_POINTS - 1]) + AHEAD - BUMPER

@@ -129,8 +129,9 @@ class EmbeddedWorld:
         )
 
     def _crash(self, before: tuple[float, float, float]) -> None:
-        """Whoever touches the ego car stops it; people fall, cars stand for a while. The car stays
-        where it touched, so that whoever reads the trace sees it, and goes no farther into it."""
+        """Whoever touches the ego car stops it; people fall, cars stand for a while and drive on.
+        The car stays where it touched, so that whoever reads the trace sees it, and goes no farther
+        into it."""
         actors = [
             one for one in self.actors() if math.hypot(one.x - self.ego.x, one.y - self.ego.y) < 20
         ]
@@ -145,7 +146,7 @@ class EmbeddedWorld:
                     if walker.id == hit.id and not walker.fallen:
                         walker.fallen = STEP
                 continue
-            if hit.kind == "vehicle":
+            if hit.kind == "vehicle" and hit.id not in touched:
                 for one in self.traffic.cars:
                     if one.id == hit.id:
                         one.stunned = 2.0
