@@ -17,13 +17,13 @@ from carla_drive.world.boxes import touching
 from carla_drive.world.camera import LETFUSER, Camera
 from carla_drive.world.ego import Ego
 from carla_drive.world.embedded import EmbeddedWorld
-from carla_drive.world.interface import Control, Scenario
+from carla_drive.world.interface import STEP, Control, Scenario
 from carla_drive.world.lights import ALL_RED, GREEN, YELLOW, Lights
 from carla_drive.world.meshes import PLAIN, box, mesh
 from carla_drive.world.painter import Light, Painter
 from carla_drive.world.raster import numba, rasterise
 from carla_drive.world.scenery import Scenery, build_scenery
-from carla_drive.world.traffic import Traffic, Way, conflicts, idm, joining
+from carla_drive.world.traffic import RightOfWay, Traffic, Way, conflicts, idm, joining
 from carla_drive.world.weather import WEATHERS, weather
 from vitrail.errors import UsageError
 
@@ -237,6 +237,24 @@ def test_nobody_enters_a_junction_that_cannot_be_left(ground, beyond, enters):
     along = int(np.hypot(*(way.xyz[:, :2] - (x, y)).T).argmin())
     assert (way.lane[along] == lanes[0].number) != enters
     assert comes.speed < 0.1
+
+
+def test_a_stream_lets_through_who_has_waited(ground):
+    right = RightOfWay(ground.graph)
+    stream, crossing = next((a, min(b)) for a, b in right.conflicts.items() if b)
+    assert right.ask(stream, 1)
+    right.take(stream, 1)
+    for _ in range(100):
+        right.time += STEP
+        assert not right.ask(crossing, 2)
+    assert not right.ask(stream, 3)  # free, but not for somebody who has just come
+    right.release(stream, 1)
+    assert right.ask(crossing, 2) and right.ask(stream, 3)  # who may go waits no more
+    right.take(stream, 3)
+    assert not right.ask(crossing, 4)
+    right.release(stream, 3)
+    right.time += 5.0
+    assert right.ask(stream, 5)  # who no longer asks is not waited for
 
 
 def test_a_straighter_lane_need_not_leave_room_for_others(ground):

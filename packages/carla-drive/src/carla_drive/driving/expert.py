@@ -16,6 +16,7 @@ LOOK = 42.0  # m
 FREE_SIDE = 1.75  # m from the path to the discs of cars
 WALKER_SIDE, WALKER_TIME = 1.9, 2.6  # m; s that people are reckoned ahead
 STOP_TIME = 1.0  # s at a stop sign
+ASK = 20.0  # m before a junction from which on the right of way is asked for
 PLAN = (0.5, 1.0, 1.5)  # s of the waypoints that it teaches
 PATH = (2.5, 5.0, 7.5, 10.0, 12.5, 15.0)  # m of the path that it teaches
 
@@ -127,8 +128,10 @@ class Expert:
             lane = int(lanes[index])
             if world.scenario.graph.lanes[lane].junction is None:
                 continue
-            may = right.free(lane, 0) and right.room_beyond(lanes, s, index, rear)
-            if s[index] > front and not may:
+            if s[index] > front and not (
+                right.room_beyond(lanes, s, index, rear)
+                and (s[index] > front + ASK or right.ask(lane, 0))
+            ):
                 yield "right of way", float(s[index]) - 1.0, 0.0
             return
 

@@ -17,6 +17,7 @@ HALF_PATH = 1.15  # m to either side of a path that must be free of others' midd
 ENTRY_BACK = 2.0  # m before a junction where who may not enter stops
 CONFLICT = 2.4  # m between the lines of lanes that cannot be driven at once
 CHANGE = 20.0  # m that a lane change takes
+PATIENCE, ASKED = 4.0, 0.11  # s that one may wait longer than others; s for which asking counts
 PLACE = 7.0  # m that a standing car takes
 SPARE = 7.0  # m that who turns into a stream leaves free in it, so that a ring never fills up
 
@@ -153,11 +154,33 @@ def joining(graph: LaneGraph) -> set[int]:
 
 class RightOfWay:
     """Who may be on which lane of a junction: first come, first served, and nobody enters who would
-    have to stop in it."""
+    have to stop in it. A stream of cars lets those through who have waited for it."""
 
     def __init__(self, graph: LaneGraph):
         self.graph, self.conflicts, self.joining = graph, conflicts(graph), joining(graph)
         self.holders: dict[int, set[int]] = {}
+        self.time = 0.0
+        # Of each lane who waits for it: since when, and when it was asked for last
+        self._waiting: dict[int, dict[int, tuple[float, float]]] = {}
+
+    def ask(self, lane: int, who: int) -> bool:
+        """Whether ``who`` may enter now; asked in every step until it may."""
+        waiting = self._waiting.setdefault(lane, {})
+        since, last = waiting.get(who, (self.time, self.time))
+        if last < self.time - ASKED:
+            since = self.time
+        if self.free(lane, who) and not self._others_first(lane, since):
+            waiting.pop(who, None)
+            return True
+        waiting[who] = since, self.time
+        return False
+
+    def _others_first(self, lane: int, since: float) -> bool:
+        return any(
+            theirs < since - PATIENCE and last >= self.time - ASKED
+            for other in self.conflicts.get(lane, ())
+            for theirs, last in self._waiting.get(other, {}).values()
+        )
 
     def room_beyond(self, lanes: np.ndarray, s: np.ndarray, first: int, rear: float) -> bool:
         """Whether a car that enters at point ``first`` of its line (``lanes`` and ``s``, (N,)) can
@@ -278,6 +301,7 @@ class Traffic:
         self, states: Sequence[str], ego: np.ndarray, ego_speed: float, walkers: np.ndarray
     ) -> None:
         """``ego`` (3, 2) are its discs, ``walkers`` (W, 2) the places of people on the road."""
+        self.right.time += STEP
         shapes = [discs(*_flat(car.pose), car.length) for car in self.cars]
         places = np.concatenate([*shapes, ego, walkers.reshape(-1, 2)])
         owner = np.concatenate(
@@ -349,7 +373,7 @@ class Traffic:
                     stops.append(line)
                     continue
             if lane not in car.holds and s[i] - front < 14:
-                if self.right.free(lane, car.id) and self.right.room_beyond(lanes, s, i, rear):
+                if self.right.room_beyond(lanes, s, i, rear) and self.right.ask(lane, car.id):
                     self.right.take(lane, car.id)
                     car.holds.add(lane)
                 else:
