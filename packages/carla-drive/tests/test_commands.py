@@ -1,13 +1,17 @@
 """The command as people call it, in the test's own process."""
 
 import json
+import os
+import signal
 
 import av
+import numpy as np
 import pytest
 
 from carla_drive.commands.setting import MADE_TOWN, open_map, open_routes
 from carla_drive.roads.making import make_town
 from carla_drive.roads.writing import write_map
+from carla_drive.scoring.film import Film
 from vitrail.testing.commands import call
 
 from .samples import file, road
@@ -112,6 +116,27 @@ def test_run_films_a_drive_and_replay_scores_it_alike(short):
     assert film.status == 0 and (short / "again.mp4").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_drive_and_keeps_the_film(short, monkeypatch, number):
+    before, kept, added = signal.getsignal(number), Film.add, []
+
+    def add(film: Film, picture: np.ndarray) -> None:
+        kept(film, picture)
+        added.append(picture.shape)
+        if len(added) == 8:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Film, "add", add)
+    route = ("--map", short / "street.xodr", "--route", short / "r.xml")
+    done = carla("run", *route, "--traffic", 0, "-o", short / "out")
+    assert done.status == 130 and "stopped by hand" in done.stdout
+    with av.open(str(short / "out" / "drive.mp4")) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 8
+    lines = (short / "out" / "trace.jsonl").read_text().splitlines()
+    assert 15 <= len(lines) <= 16 and all(map(json.loads, lines))
+    assert signal.getsignal(number) is before
+
+
 def test_evaluate_writes_results_and_resumes(short):
     out = short / "out"
     arguments = (
@@ -153,6 +178,8 @@ def test_evaluate_writes_results_and_resumes(short):
         (("--world", "carla://x"), "HOST:PORT"),
         (("--policy", "human"), "expert"),
         (("--route-id", "9"), "no route"),
+        (("--mode", "fast"), "both_must"),
+        (("--weights", "small"), "say --policy model"),
     ],
 )
 def test_calls_that_cannot_be_carried_out(short, arguments, says):

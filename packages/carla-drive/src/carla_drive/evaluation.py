@@ -16,7 +16,7 @@ import numpy as np
 from carla_drive.commands.setting import Ground, made_routes
 from carla_drive.data import Frames, read_recording
 from carla_drive.driving import policies
-from carla_drive.driving.drive import drive
+from carla_drive.driving.drive import STOPPED, drive
 from carla_drive.driving.policies import Policy
 from carla_drive.driving.safety import Safety
 from carla_drive.networks import DrivingNetwork, load_network
@@ -131,6 +131,8 @@ def _drive(settings: Evaluation, weights: str | None, job: Job) -> tuple[Job, fl
     maker = _maker(job.policy, settings, weights)
     with TemporaryDirectory() as folder:
         score = drive(EmbeddedWorld(), scene, maker, job.seed, Path(folder) / "trace.jsonl")
+    if score.end == STOPPED:
+        raise KeyboardInterrupt
     return job, scene.route.length, score
 
 

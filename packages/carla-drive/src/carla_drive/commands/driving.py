@@ -40,9 +40,10 @@ def run(
 
     Without options it drives a route in a town that comes along. Writes drive.mp4 with the cameras,
     a bird's-eye view, the meant and the driven way, the controls and what safety did, and beside it
-    trace.jsonl and result.json.
+    trace.jsonl and result.json. Ctrl-C ends the drive and keeps what was filmed.
     """
     import json as json_module
+    import signal
 
     from carla_drive.commands.setting import (
         open_map,
@@ -51,9 +52,10 @@ def run(
         policy_maker,
         scenario,
     )
-    from carla_drive.driving.drive import drive
+    from carla_drive.driving.drive import STOPPED, drive
     from carla_drive.roads.routes import plan_route
     from carla_drive.scoring.film import Board, Film
+    from vitrail.command import INTERRUPTED
     from vitrail.output import atomic_folder
     from vitrail.say import say
 
@@ -69,6 +71,7 @@ def run(
     maker = policy_maker(policy, driving.weights, driving.to_options(), computing.to_dict())
     world = open_world(setting.world)()
     board = Board(ground.graph, planned)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with atomic_folder(output) as folder:
             film = Film(folder / "drive.mp4", 20 // FILM_EVERY)
@@ -100,11 +103,14 @@ def run(
             (folder / "result.json").write_text(json_module.dumps(row, indent=1) + "\n")
     finally:
         world.close()
+        signal.signal(signal.SIGTERM, before)
     sentence = (
         f"route {asked.id} {score.end}: driving score {score.driving:.1f}, "
         f"{score.completion:.0f} % of {planned.length:.0f} m; film in {output / 'drive.mp4'}"
     )
     say({**row, "events": None}, sentence, json=json, quiet=quiet)
+    if score.end == STOPPED:
+        return INTERRUPTED
     return 0 if score.end == "completed" else 4
 
 

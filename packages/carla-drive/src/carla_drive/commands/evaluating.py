@@ -39,7 +39,7 @@ def evaluate(
     which the simulator was lost or the agent failed counts with what it reached, and is listed.
     """
     from carla_drive.commands import setting as found
-    from carla_drive.driving.drive import drive
+    from carla_drive.driving.drive import STOPPED, drive
     from carla_drive.roads.routes import plan_route
     from carla_drive.scoring.results import Results, write_page
     from vitrail.command import report_failure
@@ -91,6 +91,8 @@ def evaluate(
                 folder = output / f"{_safe(route.id)}-{seed}"
                 folder.mkdir(exist_ok=True)
                 score = drive(world, scene, maker, seed, folder / "trace.jsonl")
+                if score.end == STOPPED:
+                    raise KeyboardInterrupt
                 row = results.add(route.id, seed, planned.length, score, planned.remarks)
                 failed |= score.end.startswith(("simulator lost", "agent failed"))
                 sentence = (

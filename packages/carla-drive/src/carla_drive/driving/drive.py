@@ -10,6 +10,8 @@ from carla_drive.scoring.score import Score, Scorer
 from carla_drive.scoring.trace import to_row
 from carla_drive.world.interface import Observation, Scenario, World, WorldLostError
 
+STOPPED = "stopped by hand"  # the end of a route that ctrl-C ended
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -53,7 +55,8 @@ def drive(
 ) -> Score:
     """Writes ``trace``, a row a step, while it drives; ``watch`` sees every moment.
 
-    A world that is lost, or a policy that fails, ends the route; what was reached counts.
+    A world that is lost, or a policy that fails, ends the route; what was reached counts. So does
+    ctrl-C, and ``STOPPED`` says so.
     """
     scorer = Scorer(scenario.graph, scenario.rules, scenario.route)
     end = ""
@@ -70,4 +73,6 @@ def drive(
             end = f"simulator lost: {error}"
         except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
             end = f"agent failed: {error}"
+        except KeyboardInterrupt:
+            end = STOPPED
     return scorer.score(end)
