@@ -51,6 +51,8 @@ def read_image(path: str | Path, page: int = 0, *, damage: list[str] | None = No
         try:
             with Image.open(path, formats=FORMATS) as image:
                 check_size(path, image)
+                if image.format == "PNG":
+                    _check_sums(path)
                 image.seek(page)
                 pixels = np.array(_to_rgb(path, _upright(image)))
                 if damage is not None and image.format in JPEGS:
@@ -61,6 +63,12 @@ def read_image(path: str | Path, page: int = 0, *, damage: list[str] | None = No
             raise InputError(path, f"is not an image in {kinds} format", "convert it") from error
         except Image.DecompressionBombError as error:
             raise too_large(path) from error
+
+
+def _check_sums(path: Path) -> None:
+    """SyntaxError where a checksum of a PNG does not fit: reading its pixels does not look."""
+    with Image.open(path, formats=["PNG"]) as image:
+        image.verify()
 
 
 def count_pages(path: Path) -> int:
