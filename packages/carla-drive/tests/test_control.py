@@ -7,7 +7,7 @@ import pytest
 
 from carla_drive.driving.control import MODES, Controller
 from carla_drive.driving.safety import Guard, Perceived, Safety, free_way
-from carla_drive.world.interface import Control
+from carla_drive.world.interface import STEP, Control
 
 GO = Control(0.0, 0.6, 0.0)
 ALONE = dict.fromkeys(("red_light", "stop_sign", "overspeed", "obstacle", "creep"), False)
@@ -49,6 +49,13 @@ def test_red_light_brakes_after_two_looks():
     assert guard.step(GO, seen)[1] == ()
     control, acted = guard.step(GO, seen)
     assert acted == ("red light",) and control.brake == 1 and control.throttle == 0
+
+
+def test_a_light_that_stays_red_too_long_is_doubted_for_a_while():
+    guard, seen = Guard(only("red_light")), Perceived(0.0, 5, red_light=0.9)
+    held = [bool(guard.step(GO, seen)[1]) for _ in range(round(60 / STEP))]
+    assert all(held[2 : round(44 / STEP)]) and not any(held[round(46 / STEP) : round(54 / STEP)])
+    assert held[-1]
 
 
 def test_a_stop_sign_holds_for_a_second_and_then_lets_go():

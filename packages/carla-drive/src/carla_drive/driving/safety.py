@@ -19,6 +19,7 @@ DEEP, UPRIGHT = 1.0, 0.4  # m of depth within which an obstacle rises by m, and 
 CLOSE, RISES = 5.0, 0.8  # m within which the foot of a car is out of sight; m that no road rises
 BRAKING, REACTION = 5.0, 0.35  # m/s^2, s
 MARGIN = 2.5  # m; the roof of what is nearer than 1.8 m hides how near it is
+LIGHT_TIME, LIGHT_REST = 45.0, 10.0  # s: no light is red for longer; then it is not believed for
 SIGN_TIME, SIGN_REST = 1.0, 8.0  # s to stand at a stop sign, and before it counts again
 
 
@@ -55,6 +56,7 @@ class Guard:
         self.safety = safety
         self._red = 0
         self._still = self._creeping = self._rest = self._stood = 0.0
+        self._waited = self._doubt = 0.0
 
     def step(self, control: Control, seen: Perceived) -> tuple[Control, tuple[str, ...]]:
         values = (control.steer, control.throttle, control.brake)
@@ -77,9 +79,18 @@ class Guard:
         return control.safe(), tuple(acted)
 
     def _at_red_light(self, control: Control, seen: Perceived) -> float:
-        """Two looks in a row, so that one wrong frame does not stop the car."""
+        """Two looks in a row, so that one wrong frame does not stop the car, and not forever."""
         self._red = self._red + 1 if seen.red_light > 0.5 else 0
-        return 1.0 if self.safety.red_light and self._red >= 2 else 0.0
+        self._doubt = max(0.0, self._doubt - STEP)
+        if not self.safety.red_light or self._red < 2 or self._doubt > 0:
+            self._waited = 0.0
+            return 0.0
+        if seen.speed < 0.2:
+            self._waited += STEP
+        if self._waited >= LIGHT_TIME:
+            self._doubt = LIGHT_REST
+            return 0.0
+        return 1.0
 
     def _at_stop_sign(self, control: Control, seen: Perceived) -> float:
         self._rest = max(0.0, self._rest - STEP)
