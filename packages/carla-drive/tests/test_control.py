@@ -51,6 +51,13 @@ def test_red_light_brakes_after_two_looks():
     assert acted == ("red light",) and control.brake == 1 and control.throttle == 0
 
 
+def test_who_stands_goes_on_for_a_better_look_at_a_light():
+    for speed, red, acts in ((5.0, 0.55, True), (0.0, 0.55, False), (0.0, 0.7, True)):
+        guard, seen = Guard(only("red_light")), Perceived(speed, 5, red_light=red)
+        guard.step(GO, seen)
+        assert bool(guard.step(GO, seen)[1]) == acts
+
+
 def test_a_light_that_stays_red_too_long_is_doubted_for_a_while():
     guard, seen = Guard(only("red_light")), Perceived(0.0, 5, red_light=0.9)
     held = [bool(guard.step(GO, seen)[1]) for _ in range(round(60 / STEP))]

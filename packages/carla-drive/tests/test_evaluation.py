@@ -1,5 +1,7 @@
 """The closed loop of the model card: which policies there are, what is kept."""
 
+import json
+
 import pytest
 
 from carla_drive import evaluation
@@ -70,3 +72,18 @@ def test_more_routes_are_driven_beside_those_that_are_kept(driven, tmp_path):
     closed_loop(kept.model_copy(update={"routes": 2}), None)
     drives = [(job.policy, job.route) for job in driven]
     assert drives == [("lane", 0), ("blind", 0), ("lane", 1), ("blind", 1)]
+
+
+def test_two_processes_drive_what_one_does(tmp_path):
+    """Real drives, without anybody in the way."""
+    settings = Evaluation(
+        towns=(905,), routes=1, seeds=(1, 2), policies=("lane",), traffic=0, walkers=0
+    )
+    tables, kept = [], []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        one = settings.model_copy(update={"workers": workers, "folder": folder})
+        tables.append(closed_loop(one, None).rows)
+        rows = json.loads((folder / "lane.json").read_text())["drives"]
+        kept.append(sorted(rows, key=lambda row: row["seed"]))
+    assert tables[0] == tables[1] and kept[0] == kept[1] and len(kept[0]) == 2

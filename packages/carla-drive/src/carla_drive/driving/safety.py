@@ -19,6 +19,7 @@ DEEP, UPRIGHT = 1.0, 0.4  # m of depth within which an obstacle rises by m, and 
 CLOSE, RISES = 5.0, 0.8  # m within which the foot of a car is out of sight; m that no road rises
 BRAKING, REACTION = 5.0, 0.35  # m/s^2, s
 MARGIN = 2.5  # m; the roof of what is nearer than 1.8 m hides how near it is
+RED, RED_SLOW, SLOW = 0.5, 0.65, 1.5  # what stops a car, what holds one slower than m/s
 LIGHT_TIME, LIGHT_REST = 45.0, 10.0  # s: no light is red for longer; then it is not believed for
 SIGN_TIME, SIGN_REST = 1.0, 8.0  # s to stand at a stop sign, and before it counts again
 
@@ -79,8 +80,10 @@ class Guard:
         return control.safe(), tuple(acted)
 
     def _at_red_light(self, control: Control, seen: Perceived) -> float:
-        """Two looks in a row, so that one wrong frame does not stop the car, and not forever."""
-        self._red = self._red + 1 if seen.red_light > 0.5 else 0
+        """Two looks in a row, so that one wrong frame does not stop the car, and not forever. Who
+        is nearly standing goes on for a better look until it is surer."""
+        sure = RED if seen.speed > SLOW else RED_SLOW
+        self._red = self._red + 1 if seen.red_light > sure else 0
         self._doubt = max(0.0, self._doubt - STEP)
         if not self.safety.red_light or self._red < 2 or self._doubt > 0:
             self._waited = 0.0
