@@ -71,7 +71,7 @@ def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
     the network without any override, ``model-no-targets`` without target points.
 
     ``settings.folder`` keeps the results of each policy: what lies there is not driven again. A run
-    that is cut leaves policies that drove the same routes, all but the last of them.
+    that is cut leaves policies that drove the same routes, but for the last of them.
     """
     with TemporaryDirectory() as temporary:
         home = settings.folder or Path(temporary)
@@ -87,8 +87,8 @@ def closed_loop(settings: Evaluation, network: DrivingNetwork | None) -> Table:
             Job(name, town, route, seed)
             for seed in settings.seeds
             for route in range(settings.routes)
-            for name, results in kept.items()
             for town in range(len(settings.towns))
+            for name, results in kept.items()
             for scene in _scenes(settings, town)[route : route + 1]
             if not results.has(f"{scene.town}/{route}", seed)
         ]
