@@ -170,13 +170,13 @@ def job():
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_damaged_frames(job, suffix, tmp_path, capfd, monkeypatch):
-    """Each has the size that Pillow reads, or a reason."""
+    """Each has the size that Pillow reads, or a reason; a PNG, which has checksums, is right."""
     monkeypatch.setattr("sys.argv", ["carla-drive"])
     data = write_picture(tmp_path / f"good{suffix}", pattern(24, 24)).read_bytes()
     mutants = list(mutate_bytes(data, seed=5, count=VARIANTS))
     rows = rows_of_mutants("carla-drive", job, write, mutants, tmp_path, suffix, capfd)
     done = [row for row in rows if row["status"] == "done"]
-    assert done and len(done) < len(rows)
+    assert len(done) < len(rows) and (done or suffix == ".png")
     whole = read_image(tmp_path / f"good{suffix}")
     for row in done:
         with Image.open(row["source"]) as image:

@@ -117,8 +117,11 @@ def test_run_films_a_drive_and_replay_scores_it_alike(short):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_drive_and_keeps_the_film(short, monkeypatch, number):
-    before, kept, added = signal.getsignal(number), Film.add, []
+def test_a_signal_ends_the_drive_and_keeps_the_film(short, monkeypatch, request, number):
+    # A shell that runs the tests in the background lets its children ignore ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    before_run, kept, added = signal.getsignal(number), Film.add, []
 
     def add(film: Film, picture: np.ndarray) -> None:
         kept(film, picture)
@@ -134,7 +137,7 @@ def test_a_signal_ends_the_drive_and_keeps_the_film(short, monkeypatch, number):
         assert sum(1 for _ in film.decode(video=0)) == 8
     lines = (short / "out" / "trace.jsonl").read_text().splitlines()
     assert 15 <= len(lines) <= 16 and all(map(json.loads, lines))
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is before_run
 
 
 def test_evaluate_writes_results_and_resumes(short):
