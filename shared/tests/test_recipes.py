@@ -144,7 +144,7 @@ def test_overrides_are_yaml_values(write):
         ("optim.batch_size=1.5", "r.yaml: optim.batch_size: must be a valid integer, not 1.5"),
         (
             "optim.schedule=cosin",
-            "r.yaml: optim.schedule: must be 'cosine' or 'constant', not 'cosin'",
+            "r.yaml: optim.schedule: must be 'cosine', 'poly' or 'constant', not 'cosin'",
         ),
         ("data.augment=yes", "r.yaml: data.augment: must be a valid boolean, not 'yes'"),
         ("data=3", "r.yaml: data: must be a section of keys"),

@@ -281,6 +281,8 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_zero():
         rate(share, warmup=0.2, schedule="constant") for share in (0.1, 0.2, 1)
     ] == pytest.approx([0.5, 1, 1])
     assert rate(0, warmup=0, schedule="cosine") == 1
+    poly = [rate(share, warmup=0.2, schedule="poly") for share in (0.1, 0.2, 0.6, 1)]
+    assert poly == pytest.approx([0.5, 1, 0.5**0.9, 0])
 
 
 def test_no_step_is_lost_to_a_rate_of_zero(tmp_path, toy):

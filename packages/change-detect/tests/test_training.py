@@ -1,6 +1,7 @@
 """Pairs, crops, recipes: begun, interrupted, resumed, taken up by the command."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,17 +9,20 @@ import torch
 from PIL import Image
 
 from change_detect import load
+from change_detect.checkpoint import read_checkpoint
 from change_detect.data import find_pairs, find_split
 from change_detect.labels import read_label
 from change_detect.training.augment import Augment, augmented
 from change_detect.training.crops import Crops
 from change_detect.training.recipe import Data
-from change_detect.training.task import divide
+from change_detect.training.task import Task, divide
 from vitrail.errors import InputError
 from vitrail.testing.commands import call
+from vitrail.training.recipe import load_recipe
 
 from .fakes import built, town
 
+ROOT = Path(__file__).parents[3]
 RECIPE = """
 system: change-detect
 name: small
@@ -122,14 +126,44 @@ def test_what_is_pasted_is_labelled_and_a_still_pair_is_not():
     assert np.array_equal(before, after) and not changed.any()
 
 
+@pytest.mark.parametrize(("size", "embed_dim"), [("tiny", 192), ("small", 384)])
+def test_an_official_size_is_begun_interrupted_and_resumed(tmp_path, monkeypatch, size, embed_dim):
+    """20 of the recipe's 80,000 steps, on small crops."""
+    recipe = load_recipe(ROOT / "pipelines" / "change-detect" / f"{size}.yaml")
+    assert recipe.budget.steps == 80_000 and recipe.optim.batch_size == 16
+    folder = labelled(tmp_path / "set")
+    less = {
+        "data": f"{{train: ['{folder}'], val_scenes: [tile_2], side: 32}}",
+        "budget": "{epochs: 2}",
+        "optim.batch_size": "1",
+        "epoch": "10",
+    }
+    words = [word for key, value in less.items() for word in ("--set", f"{key}={value}")]
+    command = ("train", ROOT / "pipelines" / "change-detect" / f"{size}.yaml", *words)
+    step, calls = Task.training_step, []
+
+    def stop(self, batch, number):
+        calls.append(number)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    monkeypatch.setattr(Task, "training_step", stop)
+    assert call("vitrail", *command, "-o", tmp_path / "run").status != 0
+    outcome = call("vitrail", *command, "-o", tmp_path / "run")
+    assert outcome.status == 0, outcome.stderr
+    assert len(calls) == 12 + 10  # it goes on after the first ten
+    checkpoint = read_checkpoint(tmp_path / "run" / "weights.safetensors")
+    assert checkpoint.config["embed_dim"] == embed_dim
+    assert all(torch.isfinite(one).all() for one in checkpoint.state.values())
+
+
 def test_a_run_is_interrupted_resumed_and_used(tmp_path, monkeypatch):
     labelled(tmp_path / "set")
     recipe = tmp_path / "small.yaml"
     recipe.write_text(RECIPE.format(folder=tmp_path / "set"))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert call("vitrail", "train", recipe, "-o", whole).status == 0
-    from change_detect.training.task import Task
-
     step, calls = Task.training_step, []
 
     def stop(self, batch, number):

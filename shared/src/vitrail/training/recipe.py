@@ -44,7 +44,7 @@ class Optim(Section):
     batch_size: PositiveInt
     clip: PositiveFloat = 1.0
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = "32"
 
 

@@ -16,17 +16,21 @@ from vitrail.errors import UsageError, VitrailError
 from vitrail.training.recipe import Recipe
 
 PARTS = 20
+POWER = 0.9  # of the polynomial
 NEVER = 10**9
 
 
 def rate(share: float, *, warmup: float, schedule: str) -> float:
     """The factor of the learning rate in 0..1 when ``share`` (0..1) of the run is spent: linear
-    warm-up, then cosine to zero or constant."""
+    warm-up, then cosine or a polynomial to zero, or constant."""
     if share < warmup:
         return share / warmup
     if schedule == "constant":
         return 1.0
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (share - warmup) / (1 - warmup))))
+    after = min(1.0, (share - warmup) / (1 - warmup))
+    if schedule == "poly":
+        return (1 - after) ** POWER
+    return 0.5 * (1 + math.cos(math.pi * after))
 
 
 class BudgetClock(Callback):

@@ -41,13 +41,15 @@ class Model(Section):
 
 
 class Recipe(vitrail.training.recipe.Recipe):
-    """``detail_lr`` is the learning rate of what starts from ImageNet, as a share of the
+    """``optimizer``: AdamW, or as the paper has it Adam, whose decay is a part of the gradient.
+    ``detail_lr`` is the learning rate of what starts from ImageNet, as a share of the
     others', and ``frozen`` so many of its stages stay as they are (its norms too,
     then); an ``epoch`` has so many steps, and a validation at its end."""
 
     data: Data
     model: Model = Model()
     augment: Augment = Augment()
+    optimizer: Literal["adamw", "adam"] = "adamw"
     detail_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
     frozen: Annotated[int, Field(ge=0, le=5)] = 0
     epoch: PositiveInt = 64

@@ -21,6 +21,7 @@ from vitrail.training.loading import Numbers, loader
 VAL_SIDE = 128
 VAL_BATCH = 8
 VAL_SHARE = 0.2
+PAPER_BETAS = (0.9, 0.99)
 
 
 class Task(vitrail.training.loop.Task):
@@ -85,6 +86,13 @@ class Task(vitrail.training.loop.Task):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optim = self.recipe.optim
+        if self.recipe.optimizer == "adam":
+            return torch.optim.Adam(
+                [one for one in self.parameters() if one.requires_grad],
+                lr=optim.lr,
+                betas=PAPER_BETAS,
+                weight_decay=optim.weight_decay,
+            )
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, one in self.named_parameters():
             if one.requires_grad:
