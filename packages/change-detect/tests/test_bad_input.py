@@ -12,7 +12,7 @@ from vitrail.testing.commands import call
 
 from .fakes import built, made, picture, town
 
-MUTANTS = 70  # of each format
+MUTANTS = 200  # of each format
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def reference(path: Path) -> np.ndarray | None:
         return None
 
 
-@pytest.mark.parametrize("kind", ["tif", "png", "jpg"])
+@pytest.mark.parametrize("kind", ["tif", "png", "jpg", "webp", "bmp", "img"])
 def test_mutants(vectors, tmp_path, kind):
     ground = town(64, 70)
     after = built(ground, (10, 20, 30, 50))
@@ -57,6 +57,8 @@ def test_mutants(vectors, tmp_path, kind):
     for path, pixels in ((first, ground), (second, after)):
         if kind == "tif":
             made(path, pixels, compress="deflate", tiled=True, blockxsize=32, blockysize=32)
+        elif kind == "img":
+            made(path, pixels, driver="ENVI")
         else:
             picture(path, pixels)
     expected = vectors.predict(first, second).changed
@@ -79,7 +81,8 @@ def test_mutants(vectors, tmp_path, kind):
     assert done + refused == MUTANTS and refused
     second.write_bytes(whole)
     assert np.array_equal(vectors.predict(first, second).changed, expected)
-    assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name}
+    headers = {"a.hdr", "b.hdr"} if kind == "img" else set()
+    assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name} | headers
 
 
 def test_an_envi_file_shorter_than_its_header(vectors, tmp_path):
