@@ -72,6 +72,20 @@ def test_crossing_a_red_light_counts_and_a_green_one_does_not(ground, route):
     assert not green.events
 
 
+@pytest.mark.parametrize("line", [40.0, 40.3, 40.6, 40.9])
+@pytest.mark.parametrize("speed", [2.0, 8.0])
+def test_a_red_light_counts_wherever_its_line_lies(ground, route, line, speed):
+    """Distances as the world gives them, from the point of the route that is nearest."""
+
+    def light(s: float):
+        away = line - round(s) - 2.25
+        return {"state": "red", "distance": away} if away >= 0 else None
+
+    assert dict(score(ground, route, rows(route, speed=speed, light=light)).counts) == {
+        "red_light": 1
+    }
+
+
 def test_a_light_that_turns_red_behind_the_car_does_not_count(ground, route):
     turned = score(
         ground, route, rows(route, light=line_at(40, lambda s: "red" if s > 37.9 else "yellow"))

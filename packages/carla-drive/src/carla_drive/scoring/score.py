@@ -30,6 +30,7 @@ OFF_ROUTE = 30.0  # m
 BLOCKED_SPEED, BLOCKED_TIME = 0.1, 180.0  # m/s, s
 TIME_PER_METRE, MIN_TIME = 0.8, 20.0  # s
 APART = 3.0  # s without touch after which the same actor counts again
+PLACED = 1.1  # m by which a distance may be off: a car is placed at the points of its route
 STOP_ZONE, STOPPED = 6.0, 0.2  # m before a stop sign's line in which one must be as slow as m/s
 
 
@@ -160,7 +161,7 @@ class Scorer:
         if before is None or last is None or before["state"] != "red":
             return
         now = row["light"]
-        reach = max(last["ego"][3], row["ego"][3]) * max(row["t"] - last["t"], STEP) * 1.5 + 0.1
+        reach = max(last["ego"][3], row["ego"][3]) * max(row["t"] - last["t"], STEP) * 1.5 + PLACED
         passed = now is None or now["distance"] > before["distance"] + 1.0
         if before["distance"] <= reach and passed:
             self._add("red_light", *row["ego"][:2])
