@@ -30,7 +30,7 @@ def test_each_engine_has_a_row_with_its_speed_and_its_error():
     assert rows["eager"]["speedup"] == 1.0 and rows["eager"]["error"] == 0.0
     for name in ("openvino", "bfloat16"):
         row = rows[name]
-        assert row["network"] == "toy" and row["ms_per_item"] >= 0 and row["speedup"] > 0
+        assert row["network"] == "toy" and row["ms_per_item"] >= 0 and row["speedup"] >= 0
         assert row["error"] < (0.02 if name == "bfloat16" else 1e-5)
 
 
