@@ -7,7 +7,7 @@ import pytest
 from deepfake_detect.job import DeepfakeJob, Options
 from deepfake_detect.writing import write
 from vitrail.testing.commands import call
-from vitrail.testing.media import write_clip, write_picture
+from vitrail.testing.media import write_clip, write_picture, write_sound
 from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 
 VARIANTS = 200
@@ -59,18 +59,7 @@ def test_a_face_detector_file_that_is_none(portrait, tmp_path):
 
 
 def test_an_audio_file_is_named_as_such(tmp_path):
-    import av
-    import numpy as np
-
-    path = tmp_path / "song.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(
-            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
-        )
-        frame.sample_rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_sound(tmp_path / "song.mp4")
     outcome = call("deepfake_detect", path)
     assert outcome.status == 1 and "holds sound only" in outcome.stderr
 

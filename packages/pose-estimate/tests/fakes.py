@@ -90,27 +90,3 @@ def detector_onnx(folder: Path, side: int | None = None) -> Path:
     free = None if side else axes
     torch.onnx.export(_Detector(), (image,), path, dynamo=False, dynamic_axes=free, **names)
     return path
-
-
-def detector_folder(folder: Path) -> Path:
-    """An RT-DETR v2 with fresh weights, as transformers stores it."""
-    from transformers import (
-        RTDetrImageProcessor,
-        RTDetrResNetConfig,
-        RTDetrV2Config,
-        RTDetrV2ForObjectDetection,
-    )
-
-    sizes = {"embedding_size": 8, "hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}
-    backbone = RTDetrResNetConfig(**sizes, layer_type="basic", out_indices=[2, 3, 4])
-    config = RTDetrV2Config(
-        backbone_config=backbone, encoder_in_channels=[8, 8, 8], encoder_hidden_dim=16,
-        encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, decoder_layers=2,
-        decoder_attention_heads=2, decoder_ffn_dim=16, num_queries=10, num_denoising=0,
-        decoder_in_channels=[16, 16, 16], id2label={0: "person", 1: "cat"},
-    )  # fmt: skip
-    torch.manual_seed(0)
-    path = folder / "detector"
-    RTDetrV2ForObjectDetection(config).save_pretrained(path)
-    RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(path)
-    return path

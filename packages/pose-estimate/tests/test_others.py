@@ -8,9 +8,10 @@ from pose_estimate import load
 from pose_estimate.people.finder import load_finder
 from vitrail.errors import InputError, MissingError, UsageError
 from vitrail.runner import solve
+from vitrail.testing.detectors import detector_folder
 from vitrail.testing.media import pattern
 
-from .fakes import detector_folder, detector_onnx, pose_weights
+from .fakes import detector_onnx, pose_weights
 
 IMAGES = [pattern(90, 60), pattern(64, 64, seed=1)]
 
@@ -21,7 +22,7 @@ def search(spec, **options):
 
 
 def test_a_folder_of_transformers_finds_people(tmp_path):
-    everybody = search(detector_folder(tmp_path), min_score=0.0)
+    everybody = search(detector_folder(tmp_path / "detector"), min_score=0.0)
     assert [rows.shape[1] for rows in everybody] == [5, 5]
     assert all((np.diff(rows[:, 4]) <= 0).all() and len(rows) for rows in everybody)
     limit = float(np.median(everybody[0][:, 4]))

@@ -12,9 +12,9 @@ import torch
 
 from vitrail.testing.beside import DATA, needs
 from vitrail.testing.commands import call, console_lines
+from vitrail.testing.detectors import detector_folder
 from vitrail.testing.media import write_clip
 
-from .fakes import detector_folder
 from .test_official import network, official_keys
 from .test_training import people_of
 
@@ -38,7 +38,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     image = {"id": 7, "file_name": "photo.jpg"}
     entry = {"id": 1, "image_id": 7, "category_id": 1, "bbox": [60, 10, 300, 480]}
     (tmp_path / "people.json").write_text(json.dumps({"images": [image], "annotations": [entry]}))
-    detector_folder(tmp_path).rename(tmp_path / "rtdetr_v2_r18vd")
+    detector_folder(tmp_path / "rtdetr_v2_r18vd")
     torch.save(official_keys(network()), tmp_path / "vitpose-b.pth")
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
     monkeypatch.setenv("VITRAIL_DATA", str(DATA))

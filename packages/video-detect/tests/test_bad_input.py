@@ -14,7 +14,7 @@ from video_detect import load
 from video_detect.writing import write
 from vitrail.errors import InputError
 from vitrail.testing.commands import call
-from vitrail.testing.media import write_clip, write_picture
+from vitrail.testing.media import write_clip, write_picture, write_sound
 from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 from vitrail.weights.files import save
 
@@ -57,15 +57,7 @@ def decoded(path: Path) -> int:
 
 
 def test_a_file_of_sound_is_named_as_such(weights, tmp_path):
-    path = tmp_path / "song.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(
-            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
-        )
-        frame.sample_rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    path = write_sound(tmp_path / "song.mp4")
     outcome = call("video_detect", path, "--weights", weights)
     assert outcome.status == 1 and "holds sound only" in outcome.stderr
 

@@ -11,6 +11,7 @@ import torch
 from video_detect import load
 from vitrail.errors import InputError, UsageError
 from vitrail.testing.commands import call
+from vitrail.testing.detectors import detector_folder
 
 from .fakes import film
 
@@ -90,24 +91,7 @@ def test_a_label_without_name_is_refused(tmp_path):
 
 
 def test_a_folder_of_transformers_names_its_own_labels(tmp_path):
-    from transformers import (
-        RTDetrImageProcessor,
-        RTDetrResNetConfig,
-        RTDetrV2Config,
-        RTDetrV2ForObjectDetection,
-    )
-
-    sizes = {"embedding_size": 8, "hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1]}
-    backbone = RTDetrResNetConfig(**sizes, layer_type="basic", out_indices=[2, 3, 4])
-    config = RTDetrV2Config(
-        backbone_config=backbone, encoder_in_channels=[8, 8, 8], encoder_hidden_dim=16,
-        encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, decoder_layers=2,
-        decoder_attention_heads=2, decoder_ffn_dim=16, num_queries=10, num_denoising=0,
-        decoder_in_channels=[16, 16, 16], id2label={0: "Griffin", 1: "Cat"},
-    )  # fmt: skip
-    torch.manual_seed(0)
-    RTDetrV2ForObjectDetection(config).save_pretrained(tmp_path / "rtdetr")
-    RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(tmp_path / "rtdetr")
+    detector_folder(tmp_path / "rtdetr", ("Griffin", "Cat"))
     result = load(detector=str(tmp_path / "rtdetr"), score=0.0, device="cpu").predict(
         np.stack(film(3))
     )
