@@ -11,7 +11,7 @@ import scipy.io
 
 from hsi_classify.files.finding import find_cubes
 from hsi_classify.files.labels import read_labels
-from hsi_classify.files.mat_child import arrays_of
+from hsi_classify.files.mat_child import items_of
 from hsi_classify.files.opening import open_cube
 from hsi_classify.job import Options, SceneJob
 from hsi_classify.writing import write
@@ -127,13 +127,20 @@ def test_a_matlab_file_that_lies_about_its_size(small, tmp_path):
         open_cube(path)
 
 
-def test_the_child_leaves_out_what_is_no_array(tmp_path, small):
+def test_the_child_tells_the_kind_of_what_is_no_array(tmp_path, small):
     import scipy.sparse
 
     path = tmp_path / "many.mat"
-    content = {"cube": small[0], "sparse": scipy.sparse.eye(3), "text": "abc", "cell": [["a"]]}
+    content = {
+        "cube": small[0],
+        "sparse": scipy.sparse.eye(3),
+        "text": "abc",
+        "cell": np.array(["a", 1], object),
+    }
     scipy.io.savemat(path, content | {"struct": {"deep": np.ones(3)}})
-    assert dict(arrays_of(str(path))).keys() == {"cube"}
+    found = dict(items_of(str(path)))
+    np.testing.assert_array_equal(found.pop("cube"), small[0])
+    assert found == {"sparse": "sparse", "text": "char", "cell": "cell", "struct": "struct"}
 
 
 def test_one_bad_cube_among_several(files, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hsi_classify.files.cube import Layout
+from hsi_classify.files.cube import Cube, Layout
 from hsi_classify.files.finding import find_cubes
 from hsi_classify.files.labels import read_labels
 from hsi_classify.files.opening import open_cube
@@ -121,14 +121,14 @@ def test_matlab_files(tmp_path, scene):
     scipy.io.savemat(path, {"cube": scene[0], "title": "x", "gt": scene[1]}, do_compression=True)
     cube = open_cube(path)
     np.testing.assert_array_equal(cube.read(slice(0, 24)), scene[0])
-    assert cube.notes == ("the cube is the variable cube",)
+    assert cube.notes[0] == "the cube is the variable cube"
     labels = read_labels(path, cube)
     np.testing.assert_array_equal(labels.ids, scene[1])
     scipy.io.savemat(path, {"one": scene[0], "two": scene[0]})
     with pytest.raises(InputError, match="holds several: one 24x30x12, two"):
         open_cube(path)
     np.testing.assert_array_equal(content(path, Layout(variable="two")), scene[0])
-    with pytest.raises(InputError, match="has no variable three"):
+    with pytest.raises(InputError, match="has no array three; it has one 24x30x12, two"):
         open_cube(path, Layout(variable="three"))
 
 
@@ -154,11 +154,15 @@ def test_a_matrix_with_the_files_own_counts(tmp_path, scene):
 def test_matlab_files_without_a_cube(tmp_path):
     path = tmp_path / "scene.mat"
     scipy.io.savemat(path, {"s": {"a": 1}, "c": np.array(["x", 1], object), "t": "text"})
-    with pytest.raises(InputError, match="holds no cube"):
+    told = r"holds no cube, but s \(struct\), c \(cell\), t \(char\)"
+    with pytest.raises(InputError, match=told):
         open_cube(path)
-    scipy.io.savemat(path, {"four": np.zeros((3, 4, 5, 6))})
-    with pytest.raises(InputError, match="holds no cube"):
+    scipy.io.savemat(path, {"four": np.zeros((3, 4, 5, 6)), "z": np.eye(9) * 1j})
+    with pytest.raises(InputError, match=r"holds no cube, but four 3x4x5x6, z \(complex\)"):
         open_cube(path)
+    cube = Cube("c", (9, 9, 3), lambda rows: np.zeros((9, 9, 3))[rows])
+    with pytest.raises(InputError, match="holds no label map, but four 3x4x5x6, z"):
+        read_labels(path, cube)
 
 
 def test_labels_as_points(tmp_path, scene):

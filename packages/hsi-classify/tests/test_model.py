@@ -6,6 +6,7 @@ from torch import nn
 
 from hsi_classify import official
 from hsi_classify.models import build_model
+from hsi_classify.models.conv import ConvNet
 from hsi_classify.models.layers import AdaptedLinear, SwiGLU, WindowAttention
 from hsi_classify.models.specvit import SpecViT, SpecViTConfig, set_adapter_scale, streamline
 from vitrail.errors import InputError, UsageError
@@ -125,3 +126,13 @@ def test_a_checkpoint_of_the_release_tells_its_options():
 def test_an_option_that_the_release_does_not_have():
     with pytest.raises(UsageError, match="is not an official option"):
         official.build({"dimension": 96})
+
+
+def test_an_image_gives_what_its_patches_give():
+    torch.manual_seed(0)
+    model = build_model("conv", {"components": 3, "num_classes": 4, "width": 8}).eval()
+    assert isinstance(model, ConvNet)
+    image = torch.randn(3, 12, 14)
+    patches = image.unfold(1, 9, 1).unfold(2, 9, 1).permute(1, 2, 0, 3, 4)
+    wanted = model(patches.flatten(0, 1)).view(4, 6, 4)
+    torch.testing.assert_close(model.forward_image(image), wanted, rtol=1e-5, atol=1e-5)

@@ -88,11 +88,29 @@ class Reading:
         return asdict(self) | {"shape": _shape(self.shape), "bands": bands}
 
 
+@dataclass(frozen=True)
+class Saving:
+    """Ways to compute only some pixels; the row says how far the map agrees with the exact one."""
+
+    stride: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, help="Compute every N-th row and column; upsample."),
+    ] = None
+    superpixels: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, help="Compute one of about N pixels that are alike."),
+    ] = None
+    student: Annotated[
+        bool, typer.Option("--student", help="Teach a small network with a few pixels' answers.")
+    ] = False
+
+
 @bundled
 def classify(
     sources: Sources,
     learning: Learning,
     reading: Reading,
+    saving: Saving,
     answering: ManyAtOnce,
     computing: Computing,
     weights: Annotated[
@@ -120,7 +138,7 @@ def classify(
         problem = f"keeps one network, and {len(found)} cubes were named"
         raise UsageError("--save", problem, "name one cube")
     given = asdict(learning) | {"method": learning.method.value}
-    job = load(weights, **given, **reading.to_dict(), **computing.to_dict())
+    job = load(weights, **given, **reading.to_dict(), **asdict(saving), **computing.to_dict())
     return Answers(COMMAND, job, answering, write).run(found)
 
 

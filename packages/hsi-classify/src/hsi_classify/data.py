@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt
 from hsi_classify.files.cube import Layout
 from hsi_classify.files.labels import read_labels
 from hsi_classify.files.opening import open_cube
+from hsi_classify.fit.learn import valid_pixels
 from hsi_classify.fit.methods import gather
 from hsi_classify.fit.network import FittedNetwork
 from hsi_classify.fit.presets import PRESETS, Preset
@@ -37,18 +38,22 @@ class Labelled(Section):
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """A scene with labels, and how a network looks at it."""
+    """A scene with labels, and how a network looks at it. ``lost`` labels lie on pixels without
+    data and are none of ``labels``."""
 
     scene: Scene
     labels: Labels
     preset: Preset
+    lost: int = 0
 
     @classmethod
     def of(cls, data: Labelled, preset: str) -> "LabelledScene":
         layout = Layout(variable=data.variable)
         cube = open_cube(data.cube, layout)
-        labels = read_labels(data.labels, cube)
-        return cls(Scene.of(cube, data.bad_bands), labels, PRESETS[preset])
+        labels, scene = read_labels(data.labels, cube), Scene.of(cube, data.bad_bands)
+        ids = np.where(valid_pixels(scene), labels.ids, 0)
+        lost = int((ids != labels.ids).sum())
+        return cls(scene, Labels(ids, labels.names, labels.colours), PRESETS[preset], lost)
 
     @cached_property
     def look(self) -> FittedNetwork:

@@ -50,7 +50,8 @@ def _of_weights(recipe: Recipe, scene: LabelledScene, name: str) -> Table:
     job = SceneJob([load_network(name)], engine="eager")
     found = job.predict(recipe.data.cube).classes.ravel()[split.test]
     result = score(scene.labels.ids.ravel()[split.test], found)
-    title = f"{name}: {result.count} test pixels, {len(split.train)} learned from"
+    without = _left_out(scene, [split])
+    title = f"{name}: {result.count} test pixels, {len(split.train)} learned from{without}"
     row = (name, result.oa, result.aa, result.kappa)
     return Table(title, ("weights", "OA", "AA", "kappa"), [row])
 
@@ -88,10 +89,26 @@ def _fitted(recipe: Recipe, scene: LabelledScene, splits: Sequence[Split]) -> li
         "patch": f"one patch of at most {PATCH_LABELS} labels a class, a guard of {GUARD} pixels",
     }
     kind = splits[0].kind
-    title = f"{kind}: {how[kind]}; {len(splits)} seeds, {train:.0f} learned from, {test:.0f} tested"
+    flat = scene.labels.ids.ravel()
+    tested = np.mean([len(np.unique(flat[split.test])) for split in splits])
+    title = (
+        f"{kind}: {how[kind]}; {len(splits)} seeds, {train:.0f} learned from, {test:.0f} tested "
+        f"of {tested:.1f} classes{_left_out(scene, splits)}"
+    )
     rows = [_row(name, found) for name, found in figures.items()]
     columns = ("seed", "auto took", "its AA", "best built-in", "AA of that")
     return [Table(title, COLUMNS, rows), Table(f"{kind}: what auto took", columns, chosen)]
+
+
+def _left_out(scene: LabelledScene, splits: Sequence[Split]) -> str:
+    """Which classes are in no split, as they have too few labels."""
+    flat = scene.labels.ids.ravel()
+    learned = np.unique(np.concatenate([flat[split.train] for split in splits]))
+    counts = scene.labels.counts
+    few = [f"{scene.labels.name(v)} ({counts[v]})" for v in counts if v not in learned]
+    without = f"; left out, with too few labels: {', '.join(few)}" if few else ""
+    lost = f"; {scene.lost} labels lie on pixels without data" if scene.lost else ""
+    return without + lost
 
 
 def run_split(scene: LabelledScene, split: Split, preset: str) -> tuple[dict[str, Score], str]:

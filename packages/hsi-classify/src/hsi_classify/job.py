@@ -1,6 +1,6 @@
 """The job: a cube and a few labels to a map, or a cube and weights that know its like."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,20 @@ from hsi_classify.fit.methods import softmax
 from hsi_classify.fit.network import patches_of
 from hsi_classify.networks import SceneNetwork, load_networks, the_one
 from hsi_classify.result import Result, Spectrum
+from hsi_classify.scene.canvas import Canvas
 from hsi_classify.scene.components import Components, fit_components
 from hsi_classify.scene.labels import Labels
 from hsi_classify.scene.patches import standardised
 from hsi_classify.scene.scene import Block, Scene, mean_spectra
+from hsi_classify.scene.whole import (
+    GUIDES,
+    Agreement,
+    Answer,
+    by_superpixels,
+    compare,
+    every_nth,
+    every_pixel,
+)
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
@@ -28,7 +38,6 @@ if TYPE_CHECKING:
     from hsi_classify.fit.choose import Choice
 
 METHODS = ("auto", "network", "svm", "svm-mean", "angle", "conv")
-CHUNK = 1024  # pixels that are asked for together
 PREDICT_BATCH = 256
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
 FEW = 5  # labels of a class; with fewer the row says so
@@ -42,6 +51,10 @@ class Options:
     ``seed``, and the others test the map; None learns from all. ``bad_bands`` is that of
     ``scene.bands.usable``; ``variable``, ``shape`` and ``bands`` are those of ``Layout``, ``field``
     names the labels' variable or column of classes. ``preset`` is that of the network.
+
+    At most one of these saves time, and the row says how far the map agrees with the exact one:
+    ``stride`` computes every n-th row and column, ``superpixels`` one pixel in about so many alike,
+    ``student`` lets a small network learn from the answers to a few.
     """
 
     method: str = "auto"
@@ -53,6 +66,24 @@ class Options:
     bands: str | None = None
     field: str | None = None
     preset: str = "small"
+    stride: int | None = None
+    superpixels: int | None = None
+    student: bool = False
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            problem, remedy = "is not a method", f"one of {', '.join(METHODS)}"
+            raise UsageError(f"--method {self.method}", problem, remedy)
+        faster = [self.stride is not None, self.superpixels is not None, self.student]
+        if sum(faster) > 1:
+            raise UsageError("--stride, --superpixels, --student", "exclude each other", "take one")
+        for name, value in (("stride", self.stride), ("superpixels", self.superpixels)):
+            if value is not None and value < 2:
+                raise UsageError(f"--{name} {value}", "saves nothing", "take 2 or more")
+
+    @property
+    def is_exact(self) -> bool:
+        return not (self.stride or self.superpixels or self.student)
 
 
 class SceneJob:
@@ -70,9 +101,6 @@ class SceneJob:
         engine: str = "auto",
         device: str = "auto",
     ):
-        if settings.method not in METHODS:
-            problem, remedy = "is not a method", f"one of {', '.join(METHODS)}"
-            raise UsageError(f"--method {settings.method}", problem, remedy)
         if save and (labels is None or settings.method in ("svm", "svm-mean", "angle")):
             problem = "keeps a network, and none is fitted in this call"
             raise UsageError("--save", problem, "give --labels, and --method network or auto")
@@ -98,6 +126,8 @@ class SceneJob:
         if isinstance(cube, Path | str):
             steps = self.process(Source.of(cube))
         else:
+            if isinstance(cube, np.ma.MaskedArray):
+                cube = cube.astype(np.float32).filled(np.nan)
             steps = self._steps(self._in_memory(np.asarray(cube)))
         return solve(self.networks, steps, batch_size=PREDICT_BATCH)
 
@@ -122,7 +152,7 @@ class SceneJob:
 
     def _steps(self, cube: Cube) -> Steps:
         if self.labels is not None:
-            return self._learned(cube, self.labels)
+            return (yield from self._learned(cube, self.labels))
         network = the_one(self.known, cube)
         components = network.components
         if components is None:
@@ -130,16 +160,42 @@ class SceneJob:
             components = fit_components(scene.moments, network.inputs[0].shape[1])
         else:
             scene = Scene.known(cube, np.array(network.kept), components.mean)
+
+        def answer(block: Block, rows: np.ndarray, columns: np.ndarray) -> Steps:
+            patches = self._patches(network, components, block, rows, columns)
+            return softmax(np.stack((yield Ask(network.name, list(patches)))))
+
         canvas = Canvas(scene.size, network.classes)
-        for block in scene.blocks():
-            for rows, columns in _pixels(block):
-                patches = self._patches(network, components, block, rows, columns)
-                logits = np.stack((yield Ask(network.name, list(patches))))
-                canvas.put(block.top + rows, columns, softmax(logits))
+        agreement = yield from self._filled(scene, canvas, answer, components.axes)
         if not canvas.classes.any():
             raise InputError(cube.name, "has no pixel with data", "give another file")
-        made_by = {"method": "network", "weights": network.name}
-        return self._result(scene, canvas, made_by, network.names, network.colours)
+        made_by = {"method": "network", "weights": network.name, **_figures(agreement)}
+        reasons = (*network.remarks(cube, scene), *_compared(agreement))
+        return self._result(scene, canvas, made_by, network.names, network.colours, reasons=reasons)
+
+    def _filled(self, scene: Scene, canvas: Canvas, answer: Answer, axes: np.ndarray) -> Steps:
+        """Fills the canvas as the options say; the ``Agreement`` with the exact map, None where it
+        is that. ``axes`` (bands, C) make of spectra what a network sees."""
+        settings, seen = self.settings, None
+        if settings.is_exact:
+            yield from every_pixel(scene, canvas, answer)
+            return None
+        if not any(block.inner.any() for block in scene.blocks()):
+            return None
+        if settings.stride:
+            computed = yield from every_nth(
+                scene, canvas, answer, axes[:, :GUIDES], settings.stride
+            )
+        elif settings.superpixels:
+            computed = yield from by_superpixels(
+                scene, canvas, answer, axes[:, :GUIDES], settings.superpixels
+            )
+        else:
+            from hsi_classify.fit.student import by_student
+
+            seen = yield from by_student(scene, canvas, answer, axes)
+            computed = len(seen)
+        return (yield from compare(scene, canvas, answer, computed, seen))
 
     def _patches(
         self,
@@ -152,10 +208,12 @@ class SceneJob:
         patches = patches_of(block, rows, columns, components.axes, network.patch)
         return standardised(patches) if network.per_patch else patches
 
-    def _learned(self, cube: Cube, given: Path | np.ndarray) -> Result:
+    def _learned(self, cube: Cube, given: Path | np.ndarray) -> Steps:
         """Fitted to labels, so that nothing is asked of a network that was there before."""
         from hsi_classify.files.labels import fitted_ids, read_labels
         from hsi_classify.fit.learn import fit_scene, makers
+        from hsi_classify.fit.network import components_of
+        from hsi_classify.fit.presets import PRESETS
 
         settings = self.settings
         if isinstance(given, Path):
@@ -171,31 +229,48 @@ class SceneJob:
             settings.seed,
         )
         choice, canvas = fitted.choice, Canvas(scene.size, tuple(labels.classes))
-        for block in scene.blocks():
-            for rows, columns in _pixels(block):
-                shares = [
-                    method.probabilities(method.features(block, rows, columns))
-                    for method in choice.methods
-                ]
-                canvas.put(block.top + rows, columns, np.mean(shares, axis=0))
+
+        def answer(block: Block, rows: np.ndarray, columns: np.ndarray) -> Steps:
+            yield from ()
+            shares = [
+                method.probabilities(method.features(block, rows, columns))
+                for method in choice.methods
+            ]
+            return np.mean(shares, axis=0)
+
+        exact, preset = settings.is_exact, PRESETS[settings.preset]
+        axes = np.empty((0, 0)) if exact else components_of(scene, preset).axes
+        agreement = yield from self._filled(scene, canvas, answer, axes)
+        score = fitted.score(canvas.classes)
+        reasons = _why(choice, labels)
+        if score:
+            reasons.append("labels left over lie among those learned from: their figures flatter")
+        if self.save:
+            fitted.save(self.save, scene, labels)
+            if choice.name != "network":
+                kept = f"{self.save.name} keeps the network alone, and the map is by {choice.name}"
+                reasons.append(kept)
         more = {
-            "reasons": (*_why(choice, labels), *fitted.reasons),
-            "score": fitted.score(canvas.classes),
+            "reasons": (*reasons, *fitted.reasons, *_compared(agreement)),
+            "score": score,
             "spectra": {
                 value: Spectrum(*found) for value, found in mean_spectra(scene, labels.ids).items()
             },
         }
-        if self.save:
-            fitted.save(self.save, scene, labels)
         return self._result(
-            scene, canvas, fitted.facts, {v: labels.name(v) for v in labels.classes},
-            labels.colours, notes=labels.notes, **more,
-        )  # fmt: skip
+            scene,
+            canvas,
+            {**fitted.facts, **_figures(agreement)},
+            {v: labels.name(v) for v in labels.classes},
+            labels.colours,
+            notes=labels.notes,
+            **more,
+        )
 
     def _result(
         self,
         scene: Scene,
-        canvas: "Canvas",
+        canvas: Canvas,
         made_by: Mapping[str, Any],
         names: Mapping[int, str],
         colours: Mapping[int, tuple[int, int, int]],
@@ -212,7 +287,10 @@ class SceneJob:
         area = None
         if cube.transform is not None:
             area = pixel_area(cube.crs, cube.transform, np.arange(cube.size[0]))
-        said = [*cube.notes, *notes, *scene.bands.sentences()]
+        said = [*cube.notes, *notes, *scene.bands.sentences(), *scene.notes]
+        if empty := int((canvas.classes == 0).sum()):
+            zeros = " or are 0 in all" if cube.nodata is None else ""
+            said.append(f"{empty} pixels have no class: they lack data in a band{zeros}")
         if area is None:
             said.append("the cube has no coordinate reference system: areas are in pixels")
         return Result(
@@ -234,25 +312,6 @@ class SceneJob:
             has_wavelengths=waves is not None,
             **more,
         )
-
-
-class Canvas:
-    """The map as it fills: classes, the winner's probability and its lead."""
-
-    def __init__(self, size: tuple[int, int], ids: tuple[int, ...]):
-        self.ids = ids
-        self.classes = np.zeros(size, np.uint16)
-        self.probability, self.margin = (np.zeros(size, np.float32) for _ in range(2))
-
-    def put(self, rows: np.ndarray, columns: np.ndarray, shares: np.ndarray) -> None:
-        """Probabilities (N, K) of pixels. InputError where one is no number."""
-        if not np.isfinite(shares).all():
-            raise InputError("network", "gives no finite numbers for this cube", "see --bad-bands")
-        ordered = np.sort(shares, axis=1)
-        self.classes[rows, columns] = np.array(self.ids)[shares.argmax(1)]
-        self.probability[rows, columns] = ordered[:, -1]
-        second = ordered[:, -2] if ordered.shape[1] > 1 else 0.0
-        self.margin[rows, columns] = ordered[:, -1] - second
 
 
 def load(
@@ -278,16 +337,29 @@ def load(
     return SceneJob(known, settings, labels=given, save=save, engine=engine, device=device)
 
 
-def _pixels(block: Block) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of the pixels with data, some at a time."""
-    rows, columns = np.nonzero(block.inner)
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK], columns[start : start + CHUNK]
-
-
 def _why(choice: "Choice", labels: Labels) -> list[str]:
     few = [labels.name(v) for v, count in labels.counts.items() if count < FEW]
     said = [f"the map is by {choice.name}, since {choice.reason}"] if choice.reason else []
     if few:
         said.append(f"fewer than {FEW} labels of {', '.join(few[:5])}")
     return said
+
+
+def _figures(agreement: Agreement | None) -> dict[str, Any]:
+    """Of a map that was not computed pixel by pixel, for the row."""
+    if agreement is None:
+        return {}
+    return {
+        "computed_share": round(agreement.computed, 4),
+        "agreement": round(agreement.share, 4),
+        "agreement_pixels": agreement.pixels,
+    }
+
+
+def _compared(agreement: Agreement | None) -> tuple[str, ...]:
+    if agreement is None:
+        return ()
+    return (
+        f"{agreement.computed:.0%} of the pixels were computed; of {agreement.pixels} drawn ones "
+        f"{agreement.share:.1%} have the class that the exact map gives them",
+    )

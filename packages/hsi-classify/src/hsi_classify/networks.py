@@ -10,6 +10,7 @@ import numpy as np
 from hsi_classify import system
 from hsi_classify.files.cube import Cube
 from hsi_classify.scene.components import Components
+from hsi_classify.scene.scene import Scene
 from vitrail.engine import Network
 from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights, catalogue, resolve
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 CODE = ("hsi_classify.models",)
+UNLIKE = 2.0  # deviations that a scene's mean may lie beside that of the training
+MAX_GAIN = 3.0  # times as bright
 SAME_WAVE = 10.0  # nm, within which two bands are the same
 
 
@@ -57,6 +60,29 @@ class SceneNetwork(Network):
                 waves = f"{cube.wavelengths[0]:.0f} to {cube.wavelengths[-1]:.0f} nm"
                 return f"{self.name} wants {wanted}, the file has {waves}"
         return ""
+
+    def remarks(self, cube: Cube, scene: Scene) -> tuple[str, ...]:
+        """What could not be checked, and how the scene is unlike that of the training."""
+        if self.components is None:
+            said = (
+                "the weights keep no principal components: fitted to this scene, signs may differ"
+            )
+            return (said, f"that {cube.name} is of their sensor was not checked")
+        said = []
+        if not (self.wavelengths and cube.wavelengths):
+            who = "the file names" if self.wavelengths else "the weights know"
+            said.append(f"{who} no wavelengths: only the number of bands was compared")
+        shift = scene.mean_shift()
+        there = np.linalg.norm(self.components.mean)
+        gain = float(np.linalg.norm(self.components.mean + shift) / max(there, 1e-12))
+        # Components have a variance of 1 in the mean.
+        far = float(np.sqrt(((shift @ self.components.axes) ** 2).mean()))
+        if far > UNLIKE or not 1 / MAX_GAIN < gain < MAX_GAIN:
+            said.append(
+                f"the spectra are unlike those that the weights learned from ({gain:.2g} times as "
+                f"bright, {far:.1f} deviations off): the map is likely wrong"
+            )
+        return tuple(said)
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[SceneNetwork]:

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+UNITS = {("micro", "um", "µm"): 1000.0, ("nano", "nm"): 1.0, ("ang",): 0.1}  # to nanometres
+MAX_MICROMETRES = 100.0  # larger numbers without a unit are nanometres
+
 
 @dataclass(frozen=True)
 class Cube:
@@ -48,13 +51,22 @@ class Layout:
     count: int | None = None
 
 
-def in_nanometres(values: Sequence[float], unit: str = "") -> tuple[float, ...] | None:
-    """Wavelengths in micrometres or nanometres, told by the unit or by their size; None where they
-    can be neither."""
-    if not values or not all(np.isfinite(values)) or min(values) <= 0:
-        return None
+def in_nanometres(
+    values: Sequence[float], unit: str = "", notes: list[str] | None = None
+) -> tuple[float, ...] | None:
+    """Wavelengths in nanometres, told by their unit or, where none is given, by their size; None
+    where they are none. What was guessed or not used is added to ``notes``."""
+    said = notes if notes is not None else []
     unit = unit.lower()
-    micro = unit.startswith(("micro", "um", "µm")) or (
-        not unit.startswith(("nano", "nm")) and max(values) < 100
-    )
-    return tuple(round(1000 * v, 3) if micro else float(v) for v in values)
+    if not all(np.isfinite(values)) or min(values) <= 0:
+        said.append("the wavelengths are no positive numbers: not used")
+        return None
+    factor = next((f for words, f in UNITS.items() if unit.startswith(words)), None)
+    if factor is None and unit not in ("", "unknown"):
+        said.append(f"wavelengths in {unit[:20]} are not used, only those in nm or micrometres")
+        return None
+    if factor is None:
+        micro = max(values) < MAX_MICROMETRES
+        factor, taken = (1000.0, "micrometres") if micro else (1.0, "nanometres")
+        said.append(f"the wavelengths have no unit: taken for {taken}")
+    return tuple(round(factor * v, 3) for v in values)

@@ -17,6 +17,9 @@ MAX_HEADER = 20_000_000  # bytes
 TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 SUFFIXES = ("", ".img", ".dat", ".raw", ".bil", ".bip", ".bsq", ".cube", ".sli")
 AXES = {"bsq": (1, 2, 0), "bil": (0, 2, 1), "bip": (0, 1, 2)}  # stored axes to rows, columns, bands
+UNREAD = ("file compression", "major frame offsets", "minor frame offsets")  # unless 0
+PER_BAND = ("data gain values", "data offset values")
+WGS84 = ("wgs-84", "wgs84", "wgs 84")
 Fields = dict[str, str]
 
 
@@ -64,6 +67,10 @@ def open_envi(path: Path, header: Path) -> Cube:
         raise InputError(header, f"has the interleave {interleave[:20]}", "use bsq, bil or bip")
     if "interleave" not in fields:
         notes.append("the header names no interleave: read as bsq")
+    for key in UNREAD:
+        if fields.get(key, "0").strip("0, {}"):
+            raise InputError(header, f"has {key}, which is not read", "save it plain")
+    notes += [f"the header's {key} are not applied" for key in PER_BAND if key in fields]
     wanted = offset + rows * columns * bands * dtype.itemsize
     found = require_file(data).stat().st_size
     if found < wanted:
@@ -75,11 +82,11 @@ def open_envi(path: Path, header: Path) -> Cube:
     axes = AXES[interleave]
     sizes = (rows, columns, bands)
     stored = tuple(sizes[axes.index(n)] for n in range(3))
-    numbers = np.memmap(data, dtype, "r", offset, stored).transpose(axes)
     crs, transform, more = _place(fields)
 
     def read(part: slice) -> np.ndarray:
-        return np.asarray(numbers[part])
+        # Mapped anew each time, so that what was read leaves the memory again.
+        return np.array(np.memmap(data, dtype, "r", offset, stored).transpose(axes)[part])
 
     return Cube(
         str(path),
@@ -87,7 +94,7 @@ def open_envi(path: Path, header: Path) -> Cube:
         read,
         _wavelengths(fields, bands, notes),
         _bad(fields, bands, notes),
-        _number(fields.get("data ignore value")),
+        _ignored(fields, notes),
         crs,
         transform,
         damage,
@@ -156,6 +163,14 @@ def _number(text: str | None) -> float | None:
         return None
 
 
+def _ignored(fields: Fields, notes: list[str]) -> float | None:
+    text = fields.get("data ignore value")
+    value = _number(text)
+    if text and value is None:
+        notes.append(f"the header's data ignore value {text[:20]} is no number: not used")
+    return value
+
+
 def _wavelengths(fields: Fields, bands: int, notes: list[str]) -> tuple[float, ...] | None:
     values = [_number(text) for text in listed(fields.get("wavelength", ""))]
     if not values:
@@ -164,7 +179,7 @@ def _wavelengths(fields: Fields, bands: int, notes: list[str]) -> tuple[float, .
     if len(numbers) != bands:
         notes.append(f"the header has {len(numbers)} wavelengths for {bands} bands: not used")
         return None
-    return in_nanometres(numbers, fields.get("wavelength units", ""))
+    return in_nanometres(numbers, fields.get("wavelength units", ""), notes)
 
 
 def _bad(fields: Fields, bands: int, notes: list[str]) -> tuple[int, ...]:
@@ -173,6 +188,8 @@ def _bad(fields: Fields, bands: int, notes: list[str]) -> tuple[int, ...]:
     if values and len(values) != bands:
         notes.append(f"the header's bbl has {len(values)} entries for {bands} bands: not used")
         return ()
+    if None in values:
+        notes.append(f"the header's bbl has {values.count(None)} entries that are no number: kept")
     return tuple(number for number, value in enumerate(values) if value == 0)
 
 
@@ -181,7 +198,8 @@ def _place(fields: Fields) -> tuple[Any, Any, list[str]]:
     easting and northing, the pixel's width and height, then what the projection needs."""
     info = listed(fields.get("map info", ""))
     if len(info) < 7:
-        return None, None, []
+        said = ["the header's map info is too short: not used"] if info else []
+        return None, None, said
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
     from rasterio.transform import Affine
@@ -206,9 +224,18 @@ def _place(fields: Fields) -> tuple[Any, Any, list[str]]:
         name = info[0].lower()
         if name == "utm" and len(info) > 8:
             south = info[8].lower().startswith("s")
-            return CRS.from_epsg((32700 if south else 32600) + int(info[7])), transform, []
+            crs = CRS.from_epsg((32700 if south else 32600) + int(info[7]))
+            return crs, transform, _datum(info[9:])
         if name.startswith("geographic"):
-            return CRS.from_epsg(4326), transform, []
+            return CRS.from_epsg(4326), transform, _datum(info[7:])
     except (CRSError, ValueError):
         pass
     return None, transform, [f"the header's map system {info[0][:30]} is not known: left out"]
+
+
+def _datum(words: list[str]) -> list[str]:
+    """A remark where map info, which has no whole coordinate system beside it, names no WGS 84."""
+    named = next((word for word in words if "=" not in word), "")
+    if named.lower() in WGS84:
+        return []
+    return [f"the header's datum {named[:20] or '(none)'} is taken for WGS 84"]

@@ -1,6 +1,7 @@
 """Labels in every form that people have them: rasters, arrays, points, polygons."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from vitrail.sources import require_file
 SQLITE = b"SQLite format 3\0"
 GIVE = "give a raster, .mat, .npy, CSV points, GeoPackage or GeoJSON"
 MAX_ID = 65535
+MAX_SHIFT = 0.5  # pixels that a corner of the labels may lie beside the cube's
 
 
 def read_labels(path: Path, cube: Cube, variable: str | None = None) -> Labels:
@@ -24,7 +26,7 @@ def read_labels(path: Path, cube: Cube, variable: str | None = None) -> Labels:
         labels = _from_mat(path, cube, variable)
     elif start.startswith(NUMPY):
         labels = Labels(fitted_ids(path, read_npy(path), cube.size))
-    elif start.startswith(SQLITE) or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    elif _is_vector(start):
         from hsi_classify.files.vectors import read_vectors
 
         labels = read_vectors(path, cube, variable)
@@ -40,30 +42,41 @@ def read_labels(path: Path, cube: Cube, variable: str | None = None) -> Labels:
 
 
 def label_size(path: Path) -> tuple[int, int] | None:
-    """Rows and columns that a file of labels has by itself; None for points and polygons."""
-    start = require_file(Path(path)).open("rb").read(128)
+    """Rows and columns that a file of labels has by itself; None for points and polygons, and where
+    its reader will refuse it."""
+    start = require_file(Path(path)).open("rb").read(1024)
     if start.startswith(NUMPY):
         array = read_npy(path)
         return (array.shape[0], array.shape[1]) if array.ndim == 2 else None
     if start.startswith((MATLAB, HDF5)):
-        from hsi_classify.files.mat import read_arrays
+        from hsi_classify.files.mat import read_variables
 
-        shapes = {a.shape for a in read_arrays(path).values() if a.ndim == 2 and min(a.shape) > 1}
+        arrays = read_variables(path).arrays.values()
+        shapes = {a.shape for a in arrays if a.ndim == 2 and min(a.shape) > 1}
         return shapes.pop() if len(shapes) == 1 else None
-    return None
+    if _is_vector(start) or (_is_text(start) and not _is_envi(path)):
+        return None
+    from vitrail.raster import Raster
+
+    try:
+        with Raster(path) as raster:
+            return raster.shape
+    except InputError:
+        return None
 
 
 def _from_mat(path: Path, cube: Cube, variable: str | None) -> Labels:
-    from hsi_classify.files.mat import read_arrays
+    from hsi_classify.files.mat import read_variables
 
-    arrays = {k: v for k, v in read_arrays(path).items() if v.ndim == 2 and min(v.shape) > 1}
+    found = read_variables(path)
+    arrays = {k: v for k, v in found.arrays.items() if v.ndim == 2 and min(v.shape) > 1}
     if variable:
         if variable not in arrays:
-            names = ", ".join(arrays) or "none"
-            raise InputError(path, f"has no variable {variable}", f"it has {names}"[:90])
+            raise InputError(path, f"has no matrix {variable}", f"it has {found.told()}")
         return Labels(fitted_ids(path, arrays[variable], cube.size))
     if not arrays:
-        raise InputError(path, "holds no label map", "give a matrix of class numbers")
+        problem = f"holds no label map, but {found.told()}"
+        raise InputError(path, problem, "give a matrix of class numbers")
     fitting = {k: v for k, v in arrays.items() if v.shape == cube.size}
     if len(fitting) > 1:
         raise InputError(path, f"holds several: {', '.join(fitting)}"[:90], "name one with --field")
@@ -78,6 +91,7 @@ def _from_raster(path: Path, cube: Cube) -> Labels:
 
     with Raster(path) as raster:
         found = raster.read()
+        _check_place(path, raster, cube)
         names = {k: v for k, v in raster.class_names.items() if k}
         colours = {k: (v[0], v[1], v[2]) for k, v in raster.colour_table.items() if k}
     if found.shape[0] != 1:
@@ -92,6 +106,19 @@ def _from_raster(path: Path, cube: Cube) -> Labels:
     )
 
 
+def _check_place(path: Path, raster: Any, cube: Cube) -> None:
+    """InputError where labels and cube both say where they lie and it is not the same place."""
+    if raster.transform.is_identity or cube.transform is None or raster.shape != cube.size:
+        return
+    if raster.crs and cube.crs and raster.crs != cube.crs:
+        raise InputError(path, "has another coordinate system than the cube", "warp it to the cube")
+    rows, columns = cube.size
+    corners = np.array([(0, 0), (columns, rows)]).T
+    theirs = np.array(~cube.transform @ (raster.transform @ tuple(corners)))
+    if np.abs(theirs - corners).max() > MAX_SHIFT:
+        raise InputError(path, "lies elsewhere than the cube", "warp it to the cube's grid")
+
+
 def fitted_ids(subject: object, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Class ids (rows, columns) int32; InputError for another size or for what is no class."""
     if array.ndim != 2 or array.shape != size:
@@ -104,6 +131,10 @@ def fitted_ids(subject: object, array: np.ndarray, size: tuple[int, int]) -> np.
         problem = "holds numbers that are no class (0 to 65535)"
         raise InputError(subject, problem, "give whole numbers, 0 for unlabelled pixels")
     return ids.astype(np.int32)
+
+
+def _is_vector(start: bytes) -> bool:
+    return start.startswith(SQLITE) or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 def _is_text(start: bytes) -> bool:

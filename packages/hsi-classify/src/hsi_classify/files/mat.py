@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,18 +18,33 @@ SECONDS = 60
 AGAIN = "copy it again, or save it as .npy"
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Variables:
+    """Of a .mat file: ``arrays`` of real numbers by name, axes as MATLAB has them; ``others`` are
+    the kinds of what is none (struct, cell, char, sparse, complex), by name."""
+
+    arrays: Mapping[str, np.ndarray]
+    others: Mapping[str, str]
+
+    def told(self) -> str:
+        """What there is, in a few words for an error."""
+        parts = [f"{k} {'x'.join(map(str, v.shape))}" for k, v in self.arrays.items()]
+        parts += [f"{k} ({kind})" for k, kind in self.others.items()]
+        return ", ".join(parts)[:70] or "nothing"
+
+
+def read_variables(path: Path) -> Variables:
     """``_read`` of a file as it is now; the last two are kept, as labels are looked at twice."""
     stat = path.stat()
     return _read(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, size: int, changed: int) -> dict[str, np.ndarray]:
-    """All numeric arrays of a .mat file of version 5 or 7.3, by name, axes as MATLAB has them.
+def _read(path: Path, size: int, changed: int) -> Variables:
+    """All variables of a .mat file of version 5 or 7.3.
 
-    Structs, cells, strings and sparse matrices are left out. Raises InputError where the file is
-    damaged, and where reading it crashes, takes too long or too much memory.
+    Raises InputError where the file is damaged, and where reading it crashes, takes too long or too
+    much memory.
     """
     with tempfile.TemporaryDirectory(prefix="hsi-classify-") as folder:
         command = [sys.executable, "-m", "hsi_classify.files.mat_child", str(path), folder]
@@ -37,9 +54,10 @@ def _read(path: Path, size: int, changed: int) -> dict[str, np.ndarray]:
             raise InputError(path, f"could not be read in {SECONDS} s", AGAIN) from None
         if done.returncode != 0:
             raise InputError(path, _problem(done), AGAIN)
-        names = json.loads(done.stdout)
+        found = json.loads(done.stdout)
         # Not mapped: the files go with the folder.
-        return {name: np.load(Path(folder) / file) for name, file in names.items()}
+        arrays = {name: np.load(Path(folder) / file) for name, file in found["arrays"].items()}
+        return Variables(arrays, found["others"])
 
 
 def _problem(done: subprocess.CompletedProcess) -> str:

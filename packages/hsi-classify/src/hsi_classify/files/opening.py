@@ -1,6 +1,7 @@
 """The cube in a file, by its content."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,8 @@ import numpy as np
 
 from hsi_classify.files import envi
 from hsi_classify.files.cube import Cube, Layout, in_nanometres
-from hsi_classify.files.mat import read_arrays
+from hsi_classify.files.mat import Variables, read_variables
 from vitrail.errors import InputError, plain
-from vitrail.raster import Raster
 from vitrail.sources import require_file
 
 MIN_BANDS = 2
@@ -36,7 +36,7 @@ def open_cube(path: Path, layout: Layout = Layout()) -> Cube:
     if start.startswith(NUMPY):
         return _checked(_from_array(path, read_npy(path), layout))
     if start.startswith(MATLAB) or HDF5 in (start[:8], *_user_blocks(path)):
-        return _checked(_from_array(path, *_choose(path, read_arrays(path), layout)))
+        return _checked(_from_array(path, *_choose(path, read_variables(path), layout)))
     raise InputError(path, "is no cube that can be read", GIVE)
 
 
@@ -70,15 +70,14 @@ def _user_blocks(path: Path) -> tuple[bytes, ...]:
         return (file.read(8),)
 
 
-def _choose(
-    path: Path, arrays: dict[str, np.ndarray], layout: Layout
-) -> tuple[np.ndarray, Layout, str]:
+def _choose(path: Path, variables: Variables, layout: Layout) -> tuple[np.ndarray, Layout, str]:
     """The array that is the cube, by its shape; a matrix of bands x pixels takes the file's own
     counts of rows and columns where it has them."""
+    arrays = variables.arrays
     if layout.variable:
         if layout.variable not in arrays:
-            names = ", ".join(arrays) or "none"
-            raise InputError(path, f"has no variable {layout.variable}", f"it has {names}"[:90])
+            problem = f"has no array {layout.variable}"
+            raise InputError(path, problem, f"it has {variables.told()}")
         return arrays[layout.variable], _with_counts(layout, arrays), layout.variable
     found = {k: v for k, v in arrays.items() if v.ndim == 3 and v.shape[-1] > 4 and v.shape[0] > 4}
     if not found:
@@ -89,8 +88,7 @@ def _choose(
         fitting = {k: v for k, v in found.items() if layout.count in v.shape}
         found = fitting or found
     if not found:
-        listed = ", ".join(f"{k} {v.shape}" for k, v in arrays.items())[:60]
-        raise InputError(path, f"holds no cube ({listed or 'no numbers at all'})", GIVE)
+        raise InputError(path, f"holds no cube, but {variables.told()}", GIVE)
     if len(found) > 1:
         listed = ", ".join(f"{k} {'x'.join(map(str, v.shape))}" for k, v in found.items())[:60]
         raise InputError(path, f"holds several: {listed}", "choose with --variable")
@@ -98,7 +96,7 @@ def _choose(
     return array, _with_counts(layout, arrays), name
 
 
-def _with_counts(layout: Layout, arrays: dict[str, np.ndarray]) -> Layout:
+def _with_counts(layout: Layout, arrays: Mapping[str, np.ndarray]) -> Layout:
     """The file's own numbers of rows and columns, for a matrix that needs them."""
     if layout.shape:
         return layout
@@ -114,7 +112,10 @@ def _from_array(path: Path, array: np.ndarray, layout: Layout, name: str = "") -
     cube = arrange(path, array, layout, notes)
 
     def read(rows: slice) -> np.ndarray:
-        return np.asarray(cube[rows])
+        if not isinstance(array, np.memmap):
+            return np.asarray(cube[rows])
+        # Mapped anew each time, so that what was read leaves the memory again.
+        return np.array(arrange(path, read_npy(path), layout, [])[rows])
 
     return Cube(str(path), cube.shape, read, notes=tuple(notes))
 
@@ -137,6 +138,8 @@ def arrange(subject: object, array: np.ndarray, layout: Layout, notes: list[str]
         why = "the labels' size" if layout.size else "the number of bands"
         notes.append(f"the bands are the first axis of {array.shape}, by {why}")
         return first
+    if fits_first == fits_last:
+        notes.append(f"the last axis of {array.shape} is taken for the bands: see --bands")
     return last
 
 
@@ -157,44 +160,62 @@ def _from_matrix(
         )
         raise InputError(subject, problem, "correct --shape ROWS,COLUMNS")
     notes.append(f"a matrix of bands x pixels, counted by columns of {shape[0]} rows")
+    if layout.shape is None:
+        notes[-1] += ", by the labels' size"
     # Column-major: the row runs fastest.
     return array.reshape(array.shape[0], shape[1], shape[0]).transpose(2, 1, 0)
 
 
 def _from_raster(path: Path) -> Cube:
+    from vitrail.raster import Raster, count_pages
+
     raster = Raster(path)
     rows, columns = raster.shape
-    nodata = raster.nodata
-    waves = _raster_wavelengths(raster)
+    notes: list[str] = []
+    if (pages := count_pages(path)) > 1:
+        notes.append(f"the cube is the first of {pages} pages of the file")
+    if raster.alpha is not None:
+        notes.append(f"band {raster.alpha} is taken for a mask (alpha), not for a band of light")
+    if len(set(raster.dataset.scales)) > 1 or len(set(raster.dataset.offsets)) > 1:
+        notes.append("the bands' own scales and offsets are not applied")
+    waves = _raster_wavelengths(raster, notes)
 
     def read(part: slice) -> np.ndarray:
         start, stop, _ = part.indices(rows)
         found = raster.read((slice(start, stop), slice(0, columns)))
         pixels, mask = found.data, np.ma.getmaskarray(found)
-        if nodata is None and mask.any():  # the file's own mask
+        if mask.any():  # by the ignore value, by alpha or by the file's own mask
             pixels = np.where(mask, np.nan, pixels.astype(np.float32))
         return np.moveaxis(pixels, 0, -1)
 
-    located = None if raster.transform.is_identity else raster.transform
     return Cube(
         str(path),
         (rows, columns, raster.bands),
         read,
         waves,
-        nodata=nodata,
+        nodata=raster.nodata,
         crs=raster.crs,
-        transform=located,
+        transform=None if raster.transform.is_identity else raster.transform,
+        notes=tuple(notes),
     )
 
 
-def _raster_wavelengths(raster: Any) -> tuple[float, ...] | None:
-    """From the bands' tags as GDAL keeps ENVI's, or their names (``842.0 nm``)."""
-    found = []
-    for number, name in zip(raster.dataset.indexes, raster.names, strict=False):
+def _raster_wavelengths(raster: Any, notes: list[str]) -> tuple[float, ...] | None:
+    """From the bands' tags as GDAL keeps ENVI's, or their names (``842.0 nm``); all bands must have
+    one."""
+    found, unit = [], ""
+    for number, name in zip(raster.indexes, raster.names, strict=True):
         tags = {key.lower(): value for key, value in raster.dataset.tags(number).items()}
         text = tags.get("wavelength") or name
         match = re.search(r"\d+(\.\d+)?", text or "")
-        if not match or (not tags.get("wavelength") and not re.search(r"(?i)nm|nano|mic|um", text)):
-            return None
+        spoken = re.search(r"(?i)nm|nano|mic|um", text or "")
+        if not match or not (tags.get("wavelength") or spoken):
+            break
+        unit = tags.get("wavelength_units") or (spoken[0] if spoken else "")
         found.append(float(match[0]))
-    return in_nanometres(found)
+    if not found:
+        return None
+    if len(found) < raster.bands:
+        notes.append(f"only {len(found)} of {raster.bands} bands have a wavelength: not used")
+        return None
+    return in_nanometres(found, unit, notes)

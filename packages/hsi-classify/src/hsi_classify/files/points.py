@@ -23,28 +23,32 @@ def read_points(path: Path, cube: Cube) -> Labels:
     name. InputError names the line of what is wrong."""
     if path.stat().st_size > MAX_BYTES:
         raise InputError(path, "is too long for a table of points", "give a raster of labels")
-    lines = _rows(path)
-    head = [cell.strip().lower() for cell in lines[0]]
+    first_line, *points = _rows(path)
+    head = [cell.strip().lower() for cell in first_line[1]]
     classes, crs = _place(head, CLASS), _place(head, CRS)
     pixel = _place(head, ROW), _place(head, COLUMN)
     ground = _place(head, X), _place(head, Y)
     if classes is None or (None in pixel and None in ground):
         raise InputError(path, f"has the columns {', '.join(head)[:60]}", EXPECTED)
-    texts = [_cell(path, line, classes, number) for number, line in enumerate(lines[1:], 2)]
-    first, second = pixel if None not in pixel else ground
-    pairs = np.array([[_number(path, line, column, n) for column in (first, second)]
-                      for n, line in enumerate(lines[1:], 2)]).reshape(-1, 2)  # fmt: skip
-    if None not in pixel:
-        places = pairs
-    else:
-        systems = (
-            {_cell(path, line, crs, n) for n, line in enumerate(lines[1:], 2)}
-            if crs is not None
-            else {""}
-        )
-        places = _placed(path, cube, pairs, systems)
+    texts = [_cell(path, line, classes, n) for n, line in points]
     ids, names = numbered(texts)
-    return Labels(_painted(path, cube, places, ids), names)
+    if (ids <= 0).any():
+        number = points[int(np.flatnonzero(ids <= 0)[0])][0]
+        problem = f"has the class {ids.min()} in line {number}"
+        raise InputError(path, problem, "number classes from 1, or name them")
+    first, second = pixel if None not in pixel else ground
+    pairs = np.array(
+        [[_number(path, line, column, n) for column in (first, second)] for n, line in points]
+    ).reshape(-1, 2)
+    numbers = [n for n, _ in points]
+    if None not in pixel:
+        note = "rows and columns of the points are counted from 0"
+        return Labels(_painted(path, cube, pairs, ids, numbers), names, notes=(note,))
+    systems = {_cell(path, line, crs, n) for n, line in points} if crs is not None else {""}
+    places = _placed(path, cube, pairs, systems)
+    note = "the points name no coordinate system: taken for that of the cube"
+    painted = _painted(path, cube, places, ids, numbers)
+    return Labels(painted, names, notes=() if crs is not None else (note,))
 
 
 def numbered(texts: list[str]) -> tuple[np.ndarray, dict[int, str]]:
@@ -52,7 +56,7 @@ def numbered(texts: list[str]) -> tuple[np.ndarray, dict[int, str]]:
     order from 1."""
     try:
         values = [float(text) for text in texts]
-        if all(value == int(value) and 0 <= value <= 65535 for value in values):
+        if all(value == int(value) and value <= 65535 for value in values):
             return np.array(values, np.int64), {}
     except (ValueError, OverflowError):
         pass
@@ -86,30 +90,34 @@ def _placed(path: Path, cube: Cube, pairs: np.ndarray, systems: set[str]) -> np.
     return np.floor(np.stack([rows, columns], 1))
 
 
-def _painted(path: Path, cube: Cube, places: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def _painted(
+    path: Path, cube: Cube, places: np.ndarray, ids: np.ndarray, lines: list[int]
+) -> np.ndarray:
     if len(places) and (places != np.floor(places)).any():
         raise InputError(path, "has fractions for rows or columns", "count whole pixels from 0")
     inside = (places >= 0).all(1) & (places < cube.size).all(1)
     if not inside.all():
-        line = int(np.flatnonzero(~inside)[0])
+        line = lines[int(np.flatnonzero(~inside)[0])]
         swapped = (places[:, ::-1] >= 0).all() and (places[:, ::-1] < cube.size).all()
-        problem = f"line {line + 2} lies outside the {cube.size[0]} x {cube.size[1]} scene"
+        problem = f"line {line} lies outside the {cube.size[0]} x {cube.size[1]} scene"
         remedy = "its two columns seem swapped" if swapped else "check rows, columns and crs"
         raise InputError(path, problem, remedy)
     rows, columns = places.astype(np.int64).T
     painted = np.zeros(cube.size, np.int32)
     painted[rows, columns] = ids
     if (clash := painted[rows, columns] != ids).any():
-        problem = f"line {int(np.flatnonzero(clash)[0]) + 2} labels a pixel a second time"
+        problem = f"line {lines[int(np.flatnonzero(clash)[0])]} labels a pixel a second time"
         raise InputError(path, f"{problem}, otherwise", "keep one label of it")
     return painted
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines that are not empty, each with its number in the file."""
     try:
         text = path.read_text("utf-8-sig")
         dialect = max(",;\t", key=text.partition("\n")[0].count)
-        lines = [row for row in csv.reader(io.StringIO(text), delimiter=dialect) if any(row)]
+        reader = csv.reader(io.StringIO(text), delimiter=dialect)
+        lines = [(reader.line_num, row) for row in reader if any(row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(path, "is no table of points", EXPECTED) from error
     if len(lines) < 2:

@@ -32,7 +32,8 @@ def read_vectors(path: Path, cube: Cube, field: str | None = None) -> Labels:
         raise InputError(path, "has a feature without a class", "fill the column or remove it")
     ids, names = numbered(texts)
     if (ids <= 0).any():
-        raise InputError(path, "has a class 0, which means unlabelled", "number from 1")
+        problem = f"has the class {ids.min()}, and 0 means unlabelled"
+        raise InputError(path, problem, "number from 1")
     shapes = _moved(path, shapes, given, cube)
     painted, outside = _painted(path, shapes, ids, cube)
     notes = []
@@ -45,13 +46,20 @@ def read_vectors(path: Path, cube: Cube, field: str | None = None) -> Labels:
 def _features(path: Path) -> tuple[list[str], Any, list[np.ndarray], str | None]:
     """Columns, geometries, the columns' values, and the coordinate system as text."""
     import shapely
+    from pyogrio import list_layers
     from pyogrio.raw import read
 
     with path.open("rb") as file:
         driver = DRIVERS[file.read(15) == b"SQLite format 3"]
     with plain(path, "is no GeoPackage or GeoJSON that can be read"):
         # The driver by name, in front of the path: no other may look at the file.
-        meta, _, geometry, values = read(f"{driver}:{path.resolve()}" if driver == "GPKG" else path)
+        place = f"{driver}:{path.resolve()}" if driver == "GPKG" else path
+        layers = [str(name) for name, kind in list_layers(place) if kind is not None]
+    if len(layers) > 1:
+        problem = f"holds several layers: {', '.join(layers)[:60]}"
+        raise InputError(path, problem, "save the one of the labels by itself")
+    with plain(path, "is no GeoPackage or GeoJSON that can be read"):
+        meta, _, geometry, values = read(place, layer=layers[0] if layers else None)
         shapes = shapely.from_wkb(geometry)
     if not len(shapes) or len(shapes) > MAX_FEATURES:
         raise InputError(path, f"holds {len(shapes)} features", "give labelled areas or points")

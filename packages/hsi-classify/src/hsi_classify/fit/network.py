@@ -87,7 +87,8 @@ def fit_module(
     seed: int = 0,
     initial: dict[str, Any] | None = None,
 ) -> Any:
-    """A network fitted to patches (N, K, size, size) and their targets 0..K-1, in evaluation mode.
+    """A network fitted to patches (N, K, size, size) and their targets, in evaluation mode: numbers
+    0..K-1, or probabilities (N, K) of a teacher.
 
     Patches are turned and mirrored, their gain changed and noise added. The caller's random state
     is left as it was. InputError where the loss is no number.
@@ -100,7 +101,8 @@ def fit_module(
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
-        sizes = {"components": features.shape[1], "num_classes": int(targets.max()) + 1}
+        count = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+        sizes = {"components": features.shape[1], "num_classes": count}
         module = build_model(preset.architecture, {**preset.config, **sizes}).train()
         _start_from(module, initial or {})
         optimizer = torch.optim.AdamW(
@@ -109,9 +111,11 @@ def fit_module(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, preset.lr, total_steps=preset.steps, pct_start=WARMUP
         )
-        images, wanted = torch.from_numpy(features), torch.from_numpy(targets).long()
+        images, wanted = torch.from_numpy(features), torch.from_numpy(targets)
+        wanted = wanted.float() if targets.ndim == 2 else wanted.long()
+        likeliest = targets.argmax(1) if targets.ndim == 2 else targets
         for _ in range(preset.steps):
-            chosen = torch.from_numpy(_draw(targets, preset.batch_size, rng))
+            chosen = torch.from_numpy(_draw(likeliest, preset.batch_size, rng))
             batch = changed(images[chosen], preset, rng)
             loss = cross_entropy(module(batch), wanted[chosen], label_smoothing=preset.smoothing)
             if not torch.isfinite(loss):

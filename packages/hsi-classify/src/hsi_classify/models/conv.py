@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class ConvNet(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         return self.head(self.dropout(self.forward_features(patches)))
+
+    def forward_image(self, image: Tensor) -> Tensor:
+        """(components, rows + patch - 1, columns + patch - 1) -> the same logits (rows, columns,
+        num_classes) as of every patch in it, each pixel computed once."""
+        features = self.features(image[None])
+        side = self.config.patch - (image.shape[1] - features.shape[2])
+        means = F.avg_pool2d(features, side, stride=1)[0]
+        return self.head(means.permute(1, 2, 0))
 
 
 def _layer(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:

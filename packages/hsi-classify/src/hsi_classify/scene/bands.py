@@ -1,8 +1,8 @@
 """Which bands and which pixels count."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,42 +35,56 @@ def data_per_band(part: np.ndarray, nodata: float | None) -> np.ndarray:
 
 
 def with_data(part: np.ndarray, nodata: float | None) -> np.ndarray:
-    """(rows, columns) bool: pixels with data in every band of (rows, columns, bands)."""
-    return np.asarray(_data(part, nodata).all(-1))
+    """(rows, columns) bool: pixels with data in every band of (rows, columns, bands). Where no
+    ignore value is known, a pixel of zeros alone holds none either."""
+    whole = np.asarray(_data(part, nodata).all(-1))
+    return whole & part.any(-1) if nodata is None else whole
 
 
-def usable(cube: Cube, filled: np.ndarray, moments: Moments, wish: str = "auto") -> Bands:
-    """The bands to use, of those (``filled``) that hold data at all.
+def known_bad(cube: Cube, wish: str = "auto") -> dict[str, set[int]]:
+    """The bands to leave out before a pixel is read, by reason.
 
-    ``wish``: ``auto`` leaves out what the header calls bad, what lies where water vapour absorbs,
-    and what is constant or noise; ``none`` leaves out only what holds no data; a list such as
-    ``1-10,108`` (counted from 1) leaves out those. UsageError for another wish.
+    ``wish``: ``auto`` leaves out what the header calls bad and what lies where water vapour
+    absorbs, ``none`` leaves out nothing, a list such as ``1-10,108`` (counted from 1) those.
+    UsageError for another wish.
     """
-    everything = np.arange(cube.shape[2])
-    reasons: dict[str, set[Any]] = {"no data": set(everything) - set(filled)}
-    if wish == "auto":
-        reasons["bad by the header"] = set(cube.bad)
-        reasons["water vapour"] = {
-            number
-            for number, wave in enumerate(cube.wavelengths or ())
-            if any(low <= wave <= high for low, high in WATER)
-        }
-        constant, noise = _poor(moments)
-        reasons["constant"] = set(filled[constant])
-        reasons["noise: unlike its neighbours"] = set(filled[noise])
-    elif wish != "none":
-        reasons["as asked"] = parse(wish, cube.shape[2])
+    if wish == "none":
+        return {}
+    if wish != "auto":
+        return {"as asked": parse(wish, cube.shape[2])}
+    wet = {
+        number
+        for number, wave in enumerate(cube.wavelengths or ())
+        if any(low <= wave <= high for low, high in WATER)
+    }
+    return {"bad by the header": set(cube.bad), "water vapour": wet}
+
+
+def usable(cube: Cube, reasons: Mapping[str, Iterable[int]]) -> Bands:
+    """The bands that no reason leaves out; a band has the first of its reasons."""
     taken: set[int] = set()
     dropped = {}
     for reason, numbers in reasons.items():
         if mine := {int(number) for number in numbers} - taken:
             dropped[reason] = tuple(sorted(mine))
             taken |= mine
-    kept = np.array(sorted(set(everything.tolist()) - taken), dtype=np.int64)
+    kept = np.array([n for n in range(cube.shape[2]) if n not in taken], dtype=np.int64)
     if len(kept) < 2:
         problem = f"has {len(kept)} of {cube.shape[2]} bands left"
         raise InputError(cube.name, problem, "see --bad-bands")
     return Bands(kept, dropped)
+
+
+def poor(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of the bands that do not change, and of those that follow neither neighbour."""
+    std = moments.std
+    constant = std <= MIN_STD * np.median(std[std > 0]) if (std > 0).any() else std >= 0
+    safe = np.where(constant, np.inf, std)
+    beside = np.diag(moments.covariance, 1) / (safe[:-1] * safe[1:])
+    best = np.full(len(std), -1.0)
+    best[:-1] = beside
+    best[1:] = np.maximum(best[1:], beside)
+    return constant, (best < MIN_CORRELATION) & ~constant
 
 
 def parse(text: str, count: int) -> set[int]:
@@ -103,15 +117,3 @@ def _data(part: np.ndarray, nodata: float | None) -> np.ndarray:
     if nodata is not None and not np.isnan(nodata):
         data &= part != nodata
     return data
-
-
-def _poor(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-    """Masks of the bands that do not change, and of those that follow neither neighbour."""
-    std = moments.std
-    constant = std <= MIN_STD * np.median(std[std > 0]) if (std > 0).any() else std >= 0
-    safe = np.where(constant, np.inf, std)
-    beside = np.diag(moments.covariance, 1) / (safe[:-1] * safe[1:])
-    best = np.full(len(std), -1.0)
-    best[:-1] = beside
-    best[1:] = np.maximum(best[1:], beside)
-    return constant, (best < MIN_CORRELATION) & ~constant

@@ -8,11 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from hsi_classify.files.cube import Cube
-from hsi_classify.scene.bands import Bands, data_per_band, usable, with_data
+from hsi_classify.scene.bands import Bands, data_per_band, known_bad, poor, spans, usable, with_data
 from hsi_classify.scene.components import Moments
 from vitrail.errors import InputError
 
 REACH = 7  # rows and columns around a pixel that any method looks at
+COSTLY = 0.01  # of the pixels; a band that lacks more is named
 STRIP_BYTES = 48_000_000  # of float32 spectra that are in memory at once
 
 
@@ -35,32 +36,42 @@ class Block:
 @dataclass(frozen=True)
 class Scene:
     """``bands`` says which bands are kept; ``moments`` are those of the kept bands over all pixels
-    with data, unless they came with weights."""
+    with data, unless they came with weights. ``notes`` say what bands cost."""
 
     cube: Cube
     bands: Bands
     moments: Moments
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, cube: Cube, wish: str = "auto") -> "Scene":
-        """Reads the cube twice, a strip at a time: for what has data, then for the moments."""
+        """Reads the cube twice, a strip at a time: for what has data, then for the moments.
+
+        ``wish`` is that of ``known_bad``; ``auto`` leaves out constant bands and noise too.
+        """
         counts = np.zeros(cube.shape[2], np.int64)
         for rows in strips(cube):
             counts += data_per_band(cube.read(rows), cube.nodata)
         if not counts.any():
             raise InputError(cube.name, "has no pixel with data", "give another file")
-        filled = np.flatnonzero(counts)
+        reasons = {"no data": set(np.flatnonzero(counts == 0).tolist()), **known_bad(cube, wish)}
+        # Only pixels of the bands that remain count: a bad band costs no sample.
+        first = usable(cube, reasons).kept
         moments = Moments.of(
             part[with_data(part, cube.nodata)]
             for rows in strips(cube)
-            for part in [cube.read(rows)[:, :, filled]]
+            for part in [cube.read(rows)[:, :, first]]
         )
-        bands = usable(cube, filled, moments, wish)
-        places = np.searchsorted(filled, bands.kept)
+        if wish == "auto":
+            constant, noise = poor(moments)
+            reasons["constant"] = set(first[constant].tolist())
+            reasons["noise: unlike its neighbours"] = set(first[noise].tolist())
+        bands = usable(cube, reasons)
+        places = np.searchsorted(first, bands.kept)
         kept = Moments(
             moments.count, moments.mean[places], moments.covariance[np.ix_(places, places)]
         )
-        return cls(cube, bands, kept)
+        return cls(cube, bands, kept, _costly(bands.kept, counts, cube))
 
     @classmethod
     def known(cls, cube: Cube, kept: np.ndarray, mean: np.ndarray) -> "Scene":
@@ -78,6 +89,15 @@ class Scene:
         """(bands,) of each kept band, and never 0."""
         std = self.moments.std
         return np.maximum(std, 1e-9 * max(std.max(), 1e-30)).astype(np.float32)
+
+    def mean_shift(self) -> np.ndarray:
+        """(bands,) how far the mean of the pixels with data lies from ``moments.mean``, which came
+        with weights."""
+        total, count = np.zeros(len(self.bands.kept)), 0
+        for block in self.blocks():
+            total += block.spectra.sum((0, 1), dtype=np.float64)  # 0 where there is no data
+            count += int(block.inner.sum())
+        return total / max(count, 1)
 
     def block(self, top: int, bottom: int) -> Block:
         """The rows from ``top`` up to ``bottom``."""
@@ -133,3 +153,14 @@ def mean_spectra(scene: Scene, ids: np.ndarray) -> Mapping[int, tuple[np.ndarray
         spread = np.sqrt(np.maximum(squares / count - middle**2, 0))
         found[value] = (mean + middle, spread)
     return found
+
+
+def _costly(kept: np.ndarray, counts: np.ndarray, cube: Cube) -> tuple[str, ...]:
+    """A remark where bands lack data in pixels that others have, since those get no class."""
+    lacking = counts[kept].max() - counts[kept]
+    many = kept[lacking > COSTLY * cube.size[0] * cube.size[1]]
+    if not len(many):
+        return ()
+    share = lacking.max() / (cube.size[0] * cube.size[1])
+    listed = spans(tuple(many.tolist()))
+    return (f"bands {listed} lack data in up to {share:.0%} of the pixels: see --bad-bands",)
