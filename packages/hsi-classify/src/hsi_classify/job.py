@@ -127,7 +127,7 @@ class SceneJob:
             steps = self.process(Source.of(cube))
         else:
             if isinstance(cube, np.ma.MaskedArray):
-                cube = cube.astype(np.float32).filled(np.nan)
+                cube = np.ma.filled(cube.astype(np.float32), np.nan)
             steps = self._steps(self._in_memory(np.asarray(cube)))
         return solve(self.networks, steps, batch_size=PREDICT_BATCH)
 
