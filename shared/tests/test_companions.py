@@ -25,6 +25,10 @@ NRRD = b"NRRD0004\ntype: short\ndata file: "
         {"a.nhdr": NRRD + b"a.raw\n\n", "a.raw": b"1"},
         {"a.nhdr": NRRD + b"LIST\n1.raw\n2.raw\n", "1.raw": b"1", "2.raw": b"2"},
         {"a.shp": b"1", "a.DBF": b"2", "a.prj": b"3", "a.shx": b"4", "a.cpg": b"5"},
+        {"a.png": b"1", "a.pgw": b"2"},
+        {"a.jpeg": b"1", "a.jgw": b"2"},
+        {"a.tif": b"1", "a.TIFW": b"2"},
+        {"a.webp": b"1", "a.wld": b"2"},
     ],
 )
 def test_a_change_of_any_part_changes_the_fingerprint(tmp_path, files):

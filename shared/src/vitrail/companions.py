@@ -11,6 +11,7 @@ _MAX_HEADER = 1_000_000  # bytes
 _ENVI = re.compile(r"^\s*data file\s*=\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _META = re.compile(r"^\s*ElementDataFile\s*=\s*(.+?)\s*$", re.MULTILINE)
 _NRRD = re.compile(r"^data ?file:\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+_PLACED = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2")  # by a world file
 _ANALYZE = (b"\x5c\x01\0\0", b"\0\0\x01\x5c")  # the length of such a header
 
 
@@ -19,7 +20,7 @@ def companions(path: Path) -> list[Path]:
     the order of their names; none for most files and for a folder.
 
     They are those of ENVI (header and data, whichever is named), Analyze and NIfTI pairs, MetaImage
-    and NRRD with their data apart, and shapefiles.
+    and NRRD with their data apart, shapefiles, and the world file of an image.
     """
     try:
         return sorted({one for one in _beside(path) if one != path and one.is_file()})
@@ -27,8 +28,20 @@ def companions(path: Path) -> list[Path]:
         return []
 
 
+def world_file(path: Path) -> Path | None:
+    """The file beside an image that says where it lies: ``.pgw``, ``.pngw`` or ``.wld`` for
+    ``.png``, and so on; None where there is none, and for what takes no such file."""
+    suffix = path.suffix.lower()
+    if suffix not in _PLACED:
+        return None
+    names = (f".{suffix[1]}{suffix[-1]}w", f"{suffix}w", ".wld")
+    return next((one for one in _variants(path, names) if one.is_file()), None)
+
+
 def _beside(path: Path) -> Iterator[Path]:
     suffix = path.suffix.lower()
+    if world := world_file(path):
+        yield world
     if suffix == ".shp":
         yield from _variants(path, _SHAPES)
     elif suffix == ".mhd":

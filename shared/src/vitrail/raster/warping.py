@@ -20,9 +20,10 @@ class Warped:
     window.
 
     What holds no data takes no part in the resampling, and what lies beside the raster is masked.
-    ``offset`` in pixels (rows, columns) of the new grid moves the content. Without reference
-    systems both are taken to have the same. Raises InputError where GDAL knows no way between the
-    two systems.
+    ``offset`` in pixels (rows, columns) of the new grid moves the content. Where one of the
+    reference systems is not known, both are taken to be the same; the raster lies where its
+    ``transform`` says, which a world file may have set. Raises InputError where GDAL knows no way
+    between the two systems.
     """
 
     def __init__(
@@ -43,12 +44,15 @@ class Warped:
         nodata = raster.nodata
         if nodata is None and raster.dtype.kind == "f":
             nodata = float("nan")
-        stand_in = rasterio.crs.CRS.from_epsg(WEB_MERCATOR) if raster.crs is None else None
+        unknown = raster.crs is None or crs is None
+        stand_in = rasterio.crs.CRS.from_epsg(WEB_MERCATOR) if unknown else None
+        stored = raster.dataset.transform
         try:
             with closed_gdal():
                 self._vrt = WarpedVRT(
                     raster.dataset,
                     src_crs=stand_in or raster.crs,
+                    src_transform=None if raster.transform == stored else raster.transform,
                     crs=stand_in or crs,
                     transform=moved,
                     height=shape[0],
