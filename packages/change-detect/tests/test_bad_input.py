@@ -129,14 +129,6 @@ def test_a_system_that_nobody_knows(vectors, tmp_path):
     assert any("areas are unknown" in reason for reason in row["reasons"])
 
 
-def test_a_world_file_is_named(vectors, tmp_path):
-    for name in "ab":
-        picture(tmp_path / f"{name}.png", town(50, 60))
-    (tmp_path / "a.pgw").write_text("0.5\n0\n0\n-0.5\n500000\n4000000\n")
-    result = vectors.predict(tmp_path / "a.png", tmp_path / "b.png")
-    assert "the world file beside a.png is not read" in result.damage
-
-
 def test_a_scene_of_one_pixel(vectors, tmp_path):
     pixel = town(20, 20)[:, :1, :1]
     result = vectors.predict(made(tmp_path / "a.tif", pixel), made(tmp_path / "b.tif", pixel))

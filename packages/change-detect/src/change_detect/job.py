@@ -166,7 +166,9 @@ class ChangeJob:
     def _doubts(self, scene: Scene) -> list[str]:
         """What speaks against the answer though nothing is wrong with the dates."""
         said, gsd, trained = [], scene.gsd, self.network and self.network.gsd
-        if scene.crs is None:
+        if scene.crs is None and scene.transform is not None:
+            said.append("without a reference system areas are in pixels, outlines as the dates lie")
+        elif scene.crs is None:
             said.append("without a place on the earth areas are in pixels")
         elif gsd is None:
             said.append(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from change_detect.scene.images import Date, InMemory
+from change_detect.scene.images import Date, InMemory, is_placed
 from vitrail.errors import InputError
 from vitrail.raster import Raster, overlap, pixel_area
 
@@ -30,7 +30,11 @@ def compared(first: Date, other: Date) -> list[str]:
         )
     if (first.crs is None) != (other.crs is None):
         lacking = first if first.crs is None else other
-        said.append(f"{lacking.path.name} has no reference system: taken to lie on the other's")
+        taken = "have that of the other" if is_placed(lacking) else "lie on the other's"
+        said.append(f"{lacking.path.name} has no reference system: taken to {taken}")
+    elif is_placed(first) != is_placed(other):
+        lacking = other if is_placed(first) else first
+        said.append(f"{lacking.path.name} has no place: taken to lie where the other does")
     return said
 
 
@@ -42,9 +46,11 @@ def common_grid(dates: Sequence[Date], damage: list[str]) -> Grid:
     """The part of the first date's grid on which all of them lie."""
     first = dates[0]
     crs, transform, shape = first.crs, first.transform, first.shape
+    if is_placed(first):  # its own system, or that of a date which has one
+        crs = next((date.crs for date in dates if date.crs is not None), None)
     window: list[slice] = [slice(0, side) for side in shape]
     for other in dates[1:]:
-        if first.crs is None or other.crs is None:
+        if not (is_placed(first) and is_placed(other)):
             if other.shape != shape:
                 sizes = [f"{date.shape[1]} x {date.shape[0]}" for date in (other, first)]
                 problem = f"is of {sizes[0]} pixels, and {first.path.name} of {sizes[1]}"
@@ -66,26 +72,32 @@ def common_grid(dates: Sequence[Date], damage: list[str]) -> Grid:
     share = sides[0] * sides[1] / (shape[0] * shape[1])
     if share < MIN_OVERLAP:
         damage.append(f"the dates share {share:.2%} of {first.path.name} only")
-    if first.crs is not None and transform is not None:
+    if transform is not None:
         step = type(transform).translation(window[1].start, window[0].start)
         transform = transform * step
     return crs, transform, (sides[0], sides[1])
 
 
 def _same_grid(one: Any, other: Any) -> bool:
-    if one.shape != other.shape or one.crs != other.crs:
+    if one.shape != other.shape or _differ(one.crs, other.crs):
         return False
     corners = np.array([(0, 0), (one.shape[1], one.shape[0])], float).T
     ours = np.array(~one.transform * tuple(np.array(other.transform * tuple(corners))))
     return bool(np.abs(ours - corners).max() < SAME)
 
 
+def _differ(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and one != other
+
+
 def start_in(date: Date, grid: Grid) -> tuple[int, int] | None:
     """Where the grid begins in a date that has the same cells; None where it must be warped."""
     crs, transform, shape = grid
-    if isinstance(date, InMemory) or date.crs is None or crs is None:
+    if isinstance(date, InMemory) or transform is None or not is_placed(date):
         return (0, 0)
-    if date.crs != crs:
+    if crs is None and transform.is_identity:
+        return (0, 0)
+    if _differ(date.crs, crs):
         return None
     corners = np.array([(0, 0), (shape[1], shape[0])], float).T
     places = np.array(~date.transform * tuple(np.array(transform * tuple(corners))))

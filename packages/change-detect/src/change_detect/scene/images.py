@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from change_detect.scene.world import place
 from vitrail.errors import InputError, plain
 from vitrail.grids import Window
 from vitrail.preprocess.jpeg import jpeg_damage
 from vitrail.raster import Raster
 
-WORLD_FILES = (".pgw", ".jgw", ".bpw", ".wld", ".pngw", ".jpgw")
 TURNED = range(2, 9)  # EXIF orientations of an image that is not upright
 
 
@@ -41,8 +41,8 @@ def open_date(path: Path, page: int = 0) -> tuple[Raster | InMemory, list[str]]:
     """
     raster, remarks = Raster(path, page), []
     try:
-        if raster.crs is None and any(path.with_suffix(s).is_file() for s in WORLD_FILES):
-            remarks.append(f"the world file beside {path.name} is not read")
+        if said := place(raster):
+            remarks.append(said)
         if raster.dataset.driver == "JPEG":
             told = jpeg_damage(path.read_bytes(), "CMYK" if raster.bands == 4 else "RGB")
             remarks += [f"{path.name}: {sentence}" for sentence in told]
@@ -64,10 +64,10 @@ def _closing(
     raster: Raster, pixels: np.ma.MaskedArray, colours: Sequence[str] | None = None
 ) -> InMemory:
     raster.close()
-    image = InMemory(raster.path, pixels, raster.colours if colours is None else colours)
-    if raster.crs is not None:
-        raise InputError(raster.path, "has a palette and a place", "convert it to three bands")
-    return image
+    if is_placed(raster):
+        what = "is turned" if colours is None else "has a palette"
+        raise InputError(raster.path, f"{what} and has a place", "convert it to an upright GeoTIFF")
+    return InMemory(raster.path, pixels, raster.colours if colours is None else colours)
 
 
 def _coloured(raster: Raster) -> np.ma.MaskedArray:
@@ -102,6 +102,11 @@ def _upright(part: np.ma.MaskedArray, orientation: int) -> np.ma.MaskedArray:
 
 
 Date = Raster | InMemory
+
+
+def is_placed(date: Any) -> bool:
+    """Whether a date lies somewhere, be it in a system that is not known."""
+    return date.crs is not None or not (date.transform is None or date.transform.is_identity)
 
 
 def describe(date: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from change_detect.scene.agreement import common_grid, compared, resampled, start_in
-from change_detect.scene.images import Date, InMemory, describe, open_date
+from change_detect.scene.images import Date, InMemory, describe, is_placed, open_date
 from vitrail.errors import InputError
 from vitrail.grids import Window
 from vitrail.raster import Raster, Stretch, Warped, joint_stretch, pixel_area
@@ -149,7 +149,7 @@ def open_scene(
             what = ", ".join(facts["warped"])
             where = f"at {gsd:g} m" if gsd is not None else f"onto the grid of {first.path.name}"
             reasons.append(f"{what} was resampled {where}")
-        place = None if first.crs is None else transform
+        place = transform if is_placed(first) else None
         scene = Scene(
             tuple(paths),
             on_grid,
