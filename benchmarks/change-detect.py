@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 import torch
 from rich.console import Console
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ REPEATS = 3
 DATES = 5
 PEER = "torchgeo's class"
 UTM = "EPSG:32651"
+TILE = 256  # pixels
 
 
 def measure(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> tuple[float, float]:
@@ -207,19 +209,23 @@ class _Timed:
 
 
 def _scene(folder: Path, side: int) -> list[Path]:
-    """Two dates of noise whose later one has bright squares."""
+    """Two dates of noise whose later one has bright squares, written a strip of tiles at a time."""
     from rasterio.transform import Affine
 
-    place = {"crs": UTM, "transform": Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)}
-    tile = np.random.default_rng(0).integers(60, 120, (3, 256, 256), np.uint8)
-    ground = np.tile(tile, (1, -(-side // 256), -(-side // 256)))[:, :side, :side]
-    tiled = {"tiled": True, "blockxsize": 256, "blockysize": 256} | place
+    tile = np.random.default_rng(0).integers(60, 120, (3, TILE, TILE), np.uint8)
+    ground = np.tile(tile, (1, 1, -(-side // TILE)))[:, :, :side]
+    built = ground.copy()
+    for left in range(100, side - 40, 400):
+        built[:, 100:130, left : left + 40] = 230
     paths = [folder / "before.tif", folder / "after.tif"]
-    write_raster(paths[0], ground, **tiled)
-    for top in range(100, side - 40, 400):
-        for left in range(100, side - 40, 400):
-            ground[:, top : top + 30, left : left + 40] = 230
-    write_raster(paths[1], ground, **tiled)
+    options = {"driver": "GTiff", "count": 3, "height": side, "width": side, "dtype": "uint8"}
+    options |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
+    options |= {"crs": UTM, "transform": Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)}
+    for path, strips in zip(paths, ([ground], [built, ground]), strict=True):
+        with rasterio.open(path, "w", **options) as dataset:
+            for number, top in enumerate(range(0, side, TILE)):
+                strip = strips[number % len(strips)][:, : side - top]
+                dataset.write(strip, window=((top, top + strip.shape[1]), (0, side)))
     return paths
 
 

@@ -186,3 +186,54 @@ def test_a_run_is_interrupted_resumed_and_used(tmp_path, monkeypatch):
     assert job.threshold == metadata["threshold"]
     result = job.predict(*find_pairs(tmp_path / "set")[0].images)
     assert json.dumps(result.to_dict()) and result.changed.shape == (64, 64)
+
+
+def test_an_encoder_learns_without_labels_and_another_goes_on_from_it(tmp_path):
+    labelled(tmp_path / "set")
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.format(folder=tmp_path / "set"))
+    first = ("--set", "masked=0.5", "--set", "monitor={metric: val/error, mode: min}")
+    outcome = call("vitrail", "train", recipe, "-o", tmp_path / "first", *first)
+    assert outcome.status == 0, outcome.stderr
+    start = tmp_path / "first" / "weights.safetensors"
+    with pytest.raises(InputError, match="threshold"):  # it is no detector
+        load(start)
+    init = ("--set", f"model.init={start}", "--set", "optim.lr=1.0e-9")
+    assert call("vitrail", "train", recipe, "-o", tmp_path / "second", *init).status == 0
+    states = [
+        read_checkpoint(tmp_path / name / "weights.safetensors").state
+        for name in ("first", "second")
+    ]
+    name = "encoder.vit.pos_embed"
+    assert torch.allclose(states[0][name], states[1][name], atol=1e-6)
+
+
+def test_hidden_patches_alone_are_judged(tmp_path):
+    from change_detect.training.masked import MaskedTask, hidden
+
+    folder, recipe = labelled(tmp_path / "set"), tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.format(folder=folder) + "masked: 0.25\n")
+    task = MaskedTask(load_recipe(recipe)).eval()
+    image, mask = hidden(np.moveaxis(town(64, 64), 0, -1), 0.25, np.random.default_rng(0))
+    assert mask.shape == (4, 4) and mask.sum() == 4
+    with torch.no_grad():
+        error = task.error(image[None], mask[None])
+        task.head.weight.zero_(), task.head.bias.zero_()
+        pixels = image.unflatten(2, (4, 16)).unflatten(1, (4, 16)).permute(1, 3, 0, 2, 4)
+        assert task.error(image[None], mask[None]) == pytest.approx(
+            pixels[mask].abs().mean().item(), rel=1e-5
+        )
+    assert error > 0
+
+
+def test_the_worst_crops_are_drawn(job, tmp_path):
+    from change_detect.measure.worst import draw, worst_crops
+
+    pairs = find_pairs(labelled(tmp_path / "set", names=("tile_1", "tile_2")))
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(pairs[0].label)  # nothing to be found
+    crops = worst_crops(job, pairs)
+    assert [crop.name.partition(",")[0] for crop in crops] == ["tile_2"] and crops[0].f1 > 0.9
+    draw(crops, tmp_path / "worst.png")
+    with Image.open(tmp_path / "worst.png") as image:
+        colours = {colour for _, colour in image.getcolors(1 << 20)}
+    assert (60, 140, 70) in colours

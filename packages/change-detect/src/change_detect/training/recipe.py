@@ -44,7 +44,8 @@ class Recipe(vitrail.training.recipe.Recipe):
     """``optimizer``: AdamW, or as the paper has it Adam, whose decay is a part of the gradient.
     ``detail_lr`` is the learning rate of what starts from ImageNet, as a share of the
     others', and ``frozen`` so many of its stages stay as they are (its norms too,
-    then); an ``epoch`` has so many steps, and a validation at its end."""
+    then); an ``epoch`` has so many steps, and a validation at its end. With ``masked``, that share
+    of each date's patches is hidden and the encoder alone learns to paint them, without labels."""
 
     data: Data
     model: Model = Model()
@@ -53,3 +54,4 @@ class Recipe(vitrail.training.recipe.Recipe):
     detail_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
     frozen: Annotated[int, Field(ge=0, le=5)] = 0
     epoch: PositiveInt = 64
+    masked: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -2,7 +2,7 @@
 
 import sys
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +24,10 @@ VAL_SHARE = 0.2
 PAPER_BETAS = (0.9, 0.99)
 
 
-class Task(vitrail.training.loop.Task):
-    """Cross-entropy and overlap on crops; ``val/f1`` is that of the best threshold on whole
-    validation tiles, which is kept with the weights."""
+class NetworkTask(vitrail.training.loop.Task):
+    """A recipe's network, the pairs that it names, and the optimiser."""
 
     recipe: Recipe
-    threshold: Tensor
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
@@ -37,10 +35,8 @@ class Task(vitrail.training.loop.Task):
         self.trunk = [trunk_of(self.network)] if recipe.frozen else []  # in a list: no submodule
         for trunk in filter(None, self.trunk):
             freeze(trunk, recipe.frozen)
-        self.register_buffer("threshold", torch.tensor(0.5))
-        self.curve = Curve()
 
-    def train(self, mode: bool = True) -> "Task":
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for trunk in filter(None, self.trunk):
             for module in trunk.modules():
@@ -51,6 +47,43 @@ class Task(vitrail.training.loop.Task):
     @cached_property
     def pairs(self) -> tuple[list[Pair], list[Pair]]:
         return divide(self.recipe.data)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        optim = self.recipe.optim
+        if self.recipe.optimizer == "adam":
+            return torch.optim.Adam(
+                [one for one in self.parameters() if one.requires_grad],
+                lr=optim.lr,
+                betas=PAPER_BETAS,
+                weight_decay=optim.weight_decay,
+            )
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, one in self.named_parameters():
+            if one.requires_grad:
+                started = ".encoder.detail." in name or ".encoder.stages." in name
+                groups.setdefault((started, one.ndim > 1), []).append(one)
+        return torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": optim.lr * (self.recipe.detail_lr if started else 1.0),
+                    "weight_decay": optim.weight_decay if is_matrix else 0.0,
+                }
+                for (started, is_matrix), parameters in groups.items()
+            ]
+        )
+
+
+class Task(NetworkTask):
+    """Cross-entropy and overlap on crops; ``val/f1`` is that of the best threshold on whole
+    validation tiles, which is kept with the weights."""
+
+    threshold: Tensor
+
+    def __init__(self, recipe: Recipe):
+        super().__init__(recipe)
+        self.register_buffer("threshold", torch.tensor(0.5))
+        self.curve = Curve()
 
     def train_dataloader(self) -> DataLoader:
         optim, data = self.recipe.optim, self.recipe.data
@@ -83,31 +116,6 @@ class Task(vitrail.training.loop.Task):
         self.threshold.fill_(threshold)
         half = self.curve.at(len(self.curve.changed) // 2)
         self.log_dict({"val/f1": f1, "val/threshold": threshold, "val/f1_at_half": half.f1})
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        optim = self.recipe.optim
-        if self.recipe.optimizer == "adam":
-            return torch.optim.Adam(
-                [one for one in self.parameters() if one.requires_grad],
-                lr=optim.lr,
-                betas=PAPER_BETAS,
-                weight_decay=optim.weight_decay,
-            )
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, one in self.named_parameters():
-            if one.requires_grad:
-                started = ".encoder.detail." in name or ".encoder.stages." in name
-                groups.setdefault((started, one.ndim > 1), []).append(one)
-        return torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": optim.lr * (self.recipe.detail_lr if started else 1.0),
-                    "weight_decay": optim.weight_decay if is_matrix else 0.0,
-                }
-                for (started, is_matrix), parameters in groups.items()
-            ]
-        )
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         model = self.recipe.model
