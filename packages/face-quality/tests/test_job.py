@@ -58,6 +58,20 @@ def test_the_main_face_is_the_largest_near_the_centre():
     assert main_face(shape, []) is None
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_picture_on_its_side_is_searched_too(network, finder, quarters):
+    """The same face is found, judged upright, and the reason says how it lies."""
+    job = job_of(network, finder)
+    upright = job.predict(PORTRAIT).main_face
+    result = job.predict(np.ascontiguousarray(np.rot90(portrait(), quarters)))
+    face = result.main_face
+    assert face.raw == pytest.approx(upright.raw, abs=0.02)
+    assert abs(face.crop.astype(int) - upright.crop).mean() < 2
+    turn = abs(face.components["approx_HeadPoseRoll"].raw)
+    assert turn == pytest.approx(180 if quarters == 2 else 90, abs=12)
+    assert face.reasons[0].startswith("The head is turned by")
+
+
 def test_alone_and_in_a_batch_agree(network, finder):
     job = job_of(network, finder)
     crops = [np.roll(aligned(portrait(), face_at(120, 60).landmarks), n, axis=1) for n in range(5)]
@@ -97,13 +111,75 @@ def test_a_large_face_is_shrunk_before_it_is_looked_at():
 def test_crops_are_said_to_be_off_the_template(network):
     crop = np.zeros((112, 112, 3), np.uint8)
     there = job_of(network, Seen(face_at(0, 0)), aligned=True).predict(crop)
-    assert not there.remarks
+    assert there.remarks == ("Eye distance, head size and margins are those of the crop",)
     off = job_of(network, Seen(face_at(9, 0)), aligned=True).predict(crop)
-    assert "off the template" in off.remarks[0] and "--realign" in off.remarks[0]
+    assert "off the template" in off.remarks[1] and "--realign" in off.remarks[1]
     assert (off.faces[0].crop == crop).all()
     none = job_of(network, Seen(), aligned=True).predict(crop)
-    assert none.remarks == ("No face is found in this crop; it is judged as it is",)
-    assert len(none.faces) == 1
+    assert none.remarks[1] == "No face is found in this crop: it is judged as it is"
+    assert len(none.faces) == 1 and none.seen == 0
+
+
+def test_a_crop_says_what_its_landmarks_cannot_tell(network):
+    """Its size, how far away the face was, and other faces in it."""
+    job = job_of(network, Seen(face_at(0, 0), face_at(150, 40, 0.4)), aligned=True)
+    result = job.predict(np.zeros((112, 224, 3), np.uint8))
+    (face,) = result.faces
+    assert "The crop has 224 x 112 pixels: stretched to 112 x 112" in result.remarks
+    assert "2 faces are seen in this crop: the main one is judged" in result.remarks
+    assert face.components["SingleFacePresent"].raw > 0 and result.seen == 2
+    assert not any("move closer" in said or "edge" in said for said in face.reasons)
+    even = job_of(network, Seen(face_at(0, 0, 2)), aligned=True)
+    said = even.predict(np.zeros((224, 224, 3), np.uint8)).remarks
+    assert "The crop has 224 x 224 pixels: scaled to 112 x 112" in said
+
+
+def test_faces_without_landmarks_are_counted(network):
+    lost = face_at(0, 0)
+    lost.landmarks[:] = np.nan
+    some = job_of(network, Seen(face_at(200, 100), lost)).predict(np.zeros((400, 560, 3), np.uint8))
+    assert len(some.faces) == 1 and some.seen == 2
+    assert some.remarks == ("Of 1 faces the landmarks are unknown: not judged",)
+    none = job_of(network, Seen(lost)).predict(np.zeros((400, 560, 3), np.uint8))
+    assert none.reasons == ["No face can be judged"] and "not judged" in none.cells()["reasons"]
+
+
+def test_a_detector_without_landmarks_is_refused():
+    from face_quality import load
+
+    with pytest.raises(UsageError, match="no landmarks"):
+        load(detector="dlib")
+
+
+def test_what_lies_behind_the_first_picture_is_said(network, tmp_path):
+    from PIL import Image
+
+    frames = [Image.fromarray(portrait()[::4, ::4]).point(lambda v, n=n: v + n) for n in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    film = b"\0\0\0\x18ftypmp42" + bytes(64)
+    (tmp_path / "b.jpg").write_bytes(PORTRAIT.read_bytes() + film)
+    job = job_of(network, Seen(face_at(0, 0, 0.5)))
+    assert job.predict(tmp_path / "a.gif").remarks == (
+        "Only the first of its 3 frames or pages is judged",
+    )
+    assert job.predict(tmp_path / "b.jpg").remarks == (
+        "It is a motion photo, whose film is not judged",
+    )
+
+
+def test_an_enlarged_picture_wins_no_score(network, finder):
+    """Bicubic enlargement adds pixels and no detail: what the network sees is the same."""
+    small = cv2.resize(portrait(), None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    scores = [load_job_score(image, finder) for image in (small, large)]
+    assert scores[1] < scores[0] + 5
+
+
+def load_job_score(image, finder):
+    """By the bundled network."""
+    from face_quality.networks import load_network
+
+    return job_of(load_network(), finder).predict(image).main_face.score
 
 
 def test_realigned_crops_are_moved(network):
@@ -111,7 +187,7 @@ def test_realigned_crops_are_moved(network):
     crop[:, 60:] = 255
     job = job_of(network, Seen(face_at(9, 0)), aligned=True, realign=True)
     result = job.predict(crop)
-    assert "aligned anew" in result.remarks[0]
+    assert "aligned anew" in result.remarks[1]
     assert result.faces[0].crop[56, 55].tolist() == [255, 255, 255]
     with pytest.raises(UsageError):
         job_of(network, Seen(), realign=True)
@@ -141,6 +217,12 @@ def test_a_calibration_of_other_weights_is_refused(tmp_path):
     other.write_text(json.dumps(Calibration((0, 1), (0, 1), "made", "f" * 64).to_dict()))
     with pytest.raises(InputError, match="other weights"):
         load(str(weights), calibration=other, engine="eager")
+    sha256 = small_network(tmp_path).weights.sha256
+    other.write_text(json.dumps(Calibration((0, 1), (0, 1), "made", sha256).to_dict()))
+    weights = str(tmp_path / "small.safetensors")
+    assert load(weights, calibration=other, engine="eager").calibration.weights == sha256
+    with pytest.raises(InputError, match="another --exit-block"):
+        load(weights, calibration=other, engine="eager", exit_block=1)
 
 
 def test_the_licence_of_released_weights_is_said(tmp_path, capsys):

@@ -54,10 +54,14 @@ def test_a_folder_of_frames_with_a_bad_one(job, tmp_path):
     (folder / "9.png").write_bytes(b"no picture")
     shots = solve(job.networks, BestShotJob(job, Wanted(1)).process(Source.of(folder)))
     assert shots.searched == 4 and len(shots.tracks[0].shots) == 1
-    assert shots.damage and "9.png is left out" in shots.damage[0]
+    assert "9.png" in shots.damage[0] and "a second apart" in shots.remarks[-1]
+    for path in folder.iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="none of its 5 images can be read"):
+        solve(job.networks, BestShotJob(job, Wanted()).process(Source.of(folder)))
     for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="no image"):
         solve(job.networks, BestShotJob(job, Wanted()).process(Source.of(folder)))
 
 

@@ -11,6 +11,13 @@ from vitrail.faces.face import Face
 MIN_SCALE = 0.7  # below it a face is shrunk by area first: the warp looks at four pixels only
 
 
+def with_landmarks(faces: Sequence[Face]) -> tuple[list[Face], int]:
+    """The faces that can be aligned, and how many cannot: their landmarks are unknown, or lie on
+    one spot."""
+    known = [face for face in faces if np.ptp(face.landmarks, axis=0).max() > 1]
+    return known, len(faces) - len(known)
+
+
 def main_face(shape: tuple[int, ...], faces: Sequence[Face]) -> int | None:
     """The number of the largest face near the centre: size counts less the farther away from it."""
     if not faces:

@@ -3,6 +3,7 @@ quality are left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -93,12 +94,17 @@ def _nearest_threshold(genuine: np.ndarray, impostors: np.ndarray, fmr: float) -
 
 def require_resolved(fmr: float, impostors: int) -> None:
     """UsageError for a rate that so few impostor pairs cannot show."""
-    needed = round(1 / fmr) if fmr > 0 else 0
     if not 0 < fmr < 1:
         raise UsageError(f"FMR {fmr:g}", "is not between 0 and 1", "take 0.001")
+    needed = needed_impostors(fmr)
     if impostors < needed:
         problem = f"needs at least {needed} impostor pairs, these are {impostors}"
         raise UsageError(f"FMR {fmr:g}", problem, "give more pairs or a higher rate")
+
+
+def needed_impostors(fmr: float) -> int:
+    """How many impostor pairs show a rate at all: one of them matches."""
+    return ceil(1 / fmr - 1e-6)
 
 
 def pair_quality(first: np.ndarray, second: np.ndarray) -> np.ndarray:

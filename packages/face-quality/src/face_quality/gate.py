@@ -3,22 +3,19 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from face_quality.measures import NAMES
 from face_quality.result import JudgedFace, Result
-from vitrail.errors import InputError, UsageError
+from vitrail.errors import UsageError
 from vitrail.job import Steps
-from vitrail.sources import Source, require_file
+from vitrail.sources import Source
 
 if TYPE_CHECKING:
     from face_quality.job import QualityJob
 
-MAX_BYTES = 100_000
 REFUSED = 4  # exit status
 
 
@@ -30,6 +27,15 @@ class Bounds(BaseModel):
     score: Annotated[float | None, Field(ge=0, le=100)] = None
     raw_min: float | None = None
     raw_max: float | None = None
+
+    @model_validator(mode="after")
+    def _must_bind(self) -> Self:
+        """A bound that nothing fails, or everything, is a slip of the pen."""
+        if self.score is None and self.raw_min is None and self.raw_max is None:
+            raise ValueError("names no bound: give score, raw_min or raw_max")
+        if self.raw_min is not None and self.raw_max is not None and self.raw_min > self.raw_max:
+            raise ValueError("raw_min is above raw_max: nothing would pass")
+        return self
 
 
 class Rules(BaseModel):
@@ -52,26 +58,6 @@ class Rules(BaseModel):
         "approx_UnderExposurePrevention": Bounds(raw_max=0.5),
         "approx_OverExposurePrevention": Bounds(raw_max=0.2),
     }
-
-
-def read_rules(path: Path) -> Rules:
-    """Rules of a YAML file; what it leaves out is as by default, but ``measures`` are all that it
-    names. UsageError for a key or a value that is none."""
-    data = require_file(path).read_bytes()
-    if len(data) > MAX_BYTES:
-        raise InputError(path, "is too large for a file of rules", "give a short one")
-    try:
-        content = yaml.safe_load(data)
-        return Rules.model_validate(content or {})
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise UsageError(path, f"holds no rules ({_fault(error)})", "see the README") from error
-
-
-def _fault(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return " ".join(str(error).split())[:60]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,18 +87,20 @@ class Gated:
     def cells(self) -> dict[str, str]:
         word = "accepted" if self.is_accepted else "refused"
         cells = self.result.cells()
-        advice = [*self.refusals, *(() if self.is_accepted else (cells["reasons"],))]
-        return {"gate": word, "score": cells["score"], "why": "; ".join(filter(None, advice))}
+        # What was accepted wants no advice, but for what was guessed.
+        said = [*self.result.remarks, *self.damage] if self.is_accepted else [cells["reasons"]]
+        why = "; ".join(dict.fromkeys(filter(None, [*self.refusals, *said])))
+        return {"gate": word, "score": cells["score"], "why": why}
 
 
 def refusals(result: Result, rules: Rules) -> list[str]:
     """A sentence for each rule that fails."""
     face = result.main_face
-    if face is None:
-        return ["No face is found in this picture"]
+    if face is None or not result.seen:  # what is said to be a crop is judged without one
+        return result.reasons if face is None else ["No face is found in this crop"]
     said = []
-    if rules.one_face and len(result.faces) > 1:
-        said.append(f"{len(result.faces)} faces are seen, one is wanted")
+    if rules.one_face and result.seen > 1:
+        said.append(f"{result.seen} faces are seen, one is wanted")
     if face.score is None:
         said.append("The score is unknown: these weights have no calibration")
     elif face.score < rules.min_score:

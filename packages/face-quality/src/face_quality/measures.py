@@ -182,15 +182,16 @@ def _bell(raw: float, best: float) -> float:
     return 100 * exp(-2 * (np.log(max(raw, 1e-6) / best) / np.log(2)) ** 2)
 
 
-def reasons(found: Mapping[str, Measure]) -> list[str]:
-    """What to do about the picture, a sentence each, what helps most first."""
+def reasons(found: Mapping[str, Measure], *, of_crop: bool = False) -> list[str]:
+    """What to do about the picture, a sentence each, what helps most first. A crop (``of_crop``)
+    tells nothing about the distance or the room around the head."""
     value = {name: one.raw for name, one in found.items()}
     said = []
     eyes, roll = value["approx_InterEyeDistance"], value["approx_HeadPoseRoll"]
     yaw, pitch = value["approx_HeadPoseYaw"], value["approx_HeadPosePitch"]
     if abs(roll) > 20:
         said.append(f"The head is turned by {abs(roll):.0f} degrees: hold it upright")
-    if eyes < 45:
+    if eyes < 45 and not of_crop:
         said.append(f"{eyes:.0f} pixels between the eyes, 90 wanted: move closer")
     if abs(yaw) > 25:
         said.append(f"The face looks {abs(yaw):.0f} degrees to the side: look into the camera")
@@ -205,7 +206,7 @@ def reasons(found: Mapping[str, Measure]) -> list[str]:
             ("top", "approx_MarginAboveOfTheFaceImage"),
             ("bottom", "approx_MarginBelowOfTheFaceImage"),
         )
-        if found[name].score < 10
+        if found[name].score < 10 and not of_crop
     ]
     if cut:
         said.append(f"The face is too near to the {' and the '.join(cut)} edge: leave more room")

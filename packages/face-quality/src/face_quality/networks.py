@@ -32,6 +32,14 @@ class QualityNetwork(Network):
     config: FIQAConfig
     calibration: Calibration | None
     is_own: bool
+    exit_block: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """Whose qualities these are, for a calibration: the weights' sha256, and the block where
+        that is not the last."""
+        sha256 = self.weights.sha256 if self.weights else ""
+        return f"{sha256}, block {self.exit_block}" if self.exit_block else sha256
 
 
 def load_networks(weights: Sequence[str] = ()) -> list[QualityNetwork]:
@@ -69,6 +77,7 @@ def load_network(
         config=config,
         calibration=calibration,
         is_own=checkpoint.is_own(weights.metadata),
+        exit_block=exit_block,
     )
 
 

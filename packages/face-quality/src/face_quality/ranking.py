@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from face_quality import system
 from face_quality.result import Result
 from vitrail.errors import InputError
 from vitrail.job import Steps
-from vitrail.sources import Source, image_files, natural_sorted
+from vitrail.preprocess.kinds import Kind, kind_of
+from vitrail.say import warn, warn_left_out
+from vitrail.sources import Source, natural_sorted, walk
 
 if TYPE_CHECKING:
     from face_quality.job import QualityJob
@@ -29,7 +32,7 @@ class Ranked:
         for result in self.results:
             row = result.to_dict()
             kept = {key: row[key] for key in ("raw", "score", "word", "reasons", "remarks")}
-            pictures.append({"picture": Path(result.source).name, **kept})
+            pictures.append({"picture": _within(self.source, result.source), **kept})
         best = pictures[0]["picture"] if pictures else None
         return {"best": best, "pictures": pictures, "without_face": list(self.without)}
 
@@ -39,15 +42,27 @@ class Ranked:
         return None if face is None else face.crop
 
     def cells(self) -> dict[str, str]:
+        said = [f"{len(self.without)} pictures without a face"] if self.without else []
+        count = str(len(self.results))
         if not self.results:
-            return {"best": "-", "score": "-", "pictures": "0", "remarks": "; ".join(self.damage)}
-        cells = self.results[0].cells()
+            return {"best": "-", "score": "-", "pictures": count, "remarks": _joined(said, self)}
+        best = self.results[0]
         return {
-            "best": Path(self.results[0].source).name,
-            "score": cells["score"],
-            "pictures": str(len(self.results)),
-            "remarks": "; ".join(filter(None, [cells["reasons"], *self.damage])),
+            "best": _within(self.source, best.source),
+            "score": best.cells()["score"],
+            "pictures": count,
+            "remarks": _joined([*best.reasons, *best.remarks, *said], self),
         }
+
+
+def _within(person: str, picture: Path | str) -> str:
+    """A picture's name in the folder of its person."""
+    path = Path(picture)
+    return str(path.relative_to(person)) if path.is_relative_to(person) else path.name
+
+
+def _joined(said: list[str], ranked: Ranked) -> str:
+    return "; ".join([*said, *ranked.damage])
 
 
 class RankJob:
@@ -65,12 +80,13 @@ class RankJob:
             try:
                 result = yield from self.job.process(Source.of(path))
             except InputError as error:
-                damage.append(f"{path.name} is left out: {error.reason}")
+                damage.append(f"{_within(source.name, path)} is left out: {error.reason}")
                 unread += 1
                 continue
-            damage += [f"{path.name}: {sentence}" for sentence in result.damage]
+            name = _within(source.name, path)
+            damage += [f"{name}: {sentence}" for sentence in result.damage]
             if result.main is None:
-                without.append(path.name)
+                without.append(name)
             else:
                 results.append(result)
         if unread == len(source.paths):
@@ -79,18 +95,30 @@ class RankJob:
         return Ranked(source.name, tuple(results), tuple(without), tuple(damage))
 
 
-def people_of(folder: Path) -> list[Source]:
-    """A source for each folder inside with pictures; InputError where there is none."""
-    try:
-        inside = natural_sorted(one for one in folder.iterdir() if one.is_dir())
-    except OSError as error:
-        raise InputError(folder, "is no folder that can be read", "name one") from error
-    found = []
-    for one in inside:
-        pictures = image_files(one)
-        if pictures:
-            found.append(Source(str(one), tuple(pictures)))
-    if not found:
+def people_of(folder: Path, *, quiet: bool = False) -> list[Source]:
+    """A source for each folder inside, with all pictures at and below it; InputError where there is
+    none. A line names what is left out: files that belong to nobody or are no pictures, and folders
+    without any."""
+    if not folder.is_dir():
+        raise InputError(folder, "is no folder", "name one that holds a folder for each person")
+    tree = walk(folder)
+    if folder in tree.faults:
+        raise tree.faults[folder]
+    for place, fault in tree.faults.items():
+        warn(system.name, f"{place}: {fault.reason}")
+    people: dict[Path, list[Path]] = {}
+    others = []
+    for path in natural_sorted(tree.files):
+        inside = path.relative_to(folder).parts
+        if len(inside) > 1 and kind_of(path) is Kind.IMAGE:
+            people.setdefault(folder / inside[0], []).append(path)
+        else:
+            others.append(path)
+    empty = {folder / one.relative_to(folder).parts[0] for one in tree.folders if one != folder}
+    others += sorted(empty - people.keys())
+    if not quiet:
+        warn_left_out(system.name, folder, others, "no pictures of anybody")
+    if not people:
         problem = "holds no folders with pictures"
         raise InputError(folder, problem, "make one folder for each person in it")
-    return found
+    return [Source(str(one), tuple(pictures)) for one, pictures in people.items()]

@@ -9,6 +9,8 @@ import numpy as np
 from face_quality.measures import Measure
 from vitrail.faces.face import Face
 
+NOT_ASSESSED = -1  # OFIQ's own sign for it, in its tables
+
 
 @dataclass(frozen=True, eq=False)
 class JudgedFace:
@@ -27,9 +29,9 @@ class JudgedFace:
     embedding: np.ndarray | None = None
 
     @property
-    def rank(self) -> float:
-        """What faces are ordered by."""
-        return self.raw
+    def shown(self) -> str:
+        """The number for people."""
+        return f"raw {self.raw:.3f}" if self.score is None else f"{self.score:.0f}"
 
     def to_dict(self) -> dict[str, Any]:
         row = {
@@ -51,13 +53,15 @@ class JudgedFace:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The faces of one picture in the order of their detection; ``main`` numbers the largest near
-    the centre, None where there is none. ``remarks`` say what was guessed or not judged."""
+    """The judged faces of one picture in the order of their detection; ``main`` numbers the largest
+    near the centre, None where there is none. ``seen`` counts those that were found, judged or not:
+    0 for a crop in which none was. ``remarks`` say what was guessed or not judged."""
 
     source: str
     size: tuple[int, int]
     faces: tuple[JudgedFace, ...]
     main: int | None
+    seen: int
     remarks: tuple[str, ...] = ()
     calibration: str | None = None
     damage: tuple[str, ...] = field(default=())
@@ -66,17 +70,25 @@ class Result:
     def main_face(self) -> JudgedFace | None:
         return None if self.main is None else self.faces[self.main]
 
+    @property
+    def reasons(self) -> list[str]:
+        """Of the main face, or why there is none."""
+        if self.main_face is not None:
+            return list(self.main_face.reasons)
+        return ["No face can be judged" if self.seen else "No face is found in this picture"]
+
     def to_dict(self) -> dict[str, Any]:
         face = self.main_face
         return {
             "score": None if face is None else _rounded(face.score),
             "raw": None if face is None else round(face.raw, 4),
             "word": None if face is None else face.word,
-            "reasons": ["No face is found in this picture"] if face is None else [*face.reasons],
+            "reasons": self.reasons,
             "remarks": list(self.remarks),
             "width": self.size[0],
             "height": self.size[1],
             "main": self.main,
+            "seen": self.seen,
             "faces": [one.to_dict() for one in self.faces],
             "calibration": self.calibration,
         }
@@ -84,15 +96,11 @@ class Result:
     def cells(self) -> dict[str, str]:
         """The result as one row of the table for people."""
         face = self.main_face
-        if face is None:
-            return {"score": "-", "": "", "faces": "0", "reasons": "No face is found"}
-        shown = f"raw {face.raw:.3f}" if face.score is None else f"{face.score:.0f}"
-        said = [*face.reasons, *self.remarks, *self.damage]
         return {
-            "score": shown,
-            "": face.word or "",
-            "faces": str(len(self.faces)),
-            "reasons": "; ".join(said),
+            "score": "-" if face is None else face.shown,
+            "": (face and face.word) or "",
+            "faces": str(self.seen),
+            "reasons": "; ".join([*self.reasons, *self.remarks, *self.damage]),
         }
 
 

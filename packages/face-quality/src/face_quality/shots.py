@@ -1,21 +1,19 @@
 """The best pictures of each person in a video."""
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from face_quality.crops import aligned
+from face_quality.crops import aligned, with_landmarks
 from face_quality.result import JudgedFace
-from vitrail.errors import InputError
 from vitrail.faces.align import crop, crop_box
+from vitrail.faces.face import Face
 from vitrail.faces.follow import link
 from vitrail.job import Steps
-from vitrail.preprocess.image import read_image
-from vitrail.preprocess.video import Frame, open_video
-from vitrail.sources import Source, image_files
+from vitrail.preprocess.frames import FrameSource, chunks, open_frames
+from vitrail.sources import Source
 
 if TYPE_CHECKING:
     from face_quality.job import QualityJob
@@ -87,7 +85,7 @@ class Shots:
     def cells(self) -> dict[str, str]:
         best = (
             f"person {track.number}: "
-            + ", ".join(f"{shot.time:.1f} s ({_shown(shot.judged)})" for shot in track.shots)
+            + ", ".join(f"{shot.time:.1f} s ({shot.judged.shown})" for shot in track.shots)
             for track in self.tracks
         )
         return {
@@ -96,10 +94,6 @@ class Shots:
             "best shots": "; ".join(best) or "no face is found",
             "remarks": "; ".join([*self.remarks, *self.damage]),
         }
-
-
-def _shown(face: JudgedFace) -> str:
-    return f"raw {face.raw:.3f}" if face.score is None else f"{face.score:.0f}"
 
 
 class BestShotJob:
@@ -114,13 +108,16 @@ class BestShotJob:
         return {**self.job.options, **asdict(self.wanted)}
 
     def process(self, source: Source) -> Steps:
-        reader = _Folder(source.path) if source.path.is_dir() else _Video(source.path)
+        reader = open_frames(source.path)
         seen: list[tuple[int, float, list[JudgedFace]]] = []
-        every = self.wanted.every or reader.usual_step
-        for frames in _chunks(reader.frames(range(0, reader.count, every))):
+        every = self.wanted.every or max(1, round((reader.fps or LOOKS) / LOOKS))
+        unjudged = 0
+        for frames in chunks(reader.frames(range(0, reader.frame_count, every)), CHUNK):
             found = yield from self.job.finder.find([frame.image for frame in frames])
             for frame, faces in zip(frames, found, strict=True):
-                judged = yield from self._judge(frame.image, faces)
+                known, left_out = with_landmarks(faces)
+                unjudged += left_out
+                judged = yield from self._judge(frame.image, known, faces)
                 seen.append((frame.index, frame.time, judged))
         numbers = link([[one.face for one in faces] for _, _, faces in seen])
         tracks: dict[int, list[tuple[int, float, JudgedFace]]] = {}
@@ -130,9 +127,17 @@ class BestShotJob:
         # The last track is not less than the others: whoever is there at the end is kept too.
         long = [track for track in tracks.values() if len(track) >= self.wanted.min_frames]
         chosen = [self._choose(track) for track in long]
-        pictures = self._pictures(reader, chosen)
-        short = len(tracks) - len(long)
-        said = f"{short} tracks of fewer than {self.wanted.min_frames} faces are left out"
+        pictures = _pictures(reader, chosen)
+        remarks = []
+        if short := len(tracks) - len(long):
+            kept = self.wanted.min_frames
+            remarks.append(f"{short} tracks of fewer than {kept} faces are left out")
+        if unjudged:
+            remarks.append(f"Of {unjudged} faces the landmarks are unknown: not judged")
+        if reader.fps is None and reader.frame_count > 1:
+            remarks.append("Its frames have no times: they count as a second apart")
+        if lost := sum(map(len, chosen)) - len(pictures):
+            remarks.append(f"{lost} chosen frames could not be read again: left out")
         return Shots(
             source=source.name,
             searched=len(seen),
@@ -144,18 +149,20 @@ class BestShotJob:
                     tuple(
                         Shot(index, time, face, pictures[index, id(face)])
                         for index, time, face in best
+                        if (index, id(face)) in pictures
                     ),
                 )
                 for number, (track, best) in enumerate(zip(long, chosen, strict=True))
             ),
-            remarks=(said,) if short else (),
-            damage=tuple(reader.damage),
+            remarks=tuple(remarks),
+            damage=tuple(dict.fromkeys(reader.damage)),
         )
 
-    def _judge(self, image: np.ndarray, faces: Sequence) -> Steps:
-        faces = [face for face in faces if np.ptp(face.landmarks, axis=0).max() > 1]
-        crops = [aligned(image, face.landmarks) for face in faces]
-        return (yield from self.job.judge_faces(image, faces, crops))
+    def _judge(self, image: np.ndarray, known: Sequence[Face], seen: Sequence[Face]) -> Steps:
+        crops = [aligned(image, face.landmarks) for face in known]
+        judged = yield from self.job.judge_faces(image, known, crops, seen)
+        # Of hours nothing large may stay in memory.
+        return [replace(one, crop=one.crop[:0].copy()) for one in judged]
 
     def _choose(self, track: Sequence[tuple[int, float, JudgedFace]]) -> list[tuple]:
         """The best shots of a track, the best first, none within ``gap`` of a better one."""
@@ -167,73 +174,19 @@ class BestShotJob:
                 break
         return best
 
-    def _pictures(
-        self, reader: "_Folder | _Video", chosen: Sequence[Sequence[tuple]]
-    ) -> dict[tuple[int, int], np.ndarray]:
-        """The chosen faces by frame and face, cut out of frames that are read once more: so no
-        frame is kept in memory."""
-        by_frame: dict[int, list[JudgedFace]] = {}
-        for best in chosen:
-            for index, _, face in best:
-                by_frame.setdefault(index, []).append(face)
-        found = {}
+
+def _pictures(
+    reader: FrameSource, chosen: Sequence[Sequence[tuple]]
+) -> dict[tuple[int, int], np.ndarray]:
+    """The chosen faces by frame and face, cut out of frames that are read once more: so no frame is
+    kept in memory."""
+    by_frame: dict[int, list[JudgedFace]] = {}
+    for best in chosen:
+        for index, _, face in best:
+            by_frame.setdefault(index, []).append(face)
+    found = {}
+    if by_frame:
         for frame in reader.frames(sorted(by_frame)):
             for face in by_frame[frame.index]:
-                box = crop_box(face.face, MARGIN)
-                found[frame.index, id(face)] = crop(frame.image, box)
-        return found
-
-
-class _Video:
-    """Frames of a video by number."""
-
-    def __init__(self, path: Path):
-        self.reader = open_video(path)
-        self.count = self.reader.frame_count
-        self.usual_step = max(1, round(self.reader.fps / LOOKS))
-
-    @property
-    def damage(self) -> list[str]:
-        return list(dict.fromkeys(self.reader.damage))
-
-    def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
-        return self.reader.frames(indices)
-
-
-class _Folder:
-    """Images of a folder in their order, a second apart."""
-
-    usual_step = 1
-
-    def __init__(self, path: Path):
-        self.paths = image_files(path)
-        if not self.paths:
-            raise InputError(
-                path, "the folder holds no picture", "name a video or a folder of frames"
-            )
-        self.count, self.troubles = len(self.paths), dict[int, str]()
-
-    @property
-    def damage(self) -> list[str]:
-        return list(self.troubles.values())
-
-    def frames(self, indices: Sequence[int]) -> Generator[Frame, None, None]:
-        for index in indices:
-            name, found = self.paths[index].name, list[str]()
-            try:
-                yield Frame(index, float(index), read_image(self.paths[index], damage=found))
-            except InputError as error:
-                self.troubles[index] = f"{name} is left out: {error.reason}"
-            if found:
-                self.troubles[index] = f"{name}: {found[0]}"
-
-
-def _chunks(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
-    chunk: list[Frame] = []
-    for frame in frames:
-        chunk.append(frame)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+                found[frame.index, id(face)] = crop(frame.image, crop_box(face.face, MARGIN))
+    return found

@@ -12,12 +12,13 @@ from PIL import Image
 
 from face_quality.gate import Gated
 from face_quality.ranking import Ranked
-from face_quality.result import JudgedFace, Result
+from face_quality.result import NOT_ASSESSED, Result
 from face_quality.shots import Shots
 from vitrail.output import atomic_file
 from vitrail.report import Page, Table
 
 MAX_SHOWN = 500  # faces on an overview page
+FINE = "nothing to change"
 # OFIQ's order; what we measure differently, or not at all, is not given under its names
 OFIQ = (
     "UnifiedQualityScore",
@@ -49,7 +50,6 @@ OFIQ = (
     "ExpressionNeutrality",
     "NoHeadCoverings",
 )
-NOT_ASSESSED = -1  # OFIQ's own sign for it
 
 
 def write(result: Result, folder: Path) -> None:
@@ -132,41 +132,53 @@ def _main(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 class Overview:
-    """The page of many pictures: their main faces, the worst first, with reasons."""
+    """The page of many pictures: their main faces, the worst first, with reasons; and which have
+    none, or could not be read."""
 
     def __init__(self):
         self.shown: list[tuple[float, np.ndarray, str]] = []
-        self.rows: list[tuple[float, str, str, str, str]] = []
-        self.without: list[str] = []
-        self.left_out = 0
+        self.faces = self.left_out = 0
 
     def add(self, result: Result) -> None:
         face = result.main_face
-        name = Path(result.source).name
         if face is None:
-            self.without.append(name)
             return
-        self.rows.append((face.rank, name, _shown(face), face.word or "", _said(face, result)))
-        self.shown.append((face.rank, face.crop, f"{_shown(face)} · {name}: {_said(face, result)}"))
+        said = "; ".join([*face.reasons, *result.remarks, *result.damage]) or FINE
+        self.faces += 1
+        self.shown.append((face.raw, face.crop, f"{face.shown} · {result.source}: {said}"))
         if len(self.shown) > 2 * MAX_SHOWN:  # memory stays bounded; the worst stay
             self._cut()
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+        """``rows`` are those of all sources, also of failed ones and of earlier calls."""
         self._cut()
+        faces = sorted((row for row in rows if _main(row)), key=lambda row: row["raw"])
+        without = [row["source"] for row in rows if row["status"] == "done" and not _main(row)]
+        failed = [(row["source"], row["reason"]) for row in rows if row["status"] == "failed"]
         page = Page("Face quality")
-        facts = {"faces judged": len(self.rows), "pictures without a face": len(self.without)}
-        words = [row[3] for row in self.rows]
+        facts = {
+            "faces judged": len(faces),
+            "pictures without a face": len(without),
+            "pictures that failed": len(failed),
+        }
+        words = [row["word"] for row in faces]
         facts |= {word: words.count(word) for word in ("low", "middle", "high") if word in words}
         page.facts(facts)
-        if self.without:
-            page.text("No face is found in " + ", ".join(self.without[:50]))
         page.heading("Faces, the worst first")
         if self.left_out:
             page.text(f"The {self.left_out} best are in the table only")
+        if earlier := len(faces) - self.faces:
+            page.text(f"{earlier} faces were judged by an earlier call: they are in the table only")
         page.gallery((crop, caption) for _, crop, caption in self.shown)
-        page.heading("All pictures")
-        rows = [row[1:] for row in sorted(self.rows, key=lambda row: row[0])]
-        page.table(Table("", ("picture", "score", "", "what to change"), rows))
+        if failed:
+            page.heading("Not judged")
+            page.table(Table("", ("picture", "why"), failed))
+        if without:
+            page.heading("Without a face")
+            page.table(Table("", ("picture",), [(name,) for name in without]))
+        page.heading("All faces")
+        columns = ("picture", "score", "", "what to change")
+        page.table(Table("", columns, [_line(row) for row in faces]))
         page.write(path)
 
     def _cut(self) -> None:
@@ -175,9 +187,7 @@ class Overview:
         del self.shown[MAX_SHOWN:]
 
 
-def _shown(face: JudgedFace) -> str:
-    return f"raw {face.raw:.3f}" if face.score is None else f"{face.score:.0f}"
-
-
-def _said(face: JudgedFace, result: Result) -> str:
-    return "; ".join([*face.reasons, *result.remarks]) or "nothing to change"
+def _line(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    score = f"raw {row['raw']:.3f}" if row["score"] is None else f"{row['score']:.0f}"
+    said = "; ".join([*row["reasons"], *row["remarks"], *row["damage"]])
+    return row["source"], score, row["word"] or "", said or FINE

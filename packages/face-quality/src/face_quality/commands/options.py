@@ -37,7 +37,7 @@ class Judging:
         typer.Option(metavar="N", min=1, help="Read the quality after N blocks: faster, rougher."),
     ] = None
     detector: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="bundled, dlib, or a YuNet file (.onnx).")
+        str, typer.Option(metavar="NAME|FILE", help="bundled, your own, or a YuNet file (.onnx).")
     ] = "bundled"
 
 
@@ -70,20 +70,50 @@ def find_pictures(arguments: Sequence[str], *, quiet: bool = False) -> "list[Sou
     and a line about the other files. A folder without any has a ``fault``."""
     from vitrail.sources import expand_sources, open_folders
 
-    return open_folders(expand_sources(arguments), lambda folder: _inside(folder, quiet))
+    return open_folders(expand_sources(arguments), lambda folder: _pictures_in(folder, quiet))
 
 
-def _inside(folder: Path, quiet: bool) -> list[Path]:
-    from vitrail.sources import IMAGE_SUFFIXES, natural_sorted, walk
+def find_videos(arguments: Sequence[str], *, quiet: bool = False) -> "list[Source]":
+    """Files as they are named; a folder with pictures and without videos is one source, its frames;
+    of any other each video below it, and a line about the other files."""
+    from vitrail.sources import expand_sources, open_folders
 
-    tree = walk(folder)
-    files = natural_sorted(tree.files)
-    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    for place, fault in tree.faults.items():
-        warn(COMMAND, f"{place}: {fault.reason}")
+    return open_folders(expand_sources(arguments), lambda folder: _videos_in(folder, quiet))
+
+
+def _pictures_in(folder: Path, quiet: bool) -> list[Path]:
+    from vitrail.preprocess.kinds import Kind, kind_of
+
+    files = _files_in(folder)
+    pictures = [path for path in files if kind_of(path) is Kind.IMAGE]
     if not pictures:
         raise InputError(folder, "the folder holds no picture", "name a folder of pictures")
     if not quiet:
-        others = [path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES]
-        warn_left_out(COMMAND, folder, others, "not named as pictures")
+        others = [path for path in files if path not in set(pictures)]
+        warn_left_out(COMMAND, folder, others, "no pictures")
     return pictures
+
+
+def _videos_in(folder: Path, quiet: bool) -> list[Path]:
+    from vitrail.preprocess.kinds import Kind, kind_of
+    from vitrail.sources import image_files
+
+    files = _files_in(folder)
+    taken = [path for path in files if kind_of(path) is Kind.VIDEO]
+    frames = [] if taken else image_files(folder)
+    if not (taken or frames):
+        problem = "the folder holds no video, and no pictures as its frames"
+        raise InputError(folder, problem, "name a video or a folder of frames")
+    if not quiet:
+        others = [path for path in files if path not in {*taken, *frames}]
+        warn_left_out(COMMAND, folder, others, "no frames" if frames else "no videos")
+    return taken or [folder]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    from vitrail.sources import natural_sorted, walk
+
+    tree = walk(folder)
+    for place, fault in tree.faults.items():
+        warn(COMMAND, f"{place}: {fault.reason}")
+    return natural_sorted(tree.files)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from face_quality.commands.options import COMMAND, Cropping, Judging, find_pictures, load_job
+from vitrail.errors import UsageError
 from vitrail.options import Answering, Computing, Sources, bundled
 
 
@@ -47,6 +48,8 @@ def score(
     from face_quality.writing import Overview, write, write_csv
     from vitrail.answers import Answers
 
+    if layout is Layout.ofiq and not csv:
+        raise UsageError("--format ofiq", "is the layout of a table", "add --csv FILE")
     job = load_job(judging, computing, cropping, embed=embed)
     found = find_pictures(sources, quiet=answering.quiet)
     overview = Overview() if page else None
@@ -54,12 +57,10 @@ def score(
     def keep(rows: Sequence[dict[str, Any]]) -> None:
         if csv:
             write_csv(csv, rows, layout.value)
+        if overview and page:
+            overview.write(page, rows)
 
-    answers = Answers(COMMAND, job, answering, write, overview and overview.add, keep)
-    status = answers.run(found)
-    if overview and page:
-        overview.write(page)
-    return status
+    return Answers(COMMAND, job, answering, write, overview and overview.add, keep).run(found)
 
 
 @bundled
@@ -83,7 +84,8 @@ def rank(
     from vitrail.answers import Answers
 
     job = RankJob(load_job(judging, computing, cropping))
-    return Answers(COMMAND, job, answering, write_best).run(people_of(folder))
+    people = people_of(folder, quiet=answering.quiet)
+    return Answers(COMMAND, job, answering, write_best).run(people)
 
 
 @bundled
@@ -104,7 +106,8 @@ def gate(
     Each rule can refuse a picture, whatever its score is; the reasons say what has to change. The
     exit status is 0 where all are accepted, 4 where one is refused, 1 where one cannot be read.
     """
-    from face_quality.gate import REFUSED, GateJob, Rules, read_rules
+    from face_quality.commands.rules import read_rules
+    from face_quality.gate import REFUSED, GateJob, Rules
     from face_quality.writing import write_gated
     from vitrail.answers import Answers
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from face_quality.commands.options import COMMAND, Judging, load_job
+from face_quality.commands.options import COMMAND, Judging, find_videos, load_job
 from vitrail.options import Answering, Computing, Sources, bundled
 
 
@@ -31,13 +31,15 @@ def best_shot(
 ) -> int:
     """Which moments of a video show each person best?
 
-    A SOURCE is a video, or a folder of its frames. Faces are linked over time; with -o the chosen
-    ones are written as JPEG files, and the timeline of all as JSON.
+    A SOURCE is a video, an animation, or a folder of frames, which count as a second apart. Faces
+    are linked over time; with -o the chosen ones are written as JPEG files, and the timeline of all
+    as JSON.
     """
     from face_quality.shots import BestShotJob, Wanted
     from face_quality.writing import write_shots
     from vitrail.answers import Answers
-    from vitrail.sources import expand_sources
 
     job = BestShotJob(load_job(judging, computing), Wanted(number, every, gap, min_frames))
-    return Answers(COMMAND, job, answering, write_shots).run(expand_sources(sources))
+    return Answers(COMMAND, job, answering, write_shots).run(
+        find_videos(sources, quiet=answering.quiet)
+    )
