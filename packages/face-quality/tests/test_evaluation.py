@@ -8,6 +8,7 @@ import pytest
 from face_quality.evaluation.behaviour import alignments, best_shot, gammas, ladders, percentiles
 from face_quality.evaluation.gain import Matched, spearman, utility
 from face_quality.evaluation.matchers import linear_matcher, similarities
+from face_quality.evaluation.rivals import ediffiqa_qualities, simple_qualities
 from face_quality.evaluation.sets import LANDMARKS, partly_degraded, read_test_set
 from face_quality.networks import load_network
 from vitrail.errors import InputError
@@ -67,6 +68,26 @@ def test_the_linear_matcher_tells_the_people_apart_that_it_was_fitted_on(folder)
     vectors = linear_matcher(test.crops, test.people)(test.crops)
     likeness = similarities(vectors, test.pairs)
     assert likeness[test.same].min() > likeness[~test.same].mean()
+
+
+def test_a_network_of_others_is_judged_beside_ours(folder, tmp_path):
+    """Any ONNX network that takes crops; here the mean of the pixels."""
+    import torch
+
+    class Mean(torch.nn.Module):
+        def forward(self, images):
+            return images.mean(dim=(1, 2, 3), keepdim=True).flatten(1)
+
+    path = tmp_path / "mean.onnx"
+    torch.onnx.export(Mean(), (torch.zeros(1, 3, 112, 112),), str(path), dynamo=False)
+    test = read_test_set(folder)
+    rows = simple_qualities(test, None, path)
+    expected = test.crops.mean(axis=(1, 2, 3)) / 127.5 - 1
+    np.testing.assert_allclose(rows["eDifFIQA(T)"], expected, atol=1e-4)
+    assert "eDifFIQA(T)" not in simple_qualities(test, None)
+    path.write_bytes(b"no network")
+    with pytest.raises(InputError, match="ediffiqa_tiny"):
+        ediffiqa_qualities(test.crops, path)
 
 
 def test_tables_of_behaviour(folder, tmp_path):

@@ -55,6 +55,24 @@ def test_the_scorer_gives_the_networks_quality(mode):
     torch.testing.assert_close(whole[:, 1:], torch.nn.functional.normalize(embedding))
 
 
+@pytest.mark.parametrize("views", [2, 4])
+def test_a_score_is_the_mean_over_its_views(views):
+    """A crop and its mirror have the same one, and one number out of several."""
+    torch.manual_seed(0)
+    model = build_model(TINY | {"views": views}).eval()
+    torch.nn.init.normal_(model.qs_token)
+    crops = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
+    with torch.inference_mode():
+        rows = Scorer(build_copy(model), embeds=True).eval()(crops)
+        mirrored = Scorer(build_copy(model), embeds=True).eval()(crops.flip(3))
+        single = [model(one.float() / 127.5 - 1)[1] for one in (crops, crops.flip(3))]
+    torch.testing.assert_close(rows, mirrored)
+    assert torch.allclose(rows[:, :1], sum(single) / 2, atol=1e-5) == (views == 2)
+    assert rows[:, 1:].norm(dim=1).tolist() == pytest.approx([1, 1])
+    with pytest.raises(UsageError, match="views 3"):
+        build_model(TINY | {"views": 3})
+
+
 def build_copy(model):
     copy = build_model(vars(model.config))
     copy.load_state_dict(model.state_dict())

@@ -12,7 +12,7 @@ import torch
 from face_quality.data import Crops, Excluded, aligned_crops, find_photographs
 from face_quality.records import HEADER, MAGIC
 from face_quality.training.degrade import ALL, TESTED, degrade
-from face_quality.training.samples import Samples, jittered, teacher_ratios, variant
+from face_quality.training.samples import Samples, jittered, ranked, teacher_ratios, variant
 from face_quality.training.task import held_out
 from face_quality.training.teacher import Teacher, chips, read_teacher
 from vitrail.errors import InputError
@@ -76,6 +76,27 @@ def test_folders_of_people_and_numbered_files(tmp_path):
     assert found == {"Ada": False, "Grace_Hopper": False}
     with pytest.raises(InputError):
         find_photographs([tmp_path / "nowhere"])
+
+
+def test_people_may_have_pictures_of_one_name(tmp_path):
+    """A folder for each person, in which files are called 1, 2, 3; a picture in two sources is
+    taken once."""
+    for person in ("Ada", "Grace"):
+        (tmp_path / person).mkdir()
+        for number in (1, 2):
+            write_picture(tmp_path / person / f"{number}.png")
+    found = find_photographs([tmp_path, tmp_path])
+    assert sorted(one.person for one in found) == ["Ada", "Ada", "Grace", "Grace"]
+
+
+def test_pictures_left_out_are_said_each_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
+    found = find_photographs([write_people(tmp_path)])
+    found[0].path.write_bytes(b"no picture")
+    finder = cast(Finder, SimpleNamespace(networks={}, predict=lambda _: []))
+    for _ in range(2):
+        assert len(aligned_crops(found, finder)) == 17
+        assert "1 of 18 pictures cannot be read or show no face" in capsys.readouterr().err
 
 
 def record(content: bytes, part: int = 0) -> bytes:
@@ -166,7 +187,7 @@ def test_a_sample_keeps_its_teachers_words_for_the_picture_as_it_was():
     assert ratios.shape == (6, 2) and np.isfinite(ratios).all()
     samples = Samples(crops, np.arange(6), crops.persons, embeddings, ratios, variants=1)
     pixels, person, taught, ratio = samples[7]  # the degraded copy of the second face
-    assert len(samples) == 12 and pixels.shape == (3, 112, 112) and person == 1
+    assert len(samples) == 12 and pixels.shape == (1, 3, 112, 112) and person == 1
     np.testing.assert_array_equal(taught.numpy(), embeddings[1, 0])
     assert ratio == pytest.approx(float(ratios[1, 1]))
 
@@ -182,6 +203,25 @@ def test_a_spoilt_copy_is_never_rated_above_its_face():
     # Somebody with one face: nothing to measure it by, and its copies as those of a usual face.
     assert np.isnan(ratios[4, 0])
     assert ratios[4, 1] == pytest.approx(several[:, 0].mean(), rel=1e-5)
+
+
+def test_ranks_are_those_among_what_training_draws():
+    """Half of what is drawn is degraded: two copies of each picture count as one."""
+    ratios = np.array([[0.8, 0.1, 0.2], [0.9, 0.3, 0.4], [np.nan, 0.5, 0.6]], np.float32)
+    ranks = ranked(ratios, 0.5)
+    assert np.isnan(ranks[2, 0]) and np.nanmax(ranks) == 1
+    known = ~np.isnan(ratios)
+    assert (np.argsort(ranks[known]) == np.argsort(ratios[known])).all()
+    # Six copies weigh a quarter each, two pictures as they are a half each.
+    assert ranks[2, 2] == pytest.approx(6 * 0.25 / 2.5) and ranks[0, 0] == pytest.approx(0.8)
+
+
+def test_a_face_is_shown_as_two_detectors_align_it():
+    crops = crops_of()
+    samples = Samples(crops, np.arange(6), crops.persons, None, None, jitters=True, shown=2)
+    pixels = samples[0][0]
+    assert len(samples) == 6 and pixels.shape == (2, 3, 112, 112)
+    assert (pixels[0] != pixels[1]).any()
 
 
 def test_those_who_validate_are_always_the_same():
@@ -211,7 +251,8 @@ def test_chips_of_crops_feed_the_teacher():
         assert Teacher().eval()(torch.from_numpy(made)).shape == (1, 128)
 
 
-def test_a_short_run_gives_weights_with_a_calibration(tmp_path, monkeypatch):
+@pytest.mark.parametrize("alignments", [0, 3])
+def test_a_short_run_gives_weights_with_a_calibration(alignments, tmp_path, monkeypatch):
     monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
     people = write_people(tmp_path)
     sizes = "embed_dim: 16, depth: 1, num_heads: 1, embedding_dim: 8"
@@ -224,6 +265,7 @@ def test_a_short_run_gives_weights_with_a_calibration(tmp_path, monkeypatch):
         f'data.paths=["{people}"]',
         f"model.config={{stem: conv, stem_widths: [4, 8, 16], {sizes}}}",
         "mask=patches",
+        f"loss.alignments={alignments}",
     ]
     sets = [word for setting in settings for word in ("--set", setting)]
     outcome = call("vitrail", "train", RECIPE, "-o", tmp_path / "run", *sets)

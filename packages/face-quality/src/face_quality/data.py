@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -55,7 +55,7 @@ class Crops:
     """Aligned faces, the usual template with ``MARGIN`` pixels around it.
 
     ``images`` is uint8 (N, 128, 128, 3) on the disk, of which ``places`` (n,) are meant;
-    ``persons`` (n,) are numbers into ``people``.
+    ``persons`` (n,) are numbers into ``people``; ``key`` tells these pictures from others.
     """
 
     images: np.ndarray
@@ -63,6 +63,7 @@ class Crops:
     persons: np.ndarray
     people: tuple[str, ...]
     names: tuple[str, ...]
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -80,7 +81,7 @@ class Crops:
             if seen[person] <= count:
                 kept.append(number)
         names = tuple(self.names[number] for number in kept)
-        return Crops(self.images, self.places[kept], self.persons[kept], self.people, names)
+        return replace(self, places=self.places[kept], persons=self.persons[kept], names=names)
 
 
 def find_photographs(paths: Sequence[Path], leave_out: Sequence[Path] = ()) -> list[Photograph]:
@@ -91,12 +92,13 @@ def find_photographs(paths: Sequence[Path], leave_out: Sequence[Path] = ()) -> l
     ``First_Last_0001.jpg``, also one level deeper.
     """
     excluded = Excluded.of(leave_out)
-    found: dict[tuple[str, tuple[int, int] | None], Photograph] = {}
+    # One picture may lie in several sources; two people may have pictures of one name.
+    found: dict[tuple[str, str, tuple[int, int] | None], Photograph] = {}
     readers = {".csv": _of_list, ".rec": _of_records}
     for path in paths:
         for one in readers.get(path.suffix, _of_folder)(path):
             if one.person not in excluded:
-                found.setdefault((one.path.name, one.part), one)
+                found.setdefault((one.person, one.path.name, one.part), one)
     if not found:
         raise InputError(paths[0] if paths else "data.paths", "holds no pictures of people")
     return list(found.values())
@@ -164,7 +166,7 @@ def _below(folder: Path) -> Iterator[Path]:
 def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
     """The face nearest to each picture's centre, aligned, from the cache where it lies there.
 
-    Pictures without a face, and unreadable ones, are left out and counted on standard error.
+    Pictures without a face, and unreadable ones, are left out, which is said each time.
     """
     key = hashlib.sha256(
         json.dumps(
@@ -178,6 +180,9 @@ def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
         folder.mkdir(parents=True, exist_ok=True)
         _align_all(photographs, finder, array, index)
     kept = json.loads(index.read_text())
+    if missing := len(photographs) - len(kept):
+        lost = f"{missing} of {len(photographs)} pictures cannot be read or show no face"
+        warn("face-quality", f"{lost}, left out")
     persons = [photographs[number].person for number in kept]
     people = tuple(dict.fromkeys(persons))
     number_of = {person: number for number, person in enumerate(people)}
@@ -187,6 +192,7 @@ def aligned_crops(photographs: Sequence[Photograph], finder: Finder) -> Crops:
         np.array([number_of[person] for person in persons]),
         people,
         tuple(photographs[number].name for number in kept),
+        key,
     )
 
 
@@ -207,8 +213,6 @@ def _align_all(photographs: Sequence[Photograph], finder: Finder, array: Path, i
                     crops[len(kept)] = crop
                     kept.append(n)
         crops.flush()
-    if missing := len(photographs) - len(kept):
-        warn("face-quality", f"{missing} of {len(photographs)} pictures without a face, left out")
     with atomic_file(index) as temporary:
         temporary.write_text(json.dumps(kept))
 

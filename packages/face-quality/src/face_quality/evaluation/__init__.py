@@ -3,6 +3,7 @@ measures, and how it behaves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -58,7 +59,8 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     dlib = dlib_matcher(teacher) if teacher and teacher.is_file() else None
     linear = linear_matcher(*read_crops(recipe.data.test / "train.csv"))
     sets = {"(a) as they are": usual, "(b) a quarter degraded": partly_degraded(usual)}
-    judged = {title: _judge(name, test, dlib, linear) for title, test in sets.items()}
+    ediffiqa = recipe.data.ediffiqa
+    judged = {title: _judge(name, test, dlib, linear, ediffiqa) for title, test in sets.items()}
     tables: list[Table | Chart] = [_verification(judged["(a) as they are"])]
     for title, one in judged.items():
         for matcher in one.vectors:
@@ -81,7 +83,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     ]
 
 
-def _judge(name: str, test: TestSet, dlib: Embed | None, linear: Embed) -> Judged:
+def _judge(
+    name: str, test: TestSet, dlib: Embed | None, linear: Embed, ediffiqa: Path | None
+) -> Judged:
     whole = load_network(name, embeds=True)
     rows = rows_of(whole, test.crops)
     qualities = {"ours": rows[:, 0]}
@@ -91,7 +95,7 @@ def _judge(name: str, test: TestSet, dlib: Embed | None, linear: Embed) -> Judge
     vectors = {"ours": rows[:, 1:], "pixels, PCA, LDA": linear(test.crops)}
     if dlib is not None:
         vectors["dlib"] = dlib(test.crops)
-    return Judged(test, qualities | simple_qualities(test, dlib), vectors)
+    return Judged(test, qualities | simple_qualities(test, dlib, ediffiqa), vectors)
 
 
 def _verification(judged: Judged) -> Table:

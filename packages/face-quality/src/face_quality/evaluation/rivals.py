@@ -1,19 +1,25 @@
 """The simple measures of quality that a network has to beat, each by the crops alone but for what
 the photograph told."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from scipy.stats import rankdata
 
 from face_quality.evaluation.matchers import Embed
 from face_quality.evaluation.sets import TestSet
+from vitrail.errors import plain
 from vitrail.faces.detector import load_finder
+from vitrail.sources import require_file
 
 CHUNK = 64
 
 
-def simple_qualities(test: TestSet, dlib: Embed | None) -> dict[str, np.ndarray]:
-    """(n,) each by its name; those of dlib only where it is there."""
+def simple_qualities(
+    test: TestSet, dlib: Embed | None, ediffiqa: Path | None = None
+) -> dict[str, np.ndarray]:
+    """(n,) each by its name; those of dlib and eDifFIQA only where they are there."""
     rows = {
         "sharpness": np.array([sharpness(crop) for crop in test.crops]),
         "contrast": np.array([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY).std() for c in test.crops]),
@@ -26,8 +32,21 @@ def simple_qualities(test: TestSet, dlib: Embed | None) -> dict[str, np.ndarray]
         rows["mirror agreement, dlib"] = -np.linalg.norm(dlib(test.crops) - dlib(mirrored), axis=1)
         three = ("sharpness", "detector score", "mirror agreement, dlib")
         rows["mean of the ranks of three"] = sum(rankdata(rows[name]) for name in three)
+    if ediffiqa is not None:
+        rows["eDifFIQA(T)"] = ediffiqa_qualities(test.crops, ediffiqa)
     rows["random"] = np.random.default_rng(0).random(len(test.crops))
     return rows
+
+
+def ediffiqa_qualities(crops: np.ndarray, path: Path) -> np.ndarray:
+    """By the network of Babnik et al. 2024, which takes crops (n, 112, 112, 3) as RGB in -1..1."""
+    with plain(path, "is not an ONNX file that OpenCV reads", "give ediffiqa_tiny_jun2024.onnx"):
+        network = cv2.dnn.readNetFromONNX(str(require_file(path)))
+    qualities = []
+    for crop in crops:
+        network.setInput((crop.transpose(2, 0, 1)[None] / 127.5 - 1).astype(np.float32))
+        qualities.append(float(network.forward().squeeze()))
+    return np.array(qualities)
 
 
 def sharpness(crop: np.ndarray) -> float:

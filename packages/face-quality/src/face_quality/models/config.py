@@ -18,7 +18,8 @@ class FIQAConfig:
     embedding of all tokens. ``stem``: ``patch`` is one convolution of ``patch_size``; ``conv`` is
     one of stride 2 for each of ``stem_widths`` and one more, so that a patch has ``2 **
     (len(stem_widths) + 1)`` pixels. ``embedding_dim`` None: ``embed_dim``. ``drop_path`` acts in
-    training only.
+    training only. ``views``: a score is the mean over the crop, with 2 its mirror, with 4 both a
+    little nearer too; the release has 1.
     """
 
     img_size: int = 112
@@ -32,6 +33,7 @@ class FIQAConfig:
     stem_widths: Sequence[int] = (24, 48, 96)
     embedding_dim: int | None = None
     drop_path: float = 0.1
+    views: int = 1
 
     def __post_init__(self):
         """Raises UsageError for sizes that do not go together."""
@@ -41,6 +43,7 @@ class FIQAConfig:
             f"embed_dim {self.embed_dim} does not divide by num_heads": self.embed_dim
             % self.num_heads,
             f"img_size {self.img_size} is less than a patch": self.img_size < self.stride,
+            f"views {self.views} is none of 1, 2, 4": self.views not in (1, 2, 4),
             f"depth {self.depth} is no number of blocks": self.depth < 1,
         }
         for fault, found in faults.items():

@@ -3,6 +3,7 @@ Workshops 2025): a recognition network that also says how useful a face image is
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from face_quality.models.config import FIQAConfig
 from vitrail.backbones.layers import drop_path_rates, init_linear
@@ -10,6 +11,7 @@ from vitrail.backbones.vit import Block
 
 NORM_EPS = 1e-5
 HEAD_EPS = 2e-5
+NEARER = 28  # of the side, which is cut off at each edge of a nearer view
 
 
 class PatchEmbed(nn.Module):
@@ -130,7 +132,8 @@ class ViTFIQA(nn.Module):
 
 class Scorer(nn.Module):
     """What a job runs: crops as RGB of 0..255, uint8 (B, 3, 112, 112), to the quality (B, 1), with
-    ``embeds`` followed by the normalised embedding (B, 1 + features).
+    ``embeds`` followed by the normalised embedding (B, 1 + features): the mean over the views that
+    the config wants.
 
     ``exit_block`` reads the quality after that many blocks (EX-FIQA). What a score does not need is
     thrown away: blocks beyond, and for a quality token the large layer of the embedding.
@@ -145,11 +148,30 @@ class Scorer(nn.Module):
             del model.feature
 
     def forward(self, crops: Tensor) -> Tensor:
-        tokens = self.model.encode(self.model.embed(crops.float() / 127.5 - 1))
-        if self.model.config.mode == "token" and not self.embeds:
-            return self.model.head_qs(tokens[:, 0])
-        embedding, quality = self.model.judge(tokens)
+        seen = [self._judge(view) for view in self._views(crops.float() / 127.5 - 1)]
+        total = seen[0]
+        for one in seen[1:]:
+            total = total + one
+        quality, embedding = total[:, :1] / len(seen), total[:, 1:]
         if not self.embeds:
             return quality
         unit = embedding / embedding.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12)
         return torch.cat((quality, unit), dim=1)
+
+    def _views(self, images: Tensor) -> list[Tensor]:
+        """What a score is the mean over, as ``FIQAConfig.views`` has it."""
+        count, side = self.model.config.views, self.model.config.img_size
+        views = [images]
+        if count == 4:
+            edge = side // NEARER
+            near = images[:, :, edge : side - edge, edge : side - edge]
+            views.append(F.interpolate(near, (side, side), mode="bilinear", align_corners=False))
+        return views + [view.flip(3) for view in views] if count > 1 else views
+
+    def _judge(self, images: Tensor) -> Tensor:
+        """Quality (B, 1), with ``embeds`` followed by the embedding."""
+        tokens = self.model.encode(self.model.embed(images))
+        if self.model.config.mode == "token" and not self.embeds:
+            return self.model.head_qs(tokens[:, 0])
+        embedding, quality = self.model.judge(tokens)
+        return torch.cat((quality, embedding), dim=1) if self.embeds else quality

@@ -40,7 +40,7 @@ def teacher_embeddings(crops: Crops, path: Path, variants: int) -> np.ndarray:
     """float32 (n, 1 + variants, 128): the teacher's embedding of each face and its copies, from
     the cache where it lies there."""
     key = hashlib.sha256(
-        "\n".join((*crops.names, sha256(path), str(variants), str(VERSION))).encode()
+        "\n".join((crops.key, *crops.names, sha256(path), str(variants), str(VERSION))).encode()
     ).hexdigest()[:24]
     place = cache_folder("face-quality") / f"teacher-{key}.npy"
     if not place.exists():
@@ -94,16 +94,30 @@ def teacher_ratios(embeddings: np.ndarray, persons: np.ndarray) -> np.ndarray:
     return np.column_stack((ratios, whole[:, None] * left)).astype(np.float32)
 
 
+def ranked(ratios: np.ndarray, degraded: float) -> np.ndarray:
+    """Ratios (n, V) as ranks in 0..1 among faces as they are (the first column) and their copies,
+    as often as training draws them: ``degraded`` is the share of copies. NaN stays."""
+    weights = np.full(ratios.shape, degraded / max(ratios.shape[1] - 1, 1))
+    weights[:, 0] = 1 - degraded
+    known = ~np.isnan(ratios)
+    order = np.argsort(ratios[known], kind="stable")
+    below = np.cumsum(weights[known][order])
+    ranks = np.full(ratios.shape, np.nan, np.float32)
+    ranks[known] = np.interp(ratios[known], ratios[known][order], below / below[-1])
+    return ranks
+
+
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 class Samples(Dataset):
-    """(crop uint8 (3, 112, 112), person, embedding of the picture as it was, ratio) of the faces
-    ``chosen``; what nobody teaches is NaN.
+    """(crops uint8 (K, 3, 112, 112), person, embedding of the picture as it was, ratio) of the
+    faces ``chosen``; what nobody teaches is NaN.
 
-    In training a face is shown degraded with probability ``degraded``, shifted and turned as much
-    as alignments differ, mirrored half the time; otherwise as it is, ``number`` naming the copy.
+    In training a face is shown degraded with probability ``degraded``, in ``shown`` crops that are
+    shifted and turned as much as alignments differ, each mirrored half the time; otherwise as it
+    is, ``number`` naming the copy.
     """
 
     def __init__(
@@ -117,10 +131,12 @@ class Samples(Dataset):
         degraded: float = 0.0,
         variants: int = 0,
         jitters: bool = False,
+        shown: int = 1,
     ):
         self.crops, self.chosen, self.persons = crops, chosen, persons
         self.embeddings, self.ratios = embeddings, ratios
-        self.degraded, self.variants, self.jitters = degraded, variants, jitters
+        self.degraded, self.variants = degraded, variants
+        self.jitters, self.shown = jitters, shown
 
     def __len__(self) -> int:
         return len(self.chosen) * (1 if self.jitters else 1 + self.variants)
@@ -131,12 +147,15 @@ class Samples(Dataset):
         if self.jitters:
             copy = 1 + int(random.integers(self.variants)) if random.random() < self.degraded else 0
         image = variant(self.crops, index, copy)
-        image = jittered(image, random) if self.jitters else central(image)
+        if self.jitters:
+            images = [jittered(image, random) for _ in range(self.shown)]
+        else:
+            images = [central(image)]
         taught = np.full(DIM, np.nan, np.float32)
         if self.embeddings is not None:
             taught = self.embeddings[index, 0]
         ratio = float("nan") if self.ratios is None else float(self.ratios[index, copy])
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        pixels = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
         return pixels, int(self.persons[index]), torch.from_numpy(taught), ratio
 
 

@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader
 import vitrail.training.loop
 from face_quality.data import Crops, aligned_crops, find_photographs
 from face_quality.models import ARCHITECTURE, build_model
+from face_quality.models.vit_fiqa import Scorer
 from face_quality.scale import Calibration
 from face_quality.training.loss import MarginSoftmax, certainty_ratio, quality_loss
 from face_quality.training.recipe import Recipe
-from face_quality.training.samples import Samples, teacher_embeddings, teacher_ratios
+from face_quality.training.samples import Samples, ranked, teacher_embeddings, teacher_ratios
 from vitrail.errors import InputError
 from vitrail.faces.detector import load_finder
 from vitrail.training.loading import loader
@@ -54,6 +55,11 @@ class Task(vitrail.training.loop.Task):
         )
         self.seen: list[tuple[Tensor, ...]] = []
 
+    @property
+    def scorer(self) -> Scorer:
+        """The network as a job runs it."""
+        return Scorer(self.network, embeds=True)
+
     @cached_property
     def crops(self) -> Crops:
         data = self.recipe.data
@@ -74,14 +80,16 @@ class Task(vitrail.training.loop.Task):
 
     @cached_property
     def taught(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The teacher's embeddings (n, 1 + variants, 128), centred, and its ratios."""
+        """The teacher's embeddings (n, 1 + variants, 128), centred, and its ratios or their
+        ranks."""
         teacher = self.recipe.teacher
         if teacher.path is None:
             return None, None
         embeddings = teacher_embeddings(self.crops, teacher.path, teacher.variants)
-        return embeddings - embeddings[:, 0].mean(axis=0), teacher_ratios(
-            embeddings, self.crops.persons
-        )
+        ratios = teacher_ratios(embeddings, self.crops.persons)
+        if teacher.ranks:
+            ratios = ranked(ratios, self.recipe.degraded)
+        return embeddings - embeddings[:, 0].mean(axis=0), ratios
 
     def train_dataloader(self) -> DataLoader:
         train, _, persons = self.split
@@ -93,6 +101,7 @@ class Task(vitrail.training.loop.Task):
             degraded=self.recipe.degraded,
             variants=self.recipe.teacher.variants,
             jitters=True,
+            shown=2 if self.recipe.loss.alignments else 1,
         )
         size = self.recipe.optim.batch_size
         return loader(samples, size, shuffle=True, drop_last=len(samples) > size)
@@ -103,8 +112,10 @@ class Task(vitrail.training.loop.Task):
         return loader(Samples(self.crops, val, persons, *self.taught, variants=variants), VAL_BATCH)
 
     def training_step(self, batch: tuple[Tensor, ...], number: int) -> Tensor:
-        pixels, persons, taught, ratios = batch
-        images, noise = pixels.float() / 127.5 - 1, None
+        pixels, *told = batch
+        shown = pixels.shape[1]
+        persons, taught, ratios = (one.repeat_interleave(shown, dim=0) for one in told)
+        images, noise = pixels.flatten(0, 1).float() / 127.5 - 1, None
         if self.recipe.mask != "off":
             noise = torch.rand(len(images), self.network.config.num_tokens, device=self.device)
         official = self.recipe.mask == "official"
@@ -126,12 +137,17 @@ class Task(vitrail.training.loop.Task):
             error = quality_loss(quality[known, 0], ratios[known].to(quality.dtype))
             total = total + rules.quality * error
             self.log("train/quality", error.detach())
+        if rules.alignments:
+            first, second = quality.view(-1, shown).T
+            apart = F.mse_loss(first, second)
+            total = total + rules.alignments * apart
+            self.log("train/alignments", apart.detach())
         return total
 
     def validation_step(self, batch: tuple[Tensor, ...], number: int) -> None:
         pixels, persons, _, ratios = batch
-        embedding, quality = self.network(pixels.float() / 127.5 - 1)
-        self.seen.append((F.normalize(embedding.float()), quality[:, 0].float(), persons, ratios))
+        rows = self.scorer(pixels[:, 0]).float()
+        self.seen.append((rows[:, 1:], rows[:, 0], persons, ratios))
 
     def on_validation_epoch_end(self) -> None:
         vectors, quality, persons, ratios = (
@@ -168,8 +184,7 @@ class Task(vitrail.training.loop.Task):
         training, qualities = self.network.training, []
         self.network.eval()
         for pixels, *_ in self.val_dataloader():
-            images = pixels.to(self.device).float() / 127.5 - 1
-            qualities.append(self.network(images)[1][:, 0].float().cpu())
+            qualities.append(self.scorer(pixels[:, 0].to(self.device))[:, 0].float().cpu())
         self.network.train(training)
         found = torch.cat(qualities).numpy()
         count = len(self.split[1])
