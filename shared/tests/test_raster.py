@@ -380,3 +380,12 @@ def test_real_cubes():
         assert np.array_equal(envi.read().data, tiff.read().data)
     with Raster(folder / "SalinasA_gt.tif") as labels:
         assert set(np.unique(labels.read().compressed())) == {1, 10, 11, 12, 13, 14}
+
+
+def test_a_raster_whose_tags_lie_is_refused_in_one_line(tmp_path):
+    good = made(tmp_path / "good.tif", noise(1, 24, 30), crs=UTM, transform=PLACE).read_bytes()
+    at = good.index(b"\xb1\x87\x02\x00") + 8  # where the coordinate system's words are said to lie
+    bad = tmp_path / "bad.tif"
+    bad.write_bytes(good[:at] + bytes(len(good[at : at + 16])) + good[at + 16 :])
+    with pytest.raises(InputError, match=r"bad\.tif: is damaged in what it says of itself"):
+        Raster(bad)

@@ -1,5 +1,6 @@
 """How a network is trained by recipe: on a scene with many labels, for scenes of its sensor."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import vitrail.training.loop
 import vitrail.training.recipe
-from hsi_classify.checkpoint import describe
+from hsi_classify.adapting import Adapters, adapt, merged, swing
+from hsi_classify.checkpoint import describe, read_checkpoint
 from hsi_classify.data import Labelled, LabelledScene, held_out
-from hsi_classify.fit.network import changed
+from hsi_classify.fit.network import changed, start_from
 from hsi_classify.models import build_model
+from vitrail.errors import UsageError
 from vitrail.training.loading import loader
 from vitrail.training.recipe import Section
 
@@ -33,10 +36,15 @@ class Measured(Section):
 
 
 class Recipe(vitrail.training.recipe.Recipe):
-    """``preset`` is the network and how it looks at a scene, as in the command."""
+    """``preset`` is the network and how it looks at a scene, as in the command; ``per_patch`` the
+    release's normalisation of each patch in place of the preset's way. ``start`` is a weights file
+    of another scene: its tensors are taken where they fit. ``adapters`` are those of a specvit."""
 
     data: Labelled
     preset: Literal["small", "official", "conv"] = "small"
+    per_patch: bool | None = None
+    start: Path | None = None
+    adapters: Adapters | None = None
     measured: Measured = Measured()
 
 
@@ -49,6 +57,9 @@ class Task(vitrail.training.loop.Task):
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
         self.scene = LabelledScene.of(recipe.data, recipe.preset)
+        if recipe.per_patch is not None:
+            preset = replace(self.scene.preset, per_patch=recipe.per_patch)
+            self.scene = replace(self.scene, preset=preset)
         self.split = self.scene.split(recipe.data)
         self.labels = self.scene.kept(self.split)
         preset = self.scene.preset
@@ -57,8 +68,16 @@ class Task(vitrail.training.loop.Task):
             "components": self.scene.look.components.axes.shape[1],
             "num_classes": len(self.labels.classes),
         }
+        how = recipe.adapters
+        if how and preset.architecture != "specvit":
+            raise UsageError("adapters", f"{recipe.preset} has none", "leave them out")
+        if how and how.kind == "gated":
+            self.config |= {"rank": how.rank, "alpha": how.alpha}
         self.network = build_model(preset.architecture, self.config)
-        self.rng = np.random.default_rng(recipe.seed)
+        if recipe.start:
+            start_from(self.network, read_checkpoint(recipe.start).state)
+        if how:
+            adapt(self.network, how)
 
     @cached_property
     def samples(self) -> tuple[TensorDataset, TensorDataset]:
@@ -79,11 +98,19 @@ class Task(vitrail.training.loop.Task):
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         patches, targets = batch
-        preset = self.scene.preset
-        logits = self.network(changed(patches, preset, self.rng))
+        preset, how = self.scene.preset, self.recipe.adapters
+        if how:
+            swing(self.network, how, how.scale(self.global_step))
+        # By the step, so that a run that was stopped goes on as it would have.
+        rng = np.random.default_rng([self.recipe.seed, self.global_step])
+        logits = self.network(changed(patches, preset, rng))
         loss = cross_entropy(logits, targets, label_smoothing=preset.smoothing)
         self.log("train/loss", loss.detach())
         return loss
+
+    def on_validation_start(self) -> None:
+        if self.recipe.adapters:
+            swing(self.network, self.recipe.adapters, 1.0)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
         logits = self.network(batch[0])
@@ -101,4 +128,8 @@ class Task(vitrail.training.loop.Task):
             config=self.config,
             per_patch=preset.per_patch,
         )
+        how = self.recipe.adapters
+        if how and how.kind == "lora":
+            swing(self.network, how, 1.0)
+            return merged(self.network).state_dict(), metadata
         return self.network.state_dict(), metadata

@@ -58,6 +58,9 @@ class Raster:
             self.nodata = dataset.nodatavals[0]
             self.colour_table = dataset.colormap(1) if "palette" in self.colours[:1] else {}
             self.class_names = _class_names(dataset.tags(1).get("class_names", ""))
+        except gdal_errors() as error:  # what its tags say may be read only now, and be wrong
+            dataset.close()
+            raise InputError(self.path, "is damaged in what it says of itself", _AGAIN) from error
         except BaseException:
             dataset.close()
             raise

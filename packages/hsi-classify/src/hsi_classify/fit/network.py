@@ -104,7 +104,7 @@ def fit_module(
         count = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
         sizes = {"components": features.shape[1], "num_classes": count}
         module = build_model(preset.architecture, {**preset.config, **sizes}).train()
-        _start_from(module, initial or {})
+        start_from(module, initial or {})
         optimizer = torch.optim.AdamW(
             module.parameters(), preset.lr, weight_decay=preset.weight_decay
         )
@@ -147,7 +147,7 @@ def changed(batch: Any, preset: Preset, rng: np.random.Generator) -> Any:
     return batch + preset.noise * torch.randn_like(batch) if preset.noise else batch
 
 
-def _start_from(module: Any, initial: dict[str, Any]) -> None:
+def start_from(module: Any, initial: dict[str, Any]) -> None:
     """Takes the tensors that fit by name and shape; the head and the like start fresh."""
     own = module.state_dict()
     fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}

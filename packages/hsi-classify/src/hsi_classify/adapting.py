@@ -1,0 +1,72 @@
+"""Adapters in training: which there are, what learns beside them, and how their scale swings."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import nn
+
+from hsi_classify.models.specvit import set_adapter_scale
+from vitrail.training.recipe import Section
+
+LAYERS = r"levels\..*\.(linear|w[123])"  # that low-rank adapters of peft stand beside
+
+
+class Adapters(Section):
+    """``gated`` are the release's, in the network itself; their gate forbids to merge them.
+    ``lora`` are plain low-rank ones by peft, added to the weights when these are kept. ``alpha``
+    over ``rank`` is their strength.
+
+    ``frozen``: ``base`` lets only the adapters learn, and the head; with gated ones that is the
+    release's way. ``cycle`` are the steps in which the paper's s(t) swings from 1 to ``lowest`` and
+    back, in y = linear(x) + s(t) * adapter(x); None leaves it at 1, as inference does.
+    """
+
+    kind: Literal["gated", "lora"] = "gated"
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    frozen: Literal["nothing", "base"] = "nothing"
+    cycle: PositiveInt | None = None
+    lowest: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+    def scale(self, step: int) -> float:
+        """s(t) of a training step."""
+        if self.cycle is None:
+            return 1.0
+        swing = (1 + math.cos(2 * math.pi * step / self.cycle)) / 2
+        return self.lowest + (1 - self.lowest) * swing
+
+
+def adapt(network: nn.Module, how: Adapters) -> None:
+    """Puts adapters beside a network's layers, unless it has them, and freezes what shall not
+    learn; in place."""
+    if how.kind == "lora":
+        from peft import LoraConfig, inject_adapter_in_model
+
+        config = LoraConfig(r=how.rank, lora_alpha=how.alpha, target_modules=LAYERS)
+        inject_adapter_in_model(config, network)
+    learns = how.frozen == "nothing"
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(learns or "lora_" in name or name.startswith("head."))
+
+
+def swing(network: nn.Module, how: Adapters, scale: float) -> None:
+    """Sets s(t) in every adapter."""
+    if how.kind == "gated":
+        set_adapter_scale(network, scale)
+        return
+    for module in network.modules():
+        if hasattr(module, "lora_A"):
+            module.scaling["default"] = scale * how.alpha / how.rank  # pyright: ignore
+
+
+def merged(network: nn.Module) -> nn.Module:
+    """A copy whose low-rank adapters are added to its weights: a plain network again."""
+    from copy import deepcopy
+
+    network = deepcopy(network)
+    for name, module in list(network.named_modules()):
+        if hasattr(module, "lora_A"):
+            module.merge()  # pyright: ignore[reportCallIssue]
+            network.set_submodule(name, module.get_base_layer())  # pyright: ignore[reportCallIssue]
+    return network
