@@ -6,13 +6,11 @@ scenes of which only some pixels are computed, files of many lines.
 ``network``: patches by the network at the official size. The release stores a patch for each pixel,
 computes the padding as tokens and every residual apart, eagerly in float32. ``scene``: Salinas-A
 from file to map by the bundled small network, exact and by each way that saves pixels, beside the
-support vector machine fitted to the same 40 labels a class; OA on its test pixels. The last column
-puts the official size's cost of a pixel (of ``network``) into the same count of computed pixels, as
-no weights of that size are published; it is what the ratio to the release's order would be.
-``memory``: a made file of 2,000 samples and 200 bands by the spectral angle. Seconds are the
-processor's, on one thread. Every row is a process of its own; memory is the peak above what was
-there before the call. Weights of the official size are random, which changes neither. ``--quick``
-takes few patches and a small file, and no scene.
+support vector machine fitted to the same 40 labels a class; OA on its test pixels. ``memory``:
+a made file of 2,000 samples and 200 bands by the spectral angle. Seconds are the processor's, on
+one thread. Every row is a process of its own; memory is the peak above what was there before the
+call. Weights of the official size are random, which changes neither. ``--quick`` takes few patches
+and a small file, and no scene.
 """
 
 import argparse
@@ -126,19 +124,15 @@ def _patches(count: int) -> torch.Tensor:
     return torch.randn(count, 15, 15, 15)
 
 
-def scene_rows(release: float | None, auto: float | None) -> Iterator[tuple]:
-    """``release`` and ``auto`` are milliseconds of a pixel at the official size."""
+def scene_rows() -> Iterator[tuple]:
     exact = measure(mapped, "every pixel")
     for name in MODES:
         cost = exact if name == "every pixel" else measure(mapped, name)
-        oa, made, pixels = cost[2]
-        share = made.get("computed_share", 1.0)
-        # What the way itself costs beside the pixels that it computes.
-        rest = max(0.0, 1000 * (cost[0] - share * exact[0]))
-        official = pixels * release / (share * pixels * auto + rest) if release and auto else None
-        yield name, cost[0], exact[0] / cost[0], share, made.get("agreement", 1.0), oa, official
+        oa, made = cost[2]
+        share, same = made.get("computed_share", 1.0), made.get("agreement", 1.0)
+        yield name, cost[0], exact[0] / cost[0], share, same, oa
     cost = measure(by_svm)
-    yield "svm, fitted in the call", cost[0], exact[0] / cost[0], 1.0, None, cost[2][0], None
+    yield "svm, fitted in the call", cost[0], exact[0] / cost[0], 1.0, None, cost[2][0]
 
 
 def mapped(name: str) -> Callable[[], Any]:
@@ -164,11 +158,11 @@ def _scene() -> tuple[Recipe, np.ndarray, np.ndarray, np.ndarray]:
     return recipe, scene.labels.ids, split.train, split.test
 
 
-def _scored(job: Any, recipe: Recipe, ids: np.ndarray, test: np.ndarray) -> tuple[float, dict, int]:
-    """OA on the test pixels, how the map was made, and its pixels."""
+def _scored(job: Any, recipe: Recipe, ids: np.ndarray, test: np.ndarray) -> tuple[float, dict]:
+    """OA on the test pixels, and how the map was made."""
     result = job.predict(recipe.data.cube)
     oa = score(ids.flat[test], result.classes.flat[test]).oa
-    return oa, dict(result.made_by), result.classes.size
+    return oa, dict(result.made_by)
 
 
 def memory_rows(sizes: tuple[int, ...]) -> Iterator[tuple]:
@@ -212,22 +206,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=["network", "scene", "memory"])
     chosen_ones, console = parser.parse_args(), Console(width=120)
 
-    def show(title: str, columns: tuple, rows: Iterator[tuple]) -> list[tuple]:
-        listed = list(rows)
-        console.print(Table(title, columns, listed).to_rich())
-        return listed
+    def show(title: str, columns: tuple, rows: Iterator[tuple]) -> None:
+        console.print(Table(title, columns, list(rows)).to_rich())
 
-    costs: list[tuple] = []
     if "network" in chosen_ones.only:
         count = 4 if chosen_ones.quick else 32
         columns = ("way", "CPU ms a pixel", "peak MiB", "times as fast")
-        costs = show("network: official size, 254.6 M parameters", columns, network_rows(count))
+        show("network: official size, 254.6 M parameters", columns, network_rows(count))
     if "scene" in chosen_ones.only and not chosen_ones.quick:
-        columns = (
-            "way", "CPU s", "times as fast", "computed", "agreement", "OA", "official size, times",
-        )  # fmt: skip
-        pair = (costs[0][1], min(row[1] for row in costs[1:])) if costs else (None, None)
-        show("scene: Salinas-A, 83 x 86 pixels", columns, scene_rows(*pair))
+        columns = ("way", "CPU s", "times as fast", "computed", "agreement", "OA")
+        show("scene: Salinas-A, 83 x 86 pixels", columns, scene_rows())
     if "memory" in chosen_ones.only:
         sizes = (50, 100) if chosen_ones.quick else (100, 1000, 4000)
         columns = ("lines", "file MiB", "peak MiB", "CPU s")

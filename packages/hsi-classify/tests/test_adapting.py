@@ -52,7 +52,7 @@ def test_the_scale_swings_as_a_cosine():
 @pytest.mark.parametrize("kind", ["gated", "lora"])
 def test_the_scale_reaches_adapters_of_either_kind(kind):
     torch.manual_seed(0)
-    how = Adapters(kind=kind, rank=2, alpha=4.0)
+    how = Adapters(kind=kind, rank=2, alpha=4)
     network = build_model("specvit", SIZES | ({"rank": 2} if kind == "gated" else {})).eval()
     x = torch.randn(2, 4, 5, 5)
     bare = network(x)
@@ -75,7 +75,7 @@ def test_the_scale_reaches_adapters_of_either_kind(kind):
 
 @pytest.mark.parametrize("kind", ["gated", "lora"])
 def test_a_frozen_base_stays_and_the_adapters_learn(content, kind):
-    how = {"kind": kind, "rank": 2, "alpha": 4.0, "frozen": "base"}
+    how = {"kind": kind, "rank": 2, "alpha": 4, "frozen": "base"}
     one = task(content, adapters=how)
     learning = {name for name, p in one.network.named_parameters() if p.requires_grad}
     assert learning and all("lora_" in name or name.startswith("head.") for name in learning)
@@ -84,7 +84,7 @@ def test_a_frozen_base_stays_and_the_adapters_learn(content, kind):
 
 def test_a_run_with_low_rank_adapters_leaves_a_plain_weights_file(content, tmp_path):
     recipe = Recipe.model_validate(
-        content | {"adapters": {"kind": "lora", "rank": 2, "alpha": 4.0, "cycle": 3}}
+        content | {"adapters": {"kind": "lora", "rank": 2, "alpha": 4, "cycle": 3}}
     )
     path = train(recipe, tmp_path / "run")
     found = read_checkpoint(path)

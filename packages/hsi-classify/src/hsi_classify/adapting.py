@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import nn
 
 from hsi_classify.models.specvit import set_adapter_scale
@@ -24,7 +24,7 @@ class Adapters(Section):
 
     kind: Literal["gated", "lora"] = "gated"
     rank: PositiveInt = 16
-    alpha: PositiveFloat = 32.0
+    alpha: PositiveInt = 32
     frozen: Literal["nothing", "base"] = "nothing"
     cycle: PositiveInt | None = None
     lowest: Annotated[float, Field(ge=0, le=1)] = 0.1

@@ -172,13 +172,14 @@ def _from_raster(path: Path) -> Cube:
     raster = Raster(path)
     rows, columns = raster.shape
     notes: list[str] = []
-    if (pages := count_pages(path)) > 1:
-        notes.append(f"the cube is the first of {pages} pages of the file")
-    if raster.alpha is not None:
-        notes.append(f"band {raster.alpha} is taken for a mask (alpha), not for a band of light")
-    if len(set(raster.dataset.scales)) > 1 or len(set(raster.dataset.offsets)) > 1:
-        notes.append("the bands' own scales and offsets are not applied")
-    waves = _raster_wavelengths(raster, notes)
+    with plain(path, "is damaged in what it says of its bands"):
+        if (pages := count_pages(path)) > 1:
+            notes.append(f"the cube is the first of {pages} pages of the file")
+        if raster.alpha is not None:
+            notes.append(f"band {raster.alpha} is taken for a mask (alpha), no band of light")
+        if len(set(raster.dataset.scales)) > 1 or len(set(raster.dataset.offsets)) > 1:
+            notes.append("the bands' own scales and offsets are not applied")
+        waves = _raster_wavelengths(raster, notes)
 
     def read(part: slice) -> np.ndarray:
         start, stop, _ = part.indices(rows)

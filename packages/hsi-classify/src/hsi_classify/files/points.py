@@ -8,7 +8,7 @@ import numpy as np
 
 from hsi_classify.files.cube import Cube
 from hsi_classify.scene.labels import Labels
-from vitrail.errors import InputError
+from vitrail.errors import InputError, plain
 
 ROW, COLUMN = ("row", "line"), ("column", "col", "sample")
 X, Y = ("x", "lon", "longitude", "easting"), ("y", "lat", "latitude", "northing")
@@ -85,7 +85,8 @@ def _placed(path: Path, cube: Cube, pairs: np.ndarray, systems: set[str]) -> np.
             ) from None
         if cube.crs is None:
             raise InputError(path, "has a coordinate system and the cube none", "leave it out")
-        x, y = (np.array(part) for part in transform(given, cube.crs, x, y)[:2])
+        with plain(path, f"holds places that are none in {text[:30]}", "correct crs"):
+            x, y = (np.array(part) for part in transform(given, cube.crs, x, y)[:2])
     columns, rows = ~cube.transform @ (x, y)
     return np.floor(np.stack([rows, columns], 1))
 

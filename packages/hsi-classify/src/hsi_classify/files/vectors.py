@@ -108,7 +108,8 @@ def _moved(path: Path, shapes: Any, given: str | None, cube: Cube) -> Any:
         x, y = transform(source, cube.crs, points[:, 0], points[:, 1])[:2]
         return np.stack([x, y], 1)
 
-    return shapely.transform(shapes, move)
+    with plain(path, "holds places that are none in its coordinate system", "correct it"):
+        return shapely.transform(shapes, move)
 
 
 def _painted(path: Path, shapes: Any, ids: np.ndarray, cube: Cube) -> tuple[np.ndarray, int]:

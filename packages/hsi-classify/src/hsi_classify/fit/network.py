@@ -1,5 +1,6 @@
 """A network fitted to the labelled pixels of one scene, in a plain loop."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def changed(batch: Any, preset: Preset, rng: np.random.Generator) -> Any:
     return batch + preset.noise * torch.randn_like(batch) if preset.noise else batch
 
 
-def start_from(module: Any, initial: dict[str, Any]) -> None:
+def start_from(module: Any, initial: Mapping[str, Any]) -> None:
     """Takes the tensors that fit by name and shape; the head and the like start fresh."""
     own = module.state_dict()
     fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
