@@ -15,6 +15,7 @@ and a small file, and no scene.
 
 import argparse
 import resource
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -207,7 +208,11 @@ def main() -> None:
     chosen_ones, console = parser.parse_args(), Console(width=120)
 
     def show(title: str, columns: tuple, rows: Iterator[tuple]) -> None:
-        console.print(Table(title, columns, list(rows)).to_rich())
+        listed = []
+        for row in rows:
+            print(*row, sep="\t", file=sys.stderr, flush=True)
+            listed.append(row)
+        console.print(Table(title, columns, listed).to_rich())
 
     if "network" in chosen_ones.only:
         count = 4 if chosen_ones.quick else 32

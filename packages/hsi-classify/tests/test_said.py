@@ -7,7 +7,7 @@ import pytest
 import rasterio
 import shapely
 from pyogrio.raw import write
-from rasterio.transform import from_origin
+from rasterio.transform import Affine, from_origin
 
 from hsi_classify import load
 from hsi_classify.files.cube import Cube, Layout
@@ -15,6 +15,9 @@ from hsi_classify.files.labels import label_size, read_labels
 from hsi_classify.files.opening import open_cube
 from hsi_classify.networks import load_network
 from hsi_classify.scene.scene import Scene
+from hsi_classify.show import picture
+from hsi_classify.show.report import build_report
+from hsi_classify.writing import write as write_result
 from vitrail.errors import InputError
 from vitrail.testing.commands import call
 
@@ -221,3 +224,26 @@ def test_a_scene_unlike_that_of_the_weights(tmp_path, scene):
     assert only == "the weights know no wavelengths: only the number of bands was compared"
     assert said(remarks(cube / 10_000), "0.0001 times as bright")
     assert said(remarks(cube * np.linspace(0.5, 3, 12)), "the map is likely wrong")
+
+
+def test_a_turned_grid_stays_in_the_envi_map_and_a_sheared_one_is_told(tmp_path, scene):
+    bands = np.moveaxis(scene[0], -1, 0)
+    for name, place in (
+        ("turned", PLACE @ Affine.rotation(30)),
+        ("sheared", PLACE @ Affine.shear(20)),
+    ):
+        cube = tmp_path / f"{name}.tif"
+        grid(cube, bands, transform=place)
+        result = load(labels=scene[1], method="angle").predict(cube)
+        write_result(result, tmp_path)
+        told = said(result.reasons, "classes.hdr cannot say where")
+        assert told == (name == "sheared")
+        with rasterio.open(tmp_path / "classes.img") as envi:
+            assert envi.transform.almost_equals(place, 1e-6) == (name == "turned")
+
+
+def test_a_picture_of_a_large_scene_says_what_it_shows(monkeypatch, scene):
+    monkeypatch.setattr(picture, "MAX_SIDE", 10)
+    result = load(labels=scene[1], method="angle").predict(scene[0])
+    assert picture.thinning(result) == 3
+    assert "of every 3 rows and columns one" in build_report(result).html()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from hsi_classify import load
 from hsi_classify.files.cube import Cube
@@ -128,6 +129,13 @@ def test_calls_that_make_no_sense(files):
         Options(superpixels=1)
     outcome = call("hsi_classify", files[0], "--stride", 2, "--superpixels", 9)
     assert outcome.status == 2 and "exclude each other" in outcome.stderr
+
+
+def test_a_student_learns_though_the_caller_computes_without_gradients(scene):
+    cube, labels = scene
+    with torch.inference_mode():
+        result = load(labels=labels, method="svm", student=True).predict(cube)
+    assert result.made_by["agreement"] > 0.9
 
 
 def test_a_scene_without_data(files, tmp_path):

@@ -279,15 +279,18 @@ class SceneJob:
         reasons: Sequence[str] = (),
         **more: Any,
     ) -> Result:
+        from hsi_classify.show.envi import tilt
         from vitrail.raster import pixel_area
         from vitrail.report.palette import colour
 
         cube, ids = scene.cube, canvas.ids
         kept, waves = scene.bands.kept, cube.wavelengths
-        area = None
+        area, sheared = None, ()
         if cube.transform is not None:
             area = pixel_area(cube.crs, cube.transform, np.arange(cube.size[0]))
-        said = [*cube.notes, *notes, *scene.bands.sentences(), *scene.notes]
+            if tilt(cube.transform) is None:
+                sheared = ("the cube's grid is sheared or mirrored: classes.hdr cannot say where",)
+        said = [*cube.notes, *notes, *scene.bands.sentences(), *scene.notes, *sheared]
         if empty := int((canvas.classes == 0).sum()):
             zeros = " or are 0 in all" if cube.nodata is None else ""
             said.append(f"{empty} pixels have no class: they lack data in a band{zeros}")

@@ -100,7 +100,8 @@ def fit_module(
     from hsi_classify.models import build_model
 
     rng = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    # It may be called by who computes without gradients.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)
         count = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
         sizes = {"components": features.shape[1], "num_classes": count}

@@ -1,6 +1,8 @@
 """A class map as an ENVI classification."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,10 +43,21 @@ def write_envi(path: Path, result: Result) -> None:
     path.with_suffix(".hdr").write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def tilt(place: Any) -> tuple[float, float, float] | None:
+    """Width and height of a pixel, and the degrees by which the grid is turned, as ``map info``
+    tells them; None for a grid that is sheared or mirrored, of which it can tell nothing."""
+    width, height = math.hypot(place.a, place.d), math.hypot(place.b, place.e)
+    angle = math.atan2(place.d, place.a)
+    wanted = height * math.sin(angle), -height * math.cos(angle)
+    if not np.allclose((place.b, place.e), wanted, rtol=0, atol=1e-6 * height):
+        return None
+    return width, height, math.degrees(angle)
+
+
 def _place(result: Result) -> list[str]:
-    """``map info`` of a transform that is not turned, and the coordinate system's own words."""
+    """``map info``, and the coordinate system's own words."""
     place = result.transform
-    if place is None or place.b or place.d:
+    if place is None or (turned := tilt(place)) is None:
         return []
     epsg = result.crs.to_epsg() if result.crs else None
     kind, more = "Arbitrary", ""
@@ -54,7 +67,10 @@ def _place(result: Result) -> list[str]:
         kind, more = "UTM", f", {epsg - 32700}, South, WGS-84"
     elif result.crs and result.crs.is_geographic:
         kind, more = "Geographic Lat/Lon", ", WGS-84"
-    info = f"{kind}, 1, 1, {place.c!r}, {place.f!r}, {place.a!r}, {-place.e!r}{more}"
+    width, height, angle = turned
+    if angle:
+        more += f", rotation={angle!r}"
+    info = f"{kind}, 1, 1, {place.c!r}, {place.f!r}, {width!r}, {height!r}{more}"
     lines = [f"map info = {{{info}}}"]
     if result.crs:
         lines.append(f"coordinate system string = {{{result.crs.to_wkt(version='WKT1_ESRI')}}}")

@@ -23,16 +23,19 @@ def colour_map(result: Result) -> np.ndarray:
     return table[result.classes]
 
 
+def thinning(result: Result) -> int:
+    """Which pixels the picture shows: every n-th of a large scene."""
+    return -(-max(result.classes.shape) // MAX_SIDE)
+
+
 def draw_map(result: Result) -> np.ndarray:
     """uint8 (H, W, 3): the map, enlarged or thinned out by whole numbers, with its legend."""
-    image = colour_map(result)
+    image, step = colour_map(result), thinning(result)
     longest = max(image.shape[:2])
     if longest < MIN_SIDE:
         factor = -(-MIN_SIDE // longest)
         image = image.repeat(factor, 0).repeat(factor, 1)
-    elif longest > MAX_SIDE:
-        step = -(-longest // MAX_SIDE)
-        image = image[::step, ::step]
+    image = image[::step, ::step]
     font = ImageFont.load_default(FONT)
     shares = {value: share for value, _, _, share, _ in result.areas}
     texts = [

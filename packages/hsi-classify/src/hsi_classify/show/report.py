@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hsi_classify.result import Result
-from hsi_classify.show.picture import draw_confusion, draw_map
+from hsi_classify.show.picture import draw_confusion, draw_map, thinning
 from vitrail.report import Bars, Chart, Page, Series, Table
 
 MAX_SPECTRA = 6  # in one chart
@@ -22,7 +22,9 @@ def build_report(result: Result) -> Page:
     page.facts(_facts(result))
     for sentence in (*result.damage, *result.reasons):
         page.text(sentence[:1].upper() + sentence[1:] + ".")
-    page.picture(draw_map(result), "Class map, shares of the scene", lossless=True)
+    step = thinning(result)
+    shown = f"; of every {step} rows and columns one" if step > 1 else ""
+    page.picture(draw_map(result), f"Class map, shares of the scene{shown}", lossless=True)
     page.table(Table("Areas", ("id", "class", "pixels", "share", "m²"), result.areas))
     if accuracy := result.made_by.get("cross_validated_recall"):
         title = "Mean recall in cross-validation over groups of neighbouring labels"
