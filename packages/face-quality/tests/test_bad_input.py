@@ -1,24 +1,33 @@
 """Hundreds of damaged inputs: a result or one sentence, never a traceback, never a stray file."""
 
 import io
+import json
+import struct
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from face_quality.commands.rules import read_rules
 from face_quality.job import QualityJob
 from face_quality.networks import load_network
-from face_quality.writing import write
-from vitrail.errors import InputError
+from face_quality.pairs import read_embeddings, read_scores
+from face_quality.records import HEADER, MAGIC, records_of
+from face_quality.scale import read_calibration
+from face_quality.shots import BestShotJob, Wanted
+from face_quality.writing import write, write_shots
+from vitrail.errors import InputError, VitrailError
 from vitrail.testing.commands import call
+from vitrail.testing.media import write_clip
 from vitrail.testing.mutants import mutate_bytes, rows_of_mutants
 from vitrail.weights.files import save
 
-from .fakes import SMALL, Seen, face_at, portrait, small_network, write_weights
+from .fakes import SCALE, SMALL, Seen, face_at, portrait, small_network, write_weights
 
 VARIANTS = 200
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif": "TIFF"}
+FORMATS |= {".gif": "GIF", ".ppm": "PPM"}
 
 
 @pytest.fixture
@@ -41,6 +50,64 @@ def test_damaged_variants(job, suffix, tmp_path, capfd, monkeypatch):
             with Image.open(row["source"]) as image:
                 image.load()
                 assert sorted(image.size) == sorted((row["width"], row["height"]))
+
+
+def test_damaged_variants_of_a_film(job, tmp_path, capfd, monkeypatch):
+    """Of a film without damage as many frames are searched as a decoder, called here, finds."""
+    import av
+
+    monkeypatch.setattr("sys.argv", ["face-quality"])
+    frames = (np.roll(portrait()[:80:2, :80:2], n, axis=1) for n in range(12))
+    data = write_clip(tmp_path / "film.mp4", frames, fps=6).read_bytes()
+    (tmp_path / "in").mkdir()
+    mutants = list(mutate_bytes(data, seed=7, count=VARIANTS))
+    shots = BestShotJob(job, Wanted(1, 3, 0.5))
+    place = tmp_path / "in"
+    rows = rows_of_mutants("face-quality", shots, write_shots, mutants, place, ".mp4", capfd)
+    done = [row for row in rows if row["status"] == "done"]
+    assert len(done) < len(rows)
+    for row in done:
+        if not row["damage"]:
+            with av.open(row["source"], metadata_errors="ignore") as film:
+                count = sum(1 for _ in film.decode(video=0))
+            assert row["searched"] == len(range(0, count, 3))
+
+
+RULES = b"min_score: 30\none_face: true\nmeasures:\n  approx_Sharpness: {score: 20}\n"
+SCORES = b"source,score\n" + b"".join(b"p%d/a.jpg,%d\n" % (n, 3 * n) for n in range(30))
+ROWS = b"".join(
+    b'{"source": "%d", "main": 0, "faces": [{"embedding": [0.5, %d]}]}\n' % (n, n) for n in range(9)
+)
+RECORDS = b"".join(
+    struct.pack("<II", MAGIC, 64) + HEADER.pack(0, n, 1, 0) + bytes(40) for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "read"),
+    [
+        ("rules.yaml", RULES, read_rules),
+        ("scores.csv", SCORES, read_scores),
+        ("rows.jsonl", ROWS, read_embeddings),
+        ("scale.json", json.dumps(SCALE.to_dict()).encode(), read_calibration),
+        ("faces.rec", RECORDS, lambda path: list(records_of(path))),
+    ],
+)
+def test_damaged_variants_of_tables_and_settings(tmp_path, name, data, read):
+    """Read, or refused in one sentence; what is changed after it was sealed is always refused."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    whole, refused = read(path), 0
+    for mutant in mutate_bytes(data, seed=7, count=VARIANTS):
+        path.write_bytes(mutant)
+        try:
+            found = read(path)
+        except VitrailError as error:
+            refused += 1
+            assert len(str(error)) <= 200 and "\n" not in str(error)
+        else:
+            assert name != "scale.json" or found == whole
+    assert refused
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16"])
