@@ -16,7 +16,7 @@ from vitrail.faces.align import TEMPLATE
 from vitrail.testing.beside import DATA, needs
 from vitrail.testing.media import pattern, write_picture
 
-from .fakes import small_network
+from .fakes import small_network, write_weights
 
 PEOPLE, EACH = 6, 4
 
@@ -68,6 +68,28 @@ def test_the_linear_matcher_tells_the_people_apart_that_it_was_fitted_on(folder)
     vectors = linear_matcher(test.crops, test.people)(test.crops)
     likeness = similarities(vectors, test.pairs)
     assert likeness[test.same].min() > likeness[~test.same].mean()
+
+
+def test_crops_that_two_sets_share_are_judged_once(folder, tmp_path, monkeypatch):
+    """With the same numbers as if the second set stood alone."""
+    from face_quality.evaluation import Measured
+
+    path = str(write_weights(tmp_path / "w.safetensors"))
+    usual = read_test_set(folder)
+    spoilt = partly_degraded(usual)
+    linear = linear_matcher(usual.crops, usual.people)
+    both = Measured(path, None, linear, None)
+    both.judge(usual)
+    second = both.judge(spoilt, usual)
+    alone = Measured(path, None, linear, None).judge(spoilt)
+    assert list(second.qualities) == list(alone.qualities)
+    assert list(alone.qualities)[:2] == ["ours", "ours, after block 1"]
+    for name, quality in alone.qualities.items():
+        np.testing.assert_allclose(second.qualities[name], quality, atol=1e-4, err_msg=name)
+    for name, vectors in alone.vectors.items():
+        np.testing.assert_allclose(second.vectors[name], vectors, atol=1e-4)
+    whole = usual.part(np.arange(len(usual.crops)) % 2 == 0)
+    assert len(whole.crops) == len(whole.paths) == (len(usual.crops) + 1) // 2
 
 
 def test_a_network_of_others_is_judged_beside_ours(folder, tmp_path):

@@ -24,7 +24,7 @@ from face_quality.evaluation.matchers import (
     rows_of,
     similarities,
 )
-from face_quality.evaluation.rivals import simple_qualities
+from face_quality.evaluation.rivals import joined, simple_qualities
 from face_quality.evaluation.sets import TestSet, partly_degraded, read_crops, read_test_set
 from face_quality.networks import load_network
 from face_quality.training.recipe import Recipe
@@ -58,9 +58,10 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     teacher = recipe.teacher.path
     dlib = dlib_matcher(teacher) if teacher and teacher.is_file() else None
     linear = linear_matcher(*read_crops(recipe.data.test / "train.csv"))
-    sets = {"(a) as they are": usual, "(b) a quarter degraded": partly_degraded(usual)}
-    ediffiqa = recipe.data.ediffiqa
-    judged = {title: _judge(name, test, dlib, linear, ediffiqa) for title, test in sets.items()}
+    measured = Measured(name, dlib, linear, recipe.data.ediffiqa)
+    judged = {"(a) as they are": measured.judge(usual)}
+    # Three quarters of both sets are the same crops.
+    judged["(b) a quarter degraded"] = measured.judge(partly_degraded(usual), usual)
     tables: list[Table | Chart] = [_verification(judged["(a) as they are"])]
     for title, one in judged.items():
         for matcher in one.vectors:
@@ -83,19 +84,41 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     ]
 
 
-def _judge(
-    name: str, test: TestSet, dlib: Embed | None, linear: Embed, ediffiqa: Path | None
-) -> Judged:
-    whole = load_network(name, embeds=True)
-    rows = rows_of(whole, test.crops)
-    qualities = {"ours": rows[:, 0]}
-    for block in range(1, whole.config.depth):
-        exit_row = rows_of(load_network(name, exit_block=block), test.crops)
-        qualities[f"ours, after block {block}"] = exit_row[:, 0]
-    vectors = {"ours": rows[:, 1:], "pixels, PCA, LDA": linear(test.crops)}
-    if dlib is not None:
-        vectors["dlib"] = dlib(test.crops)
-    return Judged(test, qualities | simple_qualities(test, dlib, ediffiqa), vectors)
+class Measured:
+    """All that is asked of a crop by itself; of a crop that two sets share, once."""
+
+    def __init__(self, name: str, dlib: Embed | None, linear: Embed, ediffiqa: Path | None):
+        self.whole = load_network(name, embeds=True)
+        blocks = range(1, self.whole.config.depth)
+        self.exits = {block: load_network(name, exit_block=block) for block in blocks}
+        self.dlib, self.linear, self.ediffiqa = dlib, linear, ediffiqa
+        self.columns: dict[str, np.ndarray] = {}
+
+    def judge(self, test: TestSet, before: TestSet | None = None) -> Judged:
+        """``before`` is the set of the last call, whose crops lie in the same order."""
+        changed = np.full(len(test.crops), True)
+        if before is not None:
+            changed = (test.crops != before.crops).any(axis=(1, 2, 3))
+        for name, rows in self._of(test.part(changed)).items():
+            shape = (len(changed), *rows.shape[1:])
+            whole = self.columns.setdefault(name, np.zeros(shape, rows.dtype)).copy()
+            whole[changed] = rows
+            self.columns[name] = whole
+        vectors = {"ours": self.columns["ours"][:, 1:], "pixels, PCA, LDA": self.columns["pixels"]}
+        if self.dlib is not None:
+            vectors["dlib"] = self.columns["dlib"]
+        simple = set(self.columns) - {"ours", "pixels", "dlib"}
+        qualities = {"ours": self.columns["ours"][:, 0]}
+        qualities |= {name: self.columns[name] for name in self.columns if name in simple}
+        return Judged(test, qualities | joined(qualities), vectors)
+
+    def _of(self, test: TestSet) -> dict[str, np.ndarray]:
+        columns = {"ours": rows_of(self.whole, test.crops), "pixels": self.linear(test.crops)}
+        for block, network in self.exits.items():
+            columns[f"ours, after block {block}"] = rows_of(network, test.crops)[:, 0]
+        if self.dlib is not None:
+            columns["dlib"] = self.dlib(test.crops)
+        return columns | simple_qualities(test, self.dlib, self.ediffiqa)
 
 
 def _verification(judged: Judged) -> Table:

@@ -1,6 +1,7 @@
 """The simple measures of quality that a network has to beat, each by the crops alone but for what
 the photograph told."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from vitrail.faces.detector import load_finder
 from vitrail.sources import require_file
 
 CHUNK = 64
+MIRROR = "mirror agreement, dlib"
 
 
 def simple_qualities(
@@ -29,13 +31,21 @@ def simple_qualities(
     }
     if dlib is not None:
         mirrored = np.ascontiguousarray(test.crops[:, :, ::-1])
-        rows["mirror agreement, dlib"] = -np.linalg.norm(dlib(test.crops) - dlib(mirrored), axis=1)
-        three = ("sharpness", "detector score", "mirror agreement, dlib")
-        rows["mean of the ranks of three"] = sum(rankdata(rows[name]) for name in three)
+        rows[MIRROR] = -np.linalg.norm(dlib(test.crops) - dlib(mirrored), axis=1)
     if ediffiqa is not None:
         rows["eDifFIQA(T)"] = ediffiqa_qualities(test.crops, ediffiqa)
-    rows["random"] = np.random.default_rng(0).random(len(test.crops))
     return rows
+
+
+def joined(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What is made of a whole set's ``simple_qualities``: the mean of three ranks, and chance."""
+    count = len(next(iter(rows.values())))
+    made = {"random": np.random.default_rng(0).random(count)}
+    if MIRROR in rows:
+        three = ("sharpness", "detector score", MIRROR)
+        ranks = np.sum([rankdata(rows[name]) for name in three], axis=0)
+        made = {"mean of the ranks of three": ranks} | made
+    return made
 
 
 def ediffiqa_qualities(crops: np.ndarray, path: Path) -> np.ndarray:

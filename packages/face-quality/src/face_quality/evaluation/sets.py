@@ -30,6 +30,18 @@ class TestSet:
     pairs: np.ndarray
     same: np.ndarray
 
+    def part(self, chosen: np.ndarray) -> "TestSet":
+        """Some of the crops, by a mask (n,), without pairs."""
+        return replace(
+            self,
+            crops=self.crops[chosen],
+            people=self.people[chosen],
+            paths=tuple(np.array(self.paths)[chosen].tolist()),
+            landmarks=self.landmarks[chosen],
+            pairs=self.pairs[:0],
+            same=self.same[:0],
+        )
+
     @property
     def genuine(self) -> np.ndarray:
         return self.pairs[self.same]
