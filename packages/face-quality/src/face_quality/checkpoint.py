@@ -31,18 +31,20 @@ def describe(weights: Weights) -> FIQAConfig:
     return FIQAConfig(**read_config(_tensors(weights.path)))
 
 
-def read_scorer(weights: Weights, *, exit_block: int | None, embeds: bool) -> "Scorer":
-    """What a job runs, with the file's weights; InputError where they do not fit.
+def read_scorer(
+    weights: Weights, config: FIQAConfig, *, exit_block: int | None, embeds: bool
+) -> "Scorer":
+    """What a job runs, with the file's weights; InputError where they do not fit ``config``.
 
-    What the score does not need is not loaded: files are mapped into memory, and of a network with
-    a quality token the largest layer stays there.
+    What the score does not need is not kept: the file is looked through for damage, and of a
+    network with a quality token the largest layer stays in it.
     """
     import torch
 
     from face_quality.models.vit_fiqa import Scorer, ViTFIQA
     from vitrail.weights.files import load_into
 
-    state, config = _tensors(weights.path), describe(weights)
+    state = _tensors(weights.path)
     # On the device "meta" nothing is made that is thrown away at once.
     with torch.device("meta"):
         model = ViTFIQA(config)

@@ -70,7 +70,7 @@ def load_network(
     side = config.img_size
     return QualityNetwork(
         name="-".join(part for part in parts if part),
-        build=partial(_build, weights, exit_block, embeds),
+        build=partial(_build, weights, config, exit_block, embeds),
         example=np.random.default_rng(0).integers(0, 256, (2, 3, side, side), np.uint8),
         weights=weights,
         code=CODE,
@@ -81,5 +81,7 @@ def load_network(
     )
 
 
-def _build(weights: "Weights", exit_block: int | None, embeds: bool) -> "nn.Module":
-    return checkpoint.read_scorer(weights, exit_block=exit_block, embeds=embeds)
+def _build(
+    weights: "Weights", config: FIQAConfig, exit_block: int | None, embeds: bool
+) -> "nn.Module":
+    return checkpoint.read_scorer(weights, config, exit_block=exit_block, embeds=embeds)

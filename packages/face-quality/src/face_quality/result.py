@@ -30,8 +30,8 @@ class JudgedFace:
 
     @property
     def shown(self) -> str:
-        """The number for people."""
-        return f"raw {self.raw:.3f}" if self.score is None else f"{self.score:.0f}"
+        """The number for people, which the row rounds to a tenth."""
+        return f"raw {self.raw:.3f}" if self.score is None else f"{round(self.score, 1):.0f}"
 
     def to_dict(self) -> dict[str, Any]:
         row = {
