@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vitrail.testing.commands import call
-from vitrail.testing.media import write_picture
+from vitrail.testing.media import pattern, write_clip, write_picture
 
 from .fakes import PORTRAIT, write_weights
 
@@ -127,6 +127,32 @@ def test_the_best_of_each_person(weights, tmp_path):
     assert "3.jpg is left out" in rows[1]["damage"][0]
     assert "2 left out, no pictures of anybody: whose.jpg, nobody" in outcome.stderr
     assert len(list((tmp_path / "out").rglob("best.png"))) == 2
+
+
+def test_what_a_folder_is_to_best_shot(tmp_path):
+    """Its films, each a source; pictures alone are frames of one; what is neither is named."""
+    from face_quality.commands.options import find_videos
+
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no film")
+    frame = write_picture(folder / "1.png")
+    assert find_videos([str(folder)])[0].paths == (folder,)
+    film = write_clip(folder / "a.mp4", [pattern(40, 40)] * 3, fps=5)
+    assert [one.path for one in find_videos([str(folder)], quiet=True)] == [film]
+    frame.unlink()
+    film.unlink()
+    (empty,) = find_videos([str(folder)])
+    assert "holds no video" in str(empty.fault)
+
+
+def test_films_of_a_folder_are_named_that_are_none(tmp_path, capsys):
+    from face_quality.commands.options import find_videos
+
+    write_clip(tmp_path / "a.mp4", [pattern(40, 40)] * 3, fps=5)
+    write_picture(tmp_path / "1.png")
+    assert len(find_videos([str(tmp_path)])) == 1
+    assert "1 left out, no videos: 1.png" in capsys.readouterr().err
 
 
 def test_the_gate_refuses_whatever_the_score_is(weights, tmp_path):
