@@ -29,15 +29,12 @@ import torch
 from rich.console import Console
 
 from hsi_classify import load
-from hsi_classify.data import LabelledScene
 from hsi_classify.models.layers import WindowAttention
 from hsi_classify.models.specvit import SpecViT, SpecViTConfig, streamline
 from hsi_classify.scores import score
-from hsi_classify.training import Recipe
 from hsi_classify.writing import write
 from vitrail.bench import cpu_seconds
 from vitrail.report import Table
-from vitrail.training.recipe import load_recipe
 
 RECIPE = Path(__file__).parents[1] / "pipelines" / "hsi-classify" / "salinas-a.yaml"
 MODES: dict[str, dict[str, Any]] = {
@@ -137,31 +134,36 @@ def scene_rows() -> Iterator[tuple]:
 
 
 def mapped(name: str) -> Callable[[], Any]:
-    recipe, ids, _, test = _scene()
+    cube, ids, _, test = _scene()
     job = load("salinas-a", engine="auto", **MODES[name])
-    job.predict(recipe.data.cube)  # decides and converts
-    return partial(_scored, job, recipe, ids, test)
+    job.predict(cube)  # decides and converts
+    return partial(_scored, job, cube, ids, test)
 
 
 def by_svm() -> Callable[[], Any]:
-    recipe, ids, train, test = _scene()
+    cube, ids, train, test = _scene()
     labels = np.zeros_like(ids)
     labels.flat[train] = ids.flat[train]
-    return partial(_scored, load(labels=labels, method="svm"), recipe, ids, test)
+    return partial(_scored, load(labels=labels, method="svm"), cube, ids, test)
 
 
-def _scene() -> tuple[Recipe, np.ndarray, np.ndarray, np.ndarray]:
-    """The recipe, its labels, and the pixels that are learned from and tested."""
+def _scene() -> tuple[Path, np.ndarray, np.ndarray, np.ndarray]:
+    """The recipe's cube, its labels, and the pixels that are learned from and tested."""
+    # Late: what training imports would be paid for by every row.
+    from hsi_classify.data import LabelledScene
+    from hsi_classify.training import Recipe
+    from vitrail.training.recipe import load_recipe
+
     recipe = load_recipe(RECIPE)
     assert isinstance(recipe, Recipe)
     scene = LabelledScene.of(recipe.data, recipe.preset)
     split = scene.split(recipe.data)
-    return recipe, scene.labels.ids, split.train, split.test
+    return recipe.data.cube, scene.labels.ids, split.train, split.test
 
 
-def _scored(job: Any, recipe: Recipe, ids: np.ndarray, test: np.ndarray) -> tuple[float, dict]:
+def _scored(job: Any, cube: Path, ids: np.ndarray, test: np.ndarray) -> tuple[float, dict]:
     """OA on the test pixels, and how the map was made."""
-    result = job.predict(recipe.data.cube)
+    result = job.predict(cube)
     oa = score(ids.flat[test], result.classes.flat[test]).oa
     return oa, dict(result.made_by)
 
