@@ -212,3 +212,29 @@ def test_the_command(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "holds no film" in call("image_colorize", "video", empty).stderr
+
+
+def test_films_in_a_folder_are_resumed(tmp_path):
+    films, out = tmp_path / "films", tmp_path / "out"
+    (films / "old").mkdir(parents=True)
+    for number, name in enumerate(("a", "old/b")):
+        write_clip(films / f"{name}.mp4", noisy(grey(number), 2))
+
+    def rows(*more) -> tuple[list[dict], str]:
+        outcome = call("image_colorize", "video", films, "-o", out, "--engine", "eager", *more)
+        assert outcome.status == 0, outcome.stderr
+        return [json.loads(line) for line in outcome.stdout.splitlines()], outcome.stderr
+
+    first, _ = rows()
+    assert [row["written"]["file"] for row in first] == ["a.colorized.mp4", "old/b.colorized.mp4"]
+    kept = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert kept == first
+    again, said = rows("--resume")
+    assert not again and "2 of 2 done before" in said
+    (films / "a.hints.json").write_text(HintFile((replace(RED, time=0.0),)).to_json())
+    (row,), said = rows("--resume")  # its own film is renewed, not put beside
+    assert "1 of 2 done before" in said and row["written"]["file"] == "a.colorized.mp4"
+    assert {path.name for path in out.iterdir()} == {"a.colorized.mp4", "old", "results.jsonl"}
+    others, _ = rows("--resume", "--upsampling", "guided")
+    assert [one["options"]["upsampling"] for one in others] == ["guided", "guided"]
+    assert others[0]["written"]["sha256"] != row["written"]["sha256"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -48,6 +48,10 @@ NetworkAlone = Annotated[
     bool, typer.Option("--network-alone", help="Do not make up for what it missed at the hints.")
 ]
 
+UpsamplingOption = Annotated[
+    Upsampling, typer.Option(help="guided: the colours' edges follow the lightness's.")
+]
+
 
 @dataclass(frozen=True)
 class FewAtOnce(Answering):
@@ -63,9 +67,7 @@ class Colouring:
     strength: Strength = 1.0
     pin: Pin = False
     network_alone: NetworkAlone = False
-    upsampling: Annotated[
-        Upsampling, typer.Option(help="guided: the colours' edges follow the lightness's.")
-    ] = Upsampling.bicubic
+    upsampling: UpsamplingOption = Upsampling.bicubic
     keep_tone: Annotated[
         bool, typer.Option("--keep-tone", help="Add the tone of a toned scan again.")
     ] = False
@@ -228,6 +230,10 @@ def video(
     strength: Strength = 1.0,
     pin: Pin = False,
     network_alone: NetworkAlone = False,
+    upsampling: UpsamplingOption = Upsampling.bicubic,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip films whose result is in the output folder.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace films that are there, but never a source.")
     ] = False,
@@ -240,26 +246,38 @@ def video(
 
     A hint's "time" in seconds says on which frame it was made. It is carried to the frames before
     and behind as far as it stays in sight, and not across cuts. Each film becomes
-    NAME.colorized.mp4, with its times and its sound.
+    NAME.colorized.mp4, with its times and its sound; with -o results.jsonl lies beside them.
     """
     from image_colorize import load
     from image_colorize.film.job import FilmJob
     from image_colorize.finding import find_films, require_option_file
+    from image_colorize.placing import FilmRows
     from vitrail.answers import Answers
 
     require_option_file(hints, "--hints")
-    colouring = Colouring(strength=strength, pin=pin, network_alone=network_alone)
+    colouring = Colouring(
+        strength=strength, pin=pin, network_alone=network_alone, upsampling=upsampling
+    )
     places = find_films(sources, hints, COMMAND, quiet=quiet)
+    rows = FilmRows(output, _no_more, places, renew=resume) if output else None
     job = FilmJob(
         load(weights, **colouring.to_dict(), **computing.to_dict()),
         lambda source: (output or source.paths[0].parent) / places[source],
         overwrite=overwrite,
         barred=[path for source in places for path in source.paths],
+        renewable=rows.renewable if rows else lambda source: None,
     )
-    answering = Answering(batch_size=8, json=json, quiet=quiet, debug=debug)
-    return Answers(f"{COMMAND} video", job, answering, lambda result, folder: None).run(
-        list(places)
+    answering = Answering(
+        output=output, resume=resume, batch_size=8, json=json, quiet=quiet, debug=debug
     )
+    answers = Answers(
+        f"{COMMAND} video", job, answering, _no_more, keeper=lambda *_: cast("FilmRows", rows)
+    )
+    return answers.run(list(places))
+
+
+def _no_more(result: object, folder: Path) -> None:
+    """The film is written already."""
 
 
 VERBS = {"reach": reach, "serve": serve, "video": video}

@@ -90,14 +90,17 @@ class ResultFiles:
             made = sorted(folder.iterdir())
             row["written"] = self._place(source, made[0], place.parent) if made else None
             row["options"] = options
-            with (self.output / ROWS_FILE).open("a") as rows:  # what --resume goes on from
-                rows.write(json.dumps(row, allow_nan=False) + "\n")
+            self._append(row)
         return row
 
     def finish(self, rows: Sequence[Row]) -> None:
         here = {os.path.abspath(row["source"]) for row in rows}
         others = [row for source, row in self._earlier.items() if source not in here]
         write_rows(self.output, [*filter(self._is_there, others), *rows])
+
+    def _append(self, row: Row) -> None:
+        with (self.output / ROWS_FILE).open("a") as rows:  # what --resume goes on from
+            rows.write(json.dumps(row, allow_nan=False) + "\n")
 
     def _place(self, source: Source, file: Path, folder: Path) -> dict[str, str]:
         data = file.read_bytes()
@@ -132,6 +135,20 @@ class ResultFiles:
             return row.get("status") == "done"
         path = self.output / written["file"]
         return path.is_file() and sha256(path) == written.get("sha256")
+
+
+class FilmRows(ResultFiles):
+    """Films, which the job puts into their places while it makes them: their rows."""
+
+    def keep(self, source: Source, row: Row, result: Any) -> Row:
+        file = Path(os.path.relpath(result.written, self.output)).as_posix()
+        row = row | {"written": {"file": file, "sha256": result.sha256}}
+        self._append(row)
+        return row
+
+    def renewable(self, source: Source) -> Path | None:
+        """The film that an earlier call made of the source, where it may be replaced."""
+        return self._own(source) if self.renew else None
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -46,7 +46,8 @@ class FilmJob:
     """Films in, coloured films out. A source is a film, or a film and its hint file.
 
     ``wished`` says where a source's film should go; one that is there stays, unless ``overwrite``,
-    and no source is ever replaced. What an interruption leaves is ``NAME.partial.mp4``.
+    or where ``renewable`` names it as made of the same source before; no source is ever replaced.
+    What an interruption leaves is ``NAME.partial.mp4``.
     """
 
     model, version = system.name, system.version
@@ -58,8 +59,9 @@ class FilmJob:
         *,
         overwrite: bool = False,
         barred: Iterable[Path] = (),
+        renewable: Callable[[Source], Path | None] = lambda source: None,
     ):
-        self.job, self._wished = job, wished
+        self.job, self._wished, self._renewable = job, wished, renewable
         self._overwrite, self._barred = overwrite, list(barred)
         self.networks = job.networks
         self.options: Mapping[str, Any] = job.options
@@ -126,7 +128,7 @@ class FilmJob:
             ):
                 chroma = steady(job.answered(row, one.lightness, here), motion)
                 chroma = chroma * np.float32(job.settings.strength)
-                merged = merge(frame.image, chroma)
+                merged = merge(frame.image, chroma, guided=job.settings.upsampling == "guided")
                 writer.add(merged.rgb, frame.time, _duration(film, frame.index))
                 sums.frames += 1
                 sums.chroma += float(np.hypot(chroma[..., 0], chroma[..., 1]).mean())
@@ -134,7 +136,9 @@ class FilmJob:
                 sums.outside += merged.outside
 
     def _placed(self, source: Source, made: Path, wished: Path) -> Path:
-        target = free_place(wished, made, overwrite=self._overwrite, barred=self._barred)
+        target = self._renewable(source) or free_place(
+            wished, made, overwrite=self._overwrite, barred=self._barred
+        )
         if target is None:
             raise InputError(source.name, "has too many coloured copies there", "move some away")
         if not holds(target, made):
