@@ -237,3 +237,73 @@ def test_the_worst_crops_are_drawn(job, tmp_path):
     with Image.open(tmp_path / "worst.png") as image:
         colours = {colour for _, colour in image.getcolors(1 << 20)}
     assert (60, 140, 70) in colours
+
+
+def dinov2(dim: int = 16, side: int = 14, grid: int = 5) -> dict[str, torch.Tensor]:
+    """A file of DINOv2 by its names: a class token before 5 x 5 positions, patches of 14."""
+    from change_detect.models import build_model
+
+    options = {"embed_dim": dim, "depth": 1, "num_heads": 2, "grid": [grid, grid]}
+    more = {"injector_heads": 2, "detail_dims": [8, 16, 16], "layer_scale": True}
+    torch.manual_seed(0)
+    state = build_model("changevit", options | more).encoder.vit.state_dict()
+    state = {name: torch.randn_like(value) for name, value in state.items()}
+    state["pos_embed"] = torch.randn(1, 1 + grid**2, dim)
+    state["patch_embed.proj.weight"] = torch.randn(dim, 3, 1, 1).expand(-1, -1, side, side).clone()
+    return state | {"cls_token": torch.zeros(1, 1, dim), "mask_token": torch.zeros(1, dim)}
+
+
+@pytest.mark.parametrize("layer_scale", [True, False])
+def test_a_vit_starts_from_dinov2(tmp_path, layer_scale):
+    """Kernel and positions are resampled; the factors are kept, or folded into the layer before."""
+    from change_detect.training.starts import network_of
+
+    state, file, recipe = dinov2(), tmp_path / "dino.pth", tmp_path / "small.yaml"
+    torch.save(state, file)
+    recipe.write_text(RECIPE.format(folder=labelled(tmp_path / "set")))
+    values = ("model.config.layer_scale=" + str(layer_scale).lower(), f"model.vit={file}")
+    network = network_of(load_recipe(recipe, values)).eval()
+    vit = network.encoder.vit
+    image = torch.ones(1, 3, 16, 16)  # an even patch answers the same whatever its size
+    even = state["patch_embed.proj.weight"].sum((1, 2, 3)) + state["patch_embed.proj.bias"]
+    assert torch.allclose(vit.patch_embed(image).flatten(), even, rtol=1e-3, atol=1e-3)
+    assert vit.pos_embed.shape == (1, 4, 16)
+    x = torch.randn(1, 4, 16)
+    block = vit.blocks[0]
+    branch = block.mlp(block.norm2(x)) * (block.ls2.gamma if layer_scale else 1)
+    hidden = torch.nn.functional.layer_norm(
+        x, (16,), state["blocks.0.norm2.weight"], state["blocks.0.norm2.bias"], 1e-6
+    )
+    hidden = hidden @ state["blocks.0.mlp.fc1.weight"].T + state["blocks.0.mlp.fc1.bias"]
+    hidden = torch.nn.functional.gelu(hidden) @ state["blocks.0.mlp.fc2.weight"].T
+    expected = (hidden + state["blocks.0.mlp.fc2.bias"]) * state["blocks.0.ls2.gamma"]
+    assert torch.allclose(branch, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_starts_that_do_not_fit(tmp_path):
+    from change_detect.training.starts import network_of
+    from vitrail.errors import UsageError
+
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.format(folder=labelled(tmp_path / "set")))
+    torch.save(dinov2(dim=24), tmp_path / "wide.pth")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "none.pth")
+    for name, problem in (("wide", "of another shape"), ("none", "holds no ViT of patches")):
+        with pytest.raises(InputError, match=problem):
+            network_of(load_recipe(recipe, [f"model.vit={tmp_path / name}.pth"]))
+    lite = ["model.config.detail=lite", "model.config.tokens=map"]
+    for part, problem in (("vit", "sees the image"), ("resnet", "detail branch resnet")):
+        with pytest.raises(UsageError, match=problem):
+            network_of(load_recipe(recipe, [*lite, f"model.{part}={tmp_path}/wide.pth"]))
+
+
+def test_the_detail_branch_starts_from_a_resnet(tmp_path):
+    from change_detect.training.starts import network_of
+
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.format(folder=labelled(tmp_path / "set")))
+    donor = network_of(load_recipe(recipe)).encoder.detail.state_dict()
+    file = tmp_path / "resnet.pth"
+    torch.save(donor | {"layer4.0.conv1.weight": torch.zeros(1), "fc.bias": torch.zeros(9)}, file)
+    detail = network_of(load_recipe(recipe, [f"model.resnet={file}"])).encoder.detail
+    assert all(torch.equal(value, donor[name]) for name, value in detail.state_dict().items())

@@ -32,11 +32,15 @@ class Data(Section):
 
 class Model(Section):
     """The architecture and its options. ``start`` "imagenet" fills the detail branch "lite" (or the
-    yardstick's encoder) with EfficientNet-Lite0; ``init`` is a weights file of the same options."""
+    yardstick's encoder) with EfficientNet-Lite0; ``vit`` is a file of DeiT, DINO or DINOv2 for the
+    ViT, ``resnet`` one of ResNet-18 for the detail branch "resnet"; ``init`` is a weights file of
+    the same options."""
 
     architecture: Literal["changevit", "unet"] = "changevit"
     config: dict[str, Any] = Field(default_factory=dict)
     start: Literal["imagenet"] | None = None
+    vit: Path | None = None
+    resnet: Path | None = None
     init: Path | None = None
 
 
