@@ -71,7 +71,7 @@ def common_grid(dates: Sequence[Date], damage: list[str]) -> Grid:
     sides = tuple(part.stop - part.start for part in window)
     share = sides[0] * sides[1] / (shape[0] * shape[1])
     if share < MIN_OVERLAP:
-        damage.append(f"the dates share {share:.2%} of {first.path.name} only")
+        damage.append(f"the dates share {100 * share:.2g}% of {first.path.name} only")
     if transform is not None:
         step = type(transform).translation(window[1].start, window[0].start)
         transform = transform * step
