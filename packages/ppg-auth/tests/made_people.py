@@ -54,14 +54,19 @@ class Shape:
 
 
 def pulse(rng: np.random.Generator, seconds: float = 25.0, shape: Shape = Shape()) -> NDArray:
-    """A pulse of uneven beats, like a living one's, at ``RATE``; each call's is another."""
+    """A pulse of beats that differ in length, height and shape, like a living one's, at ``RATE``;
+    each call's is another."""
     beats = np.cumsum(rng.normal(0.85, 0.04, int(seconds / 0.6)))
     time = np.arange(int(seconds * RATE)) / RATE
     heights = rng.normal(1.0, 0.08, len(beats))
     since = time - beats[:, None]
     flank = np.where(since < 0, 0.7, 1.3) * shape.systole  # systole rises faster than it falls
     waves = np.exp(-((since / flank) ** 2))
-    waves += shape.height * np.exp(-(((since - shape.delay) / shape.width) ** 2))
+    height, delay, width = (
+        middle * rng.normal(1.0, spread, len(beats))[:, None]
+        for middle, spread in ((shape.height, 0.15), (shape.delay, 0.05), (shape.width, 0.1))
+    )
+    waves += height * np.exp(-(((since - delay) / width) ** 2))
     wave = heights @ waves
     return wave - wave.mean()
 

@@ -318,9 +318,9 @@ def test_extracting_a_video(place, tmp_path):
 def test_measuring_attacks(place, run):
     (place / "live").mkdir()
     for take in range(2):
-        write_recording(place / "live" / f"{take}.csv", ALICE, take)
+        write_recording(place / "live" / f"{take}.csv", ALICE, take, 45.0)
     table = row(run("pad-eval", place, "--make"))
-    assert table["rows"][0][:3] == ["live (BPCER)", 2, 0.0] and len(table["rows"]) == 12
+    assert table["rows"][0][:3] == ["live (BPCER)", 2, 0.0] and len(table["rows"]) == 13
     made = {line[0] for line in table["rows"]}
     assert {f"replayed {how}, made (APCER)" for how in ("faster", "slower", "wandering")} <= made
     assert_one_line(run("pad-eval", place / "live"), 1)

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from ppg_auth.result import Capture
 
 SECONDS = 8.0  # about ten beats, whose intervals never come twice
-SAME = 0.985  # estimated from bits; captures of one person reached 0.981, noisy copies stay above
-SEQUENCE = 4  # beats
-SAME_BEATS = 0.85  # of 210 later captures of the same recordings under 2 % reached it
+SAME = 0.992  # estimated from bits; one of 210 later captures of the same recordings reached it
+HARMONICS = 5  # of a beat's length; what is above is mostly a sensor's noise
+POINTS = 32  # of a beat
+INTERVAL = 0.5  # weight of the intervals beside the shapes
+MIN_RUN = 10  # beats in a row that two captures must have in common
+WHOLE_RUN = 15  # from here on a run counts whole
+SAME_BEATS = 0.71  # two of those 210 reached it
 
 
 def stretches(pulse: NDArray, rate: float) -> NDArray:
@@ -41,44 +45,62 @@ def stretches(pulse: NDArray, rate: float) -> NDArray:
     return unit_rows(rows - rows.mean(axis=1, keepdims=True))
 
 
-def beat_sequences(pulse: NDArray, rate: float) -> NDArray:
-    """How the beats of each ``SEQUENCE`` in a row differ from the capture's usual one (n, 128), of
-    norm 1.
+def beat_changes(pulse: NDArray, rate: float) -> NDArray:
+    """How each beat differs from the one before (n, 128), of norm 1.
 
-    Each runs from peak to peak in as many points, so that no change of the time base, even or slow,
-    touches them; what the usual beat is made of (its level, slope, height and place) is taken out,
-    so that only what this beat alone has is left: two captures of a person share little of it.
+    Beats run from peak to peak in as many points, so that no change of the time base, even or slow,
+    touches them. In differences a person's usual beat is gone, and with it what all captures of one
+    person share; its level, slope, height and place, which move with the breath, are taken out as
+    well. What is left are the first harmonics and the change of the beat's length.
     """
     peaks = systolic_peaks(pulse, rate)
-    if len(peaks) < SEQUENCE + 3:
+    if len(peaks) < MIN_RUN:
         return np.empty((0, DIM))
     moments, _ = _between_samples(pulse, peaks)
-    points = DIM // SEQUENCE
-    phase = np.arange(points) / points
-    grid = moments[:-1, None] + np.diff(moments)[:, None] * phase
-    beats = np.interp(grid, np.arange(len(pulse)), pulse)
+    lengths = np.diff(moments)
+    phase = np.arange(POINTS) / POINTS
+    beats = np.interp(moments[:-1, None] + lengths[:, None] * phase, np.arange(len(pulse)), pulse)
     usual = np.median(beats, axis=0)
-    known = np.stack([np.ones(points), phase, usual, np.gradient(usual)], axis=1)
-    own = unit_rows(beats - (known @ np.linalg.lstsq(known, beats.T, rcond=None)[0]).T)
-    return unit_rows(np.lib.stride_tricks.sliding_window_view(own.ravel(), DIM)[::points])
+    shared = np.stack([np.ones(POINTS), phase, usual, np.gradient(usual)], axis=1)
+    changes = np.diff(beats, axis=0)
+    changes = changes - (shared @ np.linalg.lstsq(shared, changes.T, rcond=None)[0]).T
+    harmonics = np.fft.rfft(changes, axis=1)[:, 1 : HARMONICS + 1]
+    shapes = unit_rows(np.concatenate([harmonics.real, harmonics.imag], axis=1))
+    longer = np.diff(np.log(lengths))
+    usually = 1.48 * np.median(np.abs(longer)) + np.finfo(float).tiny
+    longer = INTERVAL * np.clip(longer / usually, -3, 3)
+    rows = np.concatenate([shapes, longer[:, None]], axis=1)
+    return unit_rows(np.pad(rows, ((0, 0), (0, DIM - rows.shape[1]))))
 
 
 def sketch(capture: "Capture", key: bytes) -> Sketch:
-    """The capture's stretches and its sequences of beats, protected."""
+    """The capture's stretches and the changes from beat to beat, protected."""
     pulse, rate, projection = capture.pulse, capture.sample_rate, expand_key(key)
     none = np.empty((0, BITS // 8), np.uint8)
-    kinds = (stretches(pulse, rate), beat_sequences(pulse, rate))
+    kinds = (stretches(pulse, rate), beat_changes(pulse, rate))
     return Sketch(*(protect(rows, projection) if len(rows) else none for rows in kinds))
 
 
 def is_replay(new: Sketch, known: Sequence[Sketch]) -> bool:
-    """Whether most stretches have their like among those of the known captures, or most sequences
-    of beats among those of one of them."""
+    """Whether most stretches have their like among those of the known captures, or the beats follow
+    each other as in one of them."""
     by_clock = [_nearest(new.stretches, one.stretches) for one in known if len(one.stretches)]
     if len(new.stretches) and by_clock and np.median(np.max(by_clock, axis=0)) > SAME:
         return True
-    by_heart = [_nearest(new.beats, one.beats) for one in known if len(one.beats)]
-    return bool(len(new.beats) and any(np.median(near) > SAME_BEATS for near in by_heart))
+    return any(common_run(new.beats, one.beats) > SAME_BEATS for one in known)
+
+
+def common_run(new: NDArray[np.uint8], known: NDArray[np.uint8]) -> float:
+    """How alike two captures' changes from beat to beat (n, 64) and (m, 64) are where they are laid
+    over each other best: their mean cosine, less where few beats meet; 0 where never enough do."""
+    if min(len(new), len(known)) < MIN_RUN:
+        return 0.0
+    likeness = cosine(new[:, None], known[None])
+    runs = (
+        np.diagonal(likeness, shift)
+        for shift in range(MIN_RUN - len(new), len(known) - MIN_RUN + 1)
+    )
+    return max(float(run.mean()) * min(1.0, len(run) / WHOLE_RUN) ** 0.5 for run in runs)
 
 
 def _nearest(new: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[np.float32]:

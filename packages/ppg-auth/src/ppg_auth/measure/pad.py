@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppg_auth.decide.presentation import attack_signs, is_replay, polarity, sketch
+from ppg_auth.measure.protocols import cut
 from ppg_auth.signal.beats import systolic_peaks
 from ppg_auth.signal.reading import read_recording
 from ppg_auth.signal.recording import Recording
@@ -69,6 +71,17 @@ def _at_speed(recording: Recording, speed: NDArray) -> Recording:
     return replace(shown, seconds=grid, values=np.stack(columns, axis=1))
 
 
+def reordered(recording: Recording) -> Recording:
+    """Its beats, cut from trough to trough, in another order."""
+    windows = Preprocess(SignalConfig())(recording)
+    pulse, peaks = windows.pulse, systolic_peaks(windows.pulse, windows.rate)
+    troughs = [start + int(np.argmin(pulse[start:stop])) for start, stop in pairwise(peaks)]
+    beats = [pulse[start:stop] for start, stop in pairwise(troughs)]
+    level = [beat - np.linspace(beat[0], beat[-1], len(beat)) for beat in beats]
+    order = np.random.default_rng(3).permutation(len(level))
+    return _made(recording, np.concatenate([level[number] for number in order]), windows.rate)
+
+
 def reversed_in_time(recording: Recording) -> Recording:
     return replace(recording, values=recording.values[::-1].copy())
 
@@ -123,6 +136,7 @@ ATTACKS: dict[str, Callable[[Recording], Recording]] = {
     "replayed faster": faster,
     "replayed slower": slower,
     "replayed wandering": wandering,
+    "beats reordered": reordered,
     "reversed": reversed_in_time,
     "turned over": turned_over,
     "static": static,
@@ -177,42 +191,49 @@ class _Known:
 def evaluate_folder(folder: Path, job: "PulseJob", *, make: bool) -> Table:
     """One row for the live recordings in ``folder/live`` and one for each kind of attack.
 
-    Attacks lie in folders of their own beside ``live``, or are made from the live ones if ``make``
-    says so. A live capture is compared with the others as the remembered ones, an attack with all.
-    Files are read as the job reads them: at its sample rate, from its channel.
+    The first half of each live recording is what the system has seen, the other, in captures of
+    20 s, is what the same people show later: whoever is taken for a replay there is one wrongly.
+    Attacks lie in folders of their own beside ``live``, or are made from such captures of the first
+    halves if ``make`` says so. Files are read as the job reads them: at its sample rate, from its
+    channel.
     """
     reads = {name: job.options[name] for name in ("sample_rate", "channel")}
     read = partial(read_recording, **reads)
-    live = {path: read(path) for path in _files(folder / LIVE)}
-    captures = {path: job.predict(recording) for path, recording in live.items()}
-    key = new_key()
-    sketches = {path: sketch(capture, key) for path, capture in captures.items()}
-    usual = Counter(polarity(capture) for capture in captures.values()).most_common(1)[0][0]
-    signs = []
-    for path, capture in captures.items():
-        others = [rows for other, rows in sketches.items() if other != path]
-        known = _Known(usual, others, key)
-        signs.append(_signs(capture, known))
-    rows = [_row("live (BPCER)", signs, list(captures.values()), attack=False)]
-    known = _Known(usual, list(sketches.values()), key)
-    for kind, recordings in _attacks(folder, live, read, make):
+    seen, later = zip(*(_halves(path, read(path)) for path in _files(folder / LIVE)), strict=True)
+    captures, key = [job.predict(recording) for recording in seen], new_key()
+    usual = Counter(polarity(capture) for capture in captures).most_common(1)[0][0]
+    known = _Known(usual, [sketch(capture, key) for capture in captures], key)
+    live = [part for recording in later for part in cut(recording, _SECONDS)]
+    kinds = [("live (BPCER)", live, False)]
+    copied = [part for recording in seen for part in cut(recording, _SECONDS)]
+    attacks = _attacks(folder, copied, read, make)
+    kinds += [(f"{kind} (APCER)", recordings, True) for kind, recordings in attacks]
+    rows = []
+    for kind, recordings, attack in kinds:
         shown = [job.predict(recording) for recording in recordings]
-        rows.append(
-            _row(
-                f"{kind} (APCER)", [_signs(capture, known) for capture in shown], shown, attack=True
-            )
-        )
+        rows.append(_row(kind, [_signs(one, known) for one in shown], shown, attack=attack))
     return Table(f"Presentation attacks: {folder.name}", COLUMNS, rows)
 
 
+def _halves(path: Path, recording: Recording) -> tuple[Recording, Recording]:
+    seconds = recording.seconds - recording.seconds[0]
+    if seconds[-1] < 2 * _SECONDS:
+        wanted = f"{2 * _SECONDS:g} s are needed: attacks copy the first half, the other is live"
+        raise InputError(path, f"lasts {seconds[-1]:.0f} s", wanted)
+    first = seconds < seconds[-1] / 2
+    parts = [(recording.seconds[kept], recording.values[kept]) for kept in (first, ~first)]
+    one, two = (replace(recording, seconds=time, values=values) for time, values in parts)
+    return one, two
+
+
 def _attacks(
-    folder: Path, live: dict[Path, Recording], read: Callable[[Path], Recording], make: bool
+    folder: Path, copied: list[Recording], read: Callable[[Path], Recording], make: bool
 ) -> Iterator[tuple[str, list[Recording]]]:
     for kind in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != LIVE):
         yield kind.name, [read(path) for path in _files(kind)]
     if make:
         for kind, attack in ATTACKS.items():
-            yield f"{kind}, made", [attack(recording) for recording in live.values()]
+            yield f"{kind}, made", [attack(recording) for recording in copied]
 
 
 def _signs(capture: "Capture", known: _Known) -> tuple[str, ...]:

@@ -19,24 +19,32 @@ from vitrail.errors import InputError
 
 REMEMBERED = 20  # rejected captures of a person; accepted ones and those of enrolments stay
 
+_FORMAT = b"\x02"  # a count of stretches never begins so
+
 
 @dataclass(frozen=True)
 class Sketch:
     """What tells a capture if it comes again, protected: rows (n, 64) of its stretches, by the
-    clock, and (m, 64) of its sequences of beats, by the heart's."""
+    clock, and (m, 64) of the changes from beat to beat, by the heart's."""
 
     stretches: NDArray[np.uint8]
     beats: NDArray[np.uint8]
 
     def to_bytes(self) -> bytes:
-        count = len(self.stretches).to_bytes(4)
-        return count + self.stretches.tobytes() + self.beats.tobytes()
+        return (
+            _FORMAT
+            + len(self.stretches).to_bytes(4)
+            + self.stretches.tobytes()
+            + self.beats.tobytes()
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Sketch":
+        comparable, data = data.startswith(_FORMAT), data.removeprefix(_FORMAT)
         rows = np.frombuffer(data[4:], np.uint8).reshape(-1, BITS // 8)
         count = int.from_bytes(data[:4])
-        return cls(rows[:count], rows[count:])
+        # Beats of before there was a format say something else than today's
+        return cls(rows[:count], rows[count:] if comparable else rows[:0])
 
 
 class Captures:
