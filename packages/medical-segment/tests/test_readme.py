@@ -41,6 +41,8 @@ def workplace(tmp_path, monkeypatch) -> Path:
 def test_a_command_of_the_job(workplace, line):
     if "--dicom-seg" in line:
         pytest.importorskip("highdicom")
+    if "--outlines" in line:
+        pytest.importorskip("roifile")
     outcome = call("medical_segment", *shlex.split(line, comments=True)[1:])
     assert outcome.status == 0 and '"status": "done"' in outcome.stdout, outcome.stderr
     if "-o" in line:

@@ -48,6 +48,12 @@ class Looking:
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Write a DICOM-SEG too, for DICOM series.")
     ] = False
+    outlines: Annotated[
+        bool,
+        typer.Option(
+            "--outlines", help="Write RTSTRUCT too for DICOM series, ImageJ's ROIs for images."
+        ),
+    ] = False
     series: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Which DICOM series of a folder.")
     ] = None

@@ -13,6 +13,7 @@ from medical_segment import postprocess, system
 from medical_segment.familiar import unlike
 from medical_segment.files.dicom_seg import require_dicom_seg, require_series
 from medical_segment.files.finding import case_of
+from medical_segment.files.imagej import require_roifile
 from medical_segment.files.reading import read_source
 from medical_segment.files.volume import Kind, Volume
 from medical_segment.networks import SegmentationNetwork
@@ -38,7 +39,8 @@ class Options:
     ``overlap`` of neighbouring windows, ``mirror``: the mean over all mirrored views, ``largest``:
     of each structure only its largest piece, ``fill``: no holes, ``min_area`` of a counted object
     in pixels, ``series`` and ``volume`` as in ``read_case``, ``convention``: whose numbers tumour
-    regions get, ``probabilities``: keep them, ``dicom_seg``: write DICOM series as DICOM-SEG too.
+    regions get, ``probabilities``: keep them, ``dicom_seg``: write DICOM series as DICOM-SEG too,
+    ``outlines``: write them too, as an RTSTRUCT of a DICOM series or as ImageJ's ROIs of an image.
     """
 
     overlap: float = 0.5
@@ -51,6 +53,7 @@ class Options:
     convention: str | None = None
     probabilities: bool = False
     dicom_seg: bool = False
+    outlines: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,11 @@ class SegmentationJob:
 
     def _steps(self, name: str, volume: Volume) -> Steps:
         if self.settings.dicom_seg:
-            require_series(name, volume)
+            require_series(name, volume, "a DICOM-SEG", "--dicom-seg")
+        if self.settings.outlines and volume.kind is Kind.image:
+            require_roifile()
+        elif self.settings.outlines:
+            require_series(name, volume, "an RTSTRUCT", "--outlines")
         axis, planes = cut(name, volume, self.plan, self.settings.overlap)
         # Through all planes in one walk, so that the pages of a stack fill batches together.
         windows = ((plane, *window) for plane in planes for window in plane.windows())
@@ -204,6 +211,7 @@ class SegmentationJob:
             things=tuple(things),
             confidence=total / count if count else None,
             dicom_seg=self.settings.dicom_seg,
+            outlines=self.settings.outlines,
             windows=counts[0],
             skipped=counts[1],
         )

@@ -28,8 +28,8 @@ class Result:
     """``labels`` (spatial…) lie on the file's own grid; so do ``regions`` (K, spatial…), the masks
     of labels that overlap, ``probabilities`` (K, spatial…) where they were kept, and ``instances``
     (spatial…), objects by number. ``confidence`` is the mean probability of what was found, None
-    where nothing was; ``reasons`` say how the case is unlike those of the training. ``dicom_seg``:
-    a DICOM-SEG is wanted too."""
+    where nothing was; ``reasons`` say how the case is unlike those of the training. ``dicom_seg``
+    and ``outlines`` are wanted too."""
 
     source: str
     volume: Volume
@@ -42,14 +42,18 @@ class Result:
     confidence: float | None = None
     reasons: tuple[str, ...] = ()
     dicom_seg: bool = False
+    outlines: bool = False
     windows: int = 0
     skipped: int = 0
 
     @property
     def damage(self) -> tuple[str, ...]:
-        empty = self.dicom_seg and not any(structure.voxels for structure in self.structures)
-        said = ("no structure was found, so that there is no segment and no DICOM-SEG",)
-        return self.volume.damage + (said if empty else ())
+        wanted = {"DICOM-SEG": self.dicom_seg, "file of outlines": self.outlines}
+        missed = [f"no {name}" for name, asked in wanted.items() if asked]
+        if not missed or any(structure.voxels for structure in self.structures):
+            return self.volume.damage
+        said = f"no structure was found, so that there is {' and '.join(missed)}"
+        return (*self.volume.damage, said)
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -12,11 +12,12 @@ from medical_segment.files.volume import Volume
 from medical_segment.postprocess import Thing
 from medical_segment.result import Result, Structure
 from medical_segment.show import montage, viewer
+from medical_segment.show.display import colours
 
 
 def write(result: Result, folder: Path) -> None:
-    """Writes the maps on the file's grid, tables, the overview and the page; a DICOM-SEG where the
-    result asks for it."""
+    """Writes the maps on the file's grid, tables, the overview and the page; a DICOM-SEG and
+    outlines where the result asks for them."""
     write_maps(result, folder)
     _write_table(folder / "volumes.csv", Structure, result.structures)
     if result.instances is not None:
@@ -26,8 +27,30 @@ def write(result: Result, folder: Path) -> None:
     if result.dicom_seg:
         from medical_segment.files.dicom_seg import write_dicom_seg
 
-        masks = {structure.name: result.mask(structure.name) for structure in result.structures}
-        write_dicom_seg(folder / "segmentation.dcm", result.volume, masks)
+        write_dicom_seg(folder / "segmentation.dcm", result.volume, _masks(result))
+    if result.outlines:
+        _write_outlines(result, folder)
+
+
+def _masks(result: Result) -> dict[str, np.ndarray]:
+    return {structure.name: result.mask(structure.name) for structure in result.structures}
+
+
+def _write_outlines(result: Result, folder: Path) -> None:
+    if not result.is_image:
+        from medical_segment.files.rtstruct import write_rtstruct
+
+        masks = _masks(result)
+        palette = dict(zip(masks, colours(len(masks)), strict=True))
+        write_rtstruct(folder / "outlines.dcm", result.volume, masks, palette)
+        return
+    from medical_segment.files.imagej import write_rois
+
+    if result.instances is None:
+        maps = [(mask, {1: name}) for name, mask in _masks(result).items()]
+    else:
+        maps = [(result.instances, {thing.number: str(thing.number) for thing in result.things})]
+    write_rois(folder / "outlines.zip", maps)
 
 
 def write_maps(result: Result, folder: Path) -> None:

@@ -36,17 +36,17 @@ def require_dicom_seg() -> None:
         )
 
 
-def require_series(name: str, volume: Volume) -> None:
-    """InputError where a case is nothing that a DICOM-SEG can refer to, before it is computed."""
+def require_series(name: str, volume: Volume, what: str, option: str) -> None:
+    """InputError where a case is nothing that ``what`` can refer to, before it is computed."""
     if volume.kind is not Kind.dicom:
-        problem = "is not a DICOM series, which a DICOM-SEG refers to"
-        raise InputError(name, problem, "leave out --dicom-seg")
+        problem = f"is not a DICOM series, which {what} refers to"
+        raise InputError(name, problem, f"leave out {option}")
     if not volume.slices:
-        problem = "is a multi-frame file, for which no DICOM-SEG is written"
-        raise InputError(name, problem, "leave out --dicom-seg")
+        problem = f"is a multi-frame file, for which no {what.split()[-1]} is written"
+        raise InputError(name, problem, f"leave out {option}")
     if not all(header.get(tag) for header in volume.slices for tag in NEEDED):
-        problem = "lacks identifiers that a DICOM-SEG refers to"
-        raise InputError(name, problem, "take it from its archive, or leave out --dicom-seg")
+        problem = f"lacks identifiers that {what} refers to"
+        raise InputError(name, problem, f"take it from its archive, or leave out {option}")
 
 
 def write_dicom_seg(path: Path, volume: Volume, masks: Mapping[str, np.ndarray]) -> None:
