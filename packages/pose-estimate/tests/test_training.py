@@ -11,7 +11,7 @@ pytest.importorskip("lightning")
 
 from pose_estimate import load
 from pose_estimate.data import Coco, Lsp, Mpii, read_people, split_people
-from pose_estimate.evaluation import evaluate, visible_rows
+from pose_estimate.evaluation import Poses, evaluate, precision_table, visible_rows
 from pose_estimate.people.finder import load_finder
 from pose_estimate.pose.crop import CropShape
 from pose_estimate.skeleton import skeleton
@@ -173,9 +173,37 @@ def test_evaluation_prints_its_tables(tmp_path):
     assert rows["mean pose in the box"][1] == pytest.approx(1.0), "all are in the same pose"
     assert [row[0] for row in tables[3].rows] == [1.0, 0.9, 0.7, 0.5, 0.3]
     assert "people who validate" in tables[2].title
-    assert "10 of 10 pictures meet" in tables[1].title
+    assert tables[1].rows[0][-2:] == ("10 of 10", 0)
     precision = {row[0]: row for row in tables[1].rows}
     assert precision["mean pose in the box"][1] == pytest.approx(1.0)
+
+
+def test_what_others_found_is_measured_beside(tmp_path):
+    recipe = small_recipe("evitpose", tmp_path)
+    (source,) = recipe.data.test
+    people = read_people(source)
+    entries = [
+        {"image_id": one.image_id, "score": 0.9, "keypoints": one.joints.ravel().tolist()}
+        for one in people[1:]
+    ]
+    strange = {"image_id": "elsewhere", "score": 0.5, "keypoints": [1.0] * 51}
+    mine = tmp_path / "mine.json"
+
+    def precision(*found: dict) -> dict[object, tuple]:
+        mine.write_text(json.dumps(found))
+        data = recipe.data.model_copy(update={"results": {"mine": mine}})
+        asked = recipe.model_copy(update={"data": data})
+        perfect = Poses(people, np.stack([one.joints for one in people]), COCO)
+        return {row[0]: row for row in precision_table({"network": perfect}, asked).rows}
+
+    (row,) = [row for name, row in precision(*entries, strange).items() if name == "mine"]
+    assert row[2] == pytest.approx(0.9, abs=0.03), "one of ten is missed, and was said to be"
+    assert row[-2:] == ("9 of 10", 1)
+    with pytest.raises(InputError, match=r"mine\.json.* shares no picture"):
+        precision(strange)
+    for bad in ({"image_id": 1}, strange | {"keypoints": [1.0] * 6}, strange | {"score": 1e999}):
+        with pytest.raises(InputError, match=r"mine\.json.*entry 0"):
+            precision(bad)
 
 
 def test_evaluation_without_a_test_is_refused(tmp_path):

@@ -11,7 +11,13 @@ from pose_estimate import load
 from pose_estimate.data import Labelled, read_people, split_people
 from pose_estimate.job import PoseJob
 from pose_estimate.people.finder import FACES, Finder, load_finder
-from pose_estimate.pose.average_precision import Guess, Truth, average_precision, similarity
+from pose_estimate.pose.average_precision import (
+    Guess,
+    Truth,
+    average_precision,
+    read_guesses,
+    similarity,
+)
 from pose_estimate.pose.oks import pckh, relative_errors
 from pose_estimate.skeleton import Skeleton, converter
 from pose_estimate.training.recipe import Recipe
@@ -75,6 +81,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     BlazePose on the crop where the recipe names its file. From which score on a joint is best
     called visible is told on who validates. For the finder: recall and precision, beside those of
     the search by faces.
+    What others found (``data.results``) stands beside in the table of precision.
     UsageError for a recipe without a test; InputError where truth and answers share no picture.
     """
     if not recipe.data.test:
@@ -89,7 +96,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     found["mean pose in the box"] = _mean_poses(people, bones, recipe)
     if recipe.data.teacher and recipe.data.teacher.landmarks.is_file():
         found["BlazePose on the crop"] = _teacher_poses(people, bones, recipe)
-    tables: list[Table | Chart] = [_pose_table(found), _precision_table(found, recipe)]
+    tables: list[Table | Chart] = [_pose_table(found), precision_table(found, recipe)]
     if heads := _head_table(found[name]):
         tables.append(heads)
     tables.append(_visible_table(name, bones, recipe))
@@ -158,29 +165,37 @@ def _pose_table(found: dict[str, Poses]) -> Table:
     return Table(title, columns, rows)
 
 
-def _precision_table(found: dict[str, Poses], recipe: Recipe) -> Table:
-    """Among all people of the pictures, those without labels and crowds too, as COCO counts."""
+def precision_table(found: dict[str, Poses], recipe: Recipe) -> Table:
+    """Among all people of the pictures, those without labels and crowds too, as COCO counts; beside
+    the networks what others found, in boxes of their own."""
     everybody = [p for s in recipe.data.test for p in read_people(s, unlabelled=True)]
-    truths: dict[object, list[Truth]] = {}
-    columns = ("", "OKS-AP", "AP50", "AP75", "AP medium", "AP large", "AR")
-    rows: list[tuple[object, ...]] = []
     bones = next(iter(found.values())).bones
+    truths: dict[str, list[Truth]] = {}
     for one in everybody:
         truth = Truth(one.in_order_of(bones), one.box, one.area, one.crowd)
-        truths.setdefault(one.image, []).append(truth)
-    for name, poses in found.items():
-        guesses: dict[object, list[Guess]] = {}
-        for one, joints in zip(poses.people, poses.joints, strict=True):
-            score = float(joints[:, 2].clip(0, 1).mean())
-            guesses.setdefault(one.image, []).append(Guess(joints, score))
-        meet = len(truths.keys() & guesses.keys())
-        if not meet:
-            raise InputError("evaluate", "truth and answers share no picture", "check the names")
+        truths.setdefault(str(one.image_id), []).append(truth)
+    guessed = {name: _guesses(poses) for name, poses in found.items()}
+    guessed |= {name: read_guesses(path, len(bones)) for name, path in recipe.data.results.items()}
+    rows: list[tuple[object, ...]] = []
+    for name, guesses in guessed.items():
+        if not (meet := len(truths.keys() & guesses.keys())):
+            whose = recipe.data.results.get(name, name)
+            raise InputError(whose, "shares no picture with the truth", "check the image ids")
         figures = average_precision(truths, guesses, np.array(bones.sigmas))
         row = (figures.ap, figures.ap50, figures.ap75, figures.medium, figures.large)
-        rows.append((name, *row, figures.recall))
-    meet = len(truths.keys() & {one.image for one in next(iter(found.values())).people})
-    return Table(f"Precision by OKS; {meet} of {len(truths)} pictures meet", columns, rows)
+        others = sum(len(people) for image, people in guesses.items() if image not in truths)
+        rows.append((name, *row, figures.recall, f"{meet} of {len(truths)}", others))
+    columns = ("", "OKS-AP", "AP50", "AP75", "AP medium", "AP large", "AR")
+    meeting = ("pictures that meet", "people left out, of other pictures")
+    return Table("Precision by OKS", (*columns, *meeting), rows)
+
+
+def _guesses(poses: Poses) -> dict[str, list[Guess]]:
+    guesses: dict[str, list[Guess]] = {}
+    for one, joints in zip(poses.people, poses.joints, strict=True):
+        score = float(joints[:, 2].clip(0, 1).mean())
+        guesses.setdefault(str(one.image_id), []).append(Guess(joints, score))
+    return guesses
 
 
 def _head_table(poses: Poses) -> Table | None:

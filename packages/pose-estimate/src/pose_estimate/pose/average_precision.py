@@ -4,12 +4,14 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pose_estimate.data import read_json
 from pose_estimate.pose.oks import oks
-from vitrail.errors import MissingError
+from vitrail.errors import InputError, MissingError
 
 PERSON = 1  # the one category
 
@@ -31,6 +33,33 @@ class Guess:
 
     joints: np.ndarray
     score: float
+
+
+def read_guesses(path: Path, joints: int) -> dict[str, list[Guess]]:
+    """The people in a file of COCO's results, by the image ids as text.
+
+    InputError for another form, another number of joints, and values that are not finite, with the
+    place of what is wrong.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        problem = "holds no list of results"
+        raise InputError(path, problem, 'COCO has [{"image_id", "keypoints", "score"}, …]')
+    found: dict[str, list[Guess]] = {}
+    for number, entry in enumerate(entries):
+        try:
+            image, score = str(entry["image_id"]), float(entry["score"])
+            values = np.array(entry["keypoints"], np.float64).ravel()
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"entry {number} is not as COCO has results ({error})"
+            raise InputError(path, problem, "correct or remove it") from None
+        if values.size != 3 * joints:
+            problem = f"entry {number} has {values.size} numbers for {joints} joints"
+            raise InputError(path, problem, f"give {3 * joints}: x, y, score of each")
+        if not np.isfinite([*values, score]).all():
+            raise InputError(path, f"entry {number} is not finite", "correct or remove it")
+        found.setdefault(image, []).append(Guess(values.reshape(joints, 3), score))
+    return found
 
 
 @dataclass(frozen=True)

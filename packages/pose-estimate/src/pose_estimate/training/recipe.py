@@ -38,13 +38,14 @@ class Made(Section):
 
 class People(Section):
     """``labelled`` are trained on, but for ``val_share`` of their pictures, which validate;
-    ``test`` is measured on by 'vitrail evaluate' alone. ``empty`` are folders of pictures without
-    people,
-    for the finder."""
+    ``test`` is measured on by 'vitrail evaluate' alone; so are the answers of others in
+    ``results``, files in COCO's form by name. ``empty`` are folders of pictures without people, for
+    the finder."""
 
     labelled: Annotated[tuple[Labels, ...], Field(min_length=1)]
     val_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test: tuple[Labels, ...] = ()
+    results: dict[str, Path] = Field(default_factory=dict)
     teacher: Teacher | None = None
     made: Made | None = None
     empty: tuple[Path, ...] = ()
