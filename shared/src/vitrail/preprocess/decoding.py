@@ -9,12 +9,14 @@ import av
 import numpy as np
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
-from av.video.reformatter import ColorPrimaries, ColorTrc
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 
 from vitrail.errors import InputError, MissingError
 from vitrail.preprocess.clip import HDR, Clip, decoder_of, open_stream
 
 _WORTH_A_SEEK = 24  # frames; decoding fewer is as quick as emptying and refilling the decoder
+_UNTAGGED = 2  # what FFmpeg calls colours of which nothing is said
+_HD = (1280, 576)  # pixels: whoever is as wide, or higher, is taken for HD by players
 # Frames a run; for shorter ones, filling the pipeline of frame threads costs more than it gains
 _WORTH_THREADS = 48
 
@@ -150,12 +152,22 @@ def _counted(frames: Iterator[av.VideoFrame | None]) -> Iterator[tuple[int, av.V
 def _rgb(clip: Clip, frame: av.VideoFrame) -> np.ndarray:
     if (frame.width, frame.height) != clip.stored:
         clip.remark("its frames change size; all were scaled to the first")
+    if _is_untagged_hd(frame):
+        frame.colorspace = Colorspace.ITU709
+        clip.remark("it does not say how its colours are coded: taken as BT.709, as players do")
     size = {"width": clip.width, "height": clip.height, "format": "rgb24"}
     if frame.color_trc in HDR:
         image = _sdr(clip, frame, size)
     else:
         image = clip.converter.reformat(frame, **size)
     return clip.orientation.upright(image.to_ndarray())
+
+
+def _is_untagged_hd(frame: av.VideoFrame) -> bool:
+    """FFmpeg takes whatever has no tag for BT.601, which is right for small pictures alone."""
+    wide, high = _HD
+    large = frame.width >= wide or frame.height > high
+    return large and frame.colorspace == _UNTAGGED and not frame.format.is_rgb
 
 
 def _sdr(clip: Clip, frame: av.VideoFrame, size: dict) -> av.VideoFrame:
@@ -177,7 +189,7 @@ def _sdr(clip: Clip, frame: av.VideoFrame, size: dict) -> av.VideoFrame:
 
 def decord_frames(clip: Clip, wanted: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """The same frames through decord. It repeats frames in place of damaged ones and does not say
-    so."""
+    so, and takes all colours without a tag for BT.601."""
     try:
         import decord
     except ImportError as error:
