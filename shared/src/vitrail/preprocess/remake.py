@@ -30,6 +30,34 @@ LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # raw sound tells a numb
 Packets = Iterator[tuple[float, av.Packet]]
 
 
+def add_pictures(
+    container: OutputContainer, height: int, width: int, quality: dict[str, str]
+) -> av.VideoStream:
+    """A stream of H.264 for ``coded_picture``, of even sides, that says how its colours are
+    coded."""
+    stream = container.add_stream("libx264", options=quality)
+    stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+    codec = stream.codec_context
+    stream.time_base = codec.time_base = Fraction(1, TICKS)
+    codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
+    codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    return stream
+
+
+def coded_picture(image: np.ndarray, stamp: int) -> av.VideoFrame:
+    """A picture (H, W, 3) uint8 RGB as the encoder takes it, shown from ``stamp`` on, in
+    ``TICKS``.
+
+    The encoder's own conversion would take BT.601, whatever the stream says.
+    """
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    picture = picture.reformat(
+        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+    )
+    picture.pts, picture.time_base = stamp, Fraction(1, TICKS)
+    return picture
+
+
 class FilmWriter:
     """An MP4 of H.264 in fragments, in a ``with`` block.
 
@@ -72,13 +100,7 @@ class FilmWriter:
             begin = time + self._source.start + self._shift
             stamp = self._last = max(round(begin * TICKS), self._last + 1)  # stamps must rise
             self._sound_until(stamp / TICKS)
-            picture = av.VideoFrame.from_ndarray(self._even(image), format="rgb24")
-            picture = picture.reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-            )
-            picture.pts, picture.time_base = stamp, Fraction(1, TICKS)
+            picture = coded_picture(self._even(image), stamp)
             picture.duration = max(1, round(duration * TICKS))
             container.mux(self._stream.encode(picture))
 
@@ -86,15 +108,11 @@ class FilmWriter:
         self._container = container = av.open(
             str(self.path), "w", format="mp4", container_options=FRAGMENTS
         )
-        self._stream = stream = container.add_stream("libx264", options=QUALITY)
-        stream.height, stream.width = (max(MIN_SIDE, side + side % 2) for side in (height, width))
-        if (stream.height, stream.width) != (height, width):
-            made = f"{width} x {height} pixels became {stream.width} x {stream.height}"
+        sides = [max(MIN_SIDE, side + side % 2) for side in (height, width)]
+        if sides != [height, width]:
+            made = f"{width} x {height} pixels became {sides[1]} x {sides[0]}"
             self.damage.append(f"H.264 wants even sides: with a border {made}")
-        stream.pix_fmt, codec = "yuv420p", stream.codec_context
-        stream.time_base = codec.time_base = Fraction(1, TICKS)
-        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
-        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        self._stream = add_pictures(container, *sides, QUALITY)
         self._sound = self._sound_of(container)
         self._waiting = next(self._sound, None)
         if self._waiting:  # sound that begins before the pictures is kept: they wait for it
@@ -171,7 +189,7 @@ class FilmWriter:
         across = self._stream.width - image.shape[1]
         if down or across:
             image = np.pad(image, ((0, down), (0, across), (0, 0)), "edge")
-        return np.ascontiguousarray(image)
+        return image
 
 
 def _timed(packets: list[av.Packet], begin: float) -> Packets:

@@ -1,7 +1,6 @@
 """Poses drawn over the images that they were found in, and films of them."""
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from PIL import Image
 from pose_estimate.result import FramePeople, Person, Result
 from pose_estimate.skeleton import Skeleton
 from vitrail.preprocess.image import read_image
+from vitrail.preprocess.remake import TICKS, add_pictures, coded_picture
 from vitrail.preprocess.video import open_video
 from vitrail.report.overlay import Overlay
 
-TICKS = 90_000  # a second, of the time stamps in a film
 DIMMED = 0.3  # brightness of patches that were not looked at to the end
 FIRST_COLOUR = 3  # of people's boxes, beside those of the joints
 
@@ -73,16 +72,11 @@ def write_film(result: Result, path: Path) -> None:
     # H.264 is made of even sides.
     height, width = (side + side % 2 for side in first[1].shape[:2])
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=max(round(result.fps or 25), 1))
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, TICKS)
+        stream = add_pictures(container, height, width, {"crf": "23"})
         last = -1
         for time, image in chain([first], frames):
             last = max(round(time * TICKS), last + 1)  # stamps must rise
-            shown = av.VideoFrame.from_ndarray(_fitted(image, height, width), format="rgb24")
-            shown.pts, shown.time_base = last, Fraction(1, TICKS)
-            container.mux(stream.encode(shown))
+            container.mux(stream.encode(coded_picture(_fitted(image, height, width), last)))
         container.mux(stream.encode(None))
 
 

@@ -1,7 +1,6 @@
 """The film with boxes, names and numbers drawn in, as an MP4 in fragments."""
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import numpy as np
 
 from video_detect.result import FrameRow, Object, Result
 from vitrail.preprocess.frames import open_frames
+from vitrail.preprocess.remake import TICKS, add_pictures, coded_picture
 from vitrail.report import Overlay
 
-TICKS = 90_000  # of a second, in which times are written
 MAX_SIDE = 1280  # pixels of the longer side
 NOMINAL_FPS = 25.0  # of images without time
 FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"
@@ -29,16 +28,11 @@ def write_film(result: Result, path: Path) -> None:
         return
     height, width = _even(first[1])
     with av.open(str(path), "w", format="mp4", options={"movflags": FRAGMENTS}) as container:
-        stream = container.add_stream("libx264", options={"crf": "23", "g": KEYS})
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+        stream = add_pictures(container, height, width, {"crf": "23", "g": KEYS})
         last = -1
         for time, image in chain([first], pictures):
             last = max(round(time * TICKS), last + 1)  # stamps must rise
-            shown = av.VideoFrame.from_ndarray(_fitted(image, height, width), format="rgb24")
-            shown.pts, shown.time_base = last, Fraction(1, TICKS)
-            container.mux(stream.encode(shown))
+            container.mux(stream.encode(coded_picture(_fitted(image, height, width), last)))
         container.mux(stream.encode(None))
 
 
@@ -78,7 +72,7 @@ def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     if 0 <= image.shape[0] - height <= 1 and 0 <= image.shape[1] - width <= 1:
-        return np.ascontiguousarray(image[:height, :width])
+        return image[:height, :width]
     scale = min(height / image.shape[0], width / image.shape[1])
     size = (max(int(image.shape[1] * scale), 1), max(int(image.shape[0] * scale), 1))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
