@@ -254,7 +254,11 @@ def _keep_curve(name: str, people: Sequence[Labelled], bones: Skeleton) -> list[
         rows.append((keep, job.network.gmacs, _share_right(poses.errors), _mean(poses.similar)))
     line = Series("PCK 0.1", [row[1] for row in rows], [row[2] for row in rows])
     chart = Chart(
-        title="Accuracy against cost", series=[line], x_label="GMACs a person", y_label="PCK 0.1"
+        title="Accuracy against cost",
+        series=[line],
+        x_label="GMACs a person",
+        y_label="PCK 0.1",
+        y_range=(0.0, 1.0),
     )
     columns = ("keep", "GMACs a person", f"PCK {RIGHT_WITHIN:g}", "mean OKS")
     return [Table("What is kept", columns, rows), chart]

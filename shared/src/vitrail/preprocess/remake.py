@@ -108,11 +108,11 @@ class FilmWriter:
         self._container = container = av.open(
             str(self.path), "w", format="mp4", container_options=FRAGMENTS
         )
-        sides = [max(MIN_SIDE, side + side % 2) for side in (height, width)]
-        if sides != [height, width]:
-            made = f"{width} x {height} pixels became {sides[1]} x {sides[0]}"
+        high, wide = (max(MIN_SIDE, side + side % 2) for side in (height, width))
+        if (high, wide) != (height, width):
+            made = f"{width} x {height} pixels became {wide} x {high}"
             self.damage.append(f"H.264 wants even sides: with a border {made}")
-        self._stream = add_pictures(container, *sides, QUALITY)
+        self._stream = add_pictures(container, high, wide, QUALITY)
         self._sound = self._sound_of(container)
         self._waiting = next(self._sound, None)
         if self._waiting:  # sound that begins before the pictures is kept: they wait for it

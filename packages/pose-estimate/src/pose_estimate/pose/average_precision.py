@@ -75,8 +75,8 @@ class Precision:
 
 
 def average_precision(
-    truths: Mapping[object, Sequence[Truth]],
-    guesses: Mapping[object, Sequence[Guess]],
+    truths: Mapping[Any, Sequence[Truth]],
+    guesses: Mapping[Any, Sequence[Guess]],
     sigmas: np.ndarray,
 ) -> Precision:
     """``truths`` and ``guesses`` by image; images without guesses count, guesses for images without
