@@ -64,7 +64,7 @@ def pulse(rng: np.random.Generator, seconds: float = 25.0, shape: Shape = Shape(
     waves = np.exp(-((since / flank) ** 2))
     height, delay, width = (
         middle * rng.normal(1.0, spread, len(beats))[:, None]
-        for middle, spread in ((shape.height, 0.06), (shape.delay, 0.02), (shape.width, 0.04))
+        for middle, spread in ((shape.height, 0.1), (shape.delay, 0.03), (shape.width, 0.06))
     )
     waves += height * np.exp(-(((since - delay) / width) ** 2))
     wave = heights @ waves
