@@ -26,7 +26,7 @@ def made_and(name: str) -> pytest.MarkDecorator:
 
 def made() -> Recording:
     """A minute of a sensor of ten bits."""
-    wave = 500 + 40 * pulse(np.random.default_rng(2), 60.0)
+    wave = 500 + 40 * pulse(np.random.default_rng(3), 60.0)
     return as_recording(wave.round(), RATE)
 
 
