@@ -1,7 +1,7 @@
 """Kills, and a disk that is really full: what they leave of a store of ppg-auth.
 
     python benchmarks/ppg-auth-kills.py           100 kills
-    python benchmarks/ppg-auth-kills.py --disk    and a file system of 1 MB (Linux, as root)
+    python benchmarks/ppg-auth-kills.py --disk    and a file system of 4 MB (Linux, as root)
 
 Each kill (SIGKILL) hits a command that enrols, verifies, renews, revokes or deletes, at a random
 moment of its work on the store. After each the log must verify, the person who was enrolled before
@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,7 +43,7 @@ KINDS = {  # what is cut off, and whether Bob was enrolled before
     "delete": (("delete", "bob"), True),
 }
 KILLS = 20  # of each kind
-SMALL_DISK = "1m"
+SMALL_DISK = "4m"
 
 
 def started(store: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -137,7 +137,8 @@ def small_disk() -> Iterator[Path]:
         try:
             yield Path(folder)
         finally:
-            subprocess.run(["umount", folder], check=True)
+            # Lazily: the store that was checked last may still be open in this process
+            subprocess.run(["umount", "-l", folder], check=True)
 
 
 def fill_disk(check: Check) -> Iterator[tuple[str, Counter[str]]]:
@@ -145,13 +146,10 @@ def fill_disk(check: Check) -> Iterator[tuple[str, Counter[str]]]:
     with small_disk() as folder:
         store = prepared(folder, bob=True)
         filler = folder / "filler"
-        with filler.open("wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * 1024)
-                    file.flush()
-            except OSError:
-                pass
+        with suppress(OSError), filler.open("wb") as file:
+            while True:
+                file.write(b"\0" * 1024)
+                file.flush()
         for kind in KINDS:
             words = (
                 ("enroll", "eve", "bob.csv", "--consent") if kind == "enroll" else KINDS[kind][0]

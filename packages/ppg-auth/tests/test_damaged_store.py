@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,17 @@ def test_a_full_disk_changes_nothing(address, impostor):
         for take in range(200, 300):
             full.verify("alice", capture(2, take))
     assert attempt(address, capture(1, 100)) in {Outcome.ACCEPTED, Outcome.THROTTLED}
+
+
+def test_a_full_disk_is_said_whatever_the_database_says(address, impostor, monkeypatch):
+    """SQLite cannot make its index of the log then, and says "disk I/O error"."""
+    store = open_store(address, None, PASSPHRASE)
+    usage = namedtuple("usage", ["total", "used", "free"])
+    monkeypatch.setattr("ppg_auth.store.database.disk_usage", lambda _: usage(9, 9, 0))
+    with store.database.engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=1")
+    with pytest.raises(InputError, match="its disk is full; make room"):
+        Verifier(store, fake_model()).verify("alice", impostor)
 
 
 @pytest.mark.parametrize(

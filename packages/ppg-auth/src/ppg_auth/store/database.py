@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shutil import disk_usage
 
 from sqlalchemy import (
     BigInteger,
@@ -32,6 +33,7 @@ from vitrail.sources import require_file
 
 _SQLITE = b"SQLite format 3\0"
 _CREATING = 0x707067  # the number of PostgreSQL's advisory lock: only one process creates a store
+_LEAST_ROOM = 1 << 16  # bytes; less than what a transaction takes
 _counting = BigInteger().with_variant(
     Integer, "sqlite"
 )  # SQLite counts up only a column of type INTEGER
@@ -123,6 +125,9 @@ class Database:
         except UnicodeDecodeError as error:  # the driver's own, over a name that is damaged
             raise InputError(self.name, "is damaged", "restore it from a backup") from error
         except DatabaseError as error:
+            if self.file and disk_usage(self.file.absolute().parent).free < _LEAST_ROOM:
+                # SQLite cannot even read then, and speaks of an I/O error
+                raise InputError(self.name, "its disk is full", "make room, try again") from error
             problem = str(error.orig or error).strip().splitlines()[0]
             raise InputError(
                 self.name, f"the database says: {problem}", "mend it or try again"
