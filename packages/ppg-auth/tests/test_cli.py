@@ -39,7 +39,8 @@ def run(place, weights):
         )
         # The templates' keys are random, and the small network's scores lie near the usual
         # threshold.
-        rate = ("--fmr", 0.2) if verb == "verify" and "--fmr" not in arguments else ()
+        decides = verb in {"verify", "identify", "renew"}
+        rate = ("--fmr", 0.2) if decides and "--fmr" not in arguments else ()
         return call(
             "ppg_auth",
             verb,
