@@ -41,6 +41,8 @@ def test_a_command_of_the_job(workplace, line):
 def test_a_recipe_begins(workplace, line):
     words = shlex.split(line, comments=True)[1:]
     few = ("--set", "budget={epochs: 1}", "--set", "epoch=1", "--set", "optim.batch_size=2")
+    if "pipelines/change-detect/nano.yaml" in words:  # it starts from what the line before makes
+        few = (*few, "--set", "model.init=null")
     outcome = call("vitrail", *words, *few)
     assert outcome.status == 0 and outcome.stdout, outcome.stderr
 
