@@ -14,9 +14,10 @@ from audio_classify.evaluation import evaluate
 from audio_classify.job import AudioJob
 from audio_classify.networks import load_network
 from audio_classify.training import Task
-from audio_classify.training.task import merged, mix, split
+from audio_classify.training.task import mix, split
 from vitrail.errors import InputError
 from vitrail.training.loop import train
+from vitrail.training.lora import merged
 from vitrail.training.recipe import load_recipe
 
 from .fakes import RATE, hiss, tone

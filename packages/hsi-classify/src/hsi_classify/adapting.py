@@ -58,15 +58,3 @@ def swing(network: nn.Module, how: Adapters, scale: float) -> None:
     for module in network.modules():
         if hasattr(module, "lora_A"):
             module.scaling["default"] = scale * how.alpha / how.rank  # pyright: ignore
-
-
-def merged(network: nn.Module) -> nn.Module:
-    """A copy whose low-rank adapters are added to its weights: a plain network again."""
-    from copy import deepcopy
-
-    network = deepcopy(network)
-    for name, module in list(network.named_modules()):
-        if hasattr(module, "lora_A"):
-            module.merge()  # pyright: ignore[reportCallIssue]
-            network.set_submodule(name, module.get_base_layer())  # pyright: ignore[reportCallIssue]
-    return network

@@ -14,13 +14,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import vitrail.training.loop
 import vitrail.training.recipe
-from hsi_classify.adapting import Adapters, adapt, merged, swing
+from hsi_classify.adapting import Adapters, adapt, swing
 from hsi_classify.checkpoint import describe, read_checkpoint
 from hsi_classify.data import Labelled, LabelledScene, held_out
 from hsi_classify.fit.network import changed, start_from
 from hsi_classify.models import build_model
 from vitrail.errors import UsageError
 from vitrail.training.loading import loader
+from vitrail.training.lora import merged
 from vitrail.training.recipe import Section
 
 

@@ -196,7 +196,8 @@ def _inside(folder: Path, quiet: bool) -> list[Path]:
     if not media:
         raise InputError(folder, "the folder holds no image and no film", "name another")
     if not quiet:
-        others = [path for path in files if path not in set(media)]
+        known = set(media)
+        others = [path for path in files if path not in known]
         warn_left_out(COMMAND, folder, others, "not named as media")
     return media
 

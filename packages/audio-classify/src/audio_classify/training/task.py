@@ -4,13 +4,12 @@ ones."""
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
@@ -45,6 +44,7 @@ from audio_classify.training.recipe import Adapt, Labelled, Recipe, Unlabelled
 from vitrail.errors import InputError
 from vitrail.preprocess.audio import sound_files
 from vitrail.training.loading import loader
+from vitrail.training.lora import merged
 from vitrail.weights.files import load_into
 
 VAL_BATCH = 16
@@ -315,17 +315,6 @@ def adapt(network: SSAST | AudioCNN, how: Adapt) -> None:
         layers = ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"]
         config = LoraConfig(r=how.rank, lora_alpha=2 * how.rank, target_modules=layers)
         inject_adapter_in_model(config, network.trunk)
-
-
-def merged(network: nn.Module) -> nn.Module:
-    """The network with its low-rank updates added to its weights: a plain one again."""
-    network = deepcopy(network)
-    for name, module in list(network.named_modules()):
-        if hasattr(module, "lora_A"):
-            # A layer of peft, which is imported only where it is used.
-            module.merge()  # pyright: ignore[reportCallIssue]
-            network.set_submodule(name, module.get_base_layer())  # pyright: ignore[reportCallIssue]
-    return network
 
 
 def mix(image: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

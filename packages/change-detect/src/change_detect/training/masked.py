@@ -1,7 +1,6 @@
 """Learning without labels: a part of a date is hidden, and the encoder learns to paint it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,16 +65,6 @@ class MaskedTask(NetworkTask):
         painted = self.head(features[mask])  # (hidden patches, 3 * 16 * 16)
         patches = image.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))  # B, 3, h, 16, w, 16
         return (painted - patches.permute(0, 2, 4, 1, 3, 5)[mask].flatten(1)).abs().mean()
-
-    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """For ``model.init`` of another recipe; without a threshold the job does not take it."""
-        model = self.recipe.model
-        metadata = {
-            "system": self.recipe.system,
-            "architecture": model.architecture,
-            "config": model.config,
-        }
-        return self.network.state_dict(), metadata
 
 
 class Images(Dataset):

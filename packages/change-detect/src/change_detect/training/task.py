@@ -73,6 +73,16 @@ class NetworkTask(vitrail.training.loop.Task):
             ]
         )
 
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """For ``model.init`` of another recipe; without a threshold the job does not take it."""
+        model = self.recipe.model
+        metadata = {
+            "system": self.recipe.system,
+            "architecture": model.architecture,
+            "config": model.config,
+        }
+        return self.network.state_dict(), metadata
+
 
 class Task(NetworkTask):
     """Cross-entropy and overlap on crops; ``val/f1`` is that of the best threshold on whole
@@ -118,15 +128,9 @@ class Task(NetworkTask):
         self.log_dict({"val/f1": f1, "val/threshold": threshold, "val/f1_at_half": half.f1})
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        model = self.recipe.model
-        metadata = {
-            "system": self.recipe.system,
-            "architecture": model.architecture,
-            "config": model.config,
-            "threshold": round(self.threshold.item(), 4),
-            "gsd": self.recipe.data.gsd,
-        }
-        return self.network.state_dict(), metadata
+        state, metadata = super().weights()
+        own = {"threshold": round(self.threshold.item(), 4), "gsd": self.recipe.data.gsd}
+        return state, metadata | own
 
 
 def divide(data: Data) -> tuple[list[Pair], list[Pair]]:

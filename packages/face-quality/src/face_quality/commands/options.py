@@ -89,7 +89,8 @@ def _pictures_in(folder: Path, quiet: bool) -> list[Path]:
     if not pictures:
         raise InputError(folder, "the folder holds no picture", "name a folder of pictures")
     if not quiet:
-        others = [path for path in files if path not in set(pictures)]
+        known = set(pictures)
+        others = [path for path in files if path not in known]
         warn_left_out(COMMAND, folder, others, "no pictures")
     return pictures
 
@@ -105,7 +106,8 @@ def _videos_in(folder: Path, quiet: bool) -> list[Path]:
         problem = "the folder holds no video, and no pictures as its frames"
         raise InputError(folder, problem, "name a video or a folder of frames")
     if not quiet:
-        others = [path for path in files if path not in {*taken, *frames}]
+        known = {*taken, *frames}
+        others = [path for path in files if path not in known]
         warn_left_out(COMMAND, folder, others, "no frames" if frames else "no videos")
     return taken or [folder]
 

@@ -117,7 +117,8 @@ def _cases_in(top: Path, quiet: bool) -> list[Case]:
         dicom = [file for file in files if is_dicom(file)]
         if dicom:
             slices[folder] = dicom
-        rest = [file for file in files if file not in set(dicom)]
+        known = set(dicom)
+        rest = [file for file in files if file not in known]
         scans += [file for file in rest if _is_readable(file)]
         others += [file for file in rest if not _is_readable(file)]
     beside = {part for scan in scans for part in companions(scan)}
