@@ -114,6 +114,17 @@ def test_colours_without_a_tag_are_read_as_players_do(tmp_path, size, tagged, re
     assert reader.damage == ([UNTAGGED] if tagged is None and read_as == "709" else [])
 
 
+def test_a_grey_film_has_no_colours_to_remark_on(tmp_path):
+    path = tmp_path / "grey.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "gray"
+        frame = av.VideoFrame.from_ndarray(np.full((720, 1280), 90, np.uint8), format="gray")
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    reader, _ = read_all(path)
+    assert reader.damage == []
+
+
 @pytest.mark.parametrize("kind, transfer", [("PQ", 16), ("HLG", 18)])
 def test_hdr_looks_like_the_sdr_picture_with_white_at_203_candela(tmp_path, kind, transfer):
     """Right values by the standards' own curves (BT.1886, ST 2084, BT.2100's HLG at 1000 cd/m2)."""

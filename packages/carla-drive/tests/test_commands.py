@@ -5,13 +5,12 @@ import os
 import signal
 
 import av
-import numpy as np
 import pytest
 
 from carla_drive.commands.setting import MADE_TOWN, open_map, open_routes
 from carla_drive.roads.making import make_town
 from carla_drive.roads.writing import write_map
-from carla_drive.scoring.film import Film
+from vitrail.preprocess.film import Film
 from vitrail.testing.commands import call
 
 from .samples import file, road
@@ -123,9 +122,9 @@ def test_a_signal_ends_the_drive_and_keeps_the_film(short, monkeypatch, request,
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     before_run, kept, added = signal.getsignal(number), Film.add, []
 
-    def add(film: Film, picture: np.ndarray) -> None:
-        kept(film, picture)
-        added.append(picture.shape)
+    def add(film: Film, *picture) -> None:
+        kept(film, *picture)
+        added.append(picture)
         if len(added) == 8:
             os.kill(os.getpid(), number)
 

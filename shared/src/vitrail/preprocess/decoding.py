@@ -167,7 +167,8 @@ def _is_untagged_hd(frame: av.VideoFrame) -> bool:
     """FFmpeg takes whatever has no tag for BT.601, which is right for small pictures alone."""
     wide, high = _HD
     large = frame.width >= wide or frame.height > high
-    return large and frame.colorspace == _UNTAGGED and not frame.format.is_rgb
+    is_coded = len(frame.format.components) > 2 and not frame.format.is_rgb
+    return large and frame.colorspace == _UNTAGGED and is_coded
 
 
 def _sdr(clip: Clip, frame: av.VideoFrame, size: dict) -> av.VideoFrame:

@@ -1,7 +1,7 @@
 """A film made anew, picture by picture: other pictures, the times and the sound of the old one."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,51 +11,18 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from vitrail.errors import InputError
 from vitrail.preprocess.clip import open_container
+from vitrail.preprocess.film import Pictures, open_film, unwritable
 from vitrail.preprocess.packets import Losses, open_track, origin, packet_blocks
 from vitrail.preprocess.video import VideoReader
 
-TICKS = 90_000  # of a second, in which times are written
-# Each second is whole on the disk once it is over: what is written so far can be played.
-FRAGMENTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
-QUALITY = {"crf": "18", "preset": "veryfast", "bf": "0", "g": "25"}
-MIN_SIDE = 16  # pixels, of the encoder
+QUALITY = 18  # finer than the usual one: the film stands in place of the old one
 COPIED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})  # what MP4 holds
 AAC_RATES = frozenset({8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000})
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # raw sound tells a number alone
 
 Packets = Iterator[tuple[float, av.Packet]]
-
-
-def add_pictures(
-    container: OutputContainer, height: int, width: int, quality: dict[str, str]
-) -> av.VideoStream:
-    """A stream of H.264 for ``coded_picture``, of even sides, that says how its colours are
-    coded."""
-    stream = container.add_stream("libx264", options=quality)
-    stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-    codec = stream.codec_context
-    stream.time_base = codec.time_base = Fraction(1, TICKS)
-    codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
-    codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-    return stream
-
-
-def coded_picture(image: np.ndarray, stamp: int) -> av.VideoFrame:
-    """A picture (H, W, 3) uint8 RGB as the encoder takes it, shown from ``stamp`` on, in
-    ``TICKS``.
-
-    The encoder's own conversion would take BT.601, whatever the stream says.
-    """
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    picture = picture.reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
-    picture.pts, picture.time_base = stamp, Fraction(1, TICKS)
-    return picture
 
 
 class FilmWriter:
@@ -73,7 +40,7 @@ class FilmWriter:
         self._container: OutputContainer | None = None
         self._sound: Packets = iter(())
         self._waiting: tuple[float, av.Packet] | None = None
-        self._shift, self._last = -source.start, -1
+        self._shift = -source.start
 
     def __enter__(self) -> Self:
         return self
@@ -84,35 +51,31 @@ class FilmWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._open, _told(self.path):
+        with self._open, unwritable(self.path):
             if self._container is None:
                 return
             if kind is None or not issubclass(kind, Exception):
-                self._container.mux(self._stream.encode(None))
-                self._sound_until(self._last / TICKS if kind else float("inf"))
+                self._pictures.end()
+                self._sound_until(self._pictures.reached if kind else float("inf"))
             self._container.close()
 
     def add(self, image: np.ndarray, time: float, duration: float) -> None:
         """A picture (H, W, 3) uint8 RGB, shown from ``time`` on, in seconds from the first one, for
         ``duration`` seconds."""
-        with _told(self.path):
-            container = self._container or self._begin(*image.shape[:2])
+        with unwritable(self.path):
+            if self._container is None:
+                self._container = self._begin(*image.shape[:2])
             begin = time + self._source.start + self._shift
-            stamp = self._last = max(round(begin * TICKS), self._last + 1)  # stamps must rise
-            self._sound_until(stamp / TICKS)
-            picture = coded_picture(self._even(image), stamp)
-            picture.duration = max(1, round(duration * TICKS))
-            container.mux(self._stream.encode(picture))
+            self._sound_until(begin)
+            self._pictures.add(image, begin, duration)
 
     def _begin(self, height: int, width: int) -> OutputContainer:
-        self._container = container = av.open(
-            str(self.path), "w", format="mp4", container_options=FRAGMENTS
-        )
-        high, wide = (max(MIN_SIDE, side + side % 2) for side in (height, width))
+        container = open_film(self.path)
+        self._pictures = Pictures(container, height, width, QUALITY)
+        high, wide = self._pictures.size
         if (high, wide) != (height, width):
             made = f"{width} x {height} pixels became {wide} x {high}"
             self.damage.append(f"H.264 wants even sides: with a border {made}")
-        self._stream = add_pictures(container, high, wide, QUALITY)
         self._sound = self._sound_of(container)
         self._waiting = next(self._sound, None)
         if self._waiting:  # sound that begins before the pictures is kept: they wait for it
@@ -184,25 +147,8 @@ class FilmWriter:
             self._container.mux(packet)
             self._waiting = next(self._sound, None)
 
-    def _even(self, image: np.ndarray) -> np.ndarray:
-        down = self._stream.height - image.shape[0]
-        across = self._stream.width - image.shape[1]
-        if down or across:
-            image = np.pad(image, ((0, down), (0, across), (0, 0)), "edge")
-        return image
-
 
 def _timed(packets: list[av.Packet], begin: float) -> Packets:
     for packet in packets:
         if packet.pts is not None and packet.time_base:
             yield begin + float(packet.pts * packet.time_base), packet
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FFmpegError, OSError) as error:
-        reason = (error.strerror or str(error)).lower()
-        problem = f"cannot be written: {reason}"
-        raise InputError(path, problem, "choose another place or make room") from error

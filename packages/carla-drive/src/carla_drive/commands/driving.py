@@ -54,9 +54,11 @@ def run(
     )
     from carla_drive.driving.drive import STOPPED, drive
     from carla_drive.roads.routes import plan_route
-    from carla_drive.scoring.film import Board, Film
+    from carla_drive.scoring.board import Board
+    from carla_drive.world.interface import STEP
     from vitrail.command import INTERRUPTED
     from vitrail.output import atomic_folder
+    from vitrail.preprocess.film import Film
     from vitrail.say import say
 
     ground = open_map(setting.map)
@@ -74,13 +76,15 @@ def run(
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with atomic_folder(output) as folder:
-            film = Film(folder / "drive.mp4", 20 // FILM_EVERY)
+            with Film(folder / "drive.mp4") as film:
+                begun: list[float] = []
 
-            def watch(moment: "Moment") -> None:
-                if moment.seen.frame % FILM_EVERY == 0:
-                    film.add(_frame(board, moment))
+                def watch(moment: "Moment") -> None:
+                    if moment.seen.frame % FILM_EVERY == 0:
+                        begun.append(moment.seen.time)
+                        time = moment.seen.time - begun[0]
+                        film.add(_frame(board, moment), time, FILM_EVERY * STEP)
 
-            try:
                 score = drive(
                     world,
                     scene,
@@ -90,8 +94,6 @@ def run(
                     watch=watch,
                     pictures_every=FILM_EVERY,
                 )
-            finally:
-                film.close()
             row = {
                 "route": asked.id,
                 "town": ground.town,
@@ -115,7 +117,7 @@ def run(
 
 
 def _frame(board: Any, moment: "Moment") -> Any:
-    from carla_drive.scoring.film import command_name
+    from carla_drive.scoring.board import command_name
     from carla_drive.scoring.trace import to_row
 
     decision = moment.decision
@@ -150,10 +152,12 @@ def replay(
     """Show a drive again, or score it from its trace alone."""
     from carla_drive.commands.setting import open_map, open_routes
     from carla_drive.roads.routes import plan_route
-    from carla_drive.scoring.film import Board, Film
+    from carla_drive.scoring.board import Board
     from carla_drive.scoring.score import score_rows
     from carla_drive.scoring.trace import read_trace
+    from carla_drive.world.interface import STEP
     from vitrail.output import atomic_file
+    from vitrail.preprocess.film import Film
     from vitrail.say import say
 
     rows = read_trace(trace)
@@ -178,13 +182,9 @@ def replay(
     board = Board(ground.graph, planned)
     with atomic_file(output) as temporary:
         named = temporary.with_suffix(".mp4")
-        film = Film(named, 20 // FILM_EVERY)
-        try:
-            for number, row in enumerate(rows):
-                if number % FILM_EVERY == 0:
-                    film.add(board.frame(row))
-        finally:
-            film.close()
+        with Film(named) as film:
+            for row in rows[::FILM_EVERY]:
+                film.add(board.frame(row), row["t"] - rows[0]["t"], FILM_EVERY * STEP)
         named.replace(temporary)
     say({"trace": str(trace), "film": str(output)}, f"film in {output}", json=json, quiet=quiet)
     return 0

@@ -1,18 +1,16 @@
 """Poses drawn over the images that they were found in, and films of them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from PIL import Image
 
 from pose_estimate.result import FramePeople, Person, Result
 from pose_estimate.skeleton import Skeleton
+from vitrail.preprocess.film import Film
 from vitrail.preprocess.image import read_image
-from vitrail.preprocess.remake import TICKS, add_pictures, coded_picture
 from vitrail.preprocess.video import open_video
 from vitrail.report.overlay import Overlay
 
@@ -65,19 +63,10 @@ def write_pictures(result: Result, folder: Path) -> None:
 
 
 def write_film(result: Result, path: Path) -> None:
-    """The film with the poses drawn in, each frame at its source's time; frames of another size
-    than the first are brought to that, with a black border."""
-    frames = _drawn(result)
-    first = next(frames)
-    # H.264 is made of even sides.
-    height, width = (side + side % 2 for side in first[1].shape[:2])
-    with av.open(str(path), "w") as container:
-        stream = add_pictures(container, height, width, {"crf": "23"})
-        last = -1
-        for time, image in chain([first], frames):
-            last = max(round(time * TICKS), last + 1)  # stamps must rise
-            container.mux(stream.encode(coded_picture(_fitted(image, height, width), last)))
-        container.mux(stream.encode(None))
+    """The film with the poses drawn in, each frame at its source's time."""
+    with Film(path) as film:
+        for time, image in _drawn(result):
+            film.add(image, time)
 
 
 def _drawn(result: Result) -> Iterator[tuple[float, np.ndarray]]:
@@ -91,13 +80,3 @@ def _drawn(result: Result) -> Iterator[tuple[float, np.ndarray]]:
                 people = {told.index: told.people}
             drawn = draw(frame.image, people.get(frame.index, ()), result.skeleton)
             yield frame.time, drawn
-
-
-def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    if image.shape[0] > height or image.shape[1] > width:
-        scale = min(height / image.shape[0], width / image.shape[1])
-        size = (max(int(image.shape[1] * scale), 1), max(int(image.shape[0] * scale), 1))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    whole = np.zeros((height, width, 3), np.uint8)
-    whole[: image.shape[0], : image.shape[1]] = image
-    return whole

@@ -2,49 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFont
 
 from carla_drive.roads.graph import LaneGraph
 from carla_drive.roads.routes import Command, Route
 from carla_drive.world.boxes import corners
 from carla_drive.world.interface import EGO_SIZE, Observation, local
-from vitrail.preprocess.remake import TICKS, add_pictures, coded_picture
 
-QUALITY = {"crf": "23", "preset": "veryfast"}
 WIDTH, STRIP_HEIGHT, PANEL = 960, 160, 400
 VIEW = 56.0  # m shown ahead
 PAPER, ROADS, ROUTE = (24, 26, 30), (62, 66, 74), (64, 128, 220)
 TONES = {"vehicle": (236, 180, 60), "pedestrian": (235, 80, 90), "static": (105, 110, 118)}
 LIGHTS = {"red": (235, 60, 50), "yellow": (240, 190, 50), "green": (70, 210, 110)}
-
-
-class Film:
-    """An MP4 that is written frame by frame; ``close`` ends it."""
-
-    def __init__(self, path: Path, rate: int):
-        self._container = av.open(str(path), "w")
-        self._step, self._count = TICKS // rate, 0
-        self._stream: VideoStream | None = None
-
-    def add(self, picture: np.ndarray) -> None:
-        height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
-        if self._stream is None:
-            self._stream = add_pictures(self._container, height, width, QUALITY)
-        stamp, self._count = self._count * self._step, self._count + 1
-        coded = coded_picture(picture[:height, :width], stamp)
-        coded.duration = self._step
-        self._container.mux(self._stream.encode(coded))
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
 
 
 class Board:
