@@ -1,7 +1,9 @@
 """``auto`` keeps the cheapest way that agrees with eager, and remembers it."""
 
 import json
+import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -295,6 +297,26 @@ def test_a_decision_holds_only_for_what_it_was_made_for(monkeypatch, tmp_path, c
     if change == "library":
         monkeypatch.setattr(store, "version", lambda name: "1000.0")
     assert folder() != before
+
+
+def test_entries_that_nobody_uses_any_more_are_removed(cache):
+    """Those of earlier versions, which no call finds again."""
+    made = replace(network(sha256=SHA256), name="toy")
+    stale = time.time() - store.MAX_AGE - 60
+    for name in ("engines/of-an-older-version", "engines/in-use", "weights"):
+        (cache / name).mkdir(parents=True)
+    used = store.store_for(made, (images(2),), "cpu")
+    (cache / "engines/in-use").rename(used)
+    for entry in (used, cache / "engines/of-an-older-version", cache / "weights"):
+        os.utime(entry, (stale, stale))
+    prepare(replace(made, name="new"), engine="openvino", device="cpu")(images(2))
+    assert used not in list((cache / "engines").iterdir())  # its last use was long ago as well
+    used.mkdir()
+    os.utime(used, (stale, stale))
+    store.store_for(made, (images(2),), "cpu")  # a call that opens it
+    prepare(replace(made, name="newer"), engine="openvino", device="cpu")(images(2))
+    assert used.exists() and (cache / "weights").exists()
+    assert len(list((cache / "engines").iterdir())) == 3
 
 
 def test_another_tolerance_is_another_decision(timed, cache):

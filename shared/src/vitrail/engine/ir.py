@@ -22,6 +22,7 @@ from vitrail.engine.output import (
     quiet,
     single,
 )
+from vitrail.engine.store import remove_old
 from vitrail.errors import InputError
 from vitrail.output import atomic_folder
 
@@ -91,6 +92,7 @@ def keep(model: Any, store: Path) -> None:
             (temporary / SUMS).write_text(_sums(temporary))
     except (InputError, RuntimeError):
         return
+    remove_old(store)
 
 
 def read_kept(store: Path) -> Any:

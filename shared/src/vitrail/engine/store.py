@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import shutil
+import time
+from contextlib import suppress
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +16,7 @@ from vitrail.engine.network import Network
 from vitrail.engine.output import Arrays
 from vitrail.errors import MissingError
 
+MAX_AGE = 60 * 24 * 3600  # s since an entry was last in use: older ones are of other versions
 LIBRARIES = ("vitrail", "torch", "openvino", "onnxruntime")
 
 
@@ -28,7 +33,19 @@ def store_for(network: Network, batch: Arrays, device: str) -> Path | None:
     code = [_code(module) for module in ("vitrail.backbones", *network.code)]
     machine = [device, cpu(), threads()]
     facts = [network.name, network.weights.sha256, code, shapes, machine, _versions()]
-    return folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    store = folder / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    with suppress(OSError):
+        os.utime(store)  # in use
+    return store
+
+
+def remove_old(store: Path) -> None:
+    """Removes the entries beside this one that nobody has used for ``MAX_AGE``."""
+    oldest = time.time() - MAX_AGE
+    with suppress(OSError):
+        for entry in store.parent.iterdir():
+            if entry.stat().st_mtime < oldest:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def version(distribution: str) -> str | None:
