@@ -15,7 +15,16 @@ from torch import nn
 
 from vitrail.errors import InputError
 from vitrail.sources import sha256
-from vitrail.weights.files import load_into, read_checkpoint, read_known, read_state, save
+from vitrail.weights import files
+from vitrail.weights.files import (
+    check_values,
+    load_into,
+    open_state,
+    read_checkpoint,
+    read_known,
+    read_state,
+    save,
+)
 from vitrail.weights.header import read_metadata
 
 MUTANTS = 200
@@ -215,6 +224,27 @@ def test_values_that_are_not_finite_are_refused(tmp_path, value, suffix):
     path = tmp_path / f"w{suffix}"
     torch.save(state, path) if suffix == ".pth" else save_file(state, path)
     refused(path, "NaN or infinity in bad")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("at", [0, 5, 8, 15])
+def test_a_value_that_is_not_finite_is_found_anywhere(tmp_path, monkeypatch, dtype, at):
+    monkeypatch.setattr(files, "BLOCK", 8)
+    values = torch.full((16,), -3.0, dtype=dtype)
+    values[at] = float("nan")
+    refused(checkpoint(tmp_path / "w.pth", {"a": values}), "NaN or infinity in a")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_names_and_shapes_are_told_without_looking_at_values(tmp_path, suffix):
+    state = {"good": torch.ones(3), "bad": torch.tensor([float("nan")])}
+    path = tmp_path / f"w{suffix}"
+    torch.save(state, path) if suffix == ".pth" else save_file(state, path)
+    opened = open_state(path)
+    assert {name: tuple(one.shape) for name, one in opened.items()} == {"good": (3,), "bad": (1,)}
+    check_values(path, {"good": opened["good"]})
+    with pytest.raises(InputError, match="NaN or infinity in bad"):
+        check_values(path, opened)
 
 
 def test_what_is_not_finite_is_not_saved(tmp_path):

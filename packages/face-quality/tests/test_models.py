@@ -1,10 +1,12 @@
 """The network: its variants, what scoring leaves out, masking, losses, and the goldens."""
 
+import numpy as np
 import pytest
 import torch
 
 from face_quality.models import build_model
 from face_quality.models.vit_fiqa import Scorer
+from face_quality.networks import load_network
 from face_quality.official import SIZES, read_config
 from face_quality.parity import check
 from face_quality.training.loss import MarginSoftmax, certainty_ratio
@@ -88,6 +90,22 @@ def test_a_score_needs_neither_the_large_layer_nor_later_blocks():
     assert any(
         ".feature." in name for name in Scorer(build_model(TINY | {"mode": "full"})).state_dict()
     )
+
+
+def test_a_large_layer_that_no_score_needs_stays_in_the_file(tmp_path):
+    """Values that nobody reads cannot spoil a score; those that are read are looked at."""
+    state = build_model(TINY).state_dict()
+    state["feature.0.weight"][0, 0] = float("nan")
+    torch.save(state, tmp_path / "a.pt")
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 40, 40), np.uint8)
+    scores = load_network(str(tmp_path / "a.pt")).module(torch.from_numpy(images))
+    assert scores.shape == (2, 1) and scores.isfinite().all()
+    with pytest.raises(InputError, match=r"NaN or infinity in feature\.0"):
+        _ = load_network(str(tmp_path / "a.pt"), embeds=True).module
+    state["blocks.0.norm1.weight"][0] = float("nan")
+    torch.save(state, tmp_path / "b.pt")
+    with pytest.raises(InputError, match=r"NaN or infinity in blocks\.0\.norm1"):
+        _ = load_network(str(tmp_path / "b.pt")).module
 
 
 def test_the_quality_token_is_never_dropped_unless_as_released():

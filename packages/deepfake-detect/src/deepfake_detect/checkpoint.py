@@ -35,9 +35,9 @@ def describe(weights: Weights) -> Facts:
     """
     if "architecture" in weights.metadata:
         return _facts(weights)
-    from vitrail.weights.files import read_state
+    from vitrail.weights.files import open_state
 
-    architecture, config = official.read_config(read_state(weights.path)[0])
+    architecture, config = official.read_config(open_state(weights.path))
     return Facts(architecture, config, CropRule(img_size=config.get("img_size", 224)))
 
 

@@ -28,7 +28,9 @@ def describe(weights: Weights) -> FIQAConfig:
     if is_own(weights.metadata):
         with complete(weights.path, "face-quality"):
             return as_dataclass(FIQAConfig, weights.metadata["config"])
-    return FIQAConfig(**read_config(_tensors(weights.path)))
+    from vitrail.weights.files import open_state
+
+    return FIQAConfig(**read_config(open_state(weights.path)))
 
 
 def read_scorer(
@@ -36,34 +38,24 @@ def read_scorer(
 ) -> "Scorer":
     """What a job runs, with the file's weights; InputError where they do not fit ``config``.
 
-    What the score does not need is not kept: the file is looked through for damage, and of a
-    network with a quality token the largest layer stays in it.
+    What the score does not need stays in the file: of a network with a quality token the largest
+    layer, half of all weights.
     """
     import torch
 
     from face_quality.models.vit_fiqa import Scorer, ViTFIQA
-    from vitrail.weights.files import load_into
+    from vitrail.weights.files import check_values, load_into, open_state
 
-    state = _tensors(weights.path)
+    state = open_state(weights.path)
     # On the device "meta" nothing is made that is thrown away at once.
     with torch.device("meta"):
         model = ViTFIQA(config)
     _require_complete(state, model.state_dict(), weights.path)
     scorer = Scorer(model, exit_block=exit_block, embeds=embeds)
-    wanted = scorer.model.state_dict()
-    load_into(
-        scorer.model,
-        {name: tensor for name, tensor in state.items() if name in wanted},
-        subject=weights.path,
-        assign=True,
-    )
+    read = {name: state[name] for name in scorer.model.state_dict()}
+    check_values(weights.path, read)
+    load_into(scorer.model, read, subject=weights.path, assign=True)
     return scorer.eval()
-
-
-def _tensors(path: Path) -> "dict[str, Tensor]":
-    from vitrail.weights.files import read_state
-
-    return read_state(path)[0]
 
 
 def _require_complete(

@@ -1,6 +1,7 @@
 """Tensors in files: the one audited module that may unpickle."""
 
 import json
+import math
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,28 +23,46 @@ from vitrail.weights.header import METADATA_KEY, is_safetensors, read_metadata
 
 WRAPPERS = ("state_dict", "model")  # under which training code keeps the tensors
 TIED = 4  # times the file's size: more values than that are no honest sharing of tensors
-BLOCK = (
-    1 << 24
-)  # elements looked at together, so that a check needs no second copy of a large tensor
+BLOCK = 1 << 24  # elements looked at together: a check needs no second copy of a large tensor
 
 
 def read_state(
     path: Path | str, *, allowed: Sequence[type] = ()
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a weight file and the metadata that ``save`` wrote (empty for files of
-    others).
+    others), as ``open_state`` and ``check_values`` give them."""
+    state = open_state(path, allowed=allowed)
+    check_values(path, state)
+    return state, read_metadata(Path(path))
 
-    Takes safetensors and PyTorch's zip checkpoints, mapped into memory; a dict under ``state_dict``
-    or ``model`` is unwrapped. Nothing in the file is ever executed; beside tensors and plain values
-    a checkpoint may hold objects of the classes ``allowed``, which must be harmless to build.
-    Raises InputError for a file that is damaged, no checkpoint, much larger inside than outside, or
-    that holds NaN or infinity.
+
+def open_state(path: Path | str, *, allowed: Sequence[type] = ()) -> dict[str, Tensor]:
+    """The tensors of a weight file, mapped into memory, their values not looked at yet: names and
+    shapes cost little.
+
+    Takes safetensors and PyTorch's zip checkpoints; a dict under ``state_dict`` or ``model`` is
+    unwrapped. Nothing in the file is ever executed; beside tensors and plain values a checkpoint
+    may hold objects of the classes ``allowed``, which must be harmless to build. Raises InputError
+    for a file that is no checkpoint, or much larger inside than outside.
     """
     path = require_file(Path(path))
     with _plain_errors(path), torch.serialization.safe_globals(list(allowed)):
         state = _read_safetensors(path) if is_safetensors(path) else _read_checkpoint(path)
-        _check_tensors(path, state)
-    return state, read_metadata(path)
+        _refuse_shared_values(path, state)
+    return state
+
+
+def check_values(path: Path | str, state: Mapping[str, Tensor]) -> None:
+    """InputError where a checksum of the file differs, or where one of these of its tensors holds
+    NaN or infinity."""
+    path = Path(path)
+    with _plain_errors(path):
+        if not is_safetensors(path):
+            _refuse_damage(path)
+        for name, tensor in state.items():
+            if not _is_finite(tensor):
+                problem = f"holds NaN or infinity in {name}"
+                raise InputError(path, problem, "use another checkpoint of this training")
 
 
 def read_checkpoint(path: Path | str, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -61,7 +80,8 @@ def read_checkpoint(path: Path | str, key: str) -> tuple[dict[str, Tensor], dict
             raise InputError(
                 path, f"holds no tensors under {key}", "give the trainer's own checkpoint"
             )
-        _check_tensors(path, state)
+        _refuse_shared_values(path, state)
+    check_values(path, state)
     return dict(state), content
 
 
@@ -78,7 +98,6 @@ def read_known(path: Path | str, digest: str) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not all(map(_is_plain, content.items())):
             raise InputError(path, "holds no state dict of tensors")
-        _check_tensors(path, content)
     return dict(content)
 
 
@@ -143,22 +162,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
 
 
-def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
-    if (
-        sum(tensor.numel() * tensor.element_size() for tensor in state.values())
-        > TIED * path.stat().st_size
-    ):
+def _refuse_shared_values(path: Path, state: Mapping[str, Tensor]) -> None:
+    values = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if values > TIED * path.stat().st_size:
         raise InputError(path, "claims more values than it stores", "do not trust this file")
-    for name, tensor in state.items():
-        if not _is_finite(tensor):
-            raise InputError(
-                path, f"holds NaN or infinity in {name}", "use another checkpoint of this training"
-            )
 
 
 def _load_zip(path: Path) -> Any:
     _refuse_what_is_no_zip(path)
-    _refuse_bombs_and_damage(path)
+    _refuse_bombs(path)
     return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
 
 
@@ -223,9 +235,8 @@ def _refuse_what_is_no_zip(path: Path) -> None:
     raise InputError(path, "is no weight file", "give safetensors or a PyTorch checkpoint")
 
 
-def _refuse_bombs_and_damage(path: Path) -> None:
-    """torch.save stores each part as it is with its checksum, so the whole is never smaller than
-    its parts."""
+def _refuse_bombs(path: Path) -> None:
+    """torch.save stores each part as it is, so the whole is never smaller than its parts."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -234,6 +245,11 @@ def _refuse_bombs_and_damage(path: Path) -> None:
             )
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise InputError(path, "would unpack to more than it holds", "do not trust this file")
+
+
+def _refuse_damage(path: Path) -> None:
+    """torch.save stores each part with its checksum."""
+    with zipfile.ZipFile(path) as archive:
         if archive.testzip() is not None:
             raise InputError(path, "is damaged (a checksum differs)", "download or save it again")
 
@@ -241,9 +257,11 @@ def _refuse_bombs_and_damage(path: Path) -> None:
 def _is_finite(tensor: Tensor) -> bool:
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
-    if not tensor.is_floating_point():
+    if not tensor.is_floating_point() or not tensor.numel():
         return True
-    return all(bool(block.isfinite().all()) for block in tensor.reshape(-1).split(BLOCK))
+    blocks = tensor.reshape(-1).split(BLOCK)
+    # NaN is the smallest and the largest of what it is among; far quicker than asking each value.
+    return all(math.isfinite(end) for block in blocks for end in torch.aminmax(block))
 
 
 @contextmanager
@@ -254,5 +272,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
         try:
             yield
         except pickle.UnpicklingError:
+            if zipfile.is_zipfile(path):
+                _refuse_damage(path)
             problem = "holds more than tensors, and such a pickle can run code"
             raise InputError(path, problem, "save it as safetensors") from None
