@@ -108,7 +108,7 @@ def fit_module(
         module = build_model(preset.architecture, {**preset.config, **sizes}).train()
         start_from(module, initial or {})
         optimizer = torch.optim.AdamW(
-            module.parameters(), preset.lr, weight_decay=preset.weight_decay
+            module.parameters(), preset.lr, weight_decay=preset.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, preset.lr, total_steps=preset.steps, pct_start=WARMUP

@@ -103,17 +103,20 @@ class SqueezeExcitation(nn.Module):
 
 
 class BandDropout(nn.Module):
-    """In training, zeroes planes (channel, depth) of (B, C, D, H, W) and scales up the others."""
+    """In training, what planes (channel, depth) of (B, C, D, H, W) are multiplied by: 0 for some,
+    more than 1 for the others. Their factors (B, C, D), so that who multiplies the planes by other
+    numbers too goes through them once."""
 
     def __init__(self, rate: float):
         super().__init__()
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
+        factors = x.new_ones(x.shape[:3])
         if not (self.training and self.rate):
-            return x
+            return factors
         keep = 1 - self.rate
-        return x * x.new_empty(*x.shape[:3], 1, 1).bernoulli_(keep) / keep
+        return factors.bernoulli_(keep) / keep
 
 
 class WindowAttention(nn.Module):

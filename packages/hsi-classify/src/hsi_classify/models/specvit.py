@@ -144,8 +144,12 @@ class SpecViT(nn.Module):
 
     def embed(self, patches: Tensor) -> Tensor:
         """(B, components, patch, patch) -> tokens (B, side, side, embed_dim)."""
-        x = self.band_dropout(self.spectral_conv(patches[:, None]))
-        x = self.spectral_attention(x).mean(2)
+        x = self.spectral_conv(patches[:, None])
+        # Dropout, excitation and the mean over depth as one sum: large tensors pass once.
+        factors = self.band_dropout(x)
+        excited = self.spectral_attention.fc((x.mean((3, 4)) * factors).mean(2))
+        shares = excited[:, :, None] * factors / x.shape[2]
+        x = (x * shares[..., None, None]).sum(2)
         if self.shortcut is not None:
             x = x + self.shortcut(patches)
         x = self.patch_embed(x)
