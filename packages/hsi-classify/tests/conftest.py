@@ -7,13 +7,14 @@ import pytest
 
 from hsi_classify.fit import presets
 
-from .fakes import QUICK, made_scene
+from .fakes import QUICK, QUICK_CONV, made_scene
 
 
 @pytest.fixture(autouse=True)
 def quick_networks(monkeypatch):
     """Fitting takes a moment in place of a minute."""
     monkeypatch.setitem(presets.PRESETS, "small", QUICK)
+    monkeypatch.setitem(presets.PRESETS, "conv", QUICK_CONV)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ QUICK = replace(
     lr=1e-2,
     batch_size=8,
 )
+QUICK_CONV = replace(presets.PRESETS["conv"], steps=40, lr=1e-2, batch_size=16)
 
 
 def made_scene(seed: int = 0, noise: float = 20.0) -> tuple[np.ndarray, np.ndarray]:

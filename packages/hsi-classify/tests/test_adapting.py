@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from hsi_classify.adapting import Adapters, adapt, swing
 from hsi_classify.checkpoint import read_checkpoint
 from hsi_classify.fit import presets
 from hsi_classify.models import build_model
-from hsi_classify.training import Recipe, Task
+from hsi_classify.training import Recipe
+from hsi_classify.training.adapting import Adapters, adapt, swing
+from hsi_classify.training.task import Task
 from vitrail.errors import UsageError, VitrailError
 from vitrail.training.loop import train
 from vitrail.training.lora import merged

@@ -19,7 +19,8 @@ from hsi_classify.files.finding import find_cubes
 from hsi_classify.files.labels import read_labels
 from hsi_classify.files.mat_child import items_of
 from hsi_classify.files.opening import open_cube
-from hsi_classify.job import Options, SceneJob
+from hsi_classify.job import SceneJob
+from hsi_classify.options import Options
 from hsi_classify.writing import write
 from vitrail.answers import Answers
 from vitrail.errors import InputError

@@ -1,13 +1,11 @@
 """The tables of the model card, on a made scene."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hsi_classify.evaluation import BUILT_IN, evaluate, listed_splits
-from hsi_classify.fit import presets
 from hsi_classify.splits import GUARD, read_splits
 from hsi_classify.training import Measured, Recipe
 
@@ -15,9 +13,7 @@ from .fakes import made_scene
 
 
 @pytest.fixture
-def recipe(tmp_path, monkeypatch) -> Recipe:
-    conv = presets.PRESETS["conv"]
-    monkeypatch.setitem(presets.PRESETS, "conv", replace(conv, steps=20, batch_size=8))
+def recipe(tmp_path) -> Recipe:
     cube, labels = made_scene()
     for name, array in (("cube", cube), ("labels", labels)):
         np.save(tmp_path / f"{name}.npy", array.repeat(3, axis=0))

@@ -39,7 +39,7 @@ def test_auto_names_its_choice(made):
     kept = few_labels(labels)
     fitted = fit_scene(scene, as_labels(kept), makers(scene, "auto", "small", 0))
     accuracy = fitted.facts["cross_validated_recall"]
-    assert set(accuracy) == {"network", "svm", "svm-mean", "angle", MEAN}
+    assert set(accuracy) == {"network", "conv", "svm", "svm-mean", "angle", MEAN}
     assert fitted.choice.name in accuracy and fitted.facts["labels"] == 12
 
 

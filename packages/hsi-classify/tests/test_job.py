@@ -9,8 +9,9 @@ import rasterio
 from rasterio.transform import from_origin
 
 from hsi_classify import load
-from hsi_classify.job import Options, SceneJob
+from hsi_classify.job import SceneJob
 from hsi_classify.networks import load_network
+from hsi_classify.options import Options
 from vitrail.errors import InputError, UsageError
 from vitrail.testing.commands import call
 

@@ -1,7 +1,6 @@
 """Whole scenes of which only some pixels are computed."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import torch
 from hsi_classify import load
 from hsi_classify.files.cube import Cube
 from hsi_classify.fit import presets
-from hsi_classify.job import Options
+from hsi_classify.options import Options
 from hsi_classify.scene import scene as scene_module
 from hsi_classify.scene.canvas import Canvas, lead
 from hsi_classify.scene.scene import REACH, Scene
@@ -26,8 +25,6 @@ MODES = [{"stride": 2}, {"stride": 3}, {"superpixels": 12}, {"student": True}]
 
 @pytest.fixture(autouse=True)
 def quick_student(monkeypatch):
-    conv = replace(presets.PRESETS["conv"], lr=1e-2, batch_size=16)
-    monkeypatch.setitem(presets.PRESETS, "conv", conv)
     monkeypatch.setattr("hsi_classify.fit.student.STEPS", 60)
 
 

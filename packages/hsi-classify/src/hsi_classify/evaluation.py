@@ -1,15 +1,19 @@
 """The tables that the model card quotes: every method fitted to few labels of a scene, on pixels
 that none of them saw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from hsi_classify import system
-from hsi_classify.data import LabelledScene
+from hsi_classify.checkpoint import read_checkpoint
+from hsi_classify.data import Labelled, LabelledScene
 from hsi_classify.fit.choose import MEAN, choose
 from hsi_classify.fit.learn import makers
-from hsi_classify.fit.methods import Method, gather
+from hsi_classify.fit.methods import gather
+from hsi_classify.fit.network import FittedNetwork
 from hsi_classify.job import SceneJob
 from hsi_classify.networks import load_network
 from hsi_classify.scores import Score, score
@@ -22,9 +26,12 @@ from hsi_classify.splits import (
     write_splits,
 )
 from hsi_classify.training import Measured, Recipe
+from hsi_classify.training.adapting import Adapters, adapt
+from vitrail.errors import UsageError
 from vitrail.report import Table
 from vitrail.weights.catalogue import catalogue
 
+ADAPTERS = Adapters(kind="lora", rank=8, alpha=16, frozen="levels")
 BUILT_IN = ("network", "conv", "svm", "svm-mean", "angle", MEAN, "auto")
 COLUMNS = ("method", "OA", "±", "AA", "± ", "kappa", "lowest OA")
 
@@ -32,16 +39,46 @@ COLUMNS = ("method", "OA", "±", "AA", "± ", "kappa", "lowest OA")
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     """A table for the weights on the recipe's test pixels, by the whole job, where there are any;
     then one for each way of splitting, with the mean and the spread over seeds of every built-in
-    method, and what ``auto`` chose."""
+    method, and what ``auto`` chose. With ``measured.base`` only what that base is worth."""
+    if not isinstance(recipe.data, Labelled):
+        raise UsageError(recipe.name, "has no labels to measure by", "name it in measured.base")
     scene = LabelledScene.of(recipe.data, recipe.preset)
+    if recipe.measured.base:
+        return [_of_base(recipe, scene, kind) for kind in recipe.measured.splits]
     name = weights or recipe.name.removeprefix("hsi-")
     # A recipe without bundled weights still measures what is fitted to few labels.
     bundled = {entry.name for entry in catalogue(system)}
     tables = [_of_weights(recipe, scene, name)] if weights or name in bundled else []
-    splits = listed_splits(scene.labels.ids, recipe.measured)
     for kind in recipe.measured.splits:
-        tables += _fitted(recipe, scene, [split for split in splits if split.kind == kind])
+        tables += _fitted(recipe, scene, _splits(recipe, scene, kind))
     return tables
+
+
+def _splits(recipe: Recipe, scene: LabelledScene, kind: str) -> list[Split]:
+    found = listed_splits(scene.labels.ids, recipe.measured)
+    return [split for split in found if split.kind == kind]
+
+
+def _of_base(recipe: Recipe, scene: LabelledScene, kind: str) -> Table:
+    """The network from nothing, from the base, and with low-rank adapters on the base."""
+    base, preset = recipe.measured.base, scene.preset
+    assert base is not None
+    state, splits = read_checkpoint(base).state, _splits(recipe, scene, kind)
+    ways: dict[str, dict[str, Any]] = {
+        "from nothing": {},
+        "from the base": {"initial": state},
+        "adapters on the base": {"initial": state, "adapt": partial(adapt, how=ADAPTERS)},
+    }
+    figures: dict[str, list[Score]] = {name: [] for name in ways}
+    for split in splits:
+        classes, targets, truth = _targets(scene, split)
+        for name, way in ways.items():
+            method = FittedNetwork(scene.scene, preset, name, split.seed, **way)
+            method.fit(gather(scene.scene, method, split.train), targets)
+            shares = method.probabilities(gather(scene.scene, method, split.test))
+            figures[name].append(score(truth, classes[shares.argmax(1)]))
+    rows = [_row(name, found) for name, found in figures.items()]
+    return Table(_title(recipe, scene, splits), ("network", *COLUMNS[1:]), rows)
 
 
 def _of_weights(recipe: Recipe, scene: LabelledScene, name: str) -> Table:
@@ -75,15 +112,24 @@ def listed_splits(ids: np.ndarray, measured: Measured) -> list[Split]:
 
 def _fitted(recipe: Recipe, scene: LabelledScene, splits: Sequence[Split]) -> list[Table]:
     figures: dict[str, list[Score]] = {name: [] for name in BUILT_IN}
-    chosen, sizes = [], []
+    chosen = []
     for split in splits:
         scores, name = run_split(scene, split, recipe.preset)
         for method, found in scores.items():
             figures[method].append(found)
         best = max((m for m in BUILT_IN if m != "auto"), key=lambda m: scores[m].aa)
         chosen.append((split.seed, name, scores["auto"].aa, best, scores[best].aa))
-        sizes.append((len(split.train), len(split.test)))
-    train, test = np.mean(sizes, axis=0)
+    rows = [_row(name, found) for name, found in figures.items()]
+    columns = ("seed", "auto took", "its AA", "best built-in", "AA of that")
+    return [
+        Table(_title(recipe, scene, splits), COLUMNS, rows),
+        Table(f"{splits[0].kind}: what auto took", columns, chosen),
+    ]
+
+
+def _title(recipe: Recipe, scene: LabelledScene, splits: Sequence[Split]) -> str:
+    """How the splits were made, and how large they are."""
+    train, test = np.mean([(len(split.train), len(split.test)) for split in splits], axis=0)
     how = {
         "random": f"{recipe.measured.per_class} labels a class from anywhere",
         "patch": f"one patch of at most {PATCH_LABELS} labels a class, a guard of {GUARD} pixels",
@@ -91,13 +137,10 @@ def _fitted(recipe: Recipe, scene: LabelledScene, splits: Sequence[Split]) -> li
     kind = splits[0].kind
     flat = scene.labels.ids.ravel()
     tested = np.mean([len(np.unique(flat[split.test])) for split in splits])
-    title = (
+    return (
         f"{kind}: {how[kind]}; {len(splits)} seeds, {train:.0f} learned from, {test:.0f} tested "
         f"of {tested:.1f} classes{_left_out(scene, splits)}"
     )
-    rows = [_row(name, found) for name, found in figures.items()]
-    columns = ("seed", "auto took", "its AA", "best built-in", "AA of that")
-    return [Table(title, COLUMNS, rows), Table(f"{kind}: what auto took", columns, chosen)]
 
 
 def _left_out(scene: LabelledScene, splits: Sequence[Split]) -> str:
@@ -113,23 +156,25 @@ def _left_out(scene: LabelledScene, splits: Sequence[Split]) -> str:
 
 def run_split(scene: LabelledScene, split: Split, preset: str) -> tuple[dict[str, Score], str]:
     """The score of every built-in method on a split's test pixels, and what ``auto`` chose."""
-    flat = scene.labels.ids.ravel()
-    classes = np.unique(flat[split.train])
-    targets, truth = np.searchsorted(classes, flat[split.train]), flat[split.test]
+    classes, targets, truth = _targets(scene, split)
     candidates = makers(scene.scene, "auto", preset, split.seed)
     choice = choose(scene.scene, candidates, split.train, targets)
-    conv = makers(scene.scene, "conv", preset, split.seed)["conv"]()
-    conv.fit(gather(scene.scene, conv, split.train), targets)
-    fitted: Mapping[str, Method] = {**choice.fitted, conv.name: conv}
     shares = {
         name: method.probabilities(gather(scene.scene, method, split.test))
-        for name, method in fitted.items()
+        for name, method in choice.fitted.items()
     }
-    candidates_mean = np.mean([shares[name] for name in choice.fitted], axis=0)
+    mean = np.mean(list(shares.values()), axis=0)
     taken = np.mean([shares[method.name] for method in choice.methods], axis=0)
-    shares |= {MEAN: candidates_mean, "auto": taken}
+    shares |= {MEAN: mean, "auto": taken}
     scores = {name: score(truth, classes[share.argmax(1)]) for name, share in shares.items()}
     return scores, choice.name
+
+
+def _targets(scene: LabelledScene, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids of the classes, targets 0..K-1 of what is learned from, and ids of what is tested."""
+    flat = scene.labels.ids.ravel()
+    classes = np.unique(flat[split.train])
+    return classes, np.searchsorted(classes, flat[split.train]), flat[split.test]
 
 
 def _row(name: str, found: Sequence[Score]) -> tuple:

@@ -1,7 +1,7 @@
 """The job: a cube and a few labels to a map, or a cube and weights that know its like."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +12,15 @@ from hsi_classify.files.cube import Cube, Layout
 from hsi_classify.files.opening import arrange, open_cube
 from hsi_classify.fit.methods import softmax
 from hsi_classify.fit.network import patches_of
+from hsi_classify.mapping import fill, map_result
 from hsi_classify.networks import SceneNetwork, load_networks, the_one
+from hsi_classify.options import Options
 from hsi_classify.result import Result, Spectrum
 from hsi_classify.scene.canvas import Canvas
 from hsi_classify.scene.components import Components, fit_components
 from hsi_classify.scene.labels import Labels
 from hsi_classify.scene.patches import standardised
 from hsi_classify.scene.scene import Block, Scene, mean_spectra
-from hsi_classify.scene.whole import (
-    GUIDES,
-    Agreement,
-    Answer,
-    by_superpixels,
-    compare,
-    every_nth,
-    every_pixel,
-)
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
@@ -37,53 +30,9 @@ from vitrail.sources import Source
 if TYPE_CHECKING:
     from hsi_classify.fit.choose import Choice
 
-METHODS = ("auto", "network", "svm", "svm-mean", "angle", "conv")
 PREDICT_BATCH = 256
 TOLERANCE = 0.04  # of a logit: at most 0.01 of a probability
 FEW = 5  # labels of a class; with fewer the row says so
-
-
-@dataclass(frozen=True)
-class Options:
-    """How files are taken and how labels are used; all of it changes the map, so all stands there.
-
-    ``method`` is one of ``METHODS``; ``per_class`` labels of each class are learned from, drawn by
-    ``seed``, and the others test the map; None learns from all. ``bad_bands`` is that of
-    ``scene.bands.usable``; ``variable``, ``shape`` and ``bands`` are those of ``Layout``, ``field``
-    names the labels' variable or column of classes. ``preset`` is that of the network.
-
-    At most one of these saves time, and the row says how far the map agrees with the exact one:
-    ``stride`` computes every n-th row and column, ``superpixels`` one pixel in about so many alike,
-    ``student`` lets a small network learn from the answers to a few.
-    """
-
-    method: str = "auto"
-    per_class: int | None = None
-    seed: int = 0
-    bad_bands: str = "auto"
-    variable: str | None = None
-    shape: tuple[int, int] | None = None
-    bands: str | None = None
-    field: str | None = None
-    preset: str = "small"
-    stride: int | None = None
-    superpixels: int | None = None
-    student: bool = False
-
-    def __post_init__(self):
-        if self.method not in METHODS:
-            problem, remedy = "is not a method", f"one of {', '.join(METHODS)}"
-            raise UsageError(f"--method {self.method}", problem, remedy)
-        faster = [self.stride is not None, self.superpixels is not None, self.student]
-        if sum(faster) > 1:
-            raise UsageError("--stride, --superpixels, --student", "exclude each other", "take one")
-        for name, value in (("stride", self.stride), ("superpixels", self.superpixels)):
-            if value is not None and value < 2:
-                raise UsageError(f"--{name} {value}", "saves nothing", "take 2 or more")
-
-    @property
-    def is_exact(self) -> bool:
-        return not (self.stride or self.superpixels or self.student)
 
 
 class SceneJob:
@@ -166,36 +115,12 @@ class SceneJob:
             return softmax(np.stack((yield Ask(network.name, list(patches)))))
 
         canvas = Canvas(scene.size, network.classes)
-        agreement = yield from self._filled(scene, canvas, answer, components.axes)
+        figures, compared = yield from fill(scene, canvas, answer, components.axes, self.settings)
         if not canvas.classes.any():
             raise InputError(cube.name, "has no pixel with data", "give another file")
-        made_by = {"method": "network", "weights": network.name, **_figures(agreement)}
-        reasons = (*network.remarks(cube, scene), *_compared(agreement))
-        return self._result(scene, canvas, made_by, network.names, network.colours, reasons=reasons)
-
-    def _filled(self, scene: Scene, canvas: Canvas, answer: Answer, axes: np.ndarray) -> Steps:
-        """Fills the canvas as the options say; the ``Agreement`` with the exact map, None where it
-        is that. ``axes`` (bands, C) make of spectra what a network sees."""
-        settings, seen = self.settings, None
-        if settings.is_exact:
-            yield from every_pixel(scene, canvas, answer)
-            return None
-        if not any(block.inner.any() for block in scene.blocks()):
-            return None
-        if settings.stride:
-            computed = yield from every_nth(
-                scene, canvas, answer, axes[:, :GUIDES], settings.stride
-            )
-        elif settings.superpixels:
-            computed = yield from by_superpixels(
-                scene, canvas, answer, axes[:, :GUIDES], settings.superpixels
-            )
-        else:
-            from hsi_classify.fit.student import by_student
-
-            seen = yield from by_student(scene, canvas, answer, axes)
-            computed = len(seen)
-        return (yield from compare(scene, canvas, answer, computed, seen))
+        made_by = {"method": "network", "weights": network.name, **figures}
+        reasons = (*network.remarks(cube, scene), *compared)
+        return map_result(scene, canvas, made_by, network.names, network.colours, reasons=reasons)
 
     def _patches(
         self,
@@ -240,79 +165,30 @@ class SceneJob:
 
         exact, preset = settings.is_exact, PRESETS[settings.preset]
         axes = np.empty((0, 0)) if exact else components_of(scene, preset).axes
-        agreement = yield from self._filled(scene, canvas, answer, axes)
+        figures, compared = yield from fill(scene, canvas, answer, axes, settings)
         score = fitted.score(canvas.classes)
         reasons = _why(choice, labels)
         if score:
             reasons.append("labels left over lie among those learned from: their figures flatter")
         if self.save:
             fitted.save(self.save, scene, labels)
-            if choice.name != "network":
+            if choice.methods != (fitted.network,):
                 kept = f"{self.save.name} keeps the network alone, and the map is by {choice.name}"
                 reasons.append(kept)
         more = {
-            "reasons": (*reasons, *fitted.reasons, *_compared(agreement)),
+            "reasons": (*reasons, *fitted.reasons, *compared),
             "score": score,
             "spectra": {
                 value: Spectrum(*found) for value, found in mean_spectra(scene, labels.ids).items()
             },
         }
-        return self._result(
+        return map_result(
             scene,
             canvas,
-            {**fitted.facts, **_figures(agreement)},
+            {**fitted.facts, **figures},
             {v: labels.name(v) for v in labels.classes},
             labels.colours,
             notes=labels.notes,
-            **more,
-        )
-
-    def _result(
-        self,
-        scene: Scene,
-        canvas: Canvas,
-        made_by: Mapping[str, Any],
-        names: Mapping[int, str],
-        colours: Mapping[int, tuple[int, int, int]],
-        *,
-        notes: Sequence[str] = (),
-        reasons: Sequence[str] = (),
-        **more: Any,
-    ) -> Result:
-        from hsi_classify.show.envi import tilt
-        from vitrail.raster import pixel_area
-        from vitrail.report.palette import colour
-
-        cube, ids = scene.cube, canvas.ids
-        kept, waves = scene.bands.kept, cube.wavelengths
-        area, sheared = None, ()
-        if cube.transform is not None:
-            area = pixel_area(cube.crs, cube.transform, np.arange(cube.size[0]))
-            if tilt(cube.transform) is None:
-                sheared = ("the cube's grid is sheared or mirrored: classes.hdr cannot say where",)
-        said = [*cube.notes, *notes, *scene.bands.sentences(), *scene.notes, *sheared]
-        if empty := int((canvas.classes == 0).sum()):
-            zeros = " or are 0 in all" if cube.nodata is None else ""
-            said.append(f"{empty} pixels have no class: they lack data in a band{zeros}")
-        if area is None:
-            said.append("the cube has no coordinate reference system: areas are in pixels")
-        return Result(
-            cube.name,
-            canvas.classes,
-            canvas.probability,
-            canvas.margin,
-            ids,
-            names,
-            # By place, not by id: neighbours in the palette are the easiest to tell apart.
-            {**{value: colour(n) for n, value in enumerate(ids)}, **colours},
-            cube.crs,
-            cube.transform,
-            area,
-            {**made_by, "bands": len(kept)},
-            cube.damage,
-            (*reasons, *said),
-            axis=tuple(waves[n] if waves else float(n + 1) for n in kept),
-            has_wavelengths=waves is not None,
             **more,
         )
 
@@ -346,23 +222,3 @@ def _why(choice: "Choice", labels: Labels) -> list[str]:
     if few:
         said.append(f"fewer than {FEW} labels of {', '.join(few[:5])}")
     return said
-
-
-def _figures(agreement: Agreement | None) -> dict[str, Any]:
-    """Of a map that was not computed pixel by pixel, for the row."""
-    if agreement is None:
-        return {}
-    return {
-        "computed_share": round(agreement.computed, 4),
-        "agreement": round(agreement.share, 4),
-        "agreement_pixels": agreement.pixels,
-    }
-
-
-def _compared(agreement: Agreement | None) -> tuple[str, ...]:
-    if agreement is None:
-        return ()
-    return (
-        f"{agreement.computed:.0%} of the pixels were computed; of {agreement.pixels} drawn ones "
-        f"{agreement.share:.1%} have the class that the exact map gives them",
-    )

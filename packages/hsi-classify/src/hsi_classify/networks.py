@@ -100,8 +100,11 @@ def load_network(name: str) -> SceneNetwork:
 
 
 def _own(weights: Weights) -> SceneNetwork:
+    facts = weights.metadata
+    if facts.get("base"):
+        problem = "is a base without classes"
+        raise InputError(weights.path, problem, "train on it by a recipe's 'start'")
     with complete(weights.path, system.name):
-        facts = weights.metadata
         config, classes = facts["config"], tuple(int(value) for value in facts["classes"])
         scene = facts["scene"]
         axes = np.array(scene["axes"], np.float32)

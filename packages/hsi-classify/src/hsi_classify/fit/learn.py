@@ -57,7 +57,7 @@ class Fitted:
 
 
 def makers(scene: Scene, method: str, preset: str, seed: int) -> dict[str, Make]:
-    """The candidates of a method's name: itself, or for ``auto`` the network and all baselines."""
+    """The candidates of a method's name: itself, or for ``auto`` all of them."""
     every: dict[str, Make] = {
         NETWORK: partial(FittedNetwork, scene, PRESETS[preset], NETWORK, seed),
         "conv": partial(FittedNetwork, scene, PRESETS["conv"], "conv", seed),
@@ -65,9 +65,7 @@ def makers(scene: Scene, method: str, preset: str, seed: int) -> dict[str, Make]
         "svm-mean": partial(Svm, scene, means=True),
         "angle": partial(Angle, scene),
     }
-    if method != "auto":
-        return {method: every[method]}
-    return {name: every[name] for name in (NETWORK, "svm", "svm-mean", "angle")}
+    return every if method == "auto" else {method: every[method]}
 
 
 def fit_scene(
@@ -99,7 +97,12 @@ def fit_scene(
     test = np.setdiff1d(known, train)
     targets = np.searchsorted(classes, flat[train])
     choice = choose(scene, candidates, train, targets)
-    networks = [m for m in choice.fitted.values() if isinstance(m, FittedNetwork)]
+    # What makes the map, if it can be kept; else the first that can.
+    networks = [
+        method
+        for method in (*choice.methods[:1], *choice.fitted.values())
+        if isinstance(method, FittedNetwork)
+    ]
     facts = {
         "method": choice.name,
         "of": [method.name for method in choice.methods],

@@ -1,6 +1,6 @@
 """A network fitted to the labelled pixels of one scene, in a plain loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def patches_of(
 
 class FittedNetwork:
     """A method (``methods.Method``) by a network of a preset; ``initial`` are tensors to start
-    from."""
+    from, ``adapt`` changes the network before it learns, such as by adapters."""
 
     def __init__(
         self,
@@ -49,9 +49,11 @@ class FittedNetwork:
         preset: Preset,
         name: str = "network",
         seed: int = 0,
-        initial: dict[str, Any] | None = None,
+        initial: Mapping[str, Any] | None = None,
+        adapt: Callable[[Any], None] | None = None,
     ):
-        self.name, self.preset, self.seed, self.initial = name, preset, seed, initial
+        self.name, self.preset, self.seed = name, preset, seed
+        self.initial, self.adapt = initial, adapt
         self.components = components_of(scene, preset)
         self.module: Any = None
 
@@ -60,7 +62,9 @@ class FittedNetwork:
         return standardised(found) if self.preset.per_patch else found
 
     def fit(self, features: np.ndarray, targets: np.ndarray) -> None:
-        self.module = fit_module(features, targets, self.preset, self.seed, self.initial)
+        self.module = fit_module(
+            features, targets, self.preset, self.seed, self.initial, self.adapt
+        )
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         import torch
@@ -86,7 +90,8 @@ def fit_module(
     targets: np.ndarray,
     preset: Preset,
     seed: int = 0,
-    initial: dict[str, Any] | None = None,
+    initial: Mapping[str, Any] | None = None,
+    adapt: Callable[[Any], None] | None = None,
 ) -> Any:
     """A network fitted to patches (N, K, size, size) and their targets, in evaluation mode: numbers
     0..K-1, or probabilities (N, K) of a teacher.
@@ -107,8 +112,11 @@ def fit_module(
         sizes = {"components": features.shape[1], "num_classes": count}
         module = build_model(preset.architecture, {**preset.config, **sizes}).train()
         start_from(module, initial or {})
+        if adapt is not None:
+            adapt(module)
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            module.parameters(), preset.lr, weight_decay=preset.weight_decay, fused=True
+            learning, preset.lr, weight_decay=preset.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, preset.lr, total_steps=preset.steps, pct_start=WARMUP
@@ -124,7 +132,7 @@ def fit_module(
                 raise InputError("network", "its loss is no number", "use --method svm")
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimizer.step()
             schedule.step()
     return module.eval()

@@ -28,6 +28,21 @@ class Agreement:
     share: float
     computed: float
 
+    @property
+    def figures(self) -> dict[str, float]:
+        return {
+            "computed_share": round(self.computed, 4),
+            "agreement": round(self.share, 4),
+            "agreement_pixels": self.pixels,
+        }
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.computed:.0%} of the pixels were computed; of {self.pixels} drawn ones "
+            f"{self.share:.1%} have the class that the exact map gives them"
+        )
+
 
 def every_pixel(scene: Scene, canvas: Canvas, answer: Answer) -> Steps:
     """Fills ``canvas`` where there is data."""

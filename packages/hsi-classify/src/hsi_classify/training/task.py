@@ -1,52 +1,25 @@
-"""How a network is trained by recipe: on a scene with many labels, for scenes of its sensor."""
+"""Training on a scene with many labels, for scenes of its sensor."""
 
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import vitrail.training.loop
-import vitrail.training.recipe
-from hsi_classify.adapting import Adapters, adapt, swing
 from hsi_classify.checkpoint import describe, read_checkpoint
 from hsi_classify.data import Labelled, LabelledScene, held_out
 from hsi_classify.fit.network import changed, start_from
 from hsi_classify.models import build_model
+from hsi_classify.training.adapting import adapt, swing
+from hsi_classify.training.recipe import Recipe
 from vitrail.errors import UsageError
 from vitrail.training.loading import loader
 from vitrail.training.lora import merged
-from vitrail.training.recipe import Section
-
-
-class Measured(Section):
-    """What ``vitrail evaluate`` does beside the weights: fits ``methods`` to few labels, for both
-    splits, with ``per_class`` labels and each of ``seeds``. ``lists`` is a file of split lists:
-    those that stand in it are used, the others drawn and added to it."""
-
-    per_class: PositiveInt = 10
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    splits: tuple[Literal["random", "patch"], ...] = ("random", "patch")
-    lists: Path | None = None
-
-
-class Recipe(vitrail.training.recipe.Recipe):
-    """``preset`` is the network and how it looks at a scene, as in the command; ``per_patch`` the
-    release's normalisation of each patch in place of the preset's way. ``start`` is a weights file
-    of another scene: its tensors are taken where they fit. ``adapters`` are those of a specvit."""
-
-    data: Labelled
-    preset: Literal["small", "official", "conv"] = "small"
-    per_patch: bool | None = None
-    start: Path | None = None
-    adapters: Adapters | None = None
-    measured: Measured = Measured()
 
 
 class Task(vitrail.training.loop.Task):
@@ -57,6 +30,8 @@ class Task(vitrail.training.loop.Task):
 
     def __init__(self, recipe: Recipe):
         super().__init__(recipe)
+        assert isinstance(recipe.data, Labelled)
+        self.data = recipe.data
         self.scene = LabelledScene.of(recipe.data, recipe.preset)
         if recipe.per_patch is not None:
             preset = replace(self.scene.preset, per_patch=recipe.per_patch)
@@ -83,7 +58,7 @@ class Task(vitrail.training.loop.Task):
     @cached_property
     def samples(self) -> tuple[TensorDataset, TensorDataset]:
         """Patches and targets that are learned from, and those that validate."""
-        parts = held_out(self.split, self.labels.ids, self.recipe.data.val_share)
+        parts = held_out(self.split, self.labels.ids, self.data.val_share)
         train, val = (
             TensorDataset(*map(torch.from_numpy, self.scene.samples(part, self.labels)))
             for part in parts

@@ -18,14 +18,16 @@ class Adapters(Section):
     over ``rank`` is their strength.
 
     ``frozen``: ``base`` lets only the adapters learn, and the head; with gated ones that is the
-    release's way. ``cycle`` are the steps in which the paper's s(t) swings from 1 to ``lowest`` and
-    back, in y = linear(x) + s(t) * adapter(x); None leaves it at 1, as inference does.
+    release's way. ``levels`` freezes the levels of attention alone, and lets learn what sees the
+    components, which mean something else in each scene. ``cycle`` are the steps in which the
+    paper's s(t) swings from 1 to ``lowest`` and back, in y = linear(x) + s(t) * adapter(x); None
+    leaves it at 1, as inference does.
     """
 
     kind: Literal["gated", "lora"] = "gated"
     rank: PositiveInt = 16
     alpha: PositiveInt = 32
-    frozen: Literal["nothing", "base"] = "nothing"
+    frozen: Literal["nothing", "levels", "base"] = "nothing"
     cycle: PositiveInt | None = None
     lowest: Annotated[float, Field(ge=0, le=1)] = 0.1
 
@@ -45,9 +47,10 @@ def adapt(network: nn.Module, how: Adapters) -> None:
 
         config = LoraConfig(r=how.rank, lora_alpha=how.alpha, target_modules=LAYERS)
         inject_adapter_in_model(config, network)
-    learns = how.frozen == "nothing"
+    frozen = {"nothing": (), "levels": ("levels.",), "base": ("",)}[how.frozen]
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(learns or "lora_" in name or name.startswith("head."))
+        learns = "lora_" in name or name.startswith("head.") or not name.startswith(frozen)
+        parameter.requires_grad_(learns)
 
 
 def swing(network: nn.Module, how: Adapters, scale: float) -> None:
