@@ -27,7 +27,13 @@ QUICK = replace(
     lr=1e-2,
     batch_size=8,
 )
-QUICK_CONV = replace(presets.PRESETS["conv"], steps=40, lr=1e-2, batch_size=16)
+QUICK_CONV = replace(
+    presets.PRESETS["conv"],
+    config={"patch": 9, "width": 16},
+    steps=40,
+    lr=1e-2,
+    batch_size=16,
+)
 
 
 def made_scene(seed: int = 0, noise: float = 20.0) -> tuple[np.ndarray, np.ndarray]:

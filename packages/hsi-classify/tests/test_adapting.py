@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from hsi_classify.checkpoint import read_checkpoint
 from hsi_classify.fit import presets
@@ -15,9 +16,11 @@ from hsi_classify.training import Recipe
 from hsi_classify.training.adapting import Adapters, adapt, swing
 from hsi_classify.training.task import Task
 from vitrail.errors import UsageError, VitrailError
+from vitrail.testing.commands import call
 from vitrail.training.loop import train
 from vitrail.training.lora import merged
 from vitrail.training.recipe import load_recipe
+from vitrail.weights.files import load_into, read_state
 
 from .fakes import QUICK, made_scene
 
@@ -141,3 +144,50 @@ def test_the_official_recipe_is_begun_interrupted_and_resumed(content, tmp_path,
     assert first[0] == 8 and first[-1] == 19
     found = read_checkpoint(path)
     assert found.config["rank"] == 16 and any("lora_gate" in key for key in found.state)
+
+
+@pytest.mark.parametrize("kind", ["lora", "gated"])
+def test_adapters_in_a_file_of_their_own_go_on_their_base(content, tmp_path, kind):
+    base = train(Recipe.model_validate(content), tmp_path / "base")
+    how = {"kind": kind, "rank": 2, "alpha": 4, "frozen": "levels", "apart": True}
+    recipe = Recipe.model_validate(content | {"start": base, "adapters": how})
+    path = train(recipe, tmp_path / "run").rename(tmp_path / "base" / "scene.safetensors")
+    if kind == "lora":
+        assert path.stat().st_size < 0.8 * base.stat().st_size
+    found = read_checkpoint(path)
+    # As the training itself has it: the best state, which the run's checkpoint keeps.
+    one = Task(recipe)
+    load_into(one, read_state(tmp_path / "run" / "best.ckpt")[0])
+    x = torch.randn(3, 4, 5, 5)
+    expected = one.network.eval()(x).detach()
+    torch.testing.assert_close(found.build()(x), expected, rtol=0.02, atol=0.02)  # float16
+    before = read_checkpoint(base).build()(x)
+    assert not torch.allclose(before, expected, atol=0.05)
+    cube = content["data"]["cube"]
+    outcome = call("hsi_classify", cube, "--weights", path)
+    assert outcome.status == 0, outcome.stderr
+    moved = path.rename(tmp_path / "scene.safetensors")
+    outcome = call("hsi_classify", cube, "--weights", moved)
+    assert (
+        "goes on weights.safetensors, which is not there; put the base beside it" in outcome.stderr
+    )
+    (tmp_path / "weights.safetensors").write_bytes(moved.read_bytes())
+    outcome = call("hsi_classify", cube, "--weights", moved)
+    assert "goes on another weights.safetensors than is there" in outcome.stderr
+
+
+def test_starts_and_adapters_that_make_no_sense(content, tmp_path):
+    how = {"kind": "lora", "rank": 2, "frozen": "levels", "apart": True}
+    with pytest.raises(ValidationError, match="apart needs a part that is frozen"):
+        task(content, adapters=how | {"frozen": "nothing"})
+    with pytest.raises(UsageError, match=r"adapters\.apart: has nothing to go on"):
+        task(content, adapters=how)
+    other = train(Recipe.model_validate(content | {"preset": "conv"}), tmp_path / "conv")
+    with pytest.raises(UsageError, match=r"start: .* tensors do not fit"):
+        task(content, start=other)
+
+
+def test_only_the_levels_are_frozen_where_a_recipe_says_so(content):
+    how = {"kind": "lora", "rank": 2, "frozen": "levels"}
+    for name, parameter in task(content, adapters=how).network.named_parameters():
+        assert parameter.requires_grad == ("lora_" in name or not name.startswith("levels."))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hsi_classify import official, system
 from hsi_classify.models import build_model
 from hsi_classify.models.specvit import SpecViT, streamline
+from hsi_classify.onbase import on_base
 from hsi_classify.scene.components import Components
 from hsi_classify.scene.labels import Labels
 from hsi_classify.scene.scene import Scene
@@ -40,9 +41,12 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Raises InputError for a file that is damaged, or holds no such network."""
+    """Raises InputError for a file that is damaged, or holds no such network, and for adapters
+    without the base that they go on."""
     state, metadata = read_state(path)
     if "architecture" in metadata:
+        if "on" in metadata:
+            state = on_base(path, state, metadata["on"])
         return Checkpoint(path, metadata["architecture"], metadata["config"], state)
     if not official.is_official(state):
         raise InputError(path, "holds no LoLA-SpecViT", "give one that was saved or released")

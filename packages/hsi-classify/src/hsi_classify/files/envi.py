@@ -113,6 +113,22 @@ def read_header(path: Path) -> Fields:
     return fields
 
 
+def classes_of(header: Path) -> tuple[dict[int, str], dict[int, tuple[int, int, int]]]:
+    """Names and colours of an ENVI classification by class id; 0 is what has no class, and what
+    is empty, "-" or cannot be read is left out."""
+    fields = read_header(header)
+    # Not ``listed``: an empty name counts.
+    names = [" ".join(part.split()) for part in fields.get("class names", "").split(",")]
+    parts = [_number(text) for text in listed(fields.get("class lookup", ""))]
+    tones = [parts[n : n + 3] for n in range(0, len(parts) - 2, 3)]
+    colours = {}
+    for value, tone in enumerate(tones):
+        red, green, blue = (int(p) if p is not None and 0 <= p < 256 else -1 for p in tone)
+        if value and min(red, green, blue) >= 0:
+            colours[value] = (red, green, blue)
+    return {value: name for value, name in enumerate(names) if value and name.strip("-")}, colours
+
+
 def listed(text: str) -> list[str]:
     return [part.strip() for part in text.replace("\n", " ").split(",") if part.strip()]
 

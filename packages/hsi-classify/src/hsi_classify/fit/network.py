@@ -157,8 +157,10 @@ def changed(batch: Any, preset: Preset, rng: np.random.Generator) -> Any:
     return batch + preset.noise * torch.randn_like(batch) if preset.noise else batch
 
 
-def start_from(module: Any, initial: Mapping[str, Any]) -> None:
-    """Takes the tensors that fit by name and shape; the head and the like start fresh."""
+def start_from(module: Any, initial: Mapping[str, Any]) -> list[str]:
+    """Takes the tensors that fit by name and shape; the head and the like start fresh. The names of
+    those that do not fit."""
     own = module.state_dict()
     fitting = {k: v for k, v in initial.items() if k in own and own[k].shape == v.shape}
     module.load_state_dict({**own, **fitting})
+    return [name for name in initial if name not in fitting]

@@ -1,9 +1,9 @@
 """Adapters in training: which there are, what learns beside them, and how their scale swings."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import nn
 
 from hsi_classify.models.specvit import set_adapter_scale
@@ -21,7 +21,8 @@ class Adapters(Section):
     release's way. ``levels`` freezes the levels of attention alone, and lets learn what sees the
     components, which mean something else in each scene. ``cycle`` are the steps in which the
     paper's s(t) swings from 1 to ``lowest`` and back, in y = linear(x) + s(t) * adapter(x); None
-    leaves it at 1, as inference does.
+    leaves it at 1, as inference does. ``apart`` keeps only what has learned, in a small file that
+    goes on the recipe's ``start``, beside which it must lie.
     """
 
     kind: Literal["gated", "lora"] = "gated"
@@ -30,6 +31,13 @@ class Adapters(Section):
     frozen: Literal["nothing", "levels", "base"] = "nothing"
     cycle: PositiveInt | None = None
     lowest: Annotated[float, Field(ge=0, le=1)] = 0.1
+    apart: bool = False
+
+    @model_validator(mode="after")
+    def _has_something_to_go_on(self) -> Self:
+        if self.apart and self.frozen == "nothing":
+            raise ValueError("apart needs a part that is frozen")
+        return self
 
     def scale(self, step: int) -> float:
         """s(t) of a training step."""

@@ -49,8 +49,9 @@ class Scenes(Section):
 
 class Recipe(vitrail.training.recipe.Recipe):
     """``preset`` is the network and how it looks at a scene, as in the command; ``per_patch`` the
-    release's normalisation of each patch in place of the preset's way. ``start`` is a weights file
-    of another scene: its tensors are taken where they fit. ``adapters`` are those of a specvit.
+    release's normalisation of each patch in place of the preset's way. ``start`` is a base, or
+    weights of another scene: all tensors are taken but those of a head of other classes.
+    ``adapters`` are those of a specvit.
     With ``data.scenes`` there are no labels, and what is learned is a base to start from."""
 
     data: Labelled | Scenes

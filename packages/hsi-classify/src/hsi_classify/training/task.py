@@ -15,6 +15,7 @@ from hsi_classify.checkpoint import describe, read_checkpoint
 from hsi_classify.data import Labelled, LabelledScene, held_out
 from hsi_classify.fit.network import changed, start_from
 from hsi_classify.models import build_model
+from hsi_classify.onbase import apart, base_of
 from hsi_classify.training.adapting import adapt, swing
 from hsi_classify.training.recipe import Recipe
 from vitrail.errors import UsageError
@@ -51,7 +52,13 @@ class Task(vitrail.training.loop.Task):
             self.config |= {"rank": how.rank, "alpha": how.alpha}
         self.network = build_model(preset.architecture, self.config)
         if recipe.start:
-            start_from(self.network, read_checkpoint(recipe.start).state)
+            state = read_checkpoint(recipe.start).state
+            unused = start_from(self.network, state)
+            if any(not name.startswith("head.") for name in unused):
+                problem = f"{len(unused)} of {len(state)} tensors do not fit: {unused[0]}"
+                raise UsageError("start", problem, "take weights of the same preset")
+        elif how and how.apart:
+            raise UsageError("adapters.apart", "has nothing to go on", "name a base in 'start'")
         if how:
             adapt(self.network, how)
 
@@ -104,7 +111,11 @@ class Task(vitrail.training.loop.Task):
             config=self.config,
             per_patch=preset.per_patch,
         )
-        how = self.recipe.adapters
+        how, start = self.recipe.adapters, self.recipe.start
+        if how and how.apart:
+            assert start is not None
+            on = {"on": base_of(start, how.alpha / how.rank)}
+            return apart(self.network), {**metadata, **on}
         if how and how.kind == "lora":
             swing(self.network, how, 1.0)
             return merged(self.network).state_dict(), metadata
