@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from hsi_classify.evaluation import evaluate
 from hsi_classify.fit.network import start_from
@@ -98,19 +99,26 @@ def test_a_network_starts_from_the_base_all_but_its_head(base):
     assert {key for key in own if key not in state} == {"head.linear.weight", "head.linear.bias"}
 
 
-def test_what_a_base_is_worth(content, base, tmp_path):
+def test_ways_of_making_and_starting_a_network(content, base, tmp_path):
+    ways = ("network", "per-patch", "gated", "base", "adapters")
     np.save(tmp_path / "labels.npy", made_scene()[1].repeat(2, axis=0))
     recipe = Recipe.model_validate(
         content
         | {
             "data": {"cube": tmp_path / "one.npy", "labels": tmp_path / "labels.npy"},
-            "measured": {"per_class": 4, "seeds": [0, 1], "splits": ["random"], "base": base},
+            "measured": {
+                "per_class": 4,
+                "seeds": [0, 1],
+                "splits": ["random"],
+                "base": base,
+                "ways": ways,
+            },
         }
     )
     (table,) = evaluate(recipe)
     found = {row[0]: row[1:] for row in table.rows}
-    assert set(found) == {"from nothing", "from the base", "adapters on the base"}
-    assert len({figures[0] for figures in found.values()}) > 1
+    assert tuple(found) == ways
+    assert len(set(found.values())) > 2
     assert all(0.3 < figures[0] <= 1 for figures in found.values())
     assert "random: 4 labels a class" in table.title
 
@@ -118,6 +126,8 @@ def test_what_a_base_is_worth(content, base, tmp_path):
 def test_calls_that_make_no_sense(content, base, tmp_path):
     with pytest.raises(UsageError, match="hsi-base: has no labels to measure by"):
         evaluate(Recipe.model_validate(content))
+    with pytest.raises(ValidationError, match="needs a base for these ways"):
+        Recipe.model_validate(content | {"measured": {"ways": ("base",)}})
     with pytest.raises(UsageError, match="preset: conv sees bands"):
         Task(Recipe.model_validate(content | {"preset": "conv"}))
     outcome = call("hsi_classify", tmp_path / "one.npy", "--weights", base)

@@ -203,6 +203,8 @@ def test_figures_that_flatter_and_a_network_that_made_no_map(files, tmp_path):
     )
     row = json.loads(outcome.stdout)
     assert said(row["reasons"], "their figures flatter")
+    assert said(row["reasons"], "the network sees 4 principal components, ")
+    assert said(row["reasons"], "of the variance, of all 720 pixels with data, tested ones too")
     by = row["made_by"]["method"]
     assert by != "network" and said(
         row["reasons"], f"keeps the network alone, and the map is by {by}"

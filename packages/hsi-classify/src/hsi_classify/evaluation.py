@@ -2,6 +2,7 @@
 that none of them saw."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from hsi_classify.fit.choose import MEAN, choose
 from hsi_classify.fit.learn import makers
 from hsi_classify.fit.methods import gather
 from hsi_classify.fit.network import FittedNetwork
+from hsi_classify.fit.presets import Preset
 from hsi_classify.job import SceneJob
 from hsi_classify.networks import load_network
 from hsi_classify.scores import Score, score
@@ -27,6 +29,7 @@ from hsi_classify.splits import (
 )
 from hsi_classify.training import Measured, Recipe
 from hsi_classify.training.adapting import Adapters, adapt
+from hsi_classify.training.recipe import Way
 from vitrail.errors import UsageError
 from vitrail.report import Table
 from vitrail.weights.catalogue import catalogue
@@ -39,12 +42,13 @@ COLUMNS = ("method", "OA", "±", "AA", "± ", "kappa", "lowest OA")
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     """A table for the weights on the recipe's test pixels, by the whole job, where there are any;
     then one for each way of splitting, with the mean and the spread over seeds of every built-in
-    method, and what ``auto`` chose. With ``measured.base`` only what that base is worth."""
+    method, and what ``auto`` chose. With ``measured.ways`` only those."""
     if not isinstance(recipe.data, Labelled):
-        raise UsageError(recipe.name, "has no labels to measure by", "name it in measured.base")
+        problem = "has no labels to measure by"
+        raise UsageError(recipe.name, problem, "name its weights in another's measured.base")
     scene = LabelledScene.of(recipe.data, recipe.preset)
-    if recipe.measured.base:
-        return [_of_base(recipe, scene, kind) for kind in recipe.measured.splits]
+    if recipe.measured.ways:
+        return [_by_ways(recipe, scene, kind) for kind in recipe.measured.splits]
     name = weights or recipe.name.removeprefix("hsi-")
     # A recipe without bundled weights still measures what is fitted to few labels.
     bundled = {entry.name for entry in catalogue(system)}
@@ -59,26 +63,30 @@ def _splits(recipe: Recipe, scene: LabelledScene, kind: str) -> list[Split]:
     return [split for split in found if split.kind == kind]
 
 
-def _of_base(recipe: Recipe, scene: LabelledScene, kind: str) -> Table:
-    """The network from nothing, from the base, and with low-rank adapters on the base."""
-    base, preset = recipe.measured.base, scene.preset
-    assert base is not None
-    state, splits = read_checkpoint(base).state, _splits(recipe, scene, kind)
-    ways: dict[str, dict[str, Any]] = {
-        "from nothing": {},
-        "from the base": {"initial": state},
-        "adapters on the base": {"initial": state, "adapt": partial(adapt, how=ADAPTERS)},
+def _by_ways(recipe: Recipe, scene: LabelledScene, kind: str) -> Table:
+    """Ways of making and starting the network, of which the recipe names some."""
+    measured, preset = recipe.measured, scene.preset
+    state = read_checkpoint(measured.base).state if measured.base else {}
+    config = {**preset.config, "rank": ADAPTERS.rank, "alpha": float(ADAPTERS.alpha)}
+    all_ways: dict[Way, tuple[Preset, dict[str, Any]]] = {
+        "network": (preset, {}),
+        "per-patch": (replace(preset, per_patch=True), {}),
+        "gated": (replace(preset, config=config), {}),
+        "base": (preset, {"initial": state}),
+        "adapters": (preset, {"initial": state, "adapt": partial(adapt, how=ADAPTERS)}),
     }
-    figures: dict[str, list[Score]] = {name: [] for name in ways}
+    splits = _splits(recipe, scene, kind)
+    figures: dict[str, list[Score]] = {way: [] for way in measured.ways}
     for split in splits:
         classes, targets, truth = _targets(scene, split)
-        for name, way in ways.items():
-            method = FittedNetwork(scene.scene, preset, name, split.seed, **way)
+        for way in measured.ways:
+            how, more = all_ways[way]
+            method = FittedNetwork(scene.scene, how, way, split.seed, **more)
             method.fit(gather(scene.scene, method, split.train), targets)
             shares = method.probabilities(gather(scene.scene, method, split.test))
-            figures[name].append(score(truth, classes[shares.argmax(1)]))
-    rows = [_row(name, found) for name, found in figures.items()]
-    return Table(_title(recipe, scene, splits), ("network", *COLUMNS[1:]), rows)
+            figures[way].append(score(truth, classes[shares.argmax(1)]))
+    rows = [_row(way, found) for way, found in figures.items()]
+    return Table(_title(recipe, scene, splits), ("way", *COLUMNS[1:]), rows)
 
 
 def _of_weights(recipe: Recipe, scene: LabelledScene, name: str) -> Table:

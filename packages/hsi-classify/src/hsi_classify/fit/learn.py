@@ -111,8 +111,15 @@ def fit_scene(
         "labels_left_over": len(test),
         "fit_seconds": round(time.perf_counter() - started, 2),
     }
-    reasons = (f"{lost} labels lie on pixels without data",) if lost else ()
-    return Fitted(choice, next(iter(networks), None), test, flat[test], facts, reasons)
+    reasons = [f"{lost} labels lie on pixels without data"] if lost else []
+    if networks and networks[0].preset.components is not None:
+        parts = networks[0].components
+        reasons.append(
+            f"the network sees {len(parts.explained)} principal components, "
+            f"{parts.explained.sum():.1%} of the variance, of all {scene.moments.count} pixels with "
+            "data, tested ones too"
+        )
+    return Fitted(choice, next(iter(networks), None), test, flat[test], facts, tuple(reasons))
 
 
 def valid_pixels(scene: Scene) -> np.ndarray:

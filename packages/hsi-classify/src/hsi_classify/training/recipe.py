@@ -2,28 +2,40 @@
 measured."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 import vitrail.training.recipe
 from hsi_classify.data import Labelled
 from hsi_classify.training.adapting import Adapters
 from vitrail.training.recipe import Section
 
+Way = Literal["network", "per-patch", "gated", "base", "adapters"]
+
 
 class Measured(Section):
     """What ``vitrail evaluate`` does beside the weights: fits every method to few labels, for both
     splits, with ``per_class`` labels and each of ``seeds``. ``lists`` is a file of split lists:
-    those that stand in it are used, the others drawn and added to it. ``base`` is a weights file
-    that learned without labels: the network that starts from it, and adapters beside it, are
-    measured too."""
+    those that stand in it are used, the others drawn and added to it.
+
+    ``ways`` are measured in place of the methods: the preset's network as it is, with each patch
+    normalised, with the release's gated adapters; or from ``base``, a weights file that learned
+    without labels, all of it or low-rank adapters on it.
+    """
 
     per_class: PositiveInt = 10
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     splits: tuple[Literal["random", "patch"], ...] = ("random", "patch")
     lists: Path | None = None
+    ways: tuple[Way, ...] = ()
     base: Path | None = None
+
+    @model_validator(mode="after")
+    def _names_its_base(self) -> Self:
+        if {"base", "adapters"} & {*self.ways} and self.base is None:
+            raise ValueError("needs a base for these ways")
+        return self
 
 
 class Unlabelled(Section):
