@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from hsi_classify.evaluation import BUILT_IN, evaluate, listed_splits
+from hsi_classify import evaluation
+from hsi_classify.evaluation import BUILT_IN, evaluate, listed_splits, run_split
 from hsi_classify.splits import GUARD, read_splits
 from hsi_classify.training import Measured, Recipe
+from vitrail.errors import UsageError
 
 from .fakes import made_scene
 
@@ -55,3 +57,26 @@ def test_lists_of_splits_are_kept_and_used_again(recipe):
     assert again[0].train.tolist() == [0]
     np.testing.assert_array_equal(again[2].test, drawn[2].test)
     assert len(read_splits(lists, ids.shape)) == 6
+
+
+def test_an_evaluation_that_was_stopped_goes_on(recipe, tmp_path, monkeypatch):
+    def measured(**more) -> Recipe:
+        changed = {"per_class": 4, "figures": tmp_path / "figures.json", "splits": ("patch",)}
+        return recipe.model_copy(update={"measured": Measured(**changed | more)})
+
+    first = evaluate(measured(seeds=(0,)))
+    asked = []
+    monkeypatch.setattr(
+        evaluation,
+        "run_split",
+        lambda a, split, b: (asked.append(split.seed), run_split(a, split, b))[1],
+    )
+    both = evaluate(measured(seeds=(0, 1)))
+    assert asked == [1]
+    assert both[1].rows[0] == first[1].rows[0]
+    assert evaluate(measured(seeds=(0, 1)))[0].rows == both[0].rows and asked == [1]
+    with pytest.raises(UsageError, match="holds figures of another recipe"):
+        evaluate(measured(per_class=5))
+    (tmp_path / "figures.json").write_text("[]")
+    with pytest.raises(UsageError, match="holds no figures"):
+        evaluate(measured())

@@ -11,6 +11,7 @@ import numpy as np
 from hsi_classify import system
 from hsi_classify.checkpoint import read_checkpoint
 from hsi_classify.data import Labelled, LabelledScene
+from hsi_classify.figures import Figures
 from hsi_classify.fit.choose import MEAN, choose
 from hsi_classify.fit.learn import makers
 from hsi_classify.fit.methods import gather
@@ -58,6 +59,14 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     return tables
 
 
+def _kept(recipe: Recipe) -> Figures:
+    """Figures of the same scene, network and number of labels; which seeds there are may differ."""
+    measured = recipe.measured.model_copy(
+        update={"seeds": (), "splits": (), "ways": (), "lists": None, "figures": None}
+    )
+    return Figures(recipe.measured.figures, recipe.model_copy(update={"measured": measured}).sha256)
+
+
 def _splits(recipe: Recipe, scene: LabelledScene, kind: str) -> list[Split]:
     found = listed_splits(scene.labels.ids, recipe.measured)
     return [split for split in found if split.kind == kind]
@@ -75,16 +84,19 @@ def _by_ways(recipe: Recipe, scene: LabelledScene, kind: str) -> Table:
         "base": (preset, {"initial": state}),
         "adapters": (preset, {"initial": state, "adapt": partial(adapt, how=ADAPTERS)}),
     }
-    splits = _splits(recipe, scene, kind)
+    splits, kept = _splits(recipe, scene, kind), _kept(recipe)
     figures: dict[str, list[Score]] = {way: [] for way in measured.ways}
     for split in splits:
         classes, targets, truth = _targets(scene, split)
         for way in measured.ways:
-            how, more = all_ways[way]
-            method = FittedNetwork(scene.scene, how, way, split.seed, **more)
-            method.fit(gather(scene.scene, method, split.train), targets)
-            shares = method.probabilities(gather(scene.scene, method, split.test))
-            figures[way].append(score(truth, classes[shares.argmax(1)]))
+            where = f"{kind} {split.seed} {way}"
+            if (entry := kept.get(where)) is None:
+                how, more = all_ways[way]
+                method = FittedNetwork(scene.scene, how, way, split.seed, **more)
+                method.fit(gather(scene.scene, method, split.train), targets)
+                shares = method.probabilities(gather(scene.scene, method, split.test))
+                entry = kept.put(where, {way: score(truth, classes[shares.argmax(1)])})
+            figures[way].append(entry[0][way])
     rows = [_row(way, found) for way, found in figures.items()]
     return Table(_title(recipe, scene, splits), ("way", *COLUMNS[1:]), rows)
 
@@ -120,9 +132,10 @@ def listed_splits(ids: np.ndarray, measured: Measured) -> list[Split]:
 
 def _fitted(recipe: Recipe, scene: LabelledScene, splits: Sequence[Split]) -> list[Table]:
     figures: dict[str, list[Score]] = {name: [] for name in BUILT_IN}
-    chosen = []
+    chosen, kept = [], _kept(recipe)
     for split in splits:
-        scores, name = run_split(scene, split, recipe.preset)
+        where = f"{split.kind} {split.seed}"
+        scores, name = kept.get(where) or kept.put(where, *run_split(scene, split, recipe.preset))
         for method, found in scores.items():
             figures[method].append(found)
         best = max((m for m in BUILT_IN if m != "auto"), key=lambda m: scores[m].aa)

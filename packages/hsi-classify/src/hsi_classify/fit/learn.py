@@ -113,11 +113,10 @@ def fit_scene(
     }
     reasons = [f"{lost} labels lie on pixels without data"] if lost else []
     if networks and networks[0].preset.components is not None:
-        parts = networks[0].components
+        explained = networks[0].components.explained
         reasons.append(
-            f"the network sees {len(parts.explained)} principal components, "
-            f"{parts.explained.sum():.1%} of the variance, of all {scene.moments.count} pixels with "
-            "data, tested ones too"
+            f"the network sees {len(explained)} principal components, {explained.sum():.1%} of the "
+            f"variance, of all {scene.moments.count} pixels with data, tested ones too"
         )
     return Fitted(choice, next(iter(networks), None), test, flat[test], facts, tuple(reasons))
 

@@ -17,7 +17,8 @@ Way = Literal["network", "per-patch", "gated", "base", "adapters"]
 class Measured(Section):
     """What ``vitrail evaluate`` does beside the weights: fits every method to few labels, for both
     splits, with ``per_class`` labels and each of ``seeds``. ``lists`` is a file of split lists:
-    those that stand in it are used, the others drawn and added to it.
+    those that stand in it are used, the others drawn and added to it. ``figures`` is a file of what
+    was measured: splits that stand in it are not measured again.
 
     ``ways`` are measured in place of the methods: the preset's network as it is, with each patch
     normalised, with the release's gated adapters; or from ``base``, a weights file that learned
@@ -28,6 +29,7 @@ class Measured(Section):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     splits: tuple[Literal["random", "patch"], ...] = ("random", "patch")
     lists: Path | None = None
+    figures: Path | None = None
     ways: tuple[Way, ...] = ()
     base: Path | None = None
 
