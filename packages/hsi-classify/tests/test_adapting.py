@@ -15,7 +15,7 @@ from hsi_classify.models import build_model
 from hsi_classify.training import Recipe
 from hsi_classify.training.adapting import Adapters, adapt, swing
 from hsi_classify.training.task import Task
-from vitrail.errors import UsageError, VitrailError
+from vitrail.errors import InputError, UsageError, VitrailError
 from vitrail.testing.commands import call
 from vitrail.training.loop import train
 from vitrail.training.lora import merged
@@ -167,13 +167,11 @@ def test_adapters_in_a_file_of_their_own_go_on_their_base(content, tmp_path, kin
     outcome = call("hsi_classify", cube, "--weights", path)
     assert outcome.status == 0, outcome.stderr
     moved = path.rename(tmp_path / "scene.safetensors")
-    outcome = call("hsi_classify", cube, "--weights", moved)
-    assert (
-        "goes on weights.safetensors, which is not there; put the base beside it" in outcome.stderr
-    )
+    with pytest.raises(InputError, match=r"goes on weights\.safetensors, which is not there; put"):
+        read_checkpoint(moved)
     (tmp_path / "weights.safetensors").write_bytes(moved.read_bytes())
-    outcome = call("hsi_classify", cube, "--weights", moved)
-    assert "goes on another weights.safetensors than is there" in outcome.stderr
+    with pytest.raises(InputError, match=r"goes on another weights\.safetensors than is there"):
+        read_checkpoint(moved)
 
 
 def test_starts_and_adapters_that_make_no_sense(content, tmp_path):

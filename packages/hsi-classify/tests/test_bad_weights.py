@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from hsi_classify import load
+from hsi_classify.checkpoint import read_checkpoint
 from vitrail.errors import InputError
 from vitrail.testing.commands import call
 from vitrail.weights.files import read_state, save
@@ -38,13 +39,16 @@ def test_weights_that_do_not_fit(files, tmp_path):
     good, path = weights_file(files, tmp_path), tmp_path / "bad.safetensors"
     state, metadata = read_state(good)
     keys = list(state)
-    save(path, {key: state[key] for key in keys[5:]}, metadata)
-    line = refused(files, path)
-    assert "5 missing" in line and keys[0] in line
-    save(path, {**state, "more": torch.ones(2)}, metadata)
-    assert "1 unexpected; more" in refused(files, path)
-    save(path, {**state, keys[0]: torch.ones(2, 3)}, metadata)
-    assert f"1 of another shape; {keys[0]}" in refused(files, path)
+    changes = {
+        "5 missing; ": {key: state[key] for key in keys[5:]},
+        "1 unexpected; more": {**state, "more": torch.ones(2)},
+        f"1 of another shape; {keys[0]}": {**state, keys[0]: torch.ones(2, 3)},
+    }
+    for said, changed in changes.items():
+        save(path, changed, metadata)
+        with pytest.raises(InputError, match=f"does not fit this network: {said}"):
+            read_checkpoint(path).build()
+        refused(files, path)
     save(path, state, {**metadata, "architecture": "forest"})
     assert "forest" in refused(files, path)
     config = {**metadata["config"], "num_classes": 7}

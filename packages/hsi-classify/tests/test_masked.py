@@ -128,6 +128,9 @@ def test_calls_that_make_no_sense(content, base, tmp_path):
         evaluate(Recipe.model_validate(content))
     with pytest.raises(ValidationError, match="needs a base for these ways"):
         Recipe.model_validate(content | {"measured": {"ways": ("base",)}})
+    np.save(tmp_path / "two.npy", made_scene()[0][:, :, :3])
+    with pytest.raises(UsageError, match=r"data\.scenes: have fewer bands than 4"):
+        Task(Recipe.model_validate(content))
     with pytest.raises(UsageError, match="preset: conv sees bands"):
         Task(Recipe.model_validate(content | {"preset": "conv"}))
     outcome = call("hsi_classify", tmp_path / "one.npy", "--weights", base)

@@ -103,6 +103,7 @@ def _by_ways(recipe: Recipe, scene: LabelledScene, kind: str) -> Table:
 
 def _of_weights(recipe: Recipe, scene: LabelledScene, name: str) -> Table:
     """The whole job on the scene, with the weights; only the test part counts."""
+    assert isinstance(recipe.data, Labelled)
     split = scene.split(recipe.data)
     job = SceneJob([load_network(name)], engine="eager")
     found = job.predict(recipe.data.cube).classes.ravel()[split.test]

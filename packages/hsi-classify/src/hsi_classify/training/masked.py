@@ -16,6 +16,7 @@ from hsi_classify.fit.methods import gather
 from hsi_classify.fit.network import FittedNetwork
 from hsi_classify.fit.presets import PRESETS, Preset
 from hsi_classify.models import build_model
+from hsi_classify.models.specvit import SpecViT
 from hsi_classify.scene.scene import Scene
 from hsi_classify.training.recipe import Recipe, Scenes, Unlabelled
 from vitrail.errors import UsageError
@@ -43,13 +44,17 @@ class MaskedTask(vitrail.training.loop.Task):
             raise UsageError("preset", problem, "take small")
         self.data = recipe.data
         self.patches = [_patches(one, preset, recipe.data) for one in recipe.data.scenes]
-        shape = self.patches[0][0].shape[1:]
+        shapes = {val.shape[1:] for _, val in self.patches}
+        if len(shapes) > 1:
+            problem = f"have fewer bands than {preset.components}"
+            raise UsageError("data.scenes", problem, "leave those out")
+        (shape,) = shapes
         self.config = {**preset.config, "components": shape[0], "num_classes": 2}
-        self.network = build_model(preset.architecture, self.config)
-        # Without labels there is nothing that the head could learn.
-        width = self.network.head.linear.in_features
-        self.painter = nn.Linear(width, int(np.prod(shape)))
-        self.architecture = preset.architecture
+        network = build_model(preset.architecture, self.config)
+        assert isinstance(network, SpecViT)  # the preset that sees components
+        self.network, self.architecture = network, preset.architecture
+        # In place of the head, which has nothing to learn.
+        self.painter = nn.Linear(network.head.linear.in_features, int(np.prod(shape)))
 
     @property
     def measured(self) -> Sequence[str]:
@@ -100,10 +105,10 @@ class Patches(Dataset):
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, number))
-        scene = self.scenes[rng.integers(len(self.scenes))]
-        patch = np.rot90(scene[rng.integers(len(scene))], int(rng.integers(4)), (1, 2))
+        scene = self.scenes[int(rng.integers(len(self.scenes)))]
+        patch = np.rot90(scene[int(rng.integers(len(scene)))], int(rng.integers(4)), (1, 2))
         signs = rng.choice((-1, 1), (len(patch), 1, 1)).astype(np.float32)
-        return hidden(patch[:, :, :: rng.choice((-1, 1))] * signs, self.data, rng)
+        return hidden(patch[:, :, :: int(rng.choice((-1, 1)))] * signs, self.data, rng)
 
 
 def hidden(patch: np.ndarray, data: Scenes, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
