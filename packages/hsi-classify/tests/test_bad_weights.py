@@ -50,7 +50,9 @@ def test_weights_that_do_not_fit(files, tmp_path):
             read_checkpoint(path).build()
         refused(files, path)
     save(path, state, {**metadata, "architecture": "forest"})
-    assert "forest" in refused(files, path)
+    assert "bad.safetensors" in refused(files, path)
+    with pytest.raises(InputError, match=r"bad\.safetensors: lacks what .* no such architecture"):
+        read_checkpoint(path).build()
     config = {**metadata["config"], "num_classes": 7}
     save(path, state, {**metadata, "config": config})
     refused(files, path)

@@ -18,6 +18,7 @@ from hsi_classify.scene.labels import Labels
 from hsi_classify.scene.scene import Scene
 from vitrail.errors import InputError
 from vitrail.weights.files import load_into, read_state, save
+from vitrail.weights.header import complete
 
 DIGITS = 8  # of the numbers that stand in the metadata
 
@@ -34,7 +35,8 @@ class Checkpoint:
     def build(self) -> nn.Module:
         """The network in evaluation mode, its algebra shortened; InputError where weights do not
         fit."""
-        module = build_model(self.architecture, self.config)
+        with complete(self.path, system.name):
+            module = build_model(self.architecture, self.config)
         load_into(module, self.state, subject=self.path, assign=True)
         module.eval()
         return streamline(module) if isinstance(module, SpecViT) else module
