@@ -124,7 +124,7 @@ def classify(
     """Which material is each pixel of this hyperspectral scene?
 
     Each SOURCE is a cube: ENVI (header or data file), GeoTIFF, MATLAB or NumPy. With --labels it is
-    learned from them, in about a minute, and every pixel gets a class; without, it must be like a
+    learned from them, in some minutes, and every pixel gets a class; without, it must be like a
     scene that the weights know. With -o it writes a class map (GeoTIFF, ENVI, PNG), probabilities,
     areas and a report.
     """
