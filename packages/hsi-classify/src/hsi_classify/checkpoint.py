@@ -49,7 +49,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if "architecture" in metadata:
         if "on" in metadata:
             state = on_base(path, state, metadata["on"])
-        return Checkpoint(path, metadata["architecture"], metadata["config"], state)
+        with complete(path, system.name):
+            return Checkpoint(path, metadata["architecture"], metadata["config"], state)
     if not official.is_official(state):
         raise InputError(path, "holds no LoLA-SpecViT", "give one that was saved or released")
     return Checkpoint(path, "specvit", official.read_config(state), official.convert(state))
