@@ -43,14 +43,15 @@ def base(content, tmp_path) -> Path:
 
 
 def test_what_is_hidden_is_painted_better_and_better(content, tmp_path):
-    recipe = Recipe.model_validate(content)
+    recipe = Recipe.model_validate(content | {"budget": {"steps": 60}})
+    torch.manual_seed(recipe.seed)
     task = Task(recipe)
     assert isinstance(task, MaskedTask)
     patches, seen = next(iter(task.val_dataloader()))
     before = float(task.eval().error(patches, seen).detach())
     assert 0.3 < before < 3  # of values whose variance is about 1
     state, metadata = read_state(train(recipe, tmp_path / "run"))
-    assert metadata["metric"]["val/error"] < 0.8 * before
+    assert metadata["metric"]["val/error"] < 0.9 * before
     assert metadata["base"] and not any(key.startswith("head.") for key in state)
 
 
