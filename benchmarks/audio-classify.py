@@ -1,6 +1,6 @@
 """Speed and memory of SSAST at base size, against two peers on the same weights and the same sound.
 
-    python benchmarks/audio-classify.py [--quick]
+    python benchmarks/audio-classify.py [--quick] [--only limit]
 
 The first peer is AST as the library transformers runs it: its classifier on our tensors under its
 names, padded to 1024 frames, as its feature extractor pads. The second is the order of work of the
@@ -192,6 +192,39 @@ def compare_speed(size: str) -> None:
         )
 
 
+def products_alone(size: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The matrix products that a padded clip needs, in float32, and nothing else: what no order of
+    work can go below on this machine."""
+    config, depth = SIZES[size], 12
+    dim, heads = config["embed_dim"], config["num_heads"]
+    tokens = 12 * 101 + 2  # of 128 x 1024, patches of 16 each 10, and two class tokens
+    x, wide = torch.randn(tokens, dim), torch.randn(tokens, 4 * dim)
+    qkv, out, up, down = (
+        torch.randn(shape) for shape in ((dim, 3 * dim), (dim, dim), (dim, 4 * dim), (4 * dim, dim))
+    )
+    query, key = torch.randn(heads, tokens, 64), torch.randn(heads, 64, tokens)
+    weights = torch.randn(heads, tokens, tokens)
+
+    def infer(_: np.ndarray) -> np.ndarray:
+        for _ in range(depth):
+            for a, b in ((x, qkv), (query, key), (weights, query), (x, out), (x, up), (wide, down)):
+                a @ b
+        return np.empty(0)
+
+    return infer
+
+
+def compare_limit(size: str) -> None:
+    variants = {
+        "its matrix products alone": products_alone(size),
+        "ours, exact, float32": ours(size, "eager", True),
+    }
+    times, _ = fastest(variants, noise(10))
+    whole = times["ours, exact, float32"]
+    rows = [(name, seconds, f"{seconds / whole:.0%}") for name, seconds in times.items()]
+    print_table(f"{size}, 10 s: the limit of float32", ("", "seconds", "share"), rows)
+
+
 def compare_filterbank() -> None:
     import librosa
 
@@ -281,7 +314,15 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[objec
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the tiny size in place of base")
-    quick = parser.parse_args().quick
-    compare_memory()  # first, while this process is small: a child's peak starts from its parent's
-    compare_filterbank()
-    compare_speed("tiny" if quick else "base")
+    parser.add_argument("--only", choices=("memory", "filterbank", "speed", "limit"))
+    arguments = parser.parse_args()
+    size = "tiny" if arguments.quick else "base"
+    tables = {  # memory first, while this process is small: a child's peak starts from its parent's
+        "memory": compare_memory,
+        "filterbank": compare_filterbank,
+        "speed": lambda: compare_speed(size),
+        "limit": lambda: compare_limit(size),
+    }
+    for name, compare in tables.items():
+        if arguments.only in (None, name):
+            compare()

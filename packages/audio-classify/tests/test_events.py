@@ -173,6 +173,13 @@ def test_a_pause_within_a_sound_is_no_edge():
     assert edges.begin(3.1) == pytest.approx(2.4, abs=0.03)
 
 
+def test_the_sound_that_comes_next_does_not_begin_with_the_one_before():
+    edges = Edges(RATE, 2.0, 10.0)
+    list(edges.watch([bursts((0.5, 3), (4, 6), seconds=8)]))
+    assert edges.begin(2.8) == pytest.approx(4, abs=0.03)  # heard early, while the other goes on
+    assert edges.end(0.5, 4.2) == pytest.approx(3, abs=0.03)  # and this one late
+
+
 def test_where_nothing_rises_the_time_stays():
     edges = Edges(RATE, 2.0, 10.0)
     list(edges.watch([bursts((0, 10), seconds=10)]))

@@ -142,11 +142,12 @@ def test_mixing_keeps_the_sum_of_the_targets():
 
 def test_evaluation_prints_accuracy_beside_the_baseline(sounds, tmp_path):
     path = train(recipe(sounds), tmp_path)
-    accuracy, quieter, confusions = evaluate(recipe(sounds), str(path))
+    accuracy, quieter, confusions, events = evaluate(recipe(sounds), str(path))
     assert [row[-1] for row in accuracy.rows] == [4, 4, 4]
     assert all(0 <= row[1] <= 1 for row in accuracy.rows) and "regression" in accuracy.rows[1][0]
     assert [row[0][-6:] for row in quieter.rows] == ["-20 dB", "-40 dB"]
     assert sum(row[2] for row in confusions.rows) == round(4 * (1 - accuracy.rows[0][1]))
+    assert [row[-1] for row in events.rows] == [4, 4] and "regression" in events.rows[1][0]
 
 
 def test_evaluation_of_pretraining_probes_the_embeddings(sounds, tmp_path):

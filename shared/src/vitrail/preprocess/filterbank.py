@@ -10,7 +10,7 @@ SILENCE = math.log(FLOOR)
 MEL_BINS = 128
 FRAME_SECONDS, HOP_SECONDS = 0.025, 0.010
 MIN_HZ = 20.0
-PRE_EMPHASIS = np.float32(0.97)
+PRE_EMPHASIS = 0.97
 BLOCK = 128  # frames at once, so that all steps between two FFTs stay in the processor's cache
 
 
@@ -24,6 +24,9 @@ def filterbank(
     none below 400 samples. A frame's mean is removed, then pre-emphasis, a symmetric Hann window,
     the power spectrum, and triangles equally spaced in mel from 20 Hz to half the rate. Source:
     Kaldi's compute-fbank-feats without dither.
+
+    All is in float64 up to the spectrum: in float32 a band far below the loudest one of its frame,
+    as there are in quiet frames, would hold little but rounding errors.
     """
     waveform = np.asarray(waveform, np.float32)
     length, hop = frame_length(sample_rate), hop_length(sample_rate)
@@ -32,18 +35,18 @@ def filterbank(
     if not energies.size:
         return energies
     window, triangles = analysis_window(length), mel_triangles(sample_rate, num_bins).T
-    padded = np.zeros((BLOCK, fft_size(length)), np.float32)
+    padded = np.zeros((BLOCK, fft_size(length)))
     frames = np.lib.stride_tricks.sliding_window_view(waveform, length, axis=-1)[..., ::hop, :]
     for row in np.ndindex(waveform.shape[:-1]):
         for first in range(0, count, BLOCK):
-            block = frames[row][first : first + BLOCK]
-            block = block - block.mean(-1, keepdims=True)
+            block = frames[row][first : first + BLOCK].astype(np.float64)
+            block -= block.mean(-1, keepdims=True)
             shaped = padded[: len(block), :length]
             np.multiply(block, -PRE_EMPHASIS, out=shaped)
             shaped[:, 1:] = block[:, 1:] + shaped[:, :-1]
             shaped[:, 0] += block[:, 0]
             shaped *= window
-            power = power_spectrum(padded[: len(block)])
+            power = power_spectrum(padded[: len(block)]).astype(np.float32)
             np.matmul(power, triangles, out=energies[row][first : first + BLOCK])
     np.maximum(energies, FLOOR, out=energies)
     return np.log(energies, out=energies)
@@ -73,7 +76,7 @@ def mel_triangles(
 @cache
 def analysis_window(length: int) -> np.ndarray:
     """Hann's window (length,), symmetric: both ends are zero."""
-    return np.hanning(length).astype(np.float32)
+    return np.hanning(length)
 
 
 def frame_length(sample_rate: int) -> int:

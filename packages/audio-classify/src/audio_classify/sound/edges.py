@@ -29,6 +29,7 @@ class Edges:
         self._kept = self._reach + round(kept_seconds / self._seconds)
         self._rest = np.empty(0, np.float32)
         self._levels, self._first = np.empty(0), 0  # dB, and the step of the first of them
+        self._over = False
 
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The sound of the blocks (n,), looked at while it passes: in blocks so short that none
@@ -39,49 +40,47 @@ class Edges:
                 part = block[start : start + most]
                 self._add(part)
                 yield part
+        self._over = True
 
     def begin(self, seconds: float) -> float:
-        """The moment near ``seconds`` from which on it sounds: where that is before, the beginning
-        of what sounds then, else of what comes next."""
-        at = self._steps(seconds)
-        return self._edge(self._loud(at), seconds, 1)
+        """The moment next to ``seconds`` at which a sound begins."""
+        loud, first = self._loud(self._steps(seconds))
+        return self._nearest(np.flatnonzero(loud[1:] & ~loud[:-1]) + first, seconds)
 
     def end(self, begin: float, seconds: float) -> float:
-        """The moment near ``seconds``, behind ``begin``, up to which it sounds."""
-        at = self._steps(seconds)
-        end = self._edge(self._loud(at, -1), seconds, -1)
-        return end if end > begin else seconds
+        """The moment next to ``seconds``, behind ``begin``, at which a sound ends."""
+        loud, first = self._loud(self._steps(seconds))
+        ends = np.flatnonzero(loud[:-1] & ~loud[1:]) + first
+        return self._nearest(ends[ends > self._steps(begin)], seconds)
 
-    def _edge(self, loud: np.ndarray | None, seconds: float, way: int) -> float:
-        """``loud`` holds ``reach`` steps on either side of ``seconds``, turned so that the sound
-        lies behind."""
-        if loud is None:
+    def _nearest(self, steps: np.ndarray, seconds: float) -> float:
+        if not len(steps):
             return seconds
-        before, behind = loud[: self._reach][::-1], loud[self._reach :]
-        if not behind[0]:
-            return seconds + way * int(behind.argmax()) * self._seconds
-        quiet = np.flatnonzero(~before)
-        return seconds - way * int(quiet[0]) * self._seconds if len(quiet) else seconds
+        times = steps * self._seconds
+        return float(times[np.abs(times - seconds).argmin()])
 
     def _steps(self, seconds: float) -> int:
         return round(seconds / self._seconds)
 
-    def _loud(self, at: int, way: int = 1) -> np.ndarray | None:
-        """Whether it sounds in each of ``reach`` steps on either side, backwards for a ``way`` of
-        -1; None where there is no telling."""
-        first, last = at - self._reach, at + self._reach
-        levels = self._levels[max(0, first - self._first) : max(0, last - self._first)]
+    def _loud(self, at: int) -> tuple[np.ndarray, int]:
+        """Whether it sounds in each known step at most ``reach`` away, with one more before and
+        behind, and the step that follows the first of these; nothing where there is no telling.
+        Before the beginning and behind the end of all it is quiet."""
+        first = max(self._first, at - self._reach)
+        levels = self._levels[first - self._first : max(0, at + self._reach - self._first)]
         if len(levels) < 2 * SMOOTHED:
-            return None
+            return np.empty(0, bool), first
         power = np.convolve(10 ** (levels / 10), np.full(SMOOTHED, 1 / SMOOTHED), "same")
         smooth = 10 * np.log10(power + FLOOR)
         low, high = np.percentile(smooth, 5), smooth.max()
         if high - low < MIN_RISE:
-            return None
+            return np.empty(0, bool), first
         loud = _bridged(smooth >= high - min(MAX_DEPTH, DEPTH * (high - low)))
-        before = max(0, self._first - first)
-        whole = np.pad(loud, (before, 2 * self._reach - before - len(loud)))
-        return whole[::way]
+        last = first + len(loud)
+        ended = self._over and last == self._first + len(self._levels)
+        return np.pad(
+            loud, 1, constant_values=(first > 0 and loud[0], not ended and loud[-1])
+        ), first
 
     def _add(self, block: np.ndarray) -> None:
         sound = np.concatenate([self._rest, block])

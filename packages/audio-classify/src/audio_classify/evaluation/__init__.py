@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torch import Tensor
 
-from audio_classify.data import Clip, read_clips, spectrograms
+from audio_classify.data import Clip, read_clips
+from audio_classify.evaluation.events import agreement, scenes
+from audio_classify.evaluation.simple import SIMPLE, Statistics, linear
 from audio_classify.job import AudioJob, Options
 from audio_classify.networks import AudioNetwork, load_network
-from audio_classify.sound.features import Features
 from audio_classify.training.recipe import Recipe, Unlabelled
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Failure
@@ -26,7 +23,6 @@ from vitrail.sources import Source
 BATCH = 16
 QUIETER = (-20, -40)  # dB
 FULL_SCALE = 32768
-SIMPLE = "log-mel statistics, logistic regression"  # what a network has to beat
 COLUMNS = ("classifier", "accuracy", "from", "to", "mean recall", "clips")
 
 
@@ -35,8 +31,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     unless weights are named.
 
     Accuracy with its 95 % bootstrap interval over clips, beside a logistic regression on
-    spectrogram statistics that saw the same training clips; and which classes are taken for which.
-    For a recipe without labels: the same regression on the network's embeddings.
+    spectrogram statistics that saw the same training clips; the same clips made quieter; which
+    classes are taken for which; and the events in long recordings made of the test clips. For a
+    recipe without labels: the same regression on the network's embeddings.
     """
     network = load_network(weights or recipe.name.removeprefix("audio-"))
     if isinstance(recipe.data, Unlabelled):
@@ -45,22 +42,25 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
             for path in recipe.data.paths
             if path.suffix == ".csv"
         ]
-    data = recipe.data
+    data, job = recipe.data, AudioJob(network, engine="eager")
     train, test = divide(read_clips(data.path, data.label), data.by, data.test)
-    guesses = classify(network, [clip.path for clip in test])
     truth = np.array([clip.label for clip in test])
-    features = _plain(network.features)
-    raw = [spectrograms([clip.path for clip in part], features) for part in (train, test)]
-    of_simple = _simple(raw, [clip.label for clip in train])
+    guesses = likeliest(job, test)
+    simple = Statistics.learned(train, network)
     title = f"{len(test)} test clips ({data.by} {', '.join(data.test)}), {len(train)} to train on"
     rows = [
         _row(network.name, truth, guesses),
-        _row(SIMPLE, truth, of_simple),
+        _row(SIMPLE, truth, simple.guesses(test)),
         _chance(truth),
     ]
-    quieter = [_row(f"{network.name} at {db} dB", truth, _at(network, test, db)) for db in QUIETER]
+    quieter = [_row_at(job, test, db) for db in QUIETER]
     levels = Table("The same clips made quieter, in 16 bits", COLUMNS, quieter)
-    return [Table(title, COLUMNS, rows), levels, _confusions(truth, guesses)]
+    return [
+        Table(title, COLUMNS, rows),
+        levels,
+        _confusions(truth, guesses),
+        events_table(job, simple, test),
+    ]
 
 
 def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
@@ -79,21 +79,36 @@ def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Cl
     return parts[0], parts[1]
 
 
-def classify(network: AudioNetwork, paths: Sequence[Path]) -> np.ndarray:
-    """The likeliest label of each file; an empty one for silence."""
-    job = AudioJob(network, engine="eager")
-    return np.array([next(iter(result.probabilities), "") for result in _results(job, paths)])
+def likeliest(job: AudioJob, clips: Sequence[Clip]) -> np.ndarray:
+    """The likeliest class of each clip; an empty one for silence."""
+    results = _results(job, [clip.path for clip in clips])
+    return np.array([next(iter(result.probabilities), "") for result in results])
 
 
-def _at(network: AudioNetwork, clips: Sequence[Clip], db: float) -> np.ndarray:
-    """The likeliest label of each clip made louder by ``db`` and rounded to 16 bits; an empty one
-    for silence."""
-    job, guesses = AudioJob(network, engine="eager"), []
+def _row_at(job: AudioJob, clips: Sequence[Clip], db: float) -> tuple:
+    """Of each clip made louder by ``db`` and rounded to 16 bits."""
+    guesses = []
     for clip in clips:
-        sound = read_audio(clip.path, network.features.sample_rate) * 10 ** (db / 20)
-        rounded = np.round(sound * FULL_SCALE) / FULL_SCALE
-        guesses.append(next(iter(job.predict(rounded.astype(np.float32)).probabilities), ""))
-    return np.array(guesses)
+        sound = read_audio(clip.path, job.network.features.sample_rate) * 10 ** (db / 20)
+        rounded = (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32)
+        guesses.append(next(iter(job.predict(rounded).probabilities), ""))
+    truth = np.array([clip.label for clip in clips])
+    return _row(f"{job.network.name} at {db} dB", truth, np.array(guesses))
+
+
+def events_table(job: AudioJob, simple: Statistics, test: Sequence[Clip]) -> Table:
+    """The events in long recordings of the test clips, and those of the regression on windows of
+    the same length, by the same rule."""
+    rate = job.network.features.sample_rate
+    heard = list(scenes(test, rate))
+    peer = AudioJob(simple.network(job.network), engine="eager")
+    rows = [
+        (name, *agreement(one, heard)) for name, one in ((job.network.name, job), (SIMPLE, peer))
+    ]
+    seconds = sum(len(scene.sound) for scene in heard) / rate
+    title = f"Events in {len(heard)} recordings of the test clips, {seconds / 60:.0f} minutes"
+    columns = ("classifier", "segment F1 (1 s)", "onset F1 (0.2 s)", "events", "true events")
+    return Table(title, columns, rows)
 
 
 def _results(job: AudioJob, paths: Sequence[Path]) -> list:
@@ -123,11 +138,6 @@ def _confusions(truth: np.ndarray, guesses: np.ndarray) -> Table:
     return Table("What is taken for what", ("sound", "taken for", "clips"), rows)
 
 
-def _plain(features: Features) -> Features:
-    """The same rate and bands, as a regression sees them: raw, of any length."""
-    return Features(features.sample_rate, 0.0, 1.0, features.num_frames, features.kept_bins)
-
-
 def _probe(data: Unlabelled, network: AudioNetwork, path: Path) -> Table:
     """How well the frozen network's embeddings tell apart the classes of a list."""
     label = next(
@@ -136,17 +146,11 @@ def _probe(data: Unlabelled, network: AudioNetwork, path: Path) -> Table:
     train, test = divide(read_clips(path, label), data.by, data.test)
     job = AudioJob(network, Options(embed=True), engine="eager")
     vectors = [_vectors(job, part) for part in (train, test)]
-    clips = [
-        spectrograms([clip.path for clip in part], _plain(network.features))
-        for part in (train, test)
-    ]
-    labels, truth = ([clip.label for clip in part] for part in (train, test))
-    simple = _simple(clips, labels)
-    probe = _linear(vectors[0], labels).predict(vectors[1])
-    truth = np.array(truth)
+    truth = np.array([clip.label for clip in test])
+    probe = linear(vectors[0], [clip.label for clip in train]).predict(vectors[1])
     rows = [
         _row(f"{network.name}, frozen, logistic regression", truth, probe),
-        _row(SIMPLE, truth, simple),
+        _row(SIMPLE, truth, Statistics.learned(train, network).guesses(test)),
         _chance(truth),
     ]
     return Table(f"{path.name}: embeddings", COLUMNS, rows)
@@ -157,23 +161,3 @@ def _vectors(job: AudioJob, clips: Sequence[Clip]) -> np.ndarray:
     found = [result.embeddings for result in _results(job, [clip.path for clip in clips])]
     size = next(one.vectors.shape[1] for one in found if one is not None)
     return np.stack([np.zeros(size) if one is None else one.vectors.mean(0) for one in found])
-
-
-def _simple(clips: Sequence[Sequence[Tensor]], labels: Sequence[str]) -> np.ndarray:
-    """The guesses of a logistic regression on the statistics of raw filterbanks, for the second
-    part of ``clips``; it saw the first."""
-    known, asked = map(_statistics, clips)
-    return _linear(known, labels).predict(asked)
-
-
-def _linear(vectors: np.ndarray, labels: Sequence[str]) -> Pipeline:
-    """A logistic regression on vectors (n, dim), scaled."""
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(vectors, labels)
-
-
-def _statistics(clips: Sequence[Tensor]) -> np.ndarray:
-    """(n, 384): mean, standard deviation and 90th percentile of each band."""
-    arrays = [clip.numpy() for clip in clips]
-    return np.array(
-        [np.concatenate([a.mean(0), a.std(0), np.percentile(a, 90, axis=0)]) for a in arrays]
-    )

@@ -1,0 +1,70 @@
+"""Long recordings made of clips, and how events in them are judged."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("lightning")
+
+from audio_classify.data import read_clips
+from audio_classify.evaluation.events import agreement, scenes
+from audio_classify.sound.events import Event
+
+from .fakes import RATE, hiss, silence, tone
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Ten clips of two kinds, each with silence around it."""
+    for number in range(10):
+        kind = ("low", "noise")[number % 2]
+        sound = tone(200, 1) if kind == "low" else hiss(1)
+        whole = np.concatenate([silence(0.5), sound, silence(0.5)])
+        (tmp_path / kind).mkdir(exist_ok=True)
+        soundfile.write(tmp_path / kind / f"{number}.wav", whole, RATE)
+    return read_clips(tmp_path)
+
+
+class Oracle:
+    """Tells what is true, moved by ``late`` seconds, some of it under another label."""
+
+    def __init__(self, heard, late: float = 0.0, wrong: int = 0):
+        self.truth = {id(scene.sound): scene.truth for scene in heard}
+        self.late, self.wrong = late, wrong
+
+    def predict(self, sound):
+        events = [
+            Event("other" if n < self.wrong else one.label, one.start + self.late, one.end, 1.0)
+            for n, one in enumerate(self.truth[id(sound)])
+        ]
+        return SimpleNamespace(events=events)
+
+
+def test_scenes_hold_all_clips_without_their_silence(clips):
+    heard = list(scenes(clips, RATE))
+    assert [len(scene.truth) for scene in heard] == [8, 2]
+    for scene in heard:
+        for one in scene.truth:
+            assert one.end - one.start == pytest.approx(1, abs=0.01)
+            inside = scene.sound[round(one.start * RATE) : round(one.end * RATE)]
+            assert inside.std() > 0.05
+        assert np.std(scene.sound[:RATE]) == pytest.approx(1e-3, rel=0.05)
+
+
+def test_the_truth_agrees_with_itself(clips):
+    heard = list(scenes(clips, RATE))
+    assert agreement(Oracle(heard), heard) == (1.0, 1.0, 10, 10)
+
+
+def test_an_onset_may_be_a_fifth_of_a_second_off(clips):
+    heard = list(scenes(clips, RATE))
+    assert agreement(Oracle(heard, late=0.15), heard).onsets == 1.0
+    assert agreement(Oracle(heard, late=0.25), heard).onsets == 0.0
+
+
+def test_another_label_is_wrong(clips):
+    heard = list(scenes(clips, RATE))
+    found = agreement(Oracle(heard, wrong=1), heard)  # one in each of two scenes
+    assert found.onsets == pytest.approx(0.8) and 0.7 < found.segments < 0.9
