@@ -193,8 +193,7 @@ def compare_speed(size: str) -> None:
 
 
 def products_alone(size: str) -> Callable[[np.ndarray], np.ndarray]:
-    """The matrix products that a padded clip needs, in float32, and nothing else: what no order of
-    work can go below on this machine."""
+    """The matrix products that a padded clip needs, one by one, in float32, and nothing else."""
     config, depth = SIZES[size], 12
     dim, heads = config["embed_dim"], config["num_heads"]
     tokens = 12 * 101 + 2  # of 128 x 1024, patches of 16 each 10, and two class tokens
@@ -216,13 +215,13 @@ def products_alone(size: str) -> Callable[[np.ndarray], np.ndarray]:
 
 def compare_limit(size: str) -> None:
     variants = {
-        "its matrix products alone": products_alone(size),
+        "its matrix products, one by one": products_alone(size),
         "ours, exact, float32": ours(size, "eager", True),
     }
     times, _ = fastest(variants, noise(10))
     whole = times["ours, exact, float32"]
     rows = [(name, seconds, f"{seconds / whole:.0%}") for name, seconds in times.items()]
-    print_table(f"{size}, 10 s: the limit of float32", ("", "seconds", "share"), rows)
+    print_table(f"{size}, 10 s: what float32 is spent on", ("", "seconds", "share"), rows)
 
 
 def compare_filterbank() -> None:
