@@ -153,6 +153,19 @@ def test_classes_and_score_choose(weights, street):
     assert sum(len(frame.objects) for frame in fewer.frames) < len(least)
 
 
+def test_labels_may_have_the_names_of_imagenet_vid(weights, street):
+    job = load(
+        str(weights), names="vid", score=0.0, track=False, classes=["domestic cat", "person"]
+    )
+    told = {one.label for frame in job.predict(street).frames for one in frame.objects}
+    assert "domestic cat" in job.labels and "cat" not in job.labels
+    assert told <= {"domestic cat", "person"} and job.options["names"] == "vid"
+    with pytest.raises(UsageError, match="domestic cat"):
+        load(str(weights), names="vid", classes=["cat"])
+    with pytest.raises(UsageError, match="nobody's names"):
+        load(str(weights), names="imagenet")
+
+
 def test_what_does_not_go_together_is_refused(weights, tmp_path):
     with pytest.raises(UsageError, match="not a class"):
         load(str(weights), classes=["unicorn"])

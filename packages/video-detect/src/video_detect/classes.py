@@ -1,5 +1,7 @@
 """What the bundled network knows, and what ImageNet's classes say about it."""
 
+from collections.abc import Sequence
+
 NAMES = (
     "person", "bicycle", "car", "motorcycle", "bus", "train", "truck", "boat", "bird", "cat",
     "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra",
@@ -12,6 +14,7 @@ VID = (
     "monkey", "motorcycle", "rabbit", "red panda", "sheep", "snake", "squirrel", "tiger", "train",
     "turtle", "watercraft", "whale", "zebra",
 )  # fmt: skip
+SCHEMES = ("ours", "vid")  # whose names labels have
 TO_VID = {"boat": "watercraft", "cat": "domestic cat", "cow": "cattle"}
 
 # Of the thousand classes of ImageNet's challenge, by number, those that are one of ours or go
@@ -37,6 +40,11 @@ IMAGENET = {
     "bear": ((294, 297),),
     "zebra": ((340, 340),),
 }  # fmt: skip
+
+
+def in_names_of(scheme: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels as they are called by ``ours`` or by ``vid``, where it has another name for one."""
+    return tuple(TO_VID.get(name, name) for name in labels) if scheme == "vid" else tuple(labels)
 
 
 def vid_category(name: str) -> int | None:

@@ -14,6 +14,11 @@ from vitrail.say import warn_left_out
 COMMAND = "video-detect"
 
 
+class Names(StrEnum):
+    ours = "ours"
+    vid = "vid"
+
+
 class Net(StrEnum):
     both = "both"
     transformer = "transformer"
@@ -35,8 +40,8 @@ def detect(
     detector: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER|FILE.onnx|torchvision:NAME=FILE",
-            help="A detector of others, frame by frame.",
+            metavar="FOLDER|FILE.onnx|FILE.pth|torchvision:NAME=FILE",
+            help="A detector of others, frame by frame; .pth: Deformable DETR's or TransVOD's.",
             show_default=False,
         ),
     ] = None,
@@ -51,6 +56,9 @@ def detect(
         str,
         typer.Option(metavar="NAME,NAME", help="Only these, as person,car (default: all)."),
     ] = "",
+    names: Annotated[
+        Names, typer.Option(help="What labels are called: as in COCO, or as in ImageNet VID.")
+    ] = Names.ours,
     score: Annotated[
         float | None,
         typer.Option(
@@ -89,6 +97,7 @@ def detect(
         classes=[name.strip() for name in classes.split(",") if name.strip()],
         every=every,
         online=online,
+        names=names.value,
         engine=computing.engine.value,
         device=computing.device.value,
         keep_in=answering.output if not answering.ray else None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from video_detect.classes import SCHEMES, in_names_of
 from video_detect.film.boxes import objects
 from video_detect.film.journal import Journal
 from video_detect.film.watch import CHUNK, FilmJob, Options, View
@@ -15,7 +16,7 @@ from video_detect.film.windows import Window, Windows
 from video_detect.networks import BUNDLED, NETS, Detector, load_detector
 from video_detect.others import PerFrameJob
 from video_detect.result import FrameRow
-from vitrail.detection.others import load_other
+from vitrail.detection.others import OtherDetector, is_other, load_other
 from vitrail.engine import prepare
 from vitrail.errors import UsageError
 from vitrail.job import Ask
@@ -115,6 +116,7 @@ def load(
     every: int = 1,
     online: bool = False,
     track: bool = True,
+    names: str = "ours",
     engine: str = "auto",
     device: str = "auto",
     keep_in: Path | None = None,
@@ -122,13 +124,17 @@ def load(
 ) -> FilmJob:
     """The job with the bundled weights, with those named, or with a ``detector`` of others.
 
-    Detectors of others (``vitrail.detection.others``) judge each frame for itself.
+    Detectors of others (``vitrail.detection.others``, and released checkpoints of Deformable DETR
+    and TransVOD) judge each frame for itself.
+    ``names`` is ours or vid, by which labels are called and ``classes`` given.
     ``net`` is both, transformer, graph or single (no memory), None what the weights are for;
     ``score`` None is the threshold that comes with them. ``keep_in`` is the folder in which what is
     known of each film is kept while it is watched; with ``resume`` films that were begun there are
     gone on with. Raises UsageError for classes that the network does not know and for what does not
     go together, and as ``load_detector`` and ``load_other`` do.
     """
+    if names not in SCHEMES:
+        raise UsageError(names, "is nobody's names", f"use one of {', '.join(SCHEMES)}")
     if net not in (None, *NETS):
         raise UsageError(net, "is not a net", f"use one of {', '.join(NETS)}")
     same = Options(
@@ -137,13 +143,14 @@ def load(
         every=every,
         online=online,
         track=track,
+        names=names,
     )
     if detector is not None:
         if weights is not None or net not in (None, "single"):
             problem = "brings its own weights and has no memory"
             raise UsageError(detector, problem, "leave out --weights and --net")
-        other = load_other(detector, device)
-        _check_classes(classes, other.labels)
+        other = _other(detector, device)
+        _check_classes(same, other.labels)
         options = replace(same, net="single", window=1, overlap=0)
         name = Path(detector.partition("=")[0]).name
         return PerFrameJob(other, name, options, keep_in=keep_in, resume=resume)
@@ -153,16 +160,25 @@ def load(
     return own_job(own, same, engine=engine, device=device, keep_in=keep_in, resume=resume)
 
 
+def _other(spec: str, device: str) -> OtherDetector:
+    if is_other(spec) or not Path(spec).is_file():
+        return load_other(spec, device)
+    from video_detect.released import Released
+
+    return Released(Path(spec), device)
+
+
 def own_job(detector: Detector, options: Options, **where: Any) -> VideoJob:
     """With windows as the weights want them; ``where`` as in ``load``."""
-    _check_classes(options.classes, detector.facts.labels)
+    _check_classes(options, detector.facts.labels)
     size = int(detector.facts.config["window"]) if detector.net != "single" else 1
     sized = replace(options, net=detector.net, window=size, overlap=size // 4)
     return VideoJob(detector, sized, **where)
 
 
-def _check_classes(classes: Sequence[str], known: Sequence[str]) -> None:
-    for name in classes:
+def _check_classes(options: Options, labels: Sequence[str]) -> None:
+    known = in_names_of(options.names, labels)
+    for name in options.classes:
         if name not in known:
             there = ", ".join(known)
             raise UsageError(name, "is not a class of this network", f"there are {there}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from video_detect.classes import VID
+from vitrail.detection.others import COCO
 from vitrail.errors import InputError
 
 RENAMED = (
@@ -29,7 +30,7 @@ TEMPORAL = ("transformer.temporal_", "temp_class_embed.", "temp_bbox_embed.", "d
 OFFSETS = "transformer.encoder.layers.0.self_attn.sampling_offsets.weight"
 HEAD_DIM = 32  # of the releases: their files do not tell how many heads there are
 DILATED_LEVELS = 1  # the releases of one level keep stride 16
-SIDE = 1000
+COCO_GAPS = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # numbers that COCO gave to nothing
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -99,10 +100,22 @@ def convert(state: Mapping[str, Tensor], *, refine: bool) -> dict[str, Tensor]:
     return ours
 
 
+def _coco_numbered() -> tuple[str, ...]:
+    names = iter(COCO)
+    count = len(COCO) + len(COCO_GAPS)
+    return tuple("nothing" if n in COCO_GAPS else next(names) for n in range(count))
+
+
+COCO_NUMBERED = _coco_numbered()
+
+
 def class_names(count: int) -> tuple[str, ...]:
-    """ImageNet VID's where there are 31 (number 0 is not used), else plain numbers."""
+    """ImageNet VID's where there are 31 (number 0 is not used), COCO's by its own numbers where
+    there are 91, else plain numbers."""
     if count == len(VID) + 1:
         return ("nothing", *VID)
+    if count == len(COCO_NUMBERED):
+        return COCO_NUMBERED
     return tuple(f"class {number}" for number in range(count))
 
 

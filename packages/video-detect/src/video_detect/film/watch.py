@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from video_detect import system
+from video_detect.classes import in_names_of
 from video_detect.film.between import filled
 from video_detect.film.follow import Follower, Numbers, Track
 from video_detect.film.journal import Journal
@@ -34,7 +35,8 @@ TIMELESS_FPS = 25.0  # of frames without time, for how long an object may be gon
 @dataclass(frozen=True)
 class Options:
     """What changes numbers beside the weights. ``overlap`` frames are shared by two windows;
-    ``classes`` empty keeps all; ``every`` computes each so-manieth frame."""
+    ``classes`` empty keeps all; ``every`` computes each so-manieth frame. ``names`` is whose names
+    labels have, ours or ImageNet VID's (``vid``)."""
 
     net: str = "both"
     score: float = 0.3
@@ -44,6 +46,7 @@ class Options:
     overlap: int = 2
     online: bool = False
     track: bool = True
+    names: str = "ours"
 
 
 class FilmJob(ABC):
@@ -66,7 +69,8 @@ class FilmJob(ABC):
         keep_in: Path | None = None,
         resume: bool = False,
     ):
-        self.networks, self.labels, self.side, self.settings = networks, labels, side, options
+        self.networks, self.side, self.settings = networks, side, options
+        self.labels = in_names_of(options.names, labels)
         self.keep_in, self.resume = keep_in, resume
 
     @property
