@@ -8,7 +8,13 @@ import torch
 
 from video_detect.classes import IMAGENET, NAMES, vid_category
 from video_detect.data.clips import ClipMaker, blurred, smeared
-from video_detect.data.pictures import cut_outs, read_film, read_pictures, split_pictures
+from video_detect.data.pictures import (
+    cut_outs,
+    read_film,
+    read_more,
+    read_pictures,
+    split_pictures,
+)
 from video_detect.data.scenes import SceneMaker, bounds
 from video_detect.models.detector import Found
 from video_detect.training.losses import Targets, costs, giou, match, match_many, total_loss
@@ -53,6 +59,23 @@ def test_pictures_of_our_classes(coco):
         split_pictures(pictures, 5, 3)
     with pytest.raises(InputError, match="no pictures"):
         read_pictures(coco / "boxes")
+
+
+def test_further_pictures_are_trained_on(coco, tmp_path):
+    pytest.importorskip("lightning")
+    from video_detect.training.image import scene_maker
+    from video_detect.training.recipe import Data
+
+    for part in ("images", "boxes"):
+        (tmp_path / part).mkdir()
+    write_picture(tmp_path / "images" / "more.jpg", film(1)[0])
+    (tmp_path / "boxes" / "more.txt").write_text("16 0.5 0.5 0.5 0.5\n")
+    (more,) = read_more(tmp_path)
+    assert more.labels.tolist() == [NAMES.index("dog")]
+    grounds = scene_maker(Data(coco=coco, more=tmp_path, test=2, val=3)).pictures
+    assert [one.path.name == "more.jpg" for one in grounds] == [False] * 3 + [True]
+    with pytest.raises(InputError, match="no pictures"):
+        read_more(coco / "boxes")
 
 
 def test_cut_outs_are_the_object(coco):

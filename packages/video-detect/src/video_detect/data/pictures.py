@@ -60,6 +60,16 @@ def read_pictures(folder: Path) -> list[Picture]:
     return sorted(found, key=lambda picture: picture.path.name)
 
 
+def read_more(folder: Path) -> list[Picture]:
+    """Further pictures, in ``images`` with their ``boxes``; InputError where there are none."""
+    place = folder / "images"
+    found = [_picture(path, folder, "") for path in (image_files(place) if place.is_dir() else ())]
+    if not found:
+        problem = "holds no pictures"
+        raise InputError(folder, problem, "fill it, or leave data.more out")
+    return found
+
+
 def split_pictures(
     pictures: Sequence[Picture], test: int, val: int
 ) -> tuple[list[Picture], list[Picture], list[Picture]]:

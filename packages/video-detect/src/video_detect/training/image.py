@@ -15,6 +15,7 @@ from video_detect.data.pictures import (
     Picture,
     cut_outs,
     read_film,
+    read_more,
     read_pictures,
     split_pictures,
 )
@@ -91,7 +92,7 @@ def parts_of(data: Data) -> tuple[list[Picture], list[Picture], list[Picture]]:
 
 
 def scene_maker(data: Data) -> SceneMaker:
-    train = parts_of(data)[0]
+    train = [*parts_of(data)[0], *(read_more(data.more) if data.more else ())]
     films = [frame for name, label in data.films.items() if data.film_folder
              for frame in read_film(data.film_folder / name, label)]  # fmt: skip
     return SceneMaker(train, films, cut_outs(train))

@@ -14,12 +14,14 @@ class Data(Section):
     ``film_folder``, each with the class of its object.
 
     ``test`` and ``val`` pictures of ``coco`` are kept out: the figures are those of the former, the
-    latter choose the weights. ``test_films`` are measured on and never trained on. An epoch is
-    ``batches`` made ones, of scenes or of clips of ``frames``, by ``workers`` processes; ``sizes``
-    are their heights and widths.
+    latter choose the weights. ``more`` is a folder of further pictures, in ``images`` with
+    ``boxes``, which are all trained on. ``test_films`` are measured on and never trained on. An
+    epoch is ``batches`` made ones, of scenes or of clips of ``frames``, by ``workers`` processes;
+    ``sizes`` are their heights and widths.
     """
 
     coco: Path
+    more: Path | None = None
     film_folder: Path | None = None
     films: dict[str, str] = Field(default_factory=dict)
     test_films: dict[str, str] = Field(default_factory=dict)
