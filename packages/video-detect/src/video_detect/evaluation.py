@@ -4,6 +4,8 @@ beside what needs no training."""
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from statistics import fmean
 
 import numpy as np
@@ -14,27 +16,35 @@ from video_detect.data.pictures import Picture, cut_outs, load, read_film
 from video_detect.data.scenes import SceneMaker
 from video_detect.film.watch import Options, followed
 from video_detect.job import VideoJob, own_job
+from video_detect.job import load as load_job
 from video_detect.measure import films as measure
 from video_detect.measure.baselines import middle_box, middle_rows, motion_rows
 from video_detect.measure.films import Film
 from video_detect.measure.motion import GROUPS, group_of, motion_ious
 from video_detect.measure.precision import Judged, average_precision, coco_ap
+from video_detect.measure.tracking import Boxes, read_mot, tally
 from video_detect.networks import BUNDLED, FRAME, NETS, load_detector
 from video_detect.result import FrameRow
 from video_detect.training.image import parts_of
-from video_detect.training.recipe import Recipe
+from video_detect.training.recipe import Data, Recipe
+from vitrail.errors import InputError
 from vitrail.job import Engine
 from vitrail.report import Table
+from vitrail.sources import natural_sorted
 
 LOW = 0.005  # score: what average precision and recall still look at
 CLIPS, CLIP_FRAMES, CLIP_SIZE, CLIP_SEED = 30, 12, (288, 384), 11
+TRUTH = "gt/gt.txt"
 MOTION_FRAMES = 40  # of each film, for the baseline of what moves
 
 
 def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     """Tables of the bundled network, or of that named: pictures kept out, films of others as they
-    are and worn, and clips made of what was kept out; each without memory and with each branch."""
+    are and worn, and clips made of what was kept out; each without memory and with each branch.
+    With ``data.mot`` only how well tracks are held, by the measures of MOTChallenge."""
     name = weights or BUNDLED
+    if recipe.data.mot:
+        return [tracks_table(recipe.data, name)]
     nets = NETS if load_detector(name).facts.has_memory else ("single",)
     test = parts_of(recipe.data)[2]
     jobs = _jobs(name, nets)
@@ -205,6 +215,37 @@ def _clips(jobs: Mapping[str, VideoJob], pictures: Sequence[Picture]) -> Table:
     columns = ("", "AP50 without classes", "AP50", *(f"{group}" for group in GROUPS))
     heading = f"{CLIPS} made clips of objects and grounds kept out, a third of the frames spoilt"
     return Table(heading, columns, rows)
+
+
+def tracks_table(data: Data, name: str) -> Table:
+    """Of each film with a truth below ``data.mot``, and of all together; InputError without any."""
+    assert data.mot is not None
+    films = [path for path in natural_sorted(data.mot.iterdir()) if (path / TRUTH).is_file()]
+    if not films:
+        raise InputError(data.mot, f"holds no film with {TRUTH}", "name MOT's folder of films")
+    job = None if data.mot_results else load_job(name, classes=[data.mot_class])
+    tallies = {}
+    for film in films:
+        if job is None:
+            assert data.mot_results is not None
+            told = read_mot(data.mot_results / f"{film.name}.txt")
+        else:
+            told = _tracks(job.predict(film / "img1").frames)
+        tallies[film.name] = tally(read_mot(film / TRUTH), told)
+    tallies["all"] = reduce(add, tallies.values())
+    rows = [(film, one.mota, one.idf1, one.hota, one.switches) for film, one in tallies.items()]
+    whose = name if data.mot_results is None else data.mot_results.name
+    return Table(f"Tracks of {whose}", ("film", "MOTA", "IDF1", "HOTA", "ids changed"), rows)
+
+
+def _tracks(rows: Sequence[FrameRow]) -> Boxes:
+    found = {}
+    for row in rows:
+        own = [one for one in row.objects if one.track is not None]
+        corners = np.array([one.box for one in own], float).reshape(-1, 4)
+        corners[:, 2:] += corners[:, :2]
+        found[row.index + 1] = np.array([one.track for one in own], int), corners + 1
+    return found
 
 
 def _speeds(clip: Clip) -> list[np.ndarray]:

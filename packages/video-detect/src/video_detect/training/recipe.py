@@ -18,6 +18,10 @@ class Data(Section):
     ``boxes``, which are all trained on. ``test_films`` are measured on and never trained on. An
     epoch is ``batches`` made ones, of scenes or of clips of ``frames``, by ``workers`` processes;
     ``sizes`` are their heights and widths.
+
+    ``mot`` is a folder of films in MOT's layout whose tracks are measured instead of all else,
+    those of the class ``mot_class``; with ``mot_results``, a folder of ``NAME.txt``, those of
+    others.
     """
 
     coco: Path
@@ -32,6 +36,9 @@ class Data(Section):
     frames: PositiveInt = 6
     val_clips: PositiveInt = 24
     workers: Annotated[int, Field(ge=0, le=32)] = 0
+    mot: Path | None = None
+    mot_class: str = "person"
+    mot_results: Path | None = None
 
 
 class Model(Section):
