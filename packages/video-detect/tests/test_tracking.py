@@ -1,12 +1,19 @@
 """Tracks held against true ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from video_detect.measure.tracking import read_mot, tally
 from vitrail.errors import InputError
 from vitrail.testing.beside import DATA, needs
+from vitrail.testing.commands import call
+from vitrail.testing.media import write_picture
 
+from .fakes import film, save_tiny
+
+RECIPE = Path(__file__).parents[3] / "pipelines" / "video-detect" / "tgbformer.yaml"
 MOT = DATA / "video-detection" / "mot15_eval"
 BOX = np.array([0.0, 0, 10, 10])
 
@@ -48,6 +55,45 @@ def test_rows_that_do_not_count_are_left_out(tmp_path):
     path.write_text("no film\n")
     with pytest.raises(InputError, match="no MOT file"):
         read_mot(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One film of a square that moves, and its truth."""
+    place = tmp_path / "mot" / "square"
+    for part in ("gt", "img1"):
+        (place / part).mkdir(parents=True)
+    lines = []
+    for number, image in enumerate(film(8), start=1):
+        write_picture(place / "img1" / f"{number:06d}.png", image)
+        lines.append(f"{number},1,{1 + 4 * number},21,24,24,1,-1,-1,-1\n")
+    (place / "gt" / "gt.txt").write_text("".join(lines))
+    return tmp_path / "mot"
+
+
+def test_the_command_measures_what_others_tell(folder, tmp_path, monkeypatch):
+    pytest.importorskip("lightning")
+    monkeypatch.setenv("VITRAIL_DATA", str(tmp_path))
+    (tmp_path / "results").mkdir()
+    words = ("vitrail", "evaluate", RECIPE, "--set", f"data.mot={folder}",
+             "--set", f"data.mot_results={tmp_path / 'results'}")  # fmt: skip
+    assert "square.txt" in call(*words).stderr
+    truth = (folder / "square/gt/gt.txt").read_text()
+    (tmp_path / "results" / "square.txt").write_text(truth.replace(",1,", ",9,", 1))
+    outcome = call(*words)
+    assert outcome.status == 0 and "MOTA" in outcome.stdout, outcome.stderr
+
+
+def test_the_network_is_measured_on_the_frames(folder, tmp_path):
+    pytest.importorskip("lightning")
+    from video_detect.evaluation import tracks_table
+    from video_detect.training.recipe import Data
+
+    data = Data(coco=tmp_path, mot=folder, mot_class="car")
+    table = tracks_table(data, str(save_tiny(tmp_path / "tiny.safetensors")))
+    assert [row[0] for row in table.rows] == ["square", "all"]
+    with pytest.raises(InputError, match="no film"):
+        tracks_table(Data(coco=tmp_path, mot=tmp_path), "tgbformer")
 
 
 @needs(MOT)
