@@ -153,7 +153,8 @@ def test_classes_and_score_choose(weights, street):
     assert sum(len(frame.objects) for frame in fewer.frames) < len(least)
 
 
-def test_labels_may_have_the_names_of_imagenet_vid(weights, street):
+def test_labels_may_have_the_names_of_imagenet_vid(tmp_path, street):
+    weights = save_tiny(tmp_path / "cat.safetensors", labels=["person", "cat", "dog"])
     wanted = ["domestic cat", "person"]
     job = load(str(weights), names="vid", score=0.0, track=False, classes=wanted)
     told = {one.label for frame in job.predict(street).frames for one in frame.objects}
