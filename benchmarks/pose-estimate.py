@@ -1,5 +1,5 @@
-"""Speed of pose-estimate: crops a second beside transformers' ViTPose and BlazePose, people of one
-picture together, fewer patches, decoding.
+"""Speed of pose-estimate: crops a second beside transformers' ViTPose and BlazePose, a photograph
+as a whole, people of one picture together, fewer patches, decoding.
 
     python benchmarks/pose-estimate.py
     python benchmarks/pose-estimate.py --blazepose runs/teacher/pose_landmark_full.tflite
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = Console()
-    for table in (networks(arguments.blazepose), together(), decoding()):
+    for table in (networks(arguments.blazepose), whole(), together(), decoding()):
         console.print(table.title)
         for row in (table.columns, *table.rows):
             console.print(" | ".join(f"{c:.3g}" if isinstance(c, float) else str(c) for c in row))
@@ -115,6 +115,17 @@ def _blazepose(path: Path) -> Callable[[], object]:
     network = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_NUM_THREADS": 1})
     crop = np.zeros((1, 256, 256, 3), np.float32)
     return lambda: [network([crop]) for _ in range(CROPS)]
+
+
+def whole() -> Table:
+    """The example from file to joints, with the bundled finder and with a given box."""
+    job = load(engine="auto")
+    box = np.array([[60.0, 10, 300, 480]])
+    rows = [
+        ("people found", 1000 * seconds(lambda: job.predict(EXAMPLE))),
+        ("box given", 1000 * seconds(lambda: job.predict(EXAMPLE, box))),
+    ]
+    return Table("One photograph", ("", "ms"), rows)
 
 
 def together() -> Table:

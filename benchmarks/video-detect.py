@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 
 from video_detect import load
+from video_detect.job import VideoJob
 from video_detect.models.graph import GraphConvolution, edge_weights, nearest
 from video_detect.networks import CLIP, FRAME, NETS, load_detector
 from vitrail.bench import cpu_seconds
@@ -56,9 +57,9 @@ def networks() -> Table:
                 if name == FRAME and net != NETS[0]:
                     continue
                 ready = prepare(network, engine=engine, device="cpu")
-                example = network.example[:1]
-                ready(example)
-                spent = cpu_seconds(lambda ready=ready, item=example: ready(item), REPEATS)
+                (item,) = (part[:1] for part in network.inputs)
+                ready(item)
+                spent = cpu_seconds(lambda ready=ready, item=item: ready(item), REPEATS)
                 rows.append((name, engine, 1000 * spent / frames))
     return Table("Networks", ("part", "engine", "ms a frame"), rows)
 
@@ -66,12 +67,13 @@ def networks() -> Table:
 def windows() -> Table:
     """A film with each frame encoded once, as the job does it, and once for each of its windows."""
     job, images = load(engine="eager", track=False), _film()
+    assert isinstance(job, VideoJob)
     detector, settings = job.detector, job.settings
     step = settings.window - settings.overlap
     once = cpu_seconds(lambda: job.predict(images), 1)
     starts = range(0, len(images) - settings.overlap, step)
     frame, clip = (job.networks[one.name] for one in (detector.frame, detector.clip))
-    seen = detector.frame.example[:1].repeat(settings.window, axis=0)
+    seen = detector.frame.inputs[0][:1].repeat(settings.window, axis=0)
 
     def again() -> None:
         for _ in starts:

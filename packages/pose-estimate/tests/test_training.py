@@ -12,14 +12,25 @@ pytest.importorskip("lightning")
 from pose_estimate import load
 from pose_estimate.data import Coco, Lsp, Mpii, read_people, split_people
 from pose_estimate.evaluation import Poses, evaluate, precision_table, visible_rows
-from pose_estimate.people.finder import load_finder
+from pose_estimate.networks import Search
+from pose_estimate.people.finder import OwnFinder, load_finder
 from pose_estimate.pose.crop import CropShape
 from pose_estimate.skeleton import skeleton
-from pose_estimate.training.finder import SIDE, compose, match_rows, scenes_of
+from pose_estimate.training.finder import (
+    LONG_SIDES,
+    SIDE,
+    Scene,
+    best_score,
+    compose,
+    large_alone,
+    match_rows,
+    scenes_of,
+)
 from pose_estimate.training.recipe import Augment
 from pose_estimate.training.render import Renderer
 from pose_estimate.training.samples import FromPictures, Shot, Whole, mirrored, varied
 from pose_estimate.training.teacher import anchors
+from vitrail.detection.matching import Matches
 from vitrail.errors import InputError, UsageError
 from vitrail.testing.beside import DATA, needs
 from vitrail.testing.media import pattern, write_picture
@@ -83,7 +94,8 @@ def test_what_training_writes_is_what_the_job_loads(name, tmp_path):
 
 def test_what_the_finders_training_writes_finds(tmp_path):
     weights = train(small_recipe("people", tmp_path), tmp_path / "run")
-    assert load_finder(str(weights), engine="eager").networks
+    finder = load_finder(str(weights), engine="eager")
+    assert isinstance(finder, OwnFinder) and finder.search.long_side in LONG_SIDES
 
 
 @pytest.mark.parametrize("name", ["evitpose", "unitranspose", "people"])
@@ -290,16 +302,30 @@ def test_scenes_keep_account_of_who_is_seen(tmp_path):
     scenes = scenes_of(people)
     assert len(scenes) == 10
     for seed in range(10):
-        image, boxes, unsure = compose(scenes, np.random.default_rng(seed))
+        image, boxes, unsure = compose((scenes, ()), np.random.default_rng(seed))
         assert image.shape == (SIDE, SIDE, 3) and boxes.dtype == np.float32
         for box in (*boxes, *unsure):
-            assert (box >= 0).all() and (box <= 320).all() and (box[2:] > box[:2]).all()
+            assert (box >= 0).all() and (box <= SIDE).all() and (box[2:] > box[:2]).all()
 
 
 def test_found_boxes_are_held_against_known_ones():
     rows = np.array([[5.0, 0, 0, 10, 10], [4, 100, 100, 120, 120], [-9, 0, 0, 5, 5]])
     matches = match_rows(rows, np.array([[0.0, 0, 10, 10]]), np.zeros((0, 4)))
     assert matches.recall() == 1 and matches.precision() == 0.5
+
+
+def test_the_score_of_a_finder_is_the_one_of_the_largest_f1():
+    scores, hits = np.array([0.9, 0.8, 0.7, 0.2]), np.array([True, False, True, False])
+    matches = Matches(scores, hits, np.full(4, np.nan), known=2)
+    assert best_score(matches) == 0.7
+    nobody = Matches(scores[:0], hits[:0], scores[:0], known=2)
+    assert best_score(nobody) == Search().min_score
+
+
+def test_small_people_are_not_counted():
+    boxes = np.array([[0.0, 0, 39, 20], [0, 0, 10, 41]])
+    scene = large_alone(Scene(Path("a.png"), boxes, np.zeros((0, 4))))
+    assert scene.boxes.tolist() == [[0, 0, 10, 41]] and scene.unsure.tolist() == [[0, 0, 39, 20]]
 
 
 def test_the_teachers_anchors_are_as_many_as_its_answers():

@@ -57,9 +57,9 @@ def estimate(
         str,
         typer.Option(
             metavar="NAME|PATH",
-            help="Who finds people: faces, your own file, a folder for transformers, an ONNX file.",
+            help="Who finds people: your own file, a folder for transformers, an ONNX file.",
         ),
-    ] = "faces",
+    ] = "people",
     detector_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Lowest score of somebody found.", show_default=False),

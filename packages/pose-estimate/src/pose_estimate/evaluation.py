@@ -10,7 +10,7 @@ import numpy as np
 from pose_estimate import load
 from pose_estimate.data import Labelled, read_people, split_people
 from pose_estimate.job import PoseJob
-from pose_estimate.people.finder import FACES, Finder, load_finder
+from pose_estimate.people.finder import PEOPLE, Finder, OwnFinder, load_finder
 from pose_estimate.pose.average_precision import (
     Guess,
     Truth,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RIGHT_WITHIN = 0.1  # of the box's longer side
 FAR = 1e6  # where a joint is put that was not told: it is wrong
 KEEPS = (1.0, 0.9, 0.7, 0.5, 0.3)
-MIN_PERSON = 40  # pixels of the longer side of people that the finder is measured on
+FINDER_SCORES = (0.3, 0.5, 0.7)  # beside the file's own
 PELVIS_THORAX = ("pelvis", "thorax")  # which PCKh leaves out
 
 
@@ -79,15 +79,14 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table | Chart]:
     Boxes are given. PCK is the share of joints within a tenth of the box's longer side, with its
     95 % bootstrap interval over pictures; beside it the mean pose of those who were trained on, and
     BlazePose on the crop where the recipe names its file. From which score on a joint is best
-    called visible is told on who validates. For the finder: recall and precision, beside those of
-    the search by faces.
+    called visible is told on who validates. For the finder: recall and precision.
     What others found (``data.results``) stands beside in the table of precision.
     UsageError for a recipe without a test; InputError where truth and answers share no picture.
     """
     if not recipe.data.test:
         raise UsageError("data.test", "is empty", "name the people to measure on")
     if recipe.model.architecture == "finder":
-        return [_finder_table(recipe, [FACES, *([weights] if weights else [])])]
+        return [_finder_table(recipe, weights or PEOPLE)]
     name = weights or recipe.name.removeprefix("pose-")
     bones = find_skeleton(recipe.skeleton)
     people = [one for source in recipe.data.test for one in read_people(source)]
@@ -264,21 +263,22 @@ def _keep_curve(name: str, people: Sequence[Labelled], bones: Skeleton) -> list[
     return [Table("What is kept", columns, rows), chart]
 
 
-def _finder_table(recipe: Recipe, names: Sequence[str]) -> Table:
-    from pose_estimate.training.finder import scenes_of
+def _finder_table(recipe: Recipe, name: str) -> Table:
+    from pose_estimate.training.finder import MIN_PERSON, large_alone, scenes_of
 
     people = [one for source in recipe.data.test for one in read_people(source, unlabelled=True)]
-    scenes, rows = scenes_of(people), []
-    for name in names:
-        finder = load_finder(name, min_score=0.05, engine="eager")
-        matches = merge(_match_scene(finder, scene) for scene in scenes)
-        rows += [
-            (name, score, matches.recall(score), matches.precision(score),
-             matches.average_precision(), matches.recall_at(0.6))
-            for score in (0.3, 0.5, 0.7)
-        ]  # fmt: skip
-    title = f"{matches.known} people of at least {MIN_PERSON} px, IoU 0.5"
-    columns = ("finder", "min score", "recall", "precision", "average precision", "recall at 0.6")
+    finder, own = (load_finder(name, min_score=least, engine="eager") for least in (0.05, None))
+    matches = merge(_match_scene(finder, large_alone(scene)) for scene in scenes_of(people))
+    chosen = own.search.min_score if isinstance(own, OwnFinder) else None
+    scores: set[float] = {*FINDER_SCORES} if chosen is None else {*FINDER_SCORES, chosen}
+    rows = [
+        ("the file's" if score == chosen else "", score, matches.recall(score),
+         matches.precision(score), matches.average_precision(), matches.recall_at(0.6))
+        for score in sorted(scores)
+    ]  # fmt: skip
+    title = f"{name}: {matches.known} people of at least {MIN_PERSON} px, IoU 0.5"
+    columns = ("", "min score", "recall", "precision", "average precision",
+               "recall at precision 0.6")  # fmt: skip
     return Table(title, columns, rows)
 
 
@@ -287,9 +287,7 @@ def _match_scene(finder: Finder, scene: "Scene") -> Matches:
 
     (boxes,) = solve(finder.networks, finder.find([read_image(scene.image)]))
     found = [FoundBox((x, y, x + w, y + h), score, np.zeros((0, 2))) for x, y, w, h, score in boxes]
-    small = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1, initial=0) < MIN_PERSON
-    unsure, clear = np.concatenate((scene.unsure, scene.boxes[small])), scene.boxes[~small]
-    return match(found, clear, np.zeros((len(clear), 0, 2)), unsure)
+    return match(found, scene.boxes, np.zeros((len(scene.boxes), 0, 2)), scene.unsure)
 
 
 def _share_right(errors: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from pose_estimate import system
 from pose_estimate.networks import POSE, Choice, PoseNetwork, load_network
 from pose_estimate.people.boxes import BoxFile, Listed, read_boxes, usable
-from pose_estimate.people.finder import FACES, Finder, WholeImage, load_finder
+from pose_estimate.people.finder import PEOPLE, Finder, WholeImage, load_finder
 from pose_estimate.people.follow import OneEuro, Tracker, between
 from pose_estimate.people.turn import Turn
 from pose_estimate.pose.estimate import Estimator, Found
@@ -43,7 +43,7 @@ class Options:
     source must be turned to be upright.
     """
 
-    detector: str = FACES
+    detector: str = PEOPLE
     detector_score: float | None = None
     boxes: str | None = None
     head: str | None = None
@@ -290,7 +290,7 @@ def load(
     *,
     boxes: Path | str | None = None,
     whole_image: bool = False,
-    detector: str = FACES,
+    detector: str = PEOPLE,
     joints: Path | str | None = None,
     engine: str = "auto",
     device: str = "auto",

@@ -55,6 +55,20 @@ class Calibration:
         return 1 / (1 + np.exp(-(self.slope * values + self.bias).clip(-30, 30)))
 
 
+@dataclass(frozen=True)
+class Search:
+    """How a finder looks: images are brought down to ``long_side`` pixels, and who scores less than
+    ``min_score`` is left out. Both were chosen on the pictures that validated."""
+
+    long_side: int = 640
+    min_score: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinderNetwork(Network):
+    search: Search
+
+
 @dataclass(frozen=True, kw_only=True)
 class PoseNetwork(Network):
     """``keep`` is the share of the patches that stays after each block of ``select_after``;
@@ -119,8 +133,8 @@ def load_network(
     return _network(weights, config, bones, calibration, choice, dataset)
 
 
-def load_finder_network(name: str) -> Network:
-    """The finder of people in a file that ``vitrail train`` wrote."""
+def load_finder_network(name: str) -> FinderNetwork:
+    """The finder of people in a file that ``vitrail train`` wrote, or the bundled one."""
     weights = resolve(system, name)
     if weights.metadata.get("architecture") != DETECTOR:
         problem = "holds no finder of people"
@@ -222,13 +236,16 @@ def _build(
     return Ready(read_checkpoint(weights.path, dataset).build(), head, schedule)
 
 
-def _finder(weights: Weights) -> Network:
-    return Network(
+def _finder(weights: Weights) -> FinderNetwork:
+    with complete(weights.path, system.name):
+        search = Search(**weights.metadata.get("search", {}))
+    return FinderNetwork(
         name=FINDER,
         build=partial(_build_finder, weights),
         example=np.random.default_rng(0).integers(0, 256, (2, 3, SIDE, SIDE), np.uint8),
         weights=weights,
         code=FINDER_CODE,
+        search=search,
     )
 
 

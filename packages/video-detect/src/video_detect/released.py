@@ -2,7 +2,6 @@
 branches were never trained for them."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -47,7 +46,7 @@ class Released:
         )
 
     @torch.inference_mode()
-    def __call__(self, *batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def __call__(self, *batch: np.ndarray) -> list[np.ndarray]:
         (images,) = batch
         return [self._search(image) for image in images]
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pose_estimate import system
 from pose_estimate.data import Labelled, Yolo, part_of, read_boxes, read_people
-from pose_estimate.networks import DETECTOR
+from pose_estimate.networks import DETECTOR, Search
 from pose_estimate.people.finder import MAX_OVERLAP
 from pose_estimate.training.recipe import Recipe
 from pose_estimate.training.samples import read_kept
@@ -27,10 +27,15 @@ from vitrail.faces.training.augment import degrade
 from vitrail.sources import image_files
 from vitrail.training.loading import Numbers, loader
 
-SIDE = 320  # pixels of a scene
-VAL_SIDE = 384  # of a whole picture, smaller than the job searches it: validations are frequent
+SIDE = 256  # pixels of a scene
+ZOOM = 2.0  # how much larger than just filling its part of a scene a picture comes at most
+EMPTY = 0.2  # share of the parts that come from pictures without people, where there are any
+VAL_SIDE = 384  # of a whole picture while training: validations are frequent
+LONG_SIDES = (384, 512, 640)  # of which the one is kept that finds people best in the end
+MIN_PERSON = 40  # pixels of the longer side of people that the finder is measured on
 MIN_SIZE = 14.0  # pixels of the longer side below which a person is unsure
-CLEAR, GONE = 0.6, 0.25  # share of a box that is still seen: a person; nobody
+DEGRADED = 0.5  # share of the scenes that cameras spoil
+CLEAR, GONE = 0.45, 0.2  # share of a box that is still seen: a person; nobody
 LOSS_WEIGHTS = {"score": 1.0, "box": 2.0}
 NOTHING = np.zeros((0, 4), np.float32)
 
@@ -59,12 +64,16 @@ class Scenes(Dataset):
     ``boxes`` (n, 4) and ``unsure`` (m, 4) in pixels."""
 
     def __init__(self, scenes: Sequence[Scene], batch_size: int, seed: int):
-        self.scenes, self.batch_size, self.seed = scenes, batch_size, seed
+        with_people = [one for one in scenes if len(one.boxes)]
+        empty = [one for one in scenes if not len(one.boxes)]
+        self.scenes, self.batch_size, self.seed = (with_people, empty), batch_size, seed
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         rng = np.random.default_rng((self.seed, number))
         made = [compose(self.scenes, rng) for _ in range(self.batch_size)]
-        images = np.stack([degrade(image, rng) for image, _, _ in made])
+        images = np.stack(
+            [degrade(image, rng) if rng.random() < DEGRADED else image for image, _, _ in made]
+        )
         labels = [{"boxes": torch.from_numpy(boxes), "unsure": torch.from_numpy(unsure)}
                   for _, boxes, unsure in made]  # fmt: skip
         return {"images": torch.from_numpy(images).movedim(-1, 1), "labels": labels}
@@ -73,8 +82,8 @@ class Scenes(Dataset):
 class WholePictures(Dataset):
     """Each picture as the job searches it: ``image`` uint8 (3, H, W) and its labels."""
 
-    def __init__(self, scenes: Sequence[Scene]):
-        self.scenes = scenes
+    def __init__(self, scenes: Sequence[Scene], long_side: int = VAL_SIDE):
+        self.scenes, self.long_side = scenes, long_side
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -82,7 +91,7 @@ class WholePictures(Dataset):
     def __getitem__(self, number: int) -> dict[str, Any]:
         scene = self.scenes[number]
         image = read_kept(scene.image)
-        small = shrink(image, VAL_SIDE)
+        small = shrink(image, self.long_side)
         scale = np.tile(np.array(small.shape[1::-1]) / np.array(image.shape[1::-1]), 2)
         return {
             "image": padded(small),
@@ -145,10 +154,13 @@ class FinderTask(TrunkTask):
         return loss
 
     def validation_step(self, batch: dict, number: int) -> None:
-        image = torch.as_tensor(batch["image"])[None].to(self.device)
+        self.matches.append(self._match(batch))
+
+    def _match(self, picture: dict) -> Matches:
+        image = torch.as_tensor(picture["image"])[None].to(self.device)
         rows = self.kept_network(image.float())[0].float().cpu().numpy()
-        known = [torch.as_tensor(batch[name]).cpu().numpy() for name in ("boxes", "unsure")]
-        self.matches.append(match_rows(rows, *known))
+        known = [torch.as_tensor(picture[name]).cpu().numpy() for name in ("boxes", "unsure")]
+        return match_rows(rows, *known)
 
     def on_validation_epoch_end(self) -> None:
         matches = merge(self.matches)
@@ -162,7 +174,21 @@ class FinderTask(TrunkTask):
             "system": system.name,
             "architecture": DETECTOR,
             "config": asdict(self.config),
+            "search": asdict(self.best_search()),
         }
+
+    @torch.no_grad()
+    def best_search(self) -> Search:
+        """On the pictures that validate: the size at which the average precision is largest, and
+        there the score with the largest F1."""
+        self.eval()
+        scenes = [large_alone(scene) for scene in self.scenes[1]]
+        found = {}
+        for side in LONG_SIDES:
+            pictures = WholePictures(scenes, side)
+            found[side] = merge(self._match(pictures[n]) for n in range(len(pictures)))
+        side = max(found, key=lambda one: found[one].average_precision())
+        return Search(side, best_score(found[side]))
 
 
 def match_rows(rows: np.ndarray, boxes: np.ndarray, unsure: np.ndarray) -> Matches:
@@ -172,6 +198,23 @@ def match_rows(rows: np.ndarray, boxes: np.ndarray, unsure: np.ndarray) -> Match
         for row in likely_rows(rows, 0.05, MAX_OVERLAP)
     ]
     return match(found, np.asarray(boxes), np.zeros((len(boxes), 0, 2)), np.asarray(unsure))
+
+
+def best_score(matches: Matches) -> float:
+    """The lowest score of those told when F1 is largest; that of ``Search`` where nobody is
+    found."""
+    if not matches.hits.any():
+        return Search().min_score
+    order = np.argsort(-matches.scores, kind="stable")
+    f1 = 2 * np.cumsum(matches.hits[order]) / (np.arange(1, len(order) + 1) + matches.known)
+    return round(float(matches.scores[order][f1.argmax()]), 3)
+
+
+def large_alone(scene: Scene) -> Scene:
+    """People below ``MIN_PERSON`` are unsure."""
+    small = (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1, initial=0) < MIN_PERSON
+    unsure = np.concatenate((scene.unsure, scene.boxes[small]))
+    return Scene(scene.image, scene.boxes[~small], unsure)
 
 
 def scenes_of(people: Sequence[Labelled]) -> list[Scene]:
@@ -190,22 +233,26 @@ def scenes_of(people: Sequence[Labelled]) -> list[Scene]:
 
 
 def compose(
-    scenes: Sequence[Scene], rng: np.random.Generator
+    scenes: tuple[Sequence[Scene], Sequence[Scene]], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A scene uint8 (S, S, 3) with boxes and unsure boxes float32: parts of one picture or four, at
-    any size, mirrored or not."""
+    any size, mirrored or not. ``scenes`` are the pictures with people and those without."""
     canvas = np.full((SIDE, SIDE, 3), GREY, np.uint8)
     split = rng.integers(SIDE // 3, 2 * SIDE // 3, 2) if rng.random() < 0.5 else (SIDE, SIDE)
     boxes, unsure = [NOTHING], [NOTHING]
     for x0, x1 in _spans(int(split[0])):
         for y0, y1 in _spans(int(split[1])):
-            scene = scenes[int(rng.integers(len(scenes)))]
-            part, clear, doubtful = _part(scene, (y1 - y0, x1 - x0), rng)
+            part, clear, doubtful = _part(_drawn(scenes, rng), (y1 - y0, x1 - x0), rng)
             canvas[y0:y1, x0:x1] = part
             offset = np.array([x0, y0, x0, y0], np.float32)
             boxes.append(clear + offset)
             unsure.append(doubtful + offset)
     return canvas, np.concatenate(boxes), np.concatenate(unsure)
+
+
+def _drawn(scenes: tuple[Sequence[Scene], Sequence[Scene]], rng: np.random.Generator) -> Scene:
+    own = scenes[int(bool(scenes[1]) and (not scenes[0] or rng.random() < EMPTY))]
+    return own[int(rng.integers(len(own)))]
 
 
 def _part(
@@ -214,8 +261,8 @@ def _part(
     """A part of a picture, filling ``size`` (height, width), with its labels."""
     image = read_kept(scene.image)
     target, full = np.array(size[::-1], float), np.array(image.shape[1::-1], float)
-    scale = float((target / full).max() * np.exp(rng.uniform(0, 1.1)))
-    offset = -rng.random(2) * (full * scale - target)
+    scale = float((target / full).max() * ZOOM ** rng.random())
+    offset = -_corner(scene, full * scale, target, scale, rng)
     linear = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
     flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = image
@@ -230,6 +277,19 @@ def _part(
         part = part[:, ::-1]
         boxes, unsure = (_mirrored(one, size[1]) for one in (boxes, unsure))
     return part, boxes.astype(np.float32), unsure.astype(np.float32)
+
+
+def _corner(
+    scene: Scene, full: np.ndarray, target: np.ndarray, scale: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Where the part of a picture of size ``full`` (after scaling) begins: around one of its
+    people, if there are any."""
+    room = full - target
+    if not len(scene.boxes):
+        return rng.random(2) * room
+    box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+    middle = (box[:2] + box[2:]) / 2 * scale
+    return (middle - target * rng.uniform(0.25, 0.75, 2)).clip(0, room)
 
 
 def _seen(boxes: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

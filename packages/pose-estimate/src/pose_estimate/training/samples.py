@@ -19,7 +19,7 @@ from pose_estimate.training.recipe import Augment
 from vitrail.faces.training.augment import degrade
 from vitrail.preprocess.image import read_image
 
-KEPT_IMAGES = 600  # decoded ones in memory
+KEPT_IMAGES = 2500  # decoded ones in memory
 MIN_HALF = 8  # labelled joints without which a body is not cut in half
 UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "head", "neck", "thorax")
 
