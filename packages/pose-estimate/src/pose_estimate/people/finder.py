@@ -13,7 +13,7 @@ from vitrail.job import Ask, Engine
 
 PEOPLE = "people"  # the bundled finder
 OTHERS_MIN_SCORE = 0.3  # of detectors of others, where none is asked for
-MAX_OVERLAP = 0.6
+MAX_OVERLAP = 0.5
 TOLERANCE = 0.1  # of the network's output, pixels and logits
 
 Boxes = np.ndarray  # (n, 5): x, y, width, height in pixels of the image, score; best first
