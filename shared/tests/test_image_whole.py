@@ -16,6 +16,7 @@ from vitrail.preprocess.image_whole import (  # noqa: E402
     SUFFIXES,
     WholeImage,
     encode_whole,
+    losses,
     parse_whole,
     read_whole,
     srgb_profile,
@@ -50,9 +51,9 @@ def test_what_is_written_comes_back(format):
     exif = Image.Exif()
     exif[0x010F] = "A camera"
     image = WholeImage(SMALL, exif=exif.tobytes(), dpi=(300, 300))
-    data, remarks = encode_whole(image, format)
+    data = encode_whole(image, format)
     again = parse_whole(data, "again")
-    assert remarks == [] and again.format == format
+    assert again.format == format and len(losses(image, format)) == (format == "WEBP")
     lossless = format in ("PNG", "TIFF")
     assert np.abs(again.levels.astype(int) - SMALL).mean() <= (
         0 if lossless else 16
@@ -73,20 +74,35 @@ def test_16_bits_and_transparency_stay(format, transparent):
     alpha = DEEP[..., 0].copy() if transparent else None
     exif = Image.Exif()
     exif[0x010F] = "A camera"
-    data, remarks = encode_whole(WholeImage(DEEP, alpha, "PNG", exif.tobytes(), (200, 200)), format)
+    image = WholeImage(DEEP, alpha, "PNG", exif.tobytes(), (200, 200))
+    data = encode_whole(image, format)
     assert Image.open(io.BytesIO(data)).getexif()[0x010F] == "A camera"
     again = parse_whole(data, "again")
     np.testing.assert_array_equal(again.levels, DEEP)
-    assert remarks == [] and again.remarks == ()
+    assert losses(image, format) == [] and again.remarks == ()
+    assert [round(part) for part in again.dpi] == [200, 200]
     if transparent:
         np.testing.assert_array_equal(again.alpha, alpha)
     assert Image.open(io.BytesIO(data)).info["icc_profile"] == srgb_profile()
 
 
 def test_what_a_format_cannot_keep_is_said():
-    data, remarks = encode_whole(WholeImage(DEEP, DEEP[..., 0]), "JPEG")
-    assert "8 were written" in remarks[0] and "transparency" in remarks[1]
-    assert parse_whole(data, "again").levels.dtype == np.uint8
+    image = WholeImage(DEEP, DEEP[..., 0], dpi=(300, 300))
+    bits, transparency = losses(image, "JPEG")
+    assert "8 were written" in bits and "transparency" in transparency
+    assert parse_whole(encode_whole(image, "JPEG"), "again").levels.dtype == np.uint8
+    assert "no resolution" in losses(image, "WEBP")[1]
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x829A] = 0.01  # the exposure
+    (texts,) = losses(WholeImage(DEEP, exif=exif.tobytes()), "TIFF")
+    assert "texts alone" in texts and not losses(WholeImage(SMALL, exif=exif.tobytes()), "TIFF")
+
+
+def test_a_photograph_with_another_picture_behind_it_is_a_jpeg():
+    """Phones keep depth or gain so, as ``MPO``."""
+    first = Image.fromarray(SMALL)
+    found = parse_whole(saved(first, "MPO", save_all=True, append_images=[first]), "a")
+    assert found.format == "JPEG" and found.remarks == ()
 
 
 def test_grey_stays_grey_and_deep():
@@ -152,7 +168,7 @@ def test_what_is_no_image(tmp_path):
 
 @pytest.mark.parametrize("format", SUFFIXES)
 def test_mutants_are_refused_or_read_as_pillow_reads_them(format):
-    good, _ = encode_whole(WholeImage(SMALL), format)
+    good = encode_whole(WholeImage(SMALL), format)
     rng = np.random.default_rng(7)
     for number in range(200):
         data = bytearray(good)

@@ -1,6 +1,5 @@
 """The job on images in memory and in files."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +15,9 @@ from image_colorize.merge import lightness_of, merge
 from image_colorize.networks import load_network
 from image_colorize.seen import cell_of, look, network_input, place
 from image_colorize.session import Session
-from image_colorize.writing import hint_file, write, write_beside
+from image_colorize.writing import write, write_beside
 from vitrail.errors import InputError, UsageError
+from vitrail.preprocess.image_whole import WholeImage
 
 RED = Hint(0.25, 0.3, (180, 70, 60))
 BLUE = Hint(0.8, 0.3, (60, 90, 170))
@@ -83,7 +83,6 @@ def test_the_same_again_is_the_same_bytes(job, scene, tmp_path):
         (tmp_path / name).mkdir()
         write(replace(job.predict(scene, [RED]), source="x.png"), tmp_path / name)
     assert (tmp_path / "a/x.png").read_bytes() == (tmp_path / "b/x.png").read_bytes()
-    assert json.loads(hint_file(job.predict(scene, [RED])))["hints"][0]["id"] == 1
 
 
 def test_a_toned_scan_counts_as_grey_and_a_photograph_does_not(scene):
@@ -98,8 +97,22 @@ def test_a_toned_scan_counts_as_grey_and_a_photograph_does_not(scene):
     left = careful.predict(colourful)
     assert left.was_left_alone and left.reasons
     assert left.to_dict()["left_alone"] is True
-    kept = load(engine="eager", keep_tone=True, strength=0).predict(sepia).rgb()
-    assert np.abs(rgb_to_lab(kept / 255) - rgb_to_lab(sepia / 255)).mean() < 1.5
+    kept = load(engine="eager", keep_tone=True, strength=0).predict(sepia)
+    assert not any("tone" in reason for reason in kept.reasons)
+    assert np.abs(rgb_to_lab(kept.rgb() / 255) - rgb_to_lab(sepia / 255)).mean() < 1.5
+
+
+def test_what_is_dropped_is_told(small_job, scene):
+    """The image's own colours, a scan's tone, and what the written format cannot keep."""
+    red = np.dstack([scene, scene // 2, scene // 3])
+    half = np.where(np.arange(90)[:, None] < 45, red, red[..., ::-1])
+    assert any("--skip-coloured" in one for one in small_job.predict(half).reasons)
+    assert any("--keep-tone" in one for one in small_job.predict(red).reasons)
+    assert not any("--" in one for one in small_job.predict(scene).reasons)
+    deep = WholeImage(scene.astype(np.uint16) * 257, scene.astype(np.uint16) * 257)
+    jpeg = ColorizeJob(small_job.network, Options(format="JPEG"), engine="eager")
+    assert sum("JPEG has no" in one for one in jpeg.predict(deep).reasons) == 2
+    assert not any("no 16 bits" in one for one in small_job.predict(deep).reasons)
 
 
 def test_colours_outside_the_gamut_lose_chroma_alone(scene):

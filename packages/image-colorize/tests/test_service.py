@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from image_colorize.service.app import colorize_app
 from image_colorize.session import Session
+from vitrail.preprocess.image_whole import WholeImage, encode_whole
 from vitrail.serve import Desk, Limits
 
 HINTS = [{"x": 0.25, "y": 0.3, "rgb": [180, 70, 60]}]
@@ -100,9 +101,46 @@ def test_what_is_no_image_is_refused(client):
 
 def test_hint_files_are_read(client):
     answer = client.post("/hints", json={"version": 1, "hints": HINTS})
-    assert answer.json() == {"hints": [HINTS[0] | {"id": 1}]}
+    assert answer.json() == {"hints": [HINTS[0] | {"id": 1}], "sha256": None}
+    made_for = {"version": 1, "image": {"sha256": "0" * 64}, "hints": []}
+    assert client.post("/hints", json=made_for).json()["sha256"] == "0" * 64
     answer = client.post("/hints", json={"version": 3})
     assert answer.status_code == 400 and "version 3" in answer.json()["detail"]
+
+
+def test_remarks_come_with_the_image_and_the_file(client, scene):
+    coloured = np.dstack([scene, np.roll(scene, 40, 1), scene[::-1]])
+    image = opened(client, coloured)
+    assert "colours of its own" in image["remarks"][0]
+    assert client.get(f"/image/{image['id']}").json() == image
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x829A] = 0.01  # the exposure, which a TIFF of 16 bits will not keep
+    whole = WholeImage(coloured.astype(np.uint16) * 257, exif=exif.tobytes())
+    png = client.post("/image", files={"file": ("a.png", encode_whole(whole, "PNG"))}).json()
+    answer = client.post(f"/image/{png['id']}/file", json={"hints": []})
+    assert answer.headers["x-remarks"] == ""
+
+
+def test_images_are_kept_within_bounds(client, scene, monkeypatch):
+    from image_colorize.service import app
+
+    monkeypatch.setattr(app, "MAX_KEPT", 2 * scene.nbytes)
+    first, second, third = (opened(client, scene + n)["id"] for n in range(3))
+    assert client.get(f"/image/{first}").status_code == 404
+    assert client.get(f"/image/{second}").status_code == 200
+    monkeypatch.setattr(app, "MAX_KEPT", 1)
+    last = opened(client, scene + 3)["id"]  # the one at hand stays, however large
+    kept = [key for key in (second, third, last) if client.get(f"/image/{key}").is_success]
+    assert kept == [last]
+
+
+@pytest.mark.parametrize("content", ["text/plain", "application/xml", "multipart/form-data"])
+def test_another_kind_of_content_is_refused(client, scene, content):
+    image = opened(client, scene)
+    for path in ("image", "hints", f"image/{image['id']}/chroma", f"image/{image['id']}/file"):
+        headers = {"Content-Type": content}
+        answer = client.post(f"/{path}", content=b"\xff\0hello", headers=headers)
+        assert 400 <= answer.status_code < 500, (path, answer.text)
 
 
 def test_limits_and_strangers(job, desk, scene):

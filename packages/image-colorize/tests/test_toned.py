@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from image_colorize.color import lab_to_rgb, rgb_to_lab
-from image_colorize.job import COLOURED
-from image_colorize.seen import look
+from image_colorize.seen import COLOURED, look
 from vitrail.preprocess.image import read_image
 from vitrail.testing.beside import DATA, needs
 

@@ -1,5 +1,8 @@
 """Samples, loss, the recipe, and a run of a few steps that goes on after a stop."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +12,13 @@ from image_colorize.baselines import levin, nearest
 from image_colorize.data import Crops, Sampling, read_photographs, squashed
 from image_colorize.hints import Hint
 from image_colorize.model import Config
+from image_colorize.networks import load_network
 from image_colorize.seen import Shape, place
-from vitrail.errors import InputError
+from image_colorize.training import Task
+from vitrail.errors import InputError, VitrailError
+from vitrail.training.loop import train
 from vitrail.training.recipe import load_recipe
+from vitrail.weights.files import read_state
 
 SMALL = Config(image_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2)
 
@@ -67,14 +74,7 @@ def test_fills_without_a_network():
     assert not nearest(lightness, []).any() and not levin(lightness, []).any()
 
 
-def test_a_few_steps(folder, tmp_path, monkeypatch):
-    from image_colorize.networks import load_network
-    from vitrail.training.loop import train
-
-    monkeypatch.setenv("VITRAIL_DATA", str(folder))
-    recipe = tmp_path / "small.yaml"
-    recipe.write_text(
-        """
+RECIPE = """
 system: image-colorize
 name: small
 data: {train: [{path: "${VITRAIL_DATA}"}], val: [{path: "${VITRAIL_DATA}"}]}
@@ -84,9 +84,45 @@ optim: {lr: 1.0e-3, batch_size: 2}
 budget: {steps: 4}
 monitor: {metric: val/psnr, mode: max}
 """
-    )
-    weights = train(load_recipe(recipe), tmp_path / "run")
-    network = load_network(str(weights))
+
+
+def test_a_run_is_interrupted_resumed_and_used(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRAIL_DATA", str(folder))
+    recipe, step, calls = load_recipe(_written(tmp_path, RECIPE)), Task.training_step, []
+    whole = train(recipe, tmp_path / "whole")
+
+    def stop(self, batch, number):
+        calls.append(number)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    monkeypatch.setattr(Task, "training_step", stop)
+    with pytest.raises(VitrailError):
+        train(recipe, tmp_path / "parts")
+    monkeypatch.setattr(Task, "training_step", step)
+    parts = train(recipe, tmp_path / "parts")
+    one, other = (read_state(path)[0] for path in (whole, parts))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    network = load_network(str(parts))
     assert network.shape == Shape(32, 2, False)
     with torch.no_grad():
         assert network.module(torch.zeros(1, 4, 32, 32)).shape == (1, 2, 32, 32)
+
+
+def test_the_bundled_weights_are_a_beginning(folder, tmp_path, monkeypatch):
+    """Their own network and no other goes on from them."""
+    monkeypatch.setenv("VITRAIL_DATA", str(folder))
+    text = RECIPE.replace("model: {", "model: {init: tiny, ")
+    with pytest.raises(InputError, match="does not fit this network"):
+        Task(load_recipe(_written(tmp_path, text)))
+    sizes = "{image_size: 112, patch_size: 8, embed_dim: 128, depth: 6, num_heads: 4}"
+    task = Task(load_recipe(_written(tmp_path, re.sub(r"(config: ){[^}]*}", rf"\1{sizes}", text))))
+    bundled = load_network("tiny").module.state_dict()
+    assert all(torch.equal(value, bundled[key]) for key, value in task.network.state_dict().items())
+
+
+def _written(folder, text: str) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path

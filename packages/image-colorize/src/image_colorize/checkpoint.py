@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitrail.errors import InputError
 from vitrail.weights.catalogue import Weights
+from vitrail.weights.header import complete
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,8 @@ def read(path: Path) -> "tuple[Mapping[str, Any], dict[str, Tensor]]":
         return _own(path, metadata), state
     if "patch_embed.proj.weight" not in state:
         raise InputError(path, "holds no iColoriT", REMEDY)
-    return guess(state), convert(state)
+    with complete(path, "image-colorize"):
+        return guess(state), convert(state)
 
 
 def _own(path: Path, metadata: Mapping[str, Any]) -> Mapping[str, Any]:

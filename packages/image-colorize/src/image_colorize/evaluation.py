@@ -13,9 +13,9 @@ from image_colorize.baselines import levin, nearest
 from image_colorize.color import rgb_to_lab
 from image_colorize.hints import read_hints
 from image_colorize.job import ColorizeJob
-from image_colorize.merge import merge
+from image_colorize.merge import lightness_of, merge
 from image_colorize.scores import boundary_psnr, patch_error_variance, propagation, psnr
-from image_colorize.seen import Placed, Shape, cell_of, look, place
+from image_colorize.seen import Placed, Shape, cell_of, look, mean_chroma, place
 from image_colorize.training import Recipe
 from vitrail.errors import UsageError
 from vitrail.metrics.bootstrap import bootstrap_interval
@@ -28,6 +28,7 @@ COUNTS = (0, 1, 5, 10, 50, 200)  # of hints
 CELLS = Shape(224, 2, False)  # on which the colourings without a network are computed
 PATCH = 16  # at 224x224, of B-PSNR and PEV
 HINTED = 21  # hints of each photograph whose answers are looked at
+SCALES = (0.5, 2, 4)  # of the photographs
 HONOURED = 10.0  # distance of a and b, up to which a hint counts as honoured
 PROPAGATED = 20  # hints that are added one at a time
 
@@ -64,6 +65,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
         _differences(found, name),
         _steps_table(found[name]),
         _honoured_table(cases, jobs),
+        _kept_table(cases, job),
         _other_table(cases, jobs[name]),
         _propagation_table(cases[:8], job),
     ]
@@ -170,6 +172,30 @@ def _off(chroma: np.ndarray, one: Placed, shape: Shape) -> float:
     return float(np.hypot(*(chroma[cell_of(one, shape)].mean((0, 1)) - np.array(one.ab))))
 
 
+def _kept_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
+    """What must not change: the lightness, and the answer for the same photograph again and at
+    other sizes; the mean over the photographs and the worst of them."""
+    light, same = [], []
+    sizes: dict[float, list[float]] = {scale: [] for scale in SCALES}
+    for case in cases:
+        grey, hints = cv2.cvtColor(case.rgb, cv2.COLOR_RGB2GRAY), case.hints[50]
+        result, again = (job.predict(grey, hints) for _ in range(2))
+        same.append(float(np.array_equal(result.rgb(), again.rgb())))
+        off = np.abs(lightness_of(result.rgb()) - lightness_of(grey))
+        light.append(float(np.percentile(off, 99)))
+        for scale, found in sizes.items():
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            other = job.predict(
+                cv2.resize(grey, None, fx=scale, fy=scale, interpolation=how), hints
+            )
+            found.append(mean_chroma(np.subtract(other.chroma, result.chroma)))
+    rows = [("L off at the 99th percentile", float(np.mean(light)), max(light))]
+    for scale, found in sizes.items():
+        rows.append((f"a and b off at {scale:g} times the size", float(np.mean(found)), max(found)))
+    rows.append(("the same bytes again, share", float(np.mean(same)), min(same)))
+    return Table("What stays, with 50 hints", ("", "mean", "worst"), rows)
+
+
 def _other_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
     """The release's other figures, and the chroma against the truth."""
     rows = []
@@ -182,17 +208,16 @@ def _other_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
                 count,
                 float(np.mean([boundary_psnr(*pair, PATCH) for pair in pairs])),
                 float(np.mean([patch_error_variance(*pair, PATCH) for pair in pairs])),
-                float(np.mean([_mean_chroma(image) for image in made])),
+                float(np.mean([_chroma_of(image) for image in made])),
             )
         )
-    real = [_mean_chroma(case.rgb / np.float32(255)) for case in cases]
+    real = [_chroma_of(case.rgb / np.float32(255)) for case in cases]
     title = f"At 224x224: B-PSNR, PEV; mean chroma at full size (of the truth {np.mean(real):.1f})"
     return Table(title, ("hints", "B-PSNR", "PEV", "chroma"), rows)
 
 
-def _mean_chroma(image: np.ndarray) -> float:
-    ab = rgb_to_lab(image)[..., 1:]
-    return float(np.hypot(ab[..., 0], ab[..., 1]).mean())
+def _chroma_of(image: np.ndarray) -> float:
+    return mean_chroma(rgb_to_lab(image)[..., 1:])
 
 
 def _square(image: np.ndarray) -> np.ndarray:

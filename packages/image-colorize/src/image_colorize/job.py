@@ -14,7 +14,7 @@ from image_colorize.hints import Hint, HintFile, beside, read_hints
 from image_colorize.networks import ColorizeNetwork
 from image_colorize.palette import hints_from
 from image_colorize.result import Result, judged
-from image_colorize.seen import Placed, look, network_input, place
+from image_colorize.seen import COLOURED, Placed, look, network_input, place
 from vitrail.engine import prepare
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Ask, Engine, Steps
@@ -23,9 +23,6 @@ from vitrail.preprocess.image_whole import SUFFIXES, WholeImage, read_whole
 from vitrail.runner import solve
 from vitrail.sources import Source, sha256
 
-# Distance of an image's colours from a toned one's, above which it has colours; between those of
-# photographs and those of toned, stained and compressed copies of them (README).
-COLOURED = 3.0
 TOLERANCE = 0.5 / CHROMA_SCALE  # half a unit of a or b
 
 

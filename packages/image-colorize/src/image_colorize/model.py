@@ -16,9 +16,11 @@ from torch.nn import functional as F
 
 from vitrail.architectures import build
 from vitrail.backbones.layers import Mlp
+from vitrail.errors import UsageError
 
 CHANNELS = 4  # lightness, the hints' a and b, and where there is a hint
 LOCAL_HEADS = 8
+MAX_SIDE, MAX_DIM, MAX_DEPTH = 2048, 8192, 96  # larger ones are damage in a file
 UNSEEN = -100.0  # the logit of what a token of the local head does not look at
 EPS = 1e-6
 
@@ -43,6 +45,31 @@ class Config:
     head: Literal["cnn", "linear", "locattn"] = "cnn"
     centre_mask: bool = False
     average_hints: bool = True
+
+    def __post_init__(self):
+        """Raises UsageError for sizes that are none, or do not go together."""
+        limits = {
+            "image_size": MAX_SIDE,
+            "patch_size": MAX_SIDE,
+            "hint_size": MAX_SIDE,
+            "embed_dim": MAX_DIM,
+            "depth": MAX_DEPTH,
+            "num_heads": MAX_DIM,
+        }
+        for name, most in limits.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value <= most:
+                raise UsageError("icolorit", f"{name} {value!r:.20} is not in 1..{most}")
+        faults = {
+            "image_size does not divide by patch_size": self.image_size % self.patch_size,
+            "image_size does not divide by hint_size": self.image_size % self.hint_size,
+            "embed_dim does not divide by num_heads": self.embed_dim % self.num_heads,
+            f"head {self.head!r:.20} is none of {', '.join(HEADS)}": self.head not in HEADS,
+            "mlp_ratio is not in 0..64": not 0 < self.mlp_ratio <= 64,
+        }
+        for fault, found in faults.items():
+            if found:
+                raise UsageError("icolorit", fault)
 
     @property
     def grid(self) -> int:

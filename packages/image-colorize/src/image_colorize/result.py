@@ -11,8 +11,9 @@ import numpy as np
 from image_colorize.color import rgb_to_lab
 from image_colorize.hints import HintFile
 from image_colorize.merge import Merged, merge
-from image_colorize.seen import Placed, Seen
-from vitrail.preprocess.image_whole import WholeImage
+from image_colorize.scores import NOTICEABLE
+from image_colorize.seen import COLOURED, Placed, Seen, mean_chroma
+from vitrail.preprocess.image_whole import SUFFIXES, WholeImage, losses
 
 PALE = 6.0  # mean chroma below which a result has hardly any colour
 
@@ -52,9 +53,13 @@ class Result:
 
     @property
     def mean_chroma(self) -> float:
-        if self.chroma is None:
-            return 0.0
-        return float(np.hypot(self.chroma[..., 0], self.chroma[..., 1]).mean())
+        return 0.0 if self.chroma is None else mean_chroma(self.chroma)
+
+    @property
+    def written_as(self) -> str:
+        """The wished format, or the source's where it keeps what an image has, else PNG."""
+        own = self.image.format
+        return self.format or (own if own in SUFFIXES else "PNG")
 
     def reached(self, one: Placed) -> tuple[int, int, int]:
         """The colour at a hint, 8-bit sRGB."""
@@ -106,7 +111,19 @@ class Result:
 
 
 def judged(result: Result) -> tuple[str, ...]:
-    """What is to be said about the colours."""
-    if result.was_left_alone or result.mean_chroma >= PALE:
-        return ()
-    return ("hardly any colour was found: a hint where you know the colour helps",)
+    """What is to be said about a coloured image: its own colours, those it got, and its file."""
+    pale = "hardly any colour was found: a hint where you know the colour helps"
+    return (
+        *of_source(result.seen, tone_kept=result.tone is not None),
+        *([pale] if result.mean_chroma < PALE else []),
+        *losses(result.image, result.written_as),
+    )
+
+
+def of_source(seen: Seen, *, tone_kept: bool = False) -> list[str]:
+    """Which colours of an image's own its colouring drops."""
+    if seen.own_colour > COLOURED:
+        return ["it has colours of its own, which were dropped (--skip-coloured leaves it alone)"]
+    if seen.toning > NOTICEABLE and not tone_kept:
+        return ["the scan's tone was dropped (--keep-tone brings it back)"]
+    return []

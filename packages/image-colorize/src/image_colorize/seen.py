@@ -10,6 +10,9 @@ import numpy as np
 from image_colorize.color import CHROMA_SCALE, displayable, rgb_to_lab
 from image_colorize.hints import Hint
 
+# Distance of an image's colours from a toned one's, above which it has colours; between those of
+# photographs and those of toned, stained and compressed copies of them (README).
+COLOURED = 3.0
 TONE_BINS = 32  # of lightness, in each of which a toned image has one chroma
 
 
@@ -30,12 +33,14 @@ class Shape:
 @dataclass(frozen=True)
 class Seen:
     """An image at the network's size. ``lightness`` (S, S) in 0..100; ``tone`` (32, 2) is the mean
-    chroma of the image's own colours at each lightness, ``own_colour`` how far they are from that
-    on average: a toned scan's colour follows from its lightness, a colour photograph's does not.
+    chroma of the image's own colours at each lightness, ``toning`` that of the whole image, and
+    ``own_colour`` how far the colours are from the tone on average: a toned scan's colour follows
+    from its lightness, a colour photograph's does not.
     """
 
     lightness: np.ndarray
     tone: np.ndarray
+    toning: float
     own_colour: float
 
 
@@ -46,10 +51,15 @@ def look(levels: np.ndarray, size: int) -> Seen:
         small = np.repeat(small[..., None], 3, axis=2)
     lab = rgb_to_lab(small)
     if levels.ndim == 2:
-        return Seen(lab[..., 0], np.zeros((TONE_BINS, 2), np.float32), 0.0)
+        return Seen(lab[..., 0], np.zeros((TONE_BINS, 2), np.float32), 0.0, 0.0)
     tone = _tone(lab)
-    rest = lab[..., 1:] - toned(lab[..., 0], tone)
-    return Seen(lab[..., 0], tone, float(np.hypot(rest[..., 0], rest[..., 1]).mean()))
+    own = toned(lab[..., 0], tone)
+    return Seen(lab[..., 0], tone, mean_chroma(own), mean_chroma(lab[..., 1:] - own))
+
+
+def mean_chroma(ab: np.ndarray) -> float:
+    """The mean distance of a and b (..., 2) from grey."""
+    return float(np.hypot(ab[..., 0], ab[..., 1]).mean())
 
 
 def shrink(levels: np.ndarray, size: int) -> np.ndarray:

@@ -10,12 +10,15 @@ from torch.utils.data import DataLoader
 
 import vitrail.training.loop
 import vitrail.training.recipe
+from image_colorize import system
+from image_colorize.checkpoint import read
 from image_colorize.color import CHROMA_SCALE, lab_to_rgb
 from image_colorize.data import Crops, Sampling, fixed_mask, read_photographs, squashed
 from image_colorize.model import build_model, huber, planes
 from vitrail.training.loading import loader
 from vitrail.training.recipe import Section
-from vitrail.weights.files import load_into, read_state
+from vitrail.weights.catalogue import resolve
+from vitrail.weights.files import load_into
 
 HINTS = (0, 1, 10, 50)  # with which each validation photograph is coloured
 EPOCH = 1000  # steps, where the budget does not count them
@@ -39,7 +42,7 @@ class Data(Section):
 
 
 class Model(Section):
-    """Options of the network; ``init`` is a weights file to start from."""
+    """Options of the network; ``init`` is a weights file to start from, by its name or its path."""
 
     config: dict[str, Any] = Field(default_factory=dict)
     init: str | None = None
@@ -79,7 +82,8 @@ class Task(vitrail.training.loop.Task):
         self.network = build_model(recipe.model.config)
         self.config = self.network.config
         if recipe.model.init:
-            load_into(self.network, read_state(recipe.model.init)[0], subject=recipe.model.init)
+            begun = resolve(system, recipe.model.init).path
+            load_into(self.network, read(begun)[1], subject=begun)
         samples = recipe.samples
         drawn = Sampling(samples.area, samples.turned, samples.hints, samples.log_uniform)
         images = read_photographs([(one.path, one.every) for one in recipe.data.train])

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from image_colorize.hints import HintFile, numbered
 from image_colorize.placing import free_place, holds
 from image_colorize.result import Result
 from vitrail.errors import InputError
@@ -46,15 +45,8 @@ def write_beside(result: Result, *, overwrite: bool = False) -> Path | None:
 
 def suffix_of(result: Result) -> str:
     """The ending of the coloured file: the source's own where it names the same format."""
-    own = Path(result.source).suffix
-    kind = format_of(result)
+    own, kind = Path(result.source).suffix, result.written_as
     return own if own.lower() in OWN_SUFFIXES[kind] else SUFFIXES[kind]
-
-
-def format_of(result: Result) -> str:
-    """The wished format, or the source's where it keeps what an image has, else PNG."""
-    own = result.image.format
-    return result.format or (own if own in SUFFIXES else "PNG")
 
 
 def coloured_file(result: Result) -> bytes:
@@ -63,11 +55,4 @@ def coloured_file(result: Result) -> bytes:
     coloured = WholeImage(
         result.rgb(), image.alpha, image.format, image.exif, image.dpi, image.remarks
     )
-    return encode_whole(coloured, format_of(result))[0]
-
-
-def hint_file(result: Result) -> str:
-    """The hints as a file that makes the same again."""
-    height, width = result.image.shape
-    hints = numbered(result.wanted.hints)
-    return HintFile(hints, result.sha256, width, height).to_json() + "\n"
+    return encode_whole(coloured, result.written_as)

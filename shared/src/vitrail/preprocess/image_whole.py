@@ -5,6 +5,8 @@ Needs the extra ``images`` for 16 bits in colour.
 """
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,12 @@ from vitrail.sources import require_file
 
 SRGB_DATE = slice(24, 36)  # of a profile's header: when it was made, which must not change a file
 QUALITY = 95
+DEEP_FORMATS = ("PNG", "TIFF")  # that keep 16 bits a channel
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
 EXIF_IFD, COLOR_SPACE, SRGB_SPACE = 0x8769, 0xA001, 1
 GPS_IFD, THUMBNAIL_IFD = 0x8825, 1
 TEXTS = (270, 271, 272, 305, 306, 315, 33432)  # from description and maker to copyright
+PNG_HEADER = 33  # bytes of signature and IHDR
 WIDE = 257  # an 8-bit level in 16 bits
 
 
@@ -76,8 +80,9 @@ def parse_whole(data: bytes, subject: object) -> WholeImage:
 
 
 def _whole(data: bytes, image: Image.Image, subject: object) -> WholeImage:
-    remarks = jpeg_damage(data, image.mode) if image.format in JPEGS else []
-    if (frames := getattr(image, "n_frames", 1)) > 1:
+    is_jpeg = image.format in JPEGS
+    remarks = jpeg_damage(data, image.mode) if is_jpeg else []
+    if not is_jpeg and (frames := getattr(image, "n_frames", 1)) > 1:
         remarks.append(f"it holds {frames} frames or pages, of which the first was read")
     exif, turn = _exif(image, remarks)
     profile = image.info.get("icc_profile") or b""
@@ -86,7 +91,7 @@ def _whole(data: bytes, image: Image.Image, subject: object) -> WholeImage:
     return WholeImage(
         upright(levels, turn),
         None if alpha is None else upright(alpha, turn),
-        str(image.format),
+        "JPEG" if is_jpeg else str(image.format),
         exif,
         _dpi(image),
         tuple(remarks),
@@ -233,22 +238,33 @@ def upright(values: np.ndarray, turn: int) -> np.ndarray:
     return np.ascontiguousarray(values)
 
 
-def encode_whole(image: WholeImage, format: str) -> tuple[bytes, list[str]]:
-    """A file of ``format`` (of ``SUFFIXES``) with the image's levels (H, W, 3) as sRGB, and what
-    the format could not keep, a sentence each."""
-    remarks = []
+def losses(image: WholeImage, format: str) -> list[str]:
+    """What ``encode_whole`` in this format loses of an image, a sentence each."""
+    deep, found = image.levels.dtype == np.uint16, list[str]()
+    if deep and format not in DEEP_FORMATS:
+        found.append(f"{format} has no 16 bits a channel, 8 were written")
+    if image.alpha is not None and format == "JPEG":
+        found.append("JPEG has no transparency, white was put behind")
+    if image.dpi and format == "WEBP":
+        found.append("WEBP has no resolution, that of the source was left out")
+    if deep and format == "TIFF" and {EXIF_IFD, GPS_IFD} & set(_tags(image.exif)):
+        found.append("of the EXIF block a TIFF of 16 bits keeps texts alone")
+    return found
+
+
+def encode_whole(image: WholeImage, format: str) -> bytes:
+    """A file of ``format`` (of ``SUFFIXES``) with the image's levels (H, W, 3) as sRGB; ``losses``
+    tells what it cannot keep."""
     levels, alpha = image.levels, image.alpha
-    if levels.dtype == np.uint16 and format not in ("PNG", "TIFF"):
-        remarks.append(f"{format} has no 16 bits a channel, 8 were written")
+    if levels.dtype == np.uint16 and format not in DEEP_FORMATS:
         levels, alpha = (_narrow(levels), None if alpha is None else _narrow(alpha))
     if alpha is not None and format == "JPEG":
-        remarks.append("JPEG has no transparency, white was put behind")
         share = alpha[..., None] / np.float32(255)
         levels, alpha = np.rint(levels * share + 255 * (1 - share)).astype(np.uint8), None
     if levels.dtype == np.uint16:
-        return _encode_16(levels, alpha, image, format), remarks
+        return _encode_16(levels, alpha, image, format)
     stacked = levels if alpha is None else np.dstack([levels, alpha])
-    return _encode_8(stacked, image, format), remarks
+    return _encode_8(stacked, image, format)
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
@@ -307,14 +323,29 @@ def _encode_16(
         [np.frombuffer(block, np.uint8) for block in blocks.values()],
     )
     assert done
-    return data.tobytes()
+    return _with_resolution(data.tobytes(), image.dpi)
+
+
+def _with_resolution(png: bytes, dpi: tuple[float, float] | None) -> bytes:
+    """A PNG with the chunk pHYs, in pixels a metre, behind its header."""
+    if dpi is None:
+        return png
+    across, down = (round(value / 0.0254) for value in dpi)
+    chunk = b"pHYs" + struct.pack(">IIB", across, down, 1)
+    whole = struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:PNG_HEADER] + whole + png[PNG_HEADER:]
 
 
 def _texts(block: bytes) -> list[tuple[int, str, int, str, bool]]:
     """What an EXIF block tells people, as tifffile takes it."""
+    exif = _tags(block)
+    return [(tag, "s", 0, str(exif[tag]), True) for tag in TEXTS if tag in exif]
+
+
+def _tags(block: bytes) -> Image.Exif:
     exif = Image.Exif()
     exif.load(block)
-    return [(tag, "s", 0, str(exif[tag]), True) for tag in TEXTS if tag in exif]
+    return exif
 
 
 def srgb_profile() -> bytes:

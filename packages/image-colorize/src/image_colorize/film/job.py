@@ -15,11 +15,11 @@ from image_colorize.film.flow import Flow, Motion, small
 from image_colorize.film.result import FilmResult
 from image_colorize.film.steady import Steady
 from image_colorize.hints import Hint, HintFile, read_hints
-from image_colorize.job import COLOURED, ColorizeJob
+from image_colorize.job import ColorizeJob
 from image_colorize.merge import merge
 from image_colorize.placing import free_place, holds
 from image_colorize.result import PALE
-from image_colorize.seen import look, network_input, place
+from image_colorize.seen import COLOURED, look, network_input, place
 from vitrail.errors import InputError
 from vitrail.job import Ask, Steps
 from vitrail.preprocess.frames import chunks
@@ -74,11 +74,15 @@ class FilmJob:
             problem = f"holds {len(wanted.hints)} hints"
             raise InputError(more[0], problem, f"a film takes {MAX_HINTS}")
         wished = self._wished(source)
-        with open_video(path) as film, _partial(wished) as partial:
+        with (
+            open_video(path) as film,
+            open_video(path) as looked_ahead,
+            _partial(wished) as partial,
+        ):
             damage, reasons = _of_hints(film, wanted.hints)
             if wanted.sha256 and wanted.sha256 != (sha256(path) if more else source.fingerprint):
                 damage.append("the hints were made for another film")
-            course, steady, sums = Course(open_video(path), wanted.hints), Steady(), _Sums()
+            course, steady, sums = Course(looked_ahead, wanted.hints), Steady(), _Sums()
             with FilmWriter(partial, film) as writer:
                 yield from self._coloured(film, course, steady, sums, writer)
             written = self._placed(source, partial, wished)

@@ -46,10 +46,6 @@ class Steady:
         return float(self._sums[1] / self._pairs) if self._pairs else None
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.hypot(*np.moveaxis(one - other, -1, 0)).mean())
-
-
 def _at(agreed: np.ndarray, side: int) -> np.ndarray:
     """bool (h, w) as float32 (side, side)."""
     rows, columns = (np.arange(side) * length // side for length in agreed.shape)

@@ -23,10 +23,11 @@ from image_colorize.hints import MAX_HINTS, numbered, parse_entries, parse_hints
 from image_colorize.job import ColorizeJob
 from image_colorize.merge import lightness_of
 from image_colorize.reach import attended
+from image_colorize.result import of_source
 from image_colorize.session import Session
-from image_colorize.writing import INFIX, coloured_file, format_of
+from image_colorize.writing import INFIX, coloured_file
 from vitrail.options import Serving
-from vitrail.preprocess.image_whole import SUFFIXES, read_whole
+from vitrail.preprocess.image_whole import SUFFIXES, losses, read_whole
 from vitrail.serve import Desk, Limits, Shell, make_app, received
 from vitrail.serve import serve as serve_app
 from vitrail.serve.job import Upload
@@ -34,7 +35,7 @@ from vitrail.sources import Source
 
 TOKEN_VARIABLE = "VITRAIL_TOKEN"
 MAX_SIDE = (1080, 1920)  # rows and columns of what the browser gets to show
-MAX_IMAGES = 16  # that are kept; the one not used longest goes first
+MAX_IMAGES, MAX_KEPT = 16, 1 << 30  # images and bytes; what was not used longest goes first
 LIMITS = Limits(max_bytes=256 << 20, max_requests=6000)  # a drag asks at each step
 CHROMA_STEPS = 100  # to a unit, in what is sent
 MEDIA = {"JPEG": "image/jpeg", "PNG": "image/png", "TIFF": "image/tiff", "WEBP": "image/webp"}
@@ -83,11 +84,20 @@ class Images:
         with self._lock:
             self._kept[key] = session
             self._kept.move_to_end(key)
-            while len(self._kept) > MAX_IMAGES:
+            while len(self._kept) > MAX_IMAGES or (len(self._kept) > 1 and self._bytes > MAX_KEPT):
                 self._kept.popitem(last=False)
+        return self.facts(key)
+
+    def facts(self, key: str) -> Opened:
+        """What is told of an open image; HTTP status 404 where it is held no longer."""
+        session = self.get(key)
         height, width = session.image.shape
-        remarks = list(session.image.remarks)
+        remarks = [*session.image.remarks, *of_source(session.seen)]
         return Opened(id=key, width=width, height=height, size=self._job.size, remarks=remarks)
+
+    @property
+    def _bytes(self) -> int:
+        return sum(session.image.levels.nbytes for session in self._kept.values())
 
     def get(self, key: str) -> Session:
         """HTTP status 404 where it is held no longer."""
@@ -132,6 +142,10 @@ def colorize_app(
         with desk.place(), received(file) as source:
             return images.open(source)
 
+    @app.get("/image/{key}", summary="What is told of an open image")
+    def facts(key: str) -> Opened:
+        return images.facts(key)
+
     @app.get("/image/{key}/grey", summary="Its lightness as a grey PNG, at most 1920 x 1080")
     def grey(key: str) -> Response:
         return Response(_grey(images.get(key)), media_type="image/png")
@@ -163,16 +177,19 @@ def colorize_app(
         with desk.place():
             result = session.result(hints, strength=wanted.strength, pinned=wanted.pin)
             data = coloured_file(result)
-        kind = format_of(result)
+        kind = result.written_as
         stem = re.sub(r"[\x00-\x1f/\\]", "_", Path(wanted.name).stem) or "image"
         name = quote(f"{stem}{INFIX}{SUFFIXES[kind]}")
         disposition = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-        return Response(data, media_type=MEDIA[kind], headers={**disposition, "X-Name": name})
+        said = quote("; ".join(losses(result.image, kind)))
+        headers = {**disposition, "X-Name": name, "X-Remarks": said}
+        return Response(data, media_type=MEDIA[kind], headers=headers)
 
     @app.post("/hints", summary="Reads a hint file")
     def hints(content: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
-        found = parse_hints(json.dumps(content), "the hint file").hints
-        return {"hints": [one.to_dict() for one in numbered(found)]}
+        found = parse_hints(json.dumps(content), "the hint file")
+        entries = [one.to_dict() for one in numbered(found.hints)]
+        return {"hints": entries, "sha256": found.sha256}
 
     return app
 

@@ -234,9 +234,11 @@ onFile("file", openFile);
 onFile("other", openReference);
 onFile("hints", async (file) => {
   try {
-    const answer = await ask("hints", await file.text(), "application/json");
-    change((await answer.json()).hints);
-  } catch (error) { say(error.message, true); }
+    const read = await (await ask("hints", await file.text(), "application/json")).json();
+    change(read.hints);
+    const foreign = read.sha256 && read.sha256 !== state.image.id;
+    tell([...state.image.remarks, ...(foreign ? ["the hints were made for another image"] : [])]);
+  } catch (error) { say(`${file.name}: ${error.message}`, true); }
 });
 
 const onClick = (id, act) => $(id).addEventListener("click", act);
@@ -280,8 +282,5 @@ addEventListener("drop", (event) => {
   const { palette, recent } = recall("image-colorize");
   Object.assign(state, { palette: palette || [], recent: recent || [] });
   showColours();
-  try {
-    const first = await (await ask("first")).json();
-    if (first.id) await show(first); else say("Open a photograph, or drop one here.");
-  } catch (error) { say(error.message, true); }
+  try { await showFirst(); } catch (error) { say(error.message, true); }
 })();

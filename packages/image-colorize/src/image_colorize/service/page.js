@@ -6,12 +6,19 @@ let lightness = null, shownWidth = 0, shownHeight = 0;   // of what is on the ca
 let chroma = null, before = null, coloured = null, grey = null;
 let zoom = 1, pan = [0, 0], slider = 1, dropper = false, overlay = "", drawn = null;
 let asked = 0, running = false, waiting = false;
+const OPEN = "image-colorize:open";   // the image of this tab
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const headers = token ? { Authorization: "Bearer " + token } : {};
 
 function say(text, wrong = false) {
   $("status").textContent = text;
   $("status").className = wrong ? "wrong" : "";
+}
+
+// What was passed over, guessed or left out.
+function tell(remarks) {
+  $("remarks").textContent = remarks.join(" · ");
+  $("remarks").hidden = !remarks.length;
 }
 
 async function ask(path, body, type) {
@@ -30,7 +37,18 @@ async function openFile(file) {
   form.append("file", file);
   try {
     await show({ ...(await (await ask("image", form)).json()), name: file.name });
-  } catch (error) { say(error.message, true); }
+  } catch (error) { say(`${file.name}: ${error.message}`, true); }
+}
+
+// The image that this tab had before a reload, or that the command named.
+async function showFirst() {
+  const last = JSON.parse(sessionStorage.getItem(OPEN) || "null");
+  try {
+    const known = last && { ...(await (await ask(`image/${last.id}`)).json()), name: last.name };
+    if (known) return await show(known);
+  } catch { /* it is held no longer */ }
+  const first = await (await ask("first")).json();
+  if (first.id) await show(first); else say("Open a photograph, or drop one here.");
 }
 
 async function show(image) {
@@ -53,7 +71,9 @@ async function show(image) {
   $("strength").value = state.strength;
   $("pin").checked = state.pin;
   $("name").textContent = `${image.name} · ${image.width} × ${image.height}`;
-  document.body.classList.add("open");
+  sessionStorage.setItem(OPEN, JSON.stringify({ id: image.id, name: image.name }));
+  tell(image.remarks);
+  $("tools").disabled = false;
   fit();
   drawWheel();
   await colourize();
@@ -198,7 +218,9 @@ function lightnessAt(x, y) {
 async function download(path, body, name) {
   try {
     const answer = await ask(path, body, "application/json");
-    save(await answer.blob(), answer.headers.get("X-Name") || name);
+    save(await answer.blob(), decodeURIComponent(answer.headers.get("X-Name") || name));
+    const left = decodeURIComponent(answer.headers.get("X-Remarks") || "");
+    if (left) tell([...state.image.remarks, left]);
   } catch (error) { say(error.message, true); }
 }
 
