@@ -17,6 +17,8 @@ class Layers(nn.Module):
     def __init__(self, config: Sizes):
         super().__init__()
         self.config = config
+        self.layers = nn.ModuleList(nn.Linear(config.width, 8) for _ in range(config.depth))
+        self.share = 8 // config.width
 
 
 KNOWN = {"layers": (Layers, Sizes)}
@@ -37,3 +39,18 @@ def test_what_does_not_exist_is_named(name, options, message):
     with pytest.raises(UsageError) as caught:
         build(KNOWN, name, options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"width": 0}, {"width": -4}, {"width": "wide"}, {"depth": None}, {"depth": [2]}],
+)
+def test_sizes_of_which_no_network_can_be_made(options):
+    with pytest.raises(UsageError, match="layers: no network can be made of its options"):
+        build(KNOWN, "layers", options)
+
+
+@pytest.mark.parametrize("depth", [10**9, -(10**9), [2, 10**9], float("inf")])
+def test_sizes_that_no_network_has(depth):
+    with pytest.raises(UsageError, match="depth is above 65536"):
+        build(KNOWN, "layers", {"depth": depth})

@@ -63,6 +63,11 @@ def test_labels_that_are_none(tmp_path):
     Image.fromarray(np.arange(64 * 64).reshape(64, 64).astype(np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="holds 256 values, and a label two"):
         read_label(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    for data in (b"", b"no image", whole[: len(whole) // 2]):
+        (tmp_path / "a.png").write_bytes(data)
+        with pytest.raises(InputError, match=r"a.png"):
+            read_label(tmp_path / "a.png")
     pair = find_pairs(labelled(tmp_path / "set"))[0]
     Image.new("L", (40, 64)).save(pair.label)
     with pytest.raises(InputError, match="is of 40 x 64, and its images of 64 x 64"):

@@ -71,12 +71,12 @@ def test_weights_that_lack_a_part_or_hold_no_number(tmp_path):
     metadata = {"architecture": "icolorit", "config": asdict(SMALL)}
     lacking = {key: value for key, value in state.items() if key != "norm.weight"}
     save(tmp_path / "lacking.safetensors", lacking, metadata, torch.float32)
-    assert "1 missing; norm.weight" in refused(tmp_path / "lacking.safetensors")
+    assert "1 missing" in refused(tmp_path / "lacking.safetensors")
     state["norm.weight"] = torch.full_like(state["norm.weight"], torch.nan)
     save_file(state, tmp_path / "nan.safetensors", {"vitrail": json.dumps(metadata)})
-    assert "norm.weight" in refused(tmp_path / "nan.safetensors")
+    assert "NaN" in refused(tmp_path / "nan.safetensors")
     torch.save({"model": state}, tmp_path / "nan.pth")
-    assert "norm.weight" in refused(tmp_path / "nan.pth")
+    assert "NaN" in refused(tmp_path / "nan.pth")
 
 
 @pytest.mark.parametrize("place", ["args", "inside the arguments", "model"])

@@ -12,6 +12,7 @@ from change_detect.models import ARCHITECTURE, build_model
 from change_detect.models.config import RELEASED
 from vitrail.errors import InputError
 from vitrail.weights.files import load_into, read_state
+from vitrail.weights.header import complete
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Checkpoint:
 
     def build(self) -> nn.Module:
         """The network with its weights, in evaluation mode; InputError where they do not fit."""
-        module = build_model(self.architecture, self.config)
+        with complete(self.path, "change-detect"):
+            module = build_model(self.architecture, self.config)
         load_into(module, self.state, subject=self.path, assign=True)
         return module.eval()
 
@@ -36,7 +38,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Raises InputError for a file that is damaged, or holds no ChangeViT."""
     state, metadata = read_state(path)
     if "architecture" in metadata:
-        return Checkpoint(path, metadata["architecture"], metadata["config"], metadata, state)
+        with complete(path, "change-detect"):
+            return Checkpoint(path, metadata["architecture"], metadata["config"], metadata, state)
     converted = official.convert(state)
     try:
         config = {**official.read_config(converted), **RELEASED}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vitrail.errors import InputError, plain
+from vitrail.preprocess.image import FORMATS, check_size
 from vitrail.say import warn
 from vitrail.sources import require_file
 
@@ -16,11 +17,15 @@ def read_label(path: Path) -> np.ndarray:
     """(H, W) bool: above half of the largest value, since labels are 0 and 255, or 0 and 1.
 
     A JPEG has values between by its nature. Raises InputError for another label of more than two
-    values.
+    values, and for a file that is damaged, too large, or no image.
     """
     from PIL import Image
 
-    with Image.open(path) as image:
+    with (
+        plain(require_file(path), "is no label that can be read", "copy it again"),
+        Image.open(path, formats=FORMATS) as image,
+    ):
+        check_size(path, image)
         is_jpeg = image.format == "JPEG"
         values = np.asarray(image.convert("L") if image.mode not in ("P", "I;16", "1") else image)
     values = values.astype(np.int64)

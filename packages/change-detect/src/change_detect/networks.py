@@ -1,10 +1,10 @@
 """The network, ready to run: bundled, from the user's own training, or official."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ DEFAULT = "nano"
 CODE = ("change_detect.models",)
 WINDOW = 256  # pixels, both ways
 OFFICIAL_THRESHOLD = 0.5
+MAX_GSD = 1e6  # metres
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def load_network(name: str) -> ChangeNetwork:
     threshold, gsd = OFFICIAL_THRESHOLD, None
     if "architecture" in weights.metadata:
         with complete(weights.path, system.name):
-            threshold, gsd = float(weights.metadata["threshold"]), weights.metadata["gsd"]
+            threshold, gsd = _facts(weights.metadata)
     else:
         _build(weights.path)  # only the tensors tell whether it is one
     example = np.zeros((2, 3, WINDOW, WINDOW), np.float32)
@@ -79,6 +80,17 @@ def load_network(name: str) -> ChangeNetwork:
         threshold=threshold,
         gsd=gsd,
     )
+
+
+def _facts(metadata: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Threshold and metres a pixel; ValueError where they are none."""
+    threshold, gsd = float(metadata["threshold"]), metadata["gsd"]
+    gsd = None if gsd is None else float(gsd)
+    if not 0 < threshold < 1:
+        raise ValueError(f"a threshold in 0..1, not {threshold:g}")
+    if gsd is not None and not 0 < gsd < MAX_GSD:
+        raise ValueError(f"a gsd in metres, not {gsd:g}")
+    return threshold, gsd
 
 
 def _build(path: Path) -> "nn.Module":
