@@ -32,6 +32,7 @@ def test_options_left_out_are_the_defaults():
     ("name", "options", "message"),
     [
         ("layer", {}, "layer: no such architecture; use one of layers"),
+        ("layers", None, "layers: has no table of options"),
         ("layers", {"widht": 8}, "layers: has no option widht; its options: width, depth"),
     ],
 )

@@ -384,6 +384,13 @@ def test_what_is_too_large_is_not_read():
     assert send(small).status_code == 200, "what was held is let go again"
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data"])
+def test_content_of_another_kind_is_refused(client, kind):
+    """And not sent back, which bytes that are no text would not survive."""
+    answer = client.post("/double", content=b"\xff\0hello", headers={"content-type": kind})
+    assert answer.status_code in (400, 422) and "hello" not in answer.text
+
+
 def test_an_upload_leaves_nothing(tmp_path, monkeypatch, client):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert send(client).status_code == 200 and send(client, "none").status_code == 400

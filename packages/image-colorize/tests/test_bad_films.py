@@ -52,17 +52,18 @@ def decoded(path) -> int:
     """How many frames FFmpeg itself finds."""
     count = 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             for _ in container.decode(video=0):
                 count += 1
-    except av.error.FFmpegError:
+    except (av.error.FFmpegError, IndexError):  # the second: no pictures at all
         pass
     return count
 
 
 def film(path, flags: str = "") -> bytes:
     frames = [np.repeat(pattern(48, 32, seed=n)[..., :1], 3, axis=2) for n in range(FRAMES)]
-    return write_clip(path, frames, container_options={"movflags": flags}).read_bytes()
+    options = {"movflags": flags} if flags else {}
+    return write_clip(path, frames, container_options=options).read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

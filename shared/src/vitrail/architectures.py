@@ -25,6 +25,8 @@ def build(
     """
     if name not in architectures:
         raise UsageError(name, "no such architecture", f"use one of {', '.join(architectures)}")
+    if not isinstance(options, Mapping):
+        raise UsageError(name, "has no table of options")
     network, config = architectures[name]
     known = [option.name for option in fields(config)]
     if unknown := sorted(options.keys() - set(known)):

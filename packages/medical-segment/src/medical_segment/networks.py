@@ -12,6 +12,7 @@ from medical_segment.familiar import Ranges, seen_by
 from medical_segment.plan import Plan
 from vitrail.engine.network import Network
 from vitrail.weights.catalogue import Weights, resolve
+from vitrail.weights.header import complete
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,6 +57,7 @@ def _build(weights: Weights) -> "nn.Module":
 
     found, state = checkpoint.read(weights.path)
     # Not on the device "meta": its initialisers load sympy, which takes longer than real ones.
-    module = build_model(found.architecture, found.config)
+    with complete(weights.path, system.name):
+        module = build_model(found.architecture, found.config)
     load_into(module, state, subject=weights.path, assign=True)
     return module.eval()

@@ -1,13 +1,15 @@
 """What a network takes and gives: written beside its weights, read by training, the job and the
 export alike; and the conventions by which tumour regions are numbered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from vitrail.errors import InputError, UsageError
 from vitrail.weights.header import as_dataclass
 
+MAX_SIDE, MAX_NUMBER = 4096, 1e9  # of a window in voxels, of an intensity; more is damage
+AXES = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 NORMALISATIONS = ("zscore", "zscore-nonzero", "minmax", "minmax-slice", "ct", "rgb", "none")
 
 
@@ -83,11 +85,49 @@ class Plan:
         """The inverse of ``to_dict``, also after JSON; InputError names ``subject``."""
         known = {field.name for field in fields(cls)}
         try:
+            wrong = [
+                name for name, fits in KINDS.items() if name in values and not fits(values[name])
+            ]
+            if wrong:
+                raise TypeError(f"{wrong[0]} is {values[wrong[0]]!r:.30}")
             return as_dataclass(cls, {k: v for k, v in values.items() if k in known})
         except (AttributeError, TypeError) as error:
             raise InputError(
                 subject, f"has no complete plan ({error})", "give 'vitrail train's file"
             ) from error
+
+
+def _names(values: Any) -> bool:
+    return _list(values) and bool(values) and all(isinstance(value, str) for value in values)
+
+
+def _numbers(values: Any, least: float, most: float, kinds: type | tuple = int) -> bool:
+    return _list(values) and all(
+        isinstance(v, kinds) and not isinstance(v, bool) and least <= v <= most for v in values
+    )
+
+
+def _list(values: Any) -> bool:
+    return isinstance(values, list | tuple)
+
+
+def _orientation(value: Any) -> bool:
+    return isinstance(value, str) and sorted(AXES.get(part, 3) for part in value) == [0, 1, 2]
+
+
+KINDS: Mapping[str, Callable[[Any], bool]] = {  # of what a file's plan may hold
+    "channels": _names,
+    "labels": _names,
+    "patch": lambda value: _numbers(value, 1, MAX_SIDE),
+    "orientation": lambda value: value is None or _orientation(value),
+    "spacing": lambda value: value is None or _numbers(value, 1e-6, 1e6, (int, float)),
+    "intensity": lambda value: (
+        value is None or _numbers(value, -MAX_NUMBER, MAX_NUMBER, (int, float))
+    ),
+    "values": lambda value: _numbers(value, 0, 65535),
+    "order": lambda value: _numbers(value, 0, 65535),
+    "instances": lambda value: isinstance(value, bool),
+}
 
 
 @dataclass(frozen=True)

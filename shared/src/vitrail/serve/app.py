@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
@@ -17,6 +18,7 @@ from vitrail.serve.guard import Guard, Limits
 from vitrail.serve.page import Shell
 
 RETRY_SECONDS = 5
+MAX_FAULTS = 10  # of one request, that are told
 MAX_CONNECTIONS = 512
 MAX_HEAD_BYTES = 32 << 10
 GRACE_SECONDS = 10  # for requests that are worked on when the service is told to end
@@ -59,6 +61,12 @@ def make_app(
     @app.exception_handler(VitrailError)
     def refuse(_: Request, error: VitrailError) -> JSONResponse:
         return JSONResponse({"detail": error.reason}, 400)
+
+    @app.exception_handler(RequestValidationError)
+    def misunderstood(_: Request, error: RequestValidationError) -> JSONResponse:
+        """What is wrong and where, without what was sent: that may be anything, of any size."""
+        told = [{key: each[key] for key in ("type", "loc", "msg")} for each in error.errors()]
+        return JSONResponse({"detail": told[:MAX_FAULTS]}, 422)
 
     @app.exception_handler(Busy)
     def busy(_: Request, error: Busy) -> JSONResponse:
