@@ -44,6 +44,18 @@ def test_the_hints_are_honoured(job, scene):
     assert all(hint["off"] < 10 for hint in result.to_dict()["hints"])
 
 
+def test_a_grey_hint_takes_colour_away(job, scene):
+    """Round it, not only at it: its indicator is seen though its chroma is that of no hint."""
+    grey = Hint(0.25, 0.3, (128, 128, 128))
+    plain, greyed = (job.predict(scene, hints) for hints in ((), (grey,)))
+    (place,) = greyed.placed
+    size, (rows, columns) = job.size, cell_of(place, job.shape)
+    near = slice(rows.start - size // 16, rows.stop + size // 16)
+    across = slice(columns.start - size // 16, columns.stop + size // 16)
+    strength = [np.hypot(*np.moveaxis(one.chroma[near, across], -1, 0)) for one in (plain, greyed)]
+    assert strength[1].mean() < strength[0].mean() / 2
+
+
 def test_pinned_hints_are_exact(job, scene):
     pinned = ColorizeJob(load_network("tiny"), replace(job.settings, pin=True), engine="eager")
     result = pinned.predict(scene, [RED, BLUE])

@@ -116,6 +116,31 @@ def test_resume_sees_other_options_and_lost_files(folder):
     assert not resumed("--strength", "0.5") and Path("out/scan.png").is_file()
 
 
+@pytest.mark.parametrize("where", [("-o", "out"), ()])
+def test_a_full_disk_fails_one_source_alone(folder, monkeypatch, where):
+    """Half a file is never left."""
+    write, before = Path.write_bytes, set(files(folder))
+
+    def full(path, data):
+        if "1931" not in str(path) and len(written) == 1:
+            write(path, data[:50])
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return write(path, data)
+
+    written: list[Path] = []
+    monkeypatch.setattr(Path, "write_bytes", full)
+    outcome = colour("scans", *where)
+    assert outcome.status == 1 and "no space left on device" in outcome.stderr
+    rows = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["done", "failed"]
+    left = sorted(set(files(folder)) - before)
+    if where:
+        assert files(Path("out")) == ["1931/scan.png", "results.jsonl"] and not left
+    else:
+        assert left == ["1931/scan.colorized.png"]
+
+
 def test_an_interrupted_call_is_gone_on_with(folder, monkeypatch):
     from image_colorize import placing
 
