@@ -14,6 +14,7 @@ from image_colorize.color import rgb_to_lab
 from image_colorize.hints import read_hints
 from image_colorize.job import ColorizeJob
 from image_colorize.merge import lightness_of, merge
+from image_colorize.result import Result
 from image_colorize.scores import boundary_psnr, patch_error_variance, propagation, psnr
 from image_colorize.seen import Placed, Shape, cell_of, look, mean_chroma, place
 from image_colorize.training import Recipe
@@ -188,7 +189,7 @@ def _kept_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
             other = job.predict(
                 cv2.resize(grey, None, fx=scale, fy=scale, interpolation=how), hints
             )
-            found.append(mean_chroma(np.subtract(other.chroma, result.chroma)))
+            found.append(_apart(other, result))
     rows = [("L off at the 99th percentile", float(np.mean(light)), max(light))]
     for scale, found in sizes.items():
         rows.append((f"a and b off at {scale:g} times the size", float(np.mean(found)), max(found)))
@@ -214,6 +215,12 @@ def _other_table(cases: Sequence[Case], job: ColorizeJob) -> Table:
     real = [_chroma_of(case.rgb / np.float32(255)) for case in cases]
     title = f"At 224x224: B-PSNR, PEV; mean chroma at full size (of the truth {np.mean(real):.1f})"
     return Table(title, ("hints", "B-PSNR", "PEV", "chroma"), rows)
+
+
+def _apart(one: Result, other: Result) -> float:
+    """The mean distance in a and b."""
+    assert one.chroma is not None and other.chroma is not None, "no option leaves it alone"
+    return mean_chroma(one.chroma - other.chroma)
 
 
 def _chroma_of(image: np.ndarray) -> float:
