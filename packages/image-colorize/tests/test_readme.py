@@ -12,7 +12,7 @@ from vitrail.testing.commands import call, console_lines
 
 PACKAGE = Path(__file__).parents[1]
 README = PACKAGE / "README.md"
-INSTALLED = re.findall(r"^env/bin/(image-colorize [^#\n]*\S)", README.read_text(), re.MULTILINE)
+INSTALLED = re.findall(r"^env/bin/(image-colorize [^#\n]*[^#\s])", README.read_text(), re.MULTILINE)
 LINES = [*console_lines(README), *(line for line in INSTALLED if " serve " not in line)]
 HINTS = {"version": 1, "hints": [{"x": 0.3, "y": 0.3, "rgb": [180, 70, 60], "time": 0.0}]}
 

@@ -1,7 +1,6 @@
 """The service without a browser: what it answers, and what it refuses."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -168,7 +167,9 @@ def test_two_tabs_do_not_mix(client, scene):
     other = [{"x": 0.8, "y": 0.8, "rgb": [60, 90, 170]}]
     asked = [HINTS, other, HINTS, other]
     answers = [
-        client.post(f"/image/{image['id']}/chroma", content=json.dumps({"hints": hints})).content
+        client.post(f"/image/{image['id']}/chroma", json={"hints": hints})
+        .raise_for_status()
+        .content
         for hints in asked
     ]
     assert answers[0] == answers[2] != answers[1] == answers[3]
