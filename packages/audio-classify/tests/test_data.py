@@ -10,6 +10,7 @@ import torch
 from audio_classify.data import (
     AlikeLengths,
     Spectrograms,
+    at_level,
     collate,
     excerpt,
     excerpts,
@@ -19,6 +20,7 @@ from audio_classify.data import (
     statistics,
 )
 from audio_classify.sound.features import Features
+from audio_classify.sound.level import TARGET_DB, loudest_stretch
 from audio_classify.training import augment
 from audio_classify.training.augment import Augment
 from vitrail.errors import InputError
@@ -193,3 +195,25 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"bad\.wav"):
         spectrograms([path], FEATURES)
+
+
+@pytest.mark.parametrize("gain", [-20, -40])
+def test_a_quiet_recording_is_learned_as_loud_as_it_is_judged(gain):
+    sound = at_level(hiss(1), gain, RATE)
+    assert loudest_stretch(sound, RATE // 10) == pytest.approx(TARGET_DB, abs=0.1)
+
+
+def test_a_recording_at_fifty_below_has_the_noise_of_its_bits():
+    clean, coarse = at_level(tone(440, 1), -10, RATE), at_level(tone(440, 1), -70, RATE)
+    assert np.abs(clean / clean.std() - coarse / coarse.std()).max() > 0.03
+
+
+def test_a_recording_that_is_too_loud_is_clipped():
+    assert np.abs(at_level(tone(440, 1), 30, RATE)).max() == 1.0
+
+
+def test_each_clip_is_learned_at_its_levels():
+    clips, others = [torch.zeros(8, 128)], [[torch.full((8, 128), -9.0)]]
+    sounds = Spectrograms(clips, 8, augment=Augment(), others=others)
+    torch.manual_seed(0)
+    assert {sounds[0][0].mean().item() for _ in range(20)} == {0.0, -9.0}

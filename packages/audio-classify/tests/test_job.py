@@ -314,3 +314,29 @@ def test_memory_does_not_grow_with_the_length(listener, tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.seconds == pytest.approx(600, abs=0.1) and peak < 12_000_000
+
+
+@pytest.fixture
+def doubter(listener):
+    """Takes noise for none of its classes, and tones only if it is sure."""
+    return replace(listener, unknown="noise", accept=0.9)
+
+
+def test_what_is_none_of_the_classes_is_unknown(doubter):
+    result = job(doubter).predict(hiss(2))
+    assert result.unknown and result.label == result.to_dict()["label"] == "unknown"
+    assert result.events == () and "no class is likely enough (from 0.90 on)" in result.reasons
+    assert result.summary.startswith("unknown (noise 100%")
+    asked = job(doubter, classes=("noise",)).predict(hiss(2))
+    assert [event.label for event in asked.events] == ["noise"]
+
+
+def test_a_class_that_is_likely_enough_is_named(doubter):
+    result = job(doubter).predict(tone(200, 2))
+    assert not result.unknown and result.label == "low"
+    assert [event.label for event in result.events] == ["low"]
+
+
+def test_silence_is_not_unknown(doubter):
+    result = job(doubter).predict(silence(2))
+    assert result.label == "silence" and not result.unknown

@@ -10,6 +10,7 @@ from vitrail.errors import UsageError
 
 SMALL = {"num_classes": 5, "num_frames": 96, "embed_dim": 32, "depth": 2, "num_heads": 2}
 CONV = {"stem": "conv", "stem_widths": (4, 8, 8), "patch": (16, 16), "stride": (16, 16)}
+SPEECH = {"stem": "speech", "patch": (128, 8), "stride": (128, 8)}
 VARIANTS = [
     {},
     {"patch": (128, 2), "stride": (128, 1)},
@@ -41,6 +42,34 @@ def test_all_parameters_learn(variant):
         parameter.grad is not None and parameter.grad.abs().sum() > 0
         for parameter in model.parameters()
     )
+
+
+def test_what_the_stem_hears_is_judged_as_the_whole_is():
+    model = build_model("ssast", SMALL | SPEECH).eval()
+    clip = torch.randn(2, 96, 128)
+    with torch.inference_mode():
+        heard = model.trunk.patch_embed.hear(clip.transpose(1, 2).unsqueeze(1))
+        rows, columns = model.config.grid(96)
+        assert heard.shape[2:] == (rows, columns)
+        assert torch.allclose(model.judge(heard), model(clip), atol=1e-5)
+
+
+def test_each_token_of_the_speech_stem_is_a_moment():
+    model = build_model("ssast", SMALL | SPEECH).eval()
+    torch.nn.init.uniform_(model.trunk.patch_embed.fold)
+    quiet, loud = torch.full((1, 1, 128, 800), -12.0), torch.full((1, 1, 128, 800), -12.0)
+    loud[..., 400:440] = 0.0
+    with torch.inference_mode():
+        stem = model.trunk.patch_embed
+        changed = (stem.hear(loud) - stem.hear(quiet)).abs().amax((0, 1, 2)) > 1e-4
+    # What lies before and behind the clip is as quiet as it may be beside its loudest moment.
+    columns = changed[5:-5].nonzero().flatten() + 5
+    assert columns.min() >= 400 // 8 - 5 and columns.max() <= 440 // 8 + 5
+
+
+def test_the_speech_stem_has_patches_of_its_own():
+    with pytest.raises(UsageError, match="this speech stem makes patches of"):
+        SSASTConfig(stem="speech")
 
 
 def test_frames_after_the_last_whole_patch_are_not_seen():

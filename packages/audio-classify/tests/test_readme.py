@@ -1,12 +1,15 @@
 """Every command in the package's README runs."""
 
+import csv
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from audio_classify.training.voices import COLUMNS, UNKNOWN
 from vitrail.testing.beside import DATA, needs
 from vitrail.testing.commands import call, console_lines
 
@@ -49,7 +52,24 @@ def few_sounds(workplace) -> Path:
             "\n".join([head, *rows[:: len(rows) // 30]]) + "\n"
         )
         (workplace / "audio" / name).symlink_to(folder / name)
+    (workplace / "voices").mkdir()
+    for name in ("digits", "elsewhere"):
+        with (workplace / "voices" / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *some_voices(folder)])
     return workplace
+
+
+def some_voices(folder: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Rows as the lists of the voices have them: digits of two voices, and noises in the place of
+    other words."""
+    for digit in "0123":
+        for take in (0, 5):
+            split = "train" if take else "test"
+            yield f"{folder}/fsdd/{digit}_george_{take}.wav", digit, "george", split
+            yield f"{folder}/fsdd/{digit}_theo_{take}.wav", digit, "lucas", split
+    groups = ("alexa", "snowboy", "fold 2", "fold 3")
+    for group, path in zip(groups, sorted((folder / "esc10" / "rain").iterdir()), strict=False):
+        yield str(path), UNKNOWN, group, "test" if group == "fold 3" else "train"
 
 
 @needs(DATA / "audio")

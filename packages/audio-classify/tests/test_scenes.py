@@ -1,5 +1,6 @@
 """Long recordings made of clips, and how events in them are judged."""
 
+import csv
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("lightning")
 from audio_classify.data import read_clips
 from audio_classify.evaluation.events import agreement, scenes
 from audio_classify.sound.events import Event
+from audio_classify.training.voices import write_lists
 
 from .fakes import RATE, hiss, silence, tone
 
@@ -68,3 +70,38 @@ def test_another_label_is_wrong(clips):
     heard = list(scenes(clips, RATE))
     found = agreement(Oracle(heard, wrong=1), heard)  # one in each of two scenes
     assert found.onsets == pytest.approx(0.8) and 0.7 < found.segments < 0.9
+
+
+def test_the_lists_of_voices(tmp_path):
+    for name in (
+        "free-spoken-digit-dataset/recordings/7_ann_0.wav",
+        "free-spoken-digit-dataset/recordings/7_ann_5.wav",
+        "free-spoken-digit-dataset/recordings/7_ann_15.wav",
+        "wake-word-benchmark/audio/alexa/a.flac",
+        "speech-commands/data/examples/seven.wav",
+        "speech-commands/data/examples/house.wav",
+        "speech-commands/data/noises/rain.wav",
+        "audioMNIST-classifier/predict_data/bob/bob_03.wav",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "esc10.csv").write_text("path,fold,split\nesc10/rain.ogg,3,test\n")
+    write_lists(tmp_path, tmp_path / "esc10.csv")
+    rows = {
+        name: list(csv.reader((tmp_path / f"{name}.csv").open()))
+        for name in ("digits", "elsewhere")
+    }
+    assert [row[1:] for row in rows["digits"]] == [
+        ["digit", "group", "split"],
+        ["7", "ann", "test"],
+        ["7", "ann", "train"],
+        ["unknown", "alexa", "train"],
+        ["unknown", "fold 3", "test"],
+    ]
+    assert [row[1:3] for row in rows["elsewhere"][1:]] == [
+        ["unknown", "words"],
+        ["7", "digits"],
+        ["unknown", "noises"],
+        ["3", "digits"],
+    ]
+    assert all((tmp_path / row[0]).exists() for row in rows["elsewhere"][1:])

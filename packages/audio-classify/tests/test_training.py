@@ -3,6 +3,7 @@ without a trace."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -15,7 +16,7 @@ from audio_classify.job import AudioJob
 from audio_classify.networks import load_network
 from audio_classify.training import Task
 from audio_classify.training.task import mix, split
-from vitrail.errors import InputError
+from vitrail.errors import InputError, UsageError
 from vitrail.training.loop import train
 from vitrail.training.lora import merged
 from vitrail.training.recipe import load_recipe
@@ -154,3 +155,50 @@ def test_evaluation_of_pretraining_probes_the_embeddings(sounds, tmp_path):
     path = train(recipe(sounds, "pretrain"), tmp_path)
     (table,) = evaluate(recipe(sounds, "pretrain"), str(path))
     assert "frozen" in table.rows[0][0] and table.rows[0][-1] == 4
+
+
+SPEECH = "model={config: {stem: speech, patch: [128, 8], stride: [128, 8], num_frames: 32,"
+SPEECH += " embed_dim: 16, depth: 1, num_heads: 1}, copies: 2}"
+
+
+def test_a_stem_that_stays_as_it_is_hears_each_clip_once(sounds, tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRAIL_CACHE", str(tmp_path / "cache"))
+    made = recipe(sounds, "sounds", SPEECH)
+    network = load_network(str(train(made, tmp_path / "one")))
+    assert (network.features.mean, network.features.std) == (0.0, 0.5)
+    heard = sorted((tmp_path / "cache").rglob("*.npy"))
+    assert len(heard) == 8 and all(np.load(path).shape == (3, 96, 1, 4) for path in heard)
+    times = [path.stat().st_mtime_ns for path in heard]
+    again = train(made, tmp_path / "two")
+    assert [path.stat().st_mtime_ns for path in heard] == times
+    states = [
+        load_network(str(path)).module.state_dict()
+        for path in (tmp_path / "one" / "weights.safetensors", again)
+    ]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_only_a_stem_that_was_taught_can_stay_as_it_is(sounds):
+    task = Task(recipe(sounds, "sounds", "model.copies=1"))
+    with pytest.raises(UsageError, match="keeps the stem speech"):
+        task.setup("fit")
+
+
+def test_what_is_refused_is_chosen_on_validation_clips(sounds, tmp_path):
+    lines = (sounds / "list.csv").read_text().splitlines()
+    groups = ["group", *(("a", "b")[number // 2 % 2] for number in range(12))]
+    listed = sounds / "groups.csv"
+    listed.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, groups, strict=True)) + "\n")
+    own = [f"data.path={listed}", "data.val=[b]", "data.unknown=noise", f"data.elsewhere={listed}"]
+    made = recipe(sounds, "sounds", *own, "monitor={metric: val/accuracy, mode: max}")
+    path = train(made, tmp_path)
+    network = load_network(str(path))
+    assert network.unknown == "noise" and 0 < network.accept < 1
+    *_, refused = evaluate(made, str(path))
+    assert [row[0] for row in refused.rows][:2] == ["test", "test, none of the classes"]
+    assert {row[0] for row in refused.rows[2:]} == {"elsewhere, a", "elsewhere, b"}
+
+
+def test_refusing_needs_clips_to_choose_by(sounds):
+    with pytest.raises(UsageError, match=r"data\.unknown.*needs validation clips"):
+        Task(recipe(sounds, "sounds", "data.unknown=noise"))

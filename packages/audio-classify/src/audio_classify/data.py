@@ -15,12 +15,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
 
 from audio_classify.sound.features import Features
+from audio_classify.sound.level import Level
 from vitrail.errors import InputError
 from vitrail.preprocess.audio import open_audio, read_audio, sound_files
 from vitrail.preprocess.filterbank import SILENCE
 
 LAYOUT = "give one folder per class, a CSV list with path and label, or the official JSON"
 Augment = Callable[[Tensor, torch.Generator], Tensor]  # of a raw filterbank (frames, bins)
+FULL_SCALE = 32768
 POOL = 4  # batches within which clips are sorted by length
 
 
@@ -100,12 +102,25 @@ def _by_chance(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def spectrograms(paths: Sequence[Path], features: Features) -> list[Tensor]:
+def spectrograms(
+    paths: Sequence[Path], features: Features, gain: float | None = None
+) -> list[Tensor]:
     """Raw filterbanks (frames, 128) of short files, kept in memory; InputError where a file is no
-    good sound."""
-    return [
-        torch.from_numpy(features.raw(read_audio(path, features.sample_rate))) for path in paths
-    ]
+    good sound. With ``gain`` they are those of recordings louder by so many dB (``at_level``)."""
+    sounds = (read_audio(path, features.sample_rate) for path in paths)
+    if gain is not None:
+        sounds = (at_level(sound, gain, features.sample_rate) for sound in sounds)
+    return [torch.from_numpy(features.raw(sound)) for sound in sounds]
+
+
+def at_level(sound: np.ndarray, gain: float, rate: int) -> np.ndarray:
+    """The sound (samples,) as the job hears it when it was recorded with ``gain`` dB more, in 16
+    bits: clipped, rounded, and raised where it is quiet."""
+    levels = np.clip(
+        np.round(sound * (FULL_SCALE * 10 ** (gain / 20))), -FULL_SCALE, FULL_SCALE - 1
+    )
+    recorded = (levels / FULL_SCALE).astype(np.float32)
+    return recorded * np.float32(10 ** (Level(rate, 0.0).gain(recorded) / 20))
 
 
 def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:
@@ -146,7 +161,7 @@ class Spectrograms(Dataset):
     """Sample n: a raw filterbank of at most ``longest`` frames, and its class number (-1: none).
 
     With ``augment`` it is changed, and cut anywhere; without, the loudest part of a longer clip is
-    taken.
+    taken. ``others`` are the same clips at other levels, one of which is learned in place of it.
     """
 
     def __init__(
@@ -155,8 +170,10 @@ class Spectrograms(Dataset):
         longest: int,
         classes: Sequence[int] | None = None,
         augment: Augment | None = None,
+        others: Sequence[Sequence[Tensor]] = (),
     ):
         self.clips, self.longest, self.augment = list(clips), longest, augment
+        self.others = others
         self.classes = list(classes) if classes is not None else [-1] * len(self.clips)
 
     def __len__(self) -> int:
@@ -168,7 +185,8 @@ class Spectrograms(Dataset):
             # From the global state, which the training loop sets at each epoch: a resumed run
             # repeats it.
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-            clip = self.augment(clip, generator)
+            level = int(torch.randint(1 + len(self.others), (), generator=generator))
+            clip = self.augment((self.clips, *self.others)[level][number], generator)
         return excerpt(clip, self.longest, generator), self.classes[number]
 
 

@@ -93,6 +93,9 @@ class AudioJob:
         self.window = min(options.window or longest, longest)
         self.started = _moment(options.start)
         self.begins = thresholds(options.classes, network.labels, options.begin)
+        if network.unknown and not options.classes:
+            self.begins = np.maximum(self.begins, network.accept)
+            self.begins[network.labels.index(network.unknown)] = np.inf  # that is no event
         self.hop = options.hop or self.window / HOPS_PER_WINDOW
         if not MIN_HOP <= self.hop <= self.window:
             problem = f"does not go with a window of {self.window:.2f} s"
@@ -152,15 +155,21 @@ class AudioJob:
         order = np.argsort(-mean, kind="stable") if heard.starts else ()
         starts = np.array(heard.starts) / rate
         found = heard.vectors.array() if heard.vectors.count else None
+        probabilities = {self.network.labels[number]: float(mean[number]) for number in order}
+        unknown = self._is_unknown(probabilities)
+        reasons = list(self._reasons(heard))
+        if unknown:
+            reasons.append(f"no class is likely enough (from {self.network.accept:.2f} on)")
         return Result(
             source=name,
             seconds=heard.end / rate,
-            probabilities={self.network.labels[number]: float(mean[number]) for number in order},
+            probabilities=probabilities,
+            unknown=unknown,
             events=tuple(sorted(heard.events, key=lambda e: (e.start, e.end, e.label))),
             silent=not heard.starts,
             loudness=max(heard.loudness, MIN_LOUDNESS),
             damage=(*recording.damage, *recording.notes),
-            reasons=tuple(self._reasons(heard)),
+            reasons=tuple(reasons),
             recorded=recorded,
             spectrogram=drawn.finish(),
             embeddings=None if found is None else Embeddings(name, starts, found),
@@ -168,6 +177,12 @@ class AudioJob:
             if self.chosen.frames
             else None,
         )
+
+    def _is_unknown(self, probabilities: Mapping[str, float]) -> bool:
+        """Whether no class but that of the unknown is likely enough; of silence there is none."""
+        network = self.network
+        known = [p for label, p in probabilities.items() if label != network.unknown]
+        return network.unknown is not None and bool(known) and max(known) < network.accept
 
     def _reasons(self, heard: Heard) -> Iterator[str]:
         skipped = heard.silence / self.network.features.sample_rate

@@ -29,12 +29,15 @@ CODE = ("audio_classify.models",)
 class AudioNetwork(Network):
     """``labels`` is empty for a network that was pre-trained only: it gives embeddings. With
     ``multi_label`` each class has a probability of its own; otherwise they sum to 1. Inputs have at
-    least ``min_frames``."""
+    least ``min_frames``. ``unknown`` is the label of what is none of the classes, and a sound whose
+    likeliest class does not reach ``accept`` is that, too."""
 
     features: Features
     labels: tuple[str, ...]
     multi_label: bool = False
     min_frames: int = 1
+    unknown: str | None = None
+    accept: float = 0.0
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(B, classes) from logits of the same shape."""
@@ -90,10 +93,15 @@ def _own(weights: Weights) -> AudioNetwork:
         config = _config(weights.metadata)
         labels = tuple(weights.metadata["labels"])
         features = as_dataclass(Features, weights.metadata["features"])
+        unknown = weights.metadata.get("unknown")
+        accept = float(weights.metadata.get("accept", 0))
     if len(labels) != config.num_classes:
         problem = f"names {len(labels)} of {config.num_classes} classes"
         raise InputError(weights.path, problem, "use a file that 'vitrail train' wrote")
-    return _network(weights, partial(_built, weights.path), config, features, labels)
+    if unknown is not None and unknown not in labels:
+        raise InputError(weights.path, f"names no class {unknown}", "train it again")
+    network = _network(weights, partial(_built, weights.path), config, features, labels)
+    return replace(network, unknown=unknown, accept=accept)
 
 
 def _config(metadata: Mapping[str, Any]) -> SSASTConfig | CNNConfig:

@@ -12,7 +12,7 @@ from audio_classify.sound.spectrogram import Spectrogram
 from vitrail.errors import InputError
 
 TOP = 5
-SILENCE_LABEL = "silence"
+SILENCE_LABEL, UNKNOWN_LABEL = "silence", "unknown"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Result:
     """``probabilities`` of all classes over the whole sound, the likeliest first (none for
     silence).
 
+    ``unknown``: the network says that it is none of its classes, or none is likely enough.
     ``loudness`` is that of the loudest window in dB below full scale; ``recorded`` the time of day
     at which the sound begins, where one is known. ``embeddings`` are None for
     silence, and ``frames``, too, where they were not asked for.
@@ -57,6 +58,14 @@ class Result:
     spectrogram: Spectrogram
     embeddings: Embeddings | None = None
     frames: Frames | None = None
+    unknown: bool = False
+
+    @property
+    def label(self) -> str | None:
+        """``silence``, ``unknown``, or the likeliest class; None for a network without classes."""
+        if self.silent:
+            return SILENCE_LABEL
+        return UNKNOWN_LABEL if self.unknown else next(iter(self.probabilities), None)
 
     @property
     def labels(self) -> dict[str, float]:
@@ -67,7 +76,9 @@ class Result:
     def summary(self) -> str:
         """The three likeliest classes in words."""
         likely = ", ".join(f"{label} {p:.0%}" for label, p in list(self.labels.items())[:3])
-        return SILENCE_LABEL if self.silent else likely or "(no classes)"
+        if self.silent:
+            return SILENCE_LABEL
+        return f"{UNKNOWN_LABEL} ({likely})" if self.unknown else likely or "(no classes)"
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -77,7 +88,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
         return {
-            "label": SILENCE_LABEL if self.silent else next(iter(self.probabilities), None),
+            "label": self.label,
             "labels": {label: round(p, 4) for label, p in self.labels.items()},
             "recorded": self.recorded.isoformat() if self.recorded else None,
             "events": self.rows,

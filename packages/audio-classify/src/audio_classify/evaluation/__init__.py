@@ -11,7 +11,8 @@ from audio_classify.evaluation.events import agreement, scenes
 from audio_classify.evaluation.simple import SIMPLE, Statistics, linear
 from audio_classify.job import AudioJob, Options
 from audio_classify.networks import AudioNetwork, load_network
-from audio_classify.training.recipe import Recipe, Unlabelled
+from audio_classify.result import Result
+from audio_classify.training.recipe import Labelled, Recipe, Unlabelled
 from vitrail.errors import InputError, UsageError
 from vitrail.job import Failure
 from vitrail.metrics.bootstrap import bootstrap_interval
@@ -23,6 +24,7 @@ from vitrail.sources import Source
 BATCH = 16
 QUIETER = (-20, -40)  # dB
 FULL_SCALE = 32768
+MAX_QUIETER = 200  # about as many clips are enough for these
 COLUMNS = ("classifier", "accuracy", "from", "to", "mean recall", "clips")
 
 
@@ -32,8 +34,9 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
 
     Accuracy with its 95 % bootstrap interval over clips, beside a logistic regression on
     spectrogram statistics that saw the same training clips; the same clips made quieter; which
-    classes are taken for which; and the events in long recordings made of the test clips. For a
-    recipe without labels: the same regression on the network's embeddings.
+    classes are taken for which. For a network that may say ``unknown``, what it refuses; for
+    another, its events in long recordings made of the test clips. For a recipe without labels: the
+    same regression on the network's embeddings.
     """
     network = load_network(weights or recipe.name.removeprefix("audio-"))
     if isinstance(recipe.data, Unlabelled):
@@ -44,23 +47,27 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
         ]
     data, job = recipe.data, AudioJob(network, engine="eager")
     train, test = divide(read_clips(data.path, data.label), data.by, data.test)
-    truth = np.array([clip.label for clip in test])
-    guesses = likeliest(job, test)
-    simple = Statistics.learned(train, network)
-    title = f"{len(test)} test clips ({data.by} {', '.join(data.test)}), {len(train)} to train on"
+    train, test = (
+        [clip for clip in part if clip.facts.get(data.val_by) not in data.val]
+        for part in (train, test)
+    )
+    known, asked = ([clip for clip in part if clip.label != data.unknown] for part in (train, test))
+    truth = np.array([clip.label for clip in asked])
+    guesses = likeliest(job, asked)
+    simple = Statistics.learned(known, network)
+    title = f"{len(asked)} test clips ({data.by} {', '.join(data.test)}), {len(known)} to train on"
     rows = [
         _row(network.name, truth, guesses),
-        _row(SIMPLE, truth, simple.guesses(test)),
+        _row(SIMPLE, truth, simple.guesses(asked)),
         _chance(truth),
     ]
-    quieter = [_row_at(job, test, db) for db in QUIETER]
+    some = asked[:: max(1, len(asked) // MAX_QUIETER)]
+    quieter = [_row_at(job, some, db) for db in QUIETER]
     levels = Table("The same clips made quieter, in 16 bits", COLUMNS, quieter)
-    return [
-        Table(title, COLUMNS, rows),
-        levels,
-        _confusions(truth, guesses),
-        events_table(job, simple, test),
-    ]
+    tables = [Table(title, COLUMNS, rows), levels, _confusions(truth, guesses)]
+    if data.unknown is not None:
+        return [*tables, refusals(job, data, test)]
+    return [*tables, events_table(job, simple, test)]
 
 
 def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
@@ -80,9 +87,13 @@ def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Cl
 
 
 def likeliest(job: AudioJob, clips: Sequence[Clip]) -> np.ndarray:
-    """The likeliest class of each clip; an empty one for silence."""
+    """The likeliest class of each clip, the unknown apart; an empty one for silence."""
     results = _results(job, [clip.path for clip in clips])
-    return np.array([next(iter(result.probabilities), "") for result in results])
+    return np.array([_likeliest(job, result) for result in results])
+
+
+def _likeliest(job: AudioJob, result: Result) -> str:
+    return next((label for label in result.probabilities if label != job.network.unknown), "")
 
 
 def _row_at(job: AudioJob, clips: Sequence[Clip], db: float) -> tuple:
@@ -91,9 +102,35 @@ def _row_at(job: AudioJob, clips: Sequence[Clip], db: float) -> tuple:
     for clip in clips:
         sound = read_audio(clip.path, job.network.features.sample_rate) * 10 ** (db / 20)
         rounded = (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32)
-        guesses.append(next(iter(job.predict(rounded).probabilities), ""))
+        guesses.append(_likeliest(job, job.predict(rounded)))
     truth = np.array([clip.label for clip in clips])
     return _row(f"{job.network.name} at {db} dB", truth, np.array(guesses))
+
+
+def refusals(job: AudioJob, data: Labelled, test: Sequence[Clip]) -> Table:
+    """What the network names and what it calls unknown: of the test, and of clips from elsewhere
+    by their groups."""
+    parts = {"test": [clip for clip in test if clip.label != data.unknown]}
+    parts["test, none of the classes"] = [clip for clip in test if clip.label == data.unknown]
+    for clip in read_clips(data.elsewhere, data.label) if data.elsewhere else ():
+        parts.setdefault(f"elsewhere, {clip.facts[data.val_by]}", []).append(clip)
+    rows = []
+    for name, clips in parts.items():
+        if clips:
+            results = _results(job, [clip.path for clip in clips])
+            named = [
+                not (result.unknown or result.silent) or bool(result.events) for result in results
+            ]
+            right = [
+                result.label == clip.label
+                for result, clip, one in zip(results, clips, named, strict=True)
+                if one
+            ]
+            known = clips[0].label != data.unknown
+            share = sum(right) / len(right) if known and right else None
+            rows.append((name, len(clips), sum(named) / len(clips), share))
+    title = f"What is named, from a probability of {job.network.accept:.2f} on"
+    return Table(title, ("clips of", "clips", "named", "of these right"), rows)
 
 
 def events_table(job: AudioJob, simple: Statistics, test: Sequence[Clip]) -> Table:

@@ -21,7 +21,8 @@ class SSASTConfig:
     ``stride`` are (bins, frames): (16, 16) for the patch model, (128, 2) for the frame model.
     ``class_tokens`` is 2, or 1 for a trunk without a distillation token. ``pooling``: ``mean`` of
     the patch tokens, or of the ``class`` tokens. ``stem``: ``patch`` is one convolution; ``conv``
-    is one of stride 2 per ``stem_width`` and one more, which together must make ``patch``.
+    is one of stride 2 per ``stem_width`` and one more, which together must make ``patch``;
+    ``speech`` is the convolutions of a speech embedding, for patches of (bins, 8).
     ``norm_eps`` is that of the trunk, ``head_norm_eps`` of the classifier. ``drop_path`` acts in
     training only.
     """
@@ -44,15 +45,19 @@ class SSASTConfig:
 
     def __post_init__(self):
         """Raises UsageError for sizes that do not go together."""
-        side = 2 ** (len(self.stem_widths) + 1)
+        fixed = {
+            "conv": (2 ** (len(self.stem_widths) + 1),) * 2,
+            "speech": (self.num_bins, 8),
+        }.get(self.stem)
         faults = {
             f"embed_dim {self.embed_dim} does not divide by num_heads": self.embed_dim
             % self.num_heads,
             f"pooling {self.pooling} is neither mean nor class": self.pooling
             not in ("mean", "class"),
-            f"stem {self.stem} is neither patch nor conv": self.stem not in ("patch", "conv"),
-            f"this conv stem makes patches of ({side}, {side})": self.stem == "conv"
-            and not tuple(self.patch) == tuple(self.stride) == (side, side),
+            f"stem {self.stem} is none of patch, conv, speech": self.stem != "patch"
+            and fixed is None,
+            f"this {self.stem} stem makes patches of {fixed}": fixed
+            and not tuple(self.patch) == tuple(self.stride) == fixed,
             f"num_frames {self.num_frames} is less than a patch": self.num_frames < self.patch[1],
         }
         for fault, found in faults.items():
@@ -67,8 +72,9 @@ class SSASTConfig:
 
     @property
     def min_frames(self) -> int:
-        """The fewest frames that the network takes."""
-        return self.patch[1]
+        """The fewest frames that the network takes; the stem ``speech`` always gets all that it can
+        take, since each of its tokens looks far beyond itself."""
+        return self.num_frames if self.stem == "speech" else self.patch[1]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ and its parent "AST" (2021). Spectrograms are normalised filterbanks (B, frames,
 frequencies first. Patches are numbered along time within a row of frequencies, the lowest row
 first.
 
-Two parts are ours: the ``conv`` stem, and positions that are cut to the length of the input, so
-that a short clip needs no padding.
+Three parts are ours: the ``conv`` stem, the stem ``speech`` that others' weights can start, and
+positions that are cut to the length of the input, so that a short clip needs no padding.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audio_classify.models.config import CNNConfig, SSASTConfig
+from audio_classify.models.speech import SpeechStem
 from vitrail.backbones.vit import Block
 
 
@@ -50,6 +51,17 @@ class PatchStem(nn.Module):
         return self.proj(image)
 
 
+def build_stem(config: SSASTConfig) -> ConvStem | SpeechStem | PatchStem:
+    """From a spectrogram image (B, 1, bins, frames) to patches (B, dim, rows, columns)."""
+    match config.stem:
+        case "conv":
+            return ConvStem(config.stem_widths, config.embed_dim)
+        case "speech":
+            return SpeechStem(config.embed_dim, config.num_bins)
+        case _:
+            return PatchStem(config.patch, config.stride, config.embed_dim)
+
+
 class Trunk(nn.Module):
     """Patches to tokens: embedding, positions, pre-norm blocks, a last norm."""
 
@@ -57,12 +69,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.config = config
         dim = config.embed_dim
-        conv = config.stem == "conv"
-        self.patch_embed = (
-            ConvStem(config.stem_widths, dim)
-            if conv
-            else PatchStem(config.patch, config.stride, dim)
-        )
+        self.patch_embed = build_stem(config)
         rows, columns = config.grid(config.num_frames)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.dist_token = nn.Parameter(torch.empty(1, 1, dim)) if config.class_tokens == 2 else None
@@ -129,6 +136,12 @@ class SSAST(nn.Module):
     def embedding(self, spectrogram: Tensor) -> Tensor:
         """(B, frames, bins) -> (B, dim)."""
         return pool(self.trunk(spectrogram), self.config.pooling, self.config.class_tokens)
+
+    def judge(self, heard: Tensor) -> Tensor:
+        """Logits (B, classes) from what the stem ``speech`` hears."""
+        patches = self.trunk.patch_embed.proj(heard).permute(0, 2, 3, 1)
+        tokens = self.trunk.encode(patches)
+        return self.head(pool(tokens, self.config.pooling, self.config.class_tokens))
 
 
 def pool(tokens: Tensor, pooling: str, class_tokens: int) -> Tensor:

@@ -4,7 +4,7 @@ changed."""
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 import vitrail.training.recipe
 from audio_classify.training.augment import Augment
@@ -17,8 +17,12 @@ class Labelled(Section):
     ``test`` holds the values of the column ``by`` that training never sees. Of the other clips
     ``val_share`` validates: whole groups of equal ``val_by``, or single clips by their own names.
     With 0 all are trained on, and what remains to monitor is ``val/fit``, the loss on training
-    clips as they are: in effect the last weights are kept. ``kept_bins`` and ``centred`` are those
-    of ``Features``.
+    clips as they are: in effect the last weights are kept. ``val`` names the groups that validate,
+    in place of the share. ``kept_bins`` and ``centred`` are those of ``Features``.
+
+    ``unknown`` is the label of what is none of the classes; then a clip is judged only where its
+    likeliest class reaches what ``kept`` of the known validation clips reach. ``elsewhere`` lists
+    clips of another source, which only the evaluation looks at.
     """
 
     kind: Literal["labelled"] = "labelled"
@@ -28,6 +32,10 @@ class Labelled(Section):
     test: tuple[str, ...] = ()
     val_by: str = "group"
     val_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    val: tuple[str, ...] = ()
+    unknown: str | None = None
+    kept: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    elsewhere: Path | None = None
     kept_bins: PositiveInt | None = None
     centred: bool = False
 
@@ -52,11 +60,15 @@ class Unlabelled(Section):
 
 class Model(Section):
     """The architecture and its options; ``init`` is a catalogued name or a weights file whose trunk
-    to start from."""
+    to start from. ``start`` fills the stem ``speech`` with Google's speech embedding (extra
+    ``train``). With ``copies`` that stem stays as it is: it hears each clip and so many changed
+    copies once, and only what comes behind it is trained."""
 
     architecture: Literal["ssast", "cnn"] = "ssast"
     config: dict[str, Any] = Field(default_factory=dict)
     init: str | None = None
+    start: Literal["speech"] | None = None
+    copies: NonNegativeInt = 0
 
 
 class Adapt(Section):
@@ -69,12 +81,14 @@ class Adapt(Section):
 
 class Recipe(vitrail.training.recipe.Recipe):
     """``mixup`` is the parameter of its Beta distribution (0: none), ``smoothing`` that of the
-    labels."""
+    labels. ``levels``: the sounds are also learned at these gains in dB, each rounded to 16 bits
+    and raised as the job raises what is quiet."""
 
     data: Annotated[Labelled | Unlabelled, Field(discriminator="kind")]
     model: Model
     adapt: Adapt = Adapt()
     augment: Augment = Augment()
+    levels: tuple[float, ...] = ()
     mixup: Annotated[float, Field(ge=0)] = 0.0
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     class_weights: bool = False

@@ -37,19 +37,23 @@ from audio_classify.models.pretext import (
     joined,
     official_mask,
 )
+from audio_classify.models.speech import SpeechStem
 from audio_classify.models.ssast import SSAST, AudioCNN, Trunk
 from audio_classify.official import SAMPLE_RATE
 from audio_classify.sound.features import Features
+from audio_classify.training.heard import Heard, Hearing
 from audio_classify.training.recipe import Adapt, Labelled, Recipe, Unlabelled
-from vitrail.errors import InputError
+from audio_classify.training.starts import start_stem
+from vitrail.errors import InputError, UsageError
 from vitrail.preprocess.audio import sound_files
 from vitrail.training.loading import loader
 from vitrail.training.lora import merged
 from vitrail.weights.files import load_into
 
-VAL_BATCH = 16
+VAL_BATCH, HEARD_BATCH = 16, 256
 MASK_SEED = 1
 FEW_TOKENS = 512
+AS_IT_IS = (0.0, 0.5)  # mean and deviation that leave log energies alone
 FIT_CLIPS = 64  # of the training clips, on which val/fit is measured
 
 
@@ -74,7 +78,10 @@ class SoundTask(vitrail.training.loop.Task):
         self.register_buffer("scale", torch.tensor([0.0, 1.0]))
 
     def setup(self, stage: str) -> None:
-        self.scale.copy_(torch.tensor(statistics(self.datasets[0].clips)))
+        if getattr(self.network.config, "stem", None) == "speech":
+            self.scale.copy_(torch.tensor(AS_IT_IS))
+        else:
+            self.scale.copy_(torch.tensor(statistics(self.datasets[0].clips)))
 
     @property
     def features(self) -> Features:
@@ -131,6 +138,10 @@ class Classify(SoundTask):
         labels = sorted({clip.label for clip in train})
         config = recipe.model.config | {"num_classes": len(labels)}
         options = {"kept_bins": recipe.data.kept_bins, "centred": recipe.data.centred}
+        self.unknown, self.kept = recipe.data.unknown, recipe.data.kept
+        if self.unknown is not None and not {self.unknown} < {clip.label for clip in val}:
+            problem = f"needs validation clips of {self.unknown} and of the classes"
+            raise UsageError("data.unknown", problem, "name groups in data.val")
         super().__init__(recipe, build_model(recipe.model.architecture, config), **options)
         self.train_clips, self.val_clips, self.labels = train, val, labels
         if recipe.model.init:
@@ -140,6 +151,8 @@ class Classify(SoundTask):
                 initial_trunk(recipe.model.init, self.network.config),
                 subject=recipe.model.init,
             )
+        if recipe.model.start:
+            start_stem(self.network)
         adapt(self.network, recipe.adapt)
 
     @cached_property
@@ -151,9 +164,62 @@ class Classify(SoundTask):
         return train, self._spectrograms(self.val_clips, None)
 
     def _spectrograms(self, clips: list[Clip], augment: Augment | None) -> Spectrograms:
-        raw = spectrograms([clip.path for clip in clips], self.features)
+        paths = [clip.path for clip in clips]
         classes = [self.labels.index(clip.label) for clip in clips]
-        return Spectrograms(raw, self.network.config.num_frames, classes, augment)
+        levels = self.recipe.levels if augment else ()
+        return Spectrograms(
+            spectrograms(paths, self.features),
+            self.network.config.num_frames,
+            classes,
+            augment,
+            [spectrograms(paths, self.features, gain) for gain in levels],
+        )
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if self.recipe.model.copies:
+            self.heard = self._hear()
+
+    def _hear(self) -> tuple[Heard, Heard]:
+        """Training and validation, as the stem hears them."""
+        stem = self.network.trunk.patch_embed if isinstance(self.network, SSAST) else None
+        if not isinstance(stem, SpeechStem):
+            problem = "keeps the stem speech as it is"
+            raise UsageError("model.copies", problem, "set model.config.stem")
+        stem.features.requires_grad_(False).eval()
+        hearing = Hearing(
+            stem, self.features, self.recipe.augment, self.recipe.levels, self.recipe.seed
+        )
+        parts = (self.train_clips, self.recipe.model.copies), (self.val_clips, 0)
+        train, val = (
+            Heard(
+                hearing.hear([clip.path for clip in clips], copies),
+                [self.labels.index(clip.label) for clip in clips],
+            )
+            for clips, copies in parts
+        )
+        if not len(val):
+            every = max(1, len(train) // FIT_CLIPS)
+            val = Heard([clip[:1] for clip in train.clips[::every]], train.classes[::every])
+        return train, val
+
+    def train_dataloader(self) -> DataLoader:
+        if not self.recipe.model.copies:
+            return super().train_dataloader()
+        size = min(self.recipe.optim.batch_size, len(self.heard[0]))
+        return loader(self.heard[0], batch_size=size, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        if not self.recipe.model.copies:
+            return super().val_dataloader()
+        return loader(self.heard[1], batch_size=HEARD_BATCH)
+
+    def _logits(self, image: Tensor) -> Tensor:
+        """From spectrograms, or from what the stem heard of them."""
+        if not self.recipe.model.copies:
+            return self.network(image)
+        assert isinstance(self.network, SSAST)
+        return self.network.judge(image)
 
     @cached_property
     def weights_of_classes(self) -> Tensor | None:
@@ -174,7 +240,7 @@ class Classify(SoundTask):
         if self.recipe.mixup:
             image, targets = mix(image, targets, self.recipe.mixup)
         with self.attention():
-            logits = self.network(image)
+            logits = self._logits(image)
         loss = F.cross_entropy(
             logits.float(),
             targets,
@@ -186,7 +252,7 @@ class Classify(SoundTask):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
         image, classes = batch
-        logits = self.network(image).float()
+        logits = self._logits(image).float()
         loss = F.cross_entropy(logits, classes)
         if not self.val_clips:
             self.log("val/fit", loss, batch_size=len(image))
@@ -197,7 +263,23 @@ class Classify(SoundTask):
         )
 
     def weights(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return merged(self.network).state_dict(), self.metadata(len(self.labels), self.labels)
+        metadata = self.metadata(len(self.labels), self.labels)
+        if self.unknown is not None:
+            metadata |= {"unknown": self.unknown, "accept": self._accept(self.unknown)}
+        return merged(self.network).state_dict(), metadata
+
+    @torch.inference_mode()
+    def _accept(self, unknown: str) -> float:
+        """The probability that the likeliest known class of ``kept`` of the known validation clips
+        reaches."""
+        number = self.labels.index(unknown)
+        self.network.eval()
+        best = []
+        for image, classes in self.val_dataloader():
+            scores = self._logits(image.to(self.device)).float().softmax(1).cpu()
+            scores[:, number] = 0
+            best.append(scores.amax(1)[classes != number])
+        return round(torch.cat(best).quantile(1 - self.kept).item(), 4)
 
 
 class Pretrain(SoundTask):
@@ -276,7 +358,11 @@ def split(data: Labelled) -> tuple[list[Clip], list[Clip]]:
         for clip in read_clips(data.path, data.label)
         if clip.facts.get(data.by) not in data.test
     ]
-    train, val = held_out(clips, data.val_by, data.val_share) if data.val_share else (clips, [])
+    if data.val:
+        train = [clip for clip in clips if clip.facts.get(data.val_by) not in data.val]
+        val = [clip for clip in clips if clip.facts.get(data.val_by) in data.val]
+    else:
+        train, val = held_out(clips, data.val_by, data.val_share) if data.val_share else (clips, [])
     if missing := {clip.label for clip in val} - {clip.label for clip in train} or not train:
         raise InputError(
             data.path,
