@@ -61,9 +61,11 @@ def test_each_token_of_the_speech_stem_is_a_moment():
     loud[..., 400:440] = 0.0
     with torch.inference_mode():
         stem = model.trunk.patch_embed
-        changed = (stem.hear(loud) - stem.hear(quiet)).abs().amax((0, 1, 2)) > 1e-4
+        apart = (stem.hear(loud) - stem.hear(quiet)).abs().amax((0, 1, 2))
+    changed = apart[5:-5] > 1e-3 * apart[5:-5].max()
     # What lies before and behind the clip is as quiet as it may be beside its loudest moment.
-    columns = changed[5:-5].nonzero().flatten() + 5
+    columns = changed.nonzero().flatten() + 5
+    assert apart[5:-5].max() > 0
     assert columns.min() >= 400 // 8 - 5 and columns.max() <= 440 // 8 + 5
 
 

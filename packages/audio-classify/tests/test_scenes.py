@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from scipy.io import wavfile
 
 pytest.importorskip("lightning")
 
 from audio_classify.data import read_clips
 from audio_classify.evaluation.events import agreement, scenes
 from audio_classify.sound.events import Event
-from audio_classify.training.voices import write_lists
+from audio_classify.training.voices import EACH_VOICE, made_words, write_lists
 
 from .fakes import RATE, hiss, silence, tone
 
@@ -105,3 +106,22 @@ def test_the_lists_of_voices(tmp_path):
         ["3", "digits"],
     ]
     assert all((tmp_path / row[0]).exists() for row in rows["elsewhere"][1:])
+
+
+def test_words_are_made_of_the_end_of_one_digit_and_the_beginning_of_another(tmp_path):
+    spoken = []
+    for digit, level in (("3", 3000), ("4", 4000)):
+        path = tmp_path / f"{digit}_ann_5.wav"
+        wave = np.repeat(np.array([level, -level], np.int16), 4000)  # its beginning, and its end
+        wavfile.write(path, 8000, wave)
+        spoken.append((path, digit, "ann", "train"))
+    rows = list(made_words([*spoken, (tmp_path / "none", "5", "bob", "train")], tmp_path / "made"))
+    assert len(rows) == EACH_VOICE
+    assert {row[1:] for row in rows} == {("unknown", "ann", "train")}
+    found = set()
+    for path, *_ in rows:
+        rate, word = wavfile.read(path)
+        assert rate == 8000 and len(word) == 8000 - 80  # a seam of 10 ms
+        assert word[3920:4000].max() <= 4000 and word[3920:4000].min() >= -4000
+        found.add((int(word[0]), int(word[-1])))
+    assert found == {(-3000, 4000), (-4000, 3000)}

@@ -9,25 +9,29 @@
 import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+from scipy.io import wavfile
 
 from vitrail.training.recipe import data_folder
 
 UNKNOWN = "unknown"
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-TAKES, TEST_TAKES = (
-    15,
-    5,
-)  # of each digit by each speaker; the official split tests on the first five
+# Of each digit by each speaker; the official split tests on the first five.
+TAKES, TEST_TAKES = 15, 5
 EACH_WORD = 4  # every fourth recording of a word is enough
+EACH_VOICE = 40  # words made of a speaker's digits
+SEAM = 0.01  # s, over which two halves pass into each other
 COLUMNS = ("path", "digit", "group", "split")
 Row = tuple[Path, str, str, str]
 
 
 def write_lists(folder: Path, sounds: Path) -> None:
     """``sounds`` is the list of ESC-10, whose clips are noises here."""
-    parts = (spoken_digits(folder), other_words(folder), noises(sounds))
+    digits = list(spoken_digits(folder))
+    parts = (digits, other_words(folder), made_words(digits, folder / "made"), noises(sounds))
     _write(folder / "digits.csv", [row for part in parts for row in part])
     _write(folder / "elsewhere.csv", list(elsewhere(folder)))
 
@@ -45,6 +49,33 @@ def other_words(folder: Path) -> Iterator[Row]:
     paths = sorted((folder / "wake-word-benchmark" / "audio").glob("*/*.*"))
     for path in paths[::EACH_WORD]:
         yield path, UNKNOWN, path.parent.name, "train"
+
+
+def made_words(digits: Sequence[Row], folder: Path) -> Iterator[Row]:
+    """What no digit is and sounds like several: the end of one and the beginning of another by the
+    same speaker, whose name is the group. The sounds are written into ``folder``."""
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    for speaker in sorted({row[2] for row in digits}):
+        spoken = [row for row in digits if row[2:] == (speaker, "train")]
+        for number in range(EACH_VOICE if len({row[1] for row in spoken}) > 1 else 0):
+            end, beginning = (spoken[place] for place in random.permutation(len(spoken))[:2])
+            while beginning[1] == end[1]:
+                beginning = spoken[random.integers(len(spoken))]
+            path = folder / f"{speaker}_{number}.wav"
+            _join(end[0], beginning[0], path)
+            yield path, UNKNOWN, speaker, "train"
+
+
+def _join(end: Path, beginning: Path, path: Path) -> None:
+    rate, first = wavfile.read(end)
+    _, second = wavfile.read(beginning)
+    first, second = first[len(first) // 2 :], second[: len(second) // 2]
+    seam = min(round(SEAM * rate), len(first), len(second))
+    rising = np.linspace(0, 1, seam)
+    both = first[len(first) - seam :] * (1 - rising) + second[:seam] * rising
+    parts = (first[: len(first) - seam], both.round().astype(first.dtype), second[seam:])
+    wavfile.write(path, rate, np.concatenate(parts))
 
 
 def noises(sounds: Path) -> Iterator[Row]:
