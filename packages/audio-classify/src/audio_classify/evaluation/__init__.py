@@ -54,11 +54,13 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     known, asked = ([clip for clip in part if clip.label != data.unknown] for part in (train, test))
     truth = np.array([clip.label for clip in asked])
     guesses = likeliest(job, asked)
-    simple = Statistics.learned(known, network)
+    # One word among others has nothing that a regression could tell it from.
+    has_several = len({clip.label for clip in known}) > 1
+    simple = Statistics.learned(known, network) if has_several else None
     title = f"{len(asked)} test clips ({data.by} {', '.join(data.test)}), {len(known)} to train on"
     rows = [
         _row(network.name, truth, guesses),
-        _row(SIMPLE, truth, simple.guesses(asked)),
+        *([_row(SIMPLE, truth, simple.guesses(asked))] if simple else []),
         _chance(truth),
     ]
     some = asked[:: max(1, len(asked) // MAX_QUIETER)]
@@ -67,7 +69,7 @@ def evaluate(recipe: Recipe, weights: str | None = None) -> list[Table]:
     tables = [Table(title, COLUMNS, rows), levels, _confusions(truth, guesses)]
     if data.unknown is not None:
         return [*tables, refusals(job, data, test)]
-    return [*tables, events_table(job, simple, test)]
+    return [*tables, events_table(job, simple, test)] if simple else tables
 
 
 def divide(clips: Sequence[Clip], by: str, test: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
