@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Self
 
 import av
-import cv2
 import numpy as np
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from PIL import Image
 
 from vitrail.errors import InputError
 
@@ -23,6 +23,7 @@ FRAGMENTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_pa
 CODING = {"preset": "veryfast", "bf": "0", "g": "25"}
 QUALITY = 23  # the encoder's constant rate factor: higher is smaller and worse
 MIN_SIDE = 16  # pixels, of the encoder
+BOX = Image.Resampling.BOX  # each new pixel is the mean of those that it covers
 
 
 def open_film(path: Path) -> OutputContainer:
@@ -73,8 +74,8 @@ class Pictures:
             1.0, *(want / have for want, have in zip(self.first, image.shape, strict=False))
         )
         if scale < 1:
-            sides = (max(round(side * scale), 1) for side in image.shape[1::-1])
-            image = cv2.resize(image, tuple(sides), interpolation=cv2.INTER_AREA)
+            width, height = (max(round(side * scale), 1) for side in image.shape[1::-1])
+            image = np.asarray(Image.fromarray(image).resize((width, height), BOX))
         image = _padded(image, self.first, "constant")
         return np.ascontiguousarray(_padded(image, self.size, "edge"))
 
