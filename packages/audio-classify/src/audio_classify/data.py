@@ -114,13 +114,16 @@ def spectrograms(
 
 
 def at_level(sound: np.ndarray, gain: float, rate: int) -> np.ndarray:
-    """The sound (samples,) as the job hears it when it was recorded with ``gain`` dB more, in 16
-    bits: clipped, rounded, and raised where it is quiet."""
-    levels = np.clip(
-        np.round(sound * (FULL_SCALE * 10 ** (gain / 20))), -FULL_SCALE, FULL_SCALE - 1
-    )
-    recorded = (levels / FULL_SCALE).astype(np.float32)
-    return recorded * np.float32(10 ** (Level(rate, 0.0).gain(recorded) / 20))
+    """The sound (samples,) as the job hears it when it was ``recorded`` with ``gain`` dB more:
+    raised where it is quiet."""
+    heard = recorded(sound, gain)
+    return heard * np.float32(10 ** (Level(rate, 0.0).gain(heard) / 20))
+
+
+def recorded(sound: np.ndarray, gain: float) -> np.ndarray:
+    """The sound (samples,) louder by ``gain`` dB, in 16 bits: clipped and rounded."""
+    levels = np.round(sound * (FULL_SCALE * 10 ** (gain / 20)))
+    return (np.clip(levels, -FULL_SCALE, FULL_SCALE - 1) / FULL_SCALE).astype(np.float32)
 
 
 def excerpts(paths: Sequence[Path], features: Features) -> Iterator[Tensor]:

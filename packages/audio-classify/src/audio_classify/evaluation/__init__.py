@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audio_classify.data import Clip, read_clips
+from audio_classify.data import Clip, read_clips, recorded
 from audio_classify.evaluation.events import agreement, scenes
 from audio_classify.evaluation.simple import SIMPLE, Statistics, linear
 from audio_classify.job import AudioJob, Options
@@ -23,7 +23,6 @@ from vitrail.sources import Source
 
 BATCH = 16
 QUIETER = (-20, -40)  # dB
-FULL_SCALE = 32768
 MAX_QUIETER = 200  # about as many clips are enough for these
 COLUMNS = ("classifier", "accuracy", "from", "to", "mean recall", "clips")
 
@@ -102,9 +101,8 @@ def _row_at(job: AudioJob, clips: Sequence[Clip], db: float) -> tuple:
     """Of each clip made louder by ``db`` and rounded to 16 bits."""
     guesses = []
     for clip in clips:
-        sound = read_audio(clip.path, job.network.features.sample_rate) * 10 ** (db / 20)
-        rounded = (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32)
-        guesses.append(_likeliest(job, job.predict(rounded)))
+        sound = read_audio(clip.path, job.network.features.sample_rate)
+        guesses.append(_likeliest(job, job.predict(recorded(sound, db))))
     truth = np.array([clip.label for clip in clips])
     return _row(f"{job.network.name} at {db} dB", truth, np.array(guesses))
 
