@@ -70,9 +70,7 @@ class Pictures:
         self._container.mux(self._stream.encode(None))
 
     def _fitted(self, image: np.ndarray) -> np.ndarray:
-        scale = min(
-            1.0, *(want / have for want, have in zip(self.first, image.shape, strict=False))
-        )
+        scale = min(self.first[0] / image.shape[0], self.first[1] / image.shape[1])
         if scale < 1:
             width, height = (max(round(side * scale), 1) for side in image.shape[1::-1])
             image = np.asarray(Image.fromarray(image).resize((width, height), BOX))
